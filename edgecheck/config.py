@@ -1,0 +1,235 @@
+"""`edgecheck.yaml` -> Plan: presets of the data set below, the user's words on top, every error at its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import field, frozen
+from ruamel.yaml.comments import CommentedMap
+
+from edgecheck import criteria, document
+from edgecheck.errors import ConfigError, InputError
+from edgecheck.metrics import CAM_METHODS
+from edgecheck.plan import (
+    DataSpec,
+    Explain,
+    Measure,
+    ModelSpec,
+    Plan,
+    Preprocessing,
+    Recipe,
+    Scope,
+    VariantSpec,
+    within,
+)
+from edgecheck.records import Level, Policy
+from edgecheck.registry import lookup
+
+PRESETS = "edgecheck.calibration"
+DEFAULT_OPSET = 18
+FACTORY_FORMS = "write path/file.py:function, torchvision:NAME or edgecheck:NAME"
+
+
+def _rates(_instance: object, _attribute: object, rates: list[float]) -> None:
+    for rate in rates:
+        if not 0 < rate < 1:
+            raise ValueError(f"a pruning rate lies between 0 and 1, not {rate:g} (rate 0 is the control, made anyway)")
+
+
+@frozen
+class VariantRow:
+    """A cross product: every criterion with every structure at every rate."""
+
+    criterion: list[str]
+    structure: list[str]
+    rate: list[float] = field(validator=_rates)
+    # Global thresholds mean something among weights; among filters of layers with different
+    # fan-in they would empty the small ones, so there each layer gives its own share.
+    scope: Scope | None = None
+
+
+@frozen
+class ExportSection:
+    """How twins are written."""
+
+    opset: int = field(default=DEFAULT_OPSET, validator=within(1, 100))
+
+
+@frozen
+class GateSection:
+    """What must hold; `criteria` are sentences."""
+
+    criteria: list[str]
+    require: Literal["all", "any"] = "all"
+    decide: Literal["point", "interval"] | None = None
+    missing: Level = "fail"
+    inconclusive: Level = "fail"
+
+
+@frozen
+class GateDocument:
+    """The part of a configuration that `gate` and `check` need."""
+
+    gate: GateSection
+
+
+@frozen
+class Document:
+    """The whole of `edgecheck.yaml`."""
+
+    data: DataSpec
+    gate: GateSection
+    name: str = ""
+    model: ModelSpec | None = None
+    preprocessing: Preprocessing = field(factory=Preprocessing)
+    explain: Explain = field(factory=Explain)
+    train: Recipe = field(factory=Recipe)
+    finetune: Recipe = field(factory=Recipe)
+    variants: list[VariantRow] = field(factory=list)
+    measure: Measure = field(factory=Measure)
+    export: ExportSection = field(factory=ExportSection)
+    seed: int = field(default=0, validator=within(0, 2**32 - 1))
+
+
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
+    """Read a configuration file; `overrides` (from flags) are laid on top of it.
+
+    Raises:
+        InputError: the file cannot be read.
+        ConfigError: it says something that cannot be carried out; the message has file and line.
+    """
+    return parse(_text(path), path, overrides or {})
+
+
+def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
+    """Read a configuration; relative paths in it are taken from the folder of `path`."""
+    written = document.read(text, str(path)) if text else CommentedMap()
+    # Flags name paths as the shell does: from where the command was started.
+    here = document.merge(_absolute(written, path.parent), overrides)
+    data = here.get("data")
+    dataset = data.get("dataset") if isinstance(data, Mapping) else None
+    where = f"{path}:{document.line_of(written, ('data', 'dataset'))}"
+    below = preset(dataset, where) if isinstance(dataset, str) else {}
+    whole = document.structure(document.merge(below, here), Document, written, str(path))
+    _check_methods(whole.explain.methods, written, str(path))
+    return _plan(whole, written, path)
+
+
+def load_gate(path: Path) -> Policy:
+    """Read only the `gate:` section of a file; whatever else stands there is left unread."""
+    source = str(path)
+    written = document.read(_text(path), source)
+    part = {key: value for key, value in written.items() if key == "gate"}
+    return policy(document.structure(part, GateDocument, written, source).gate, written, source)
+
+
+def preset(dataset: str, where: str = "") -> dict[str, Any]:
+    """Return the defaults for a data set, as its file in `calibration/` says.
+
+    Raises:
+        ConfigError: there is no such data set; the message lists those there are.
+    """
+    files = {
+        entry.name.removesuffix(".yaml"): entry
+        for entry in resources.files(PRESETS).iterdir()
+        if entry.name.endswith(".yaml")
+    }
+    try:
+        entry = lookup(dict(sorted(files.items())), dataset, "data set")
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from None
+    return document.read(entry.read_text(), entry.name)
+
+
+def default_policy(dataset: str = "npz") -> Policy:
+    """Return the gate of a data set's preset."""
+    below = preset(dataset)
+    return policy(
+        document.structure({"gate": below["gate"]}, GateDocument, CommentedMap(), dataset).gate, CommentedMap(), dataset
+    )
+
+
+def policy(section: GateSection, written: CommentedMap, source: str) -> Policy:
+    """Turn the sentences of a gate into criteria."""
+
+    def place(*steps: int) -> str:
+        return f"{source}:{document.line_of(written, ('gate', 'criteria', *steps))}"
+
+    if not section.criteria:
+        raise ConfigError(f"{place()}: gate.criteria is empty, so everything would be let through")
+    sentences = [criteria.parse(sentence, place(index)) for index, sentence in enumerate(section.criteria)]
+    return Policy(section.require, section.decide, section.missing, section.inconclusive, sentences)
+
+
+def _plan(whole: Document, written: CommentedMap, path: Path) -> Plan:
+    if whole.model is not None and ":" not in whole.model.factory:
+        line = document.line_of(written, ("model", "factory"))
+        raise ConfigError(f"{path}:{line}: model.factory: {FACTORY_FORMS}")
+    return Plan(
+        name=whole.name or path.stem,
+        model=whole.model,
+        data=whole.data,
+        preprocessing=whole.preprocessing,
+        explain=whole.explain,
+        train=whole.train,
+        finetune=whole.finetune,
+        variants=list(_variants(whole.variants)),
+        measure=whole.measure,
+        opset=whole.export.opset,
+        policy=policy(whole.gate, written, str(path)),
+        seed=whole.seed,
+        source=path,
+    )
+
+
+def _absolute(written: CommentedMap, folder: Path) -> dict[str, Any]:
+    """Return the document with `model.factory`, `model.weights` and `data.root` taken from `folder`."""
+    resolved = dict(written)
+    for section, key in (("model", "factory"), ("model", "weights"), ("data", "root")):
+        part = resolved.get(section)
+        if not isinstance(part, Mapping):
+            continue
+        value = part.get(key)
+        if isinstance(value, str) and (key != "factory" or is_file_factory(value)):
+            resolved[section] = {**part, key: str(folder / Path(value).expanduser())}
+    return resolved
+
+
+def is_file_factory(factory: str) -> bool:
+    """Tell `path/file.py:function` from `torchvision:NAME` and `edgecheck:NAME`."""
+    return factory.rpartition(":")[0].endswith(".py")
+
+
+def _variants(rows: list[VariantRow]) -> Iterator[VariantSpec]:
+    """Expand the rows; a variant that two rows name is made once."""
+    seen: set[str] = set()
+    for row in rows:
+        for criterion, structure, rate in product(row.criterion, row.structure, row.rate):
+            usual: Scope = "layer" if structure == "filters" else "global"
+            scope = row.scope or usual
+            name = "-".join([criterion, structure, *([scope] if scope != usual else []), f"{rate:.2f}"])
+            if name not in seen:
+                seen.add(name)
+                yield VariantSpec(name, criterion, structure, scope, rate)
+
+
+def _check_methods(methods: list[str], written: CommentedMap, source: str) -> None:
+    for index, method in enumerate(methods):
+        try:
+            lookup(dict.fromkeys(CAM_METHODS), method, "CAM method")
+        except ConfigError as error:
+            line = document.line_of(written, ("explain", "methods", index))
+            raise ConfigError(f"{source}:{line}: {error}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `edgecheck init` writes a commented one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error})") from None

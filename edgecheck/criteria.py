@@ -1,0 +1,78 @@
+"""Gate sentences such as `latency.p90_s <= 5 ms warn`, read into criteria."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import get_args
+
+from edgecheck.errors import ConfigError
+from edgecheck.metrics import METRICS, Metric, Unit
+from edgecheck.records import Criterion, Level, Operator
+from edgecheck.registry import lookup
+
+_OPERATORS = get_args(Operator)
+_LEVELS = get_args(Level)
+_SENTENCE = re.compile(
+    r"""\s*(?P<metric>[^\s<>=]+)
+        \s*(?P<op>>=|<=|==|>|<)
+        \s*(?P<number>[-+]?(?:\.?(?:nan|inf(?:inity)?)|[\d.]+(?:e[-+]?\d+)?))
+        (?P<rest>.*)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+# What may stand behind the number, and what it multiplies it by. kB = 1000 bytes, KiB = 1024;
+# `%` belongs to fractions and `pp` to differences of percentages: neither stands for the other.
+SUFFIXES: dict[Unit, dict[str, float]] = {
+    "fraction": {"": 1.0, "%": 0.01},
+    "pp": {"": 1.0, "pp": 1.0},
+    "score": {"": 1.0},
+    "s": {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6},
+    "bytes": {"": 1, "B": 1, "kB": 1e3, "KiB": 2**10, "MB": 1e6, "MiB": 2**20, "GB": 1e9, "GiB": 2**30},
+    "count": {"": 1, "k": 1e3, "M": 1e6, "G": 1e9},
+    "ratio": {"": 1.0, "x": 1.0},
+    "logit": {"": 1.0},
+}
+
+
+def parse(sentence: str, where: str = "") -> Criterion:
+    """Read `METRIC OP NUMBER [UNIT] [warn|fail]`; the limit is returned in the metric's own unit.
+
+    Args:
+        sentence: for example `size.bytes <= 300 kB`.
+        where: file and line, for the error and the report.
+
+    Raises:
+        ConfigError: no such form, unknown metric, a unit that does not fit it, or a limit that is not finite.
+    """
+    place = f"{where}: " if where else ""
+    match = _SENTENCE.fullmatch(sentence)
+    if not match:
+        raise ConfigError(f"{place}{sentence!r} is no gate; write METRIC {'|'.join(_OPERATORS)} NUMBER [UNIT] [warn]")
+    try:
+        metric = lookup(METRICS, match["metric"], "metric")
+    except ConfigError as error:
+        raise ConfigError(f"{place}{error}") from None
+    limit = _number(match["number"], sentence, place)
+    words = match["rest"].split()
+    level: Level = words.pop() if words and words[-1] in _LEVELS else "fail"  # type: ignore[assignment]
+    factor = _factor(" ".join(words), metric, sentence, place)
+    return Criterion(metric.name, match["op"], limit * factor, level, sentence.strip(), where)  # type: ignore[arg-type]
+
+
+def _number(text: str, sentence: str, place: str) -> float:
+    try:
+        number = float(text.lower().replace(".nan", "nan").replace(".inf", "inf"))
+    except ValueError:
+        raise ConfigError(f"{place}{sentence!r}: {text!r} is no number") from None
+    if not math.isfinite(number):
+        raise ConfigError(f"{place}{sentence!r}: a limit of {text} would judge nothing; give a finite number")
+    return number
+
+
+def _factor(suffix: str, metric: Metric, sentence: str, place: str) -> float:
+    known = SUFFIXES[metric.unit]
+    if suffix not in known:
+        units = ", ".join(filter(None, known)) or "no unit"
+        raise ConfigError(f"{place}{sentence!r}: {suffix!r} does not fit {metric.name}, which takes {units}")
+    return known[suffix]

@@ -1,0 +1,142 @@
+"""Criteria x readings -> verdicts. Pure: the terminal, every file and the exit code read its result."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from attrs import frozen
+
+from edgecheck.records import Criterion, Level, Policy, Reading, Recommendation, Status, Variant, Verdict
+
+# Names and metadata move a file by a few bytes; less than this share is not "smaller".
+MEANINGFUL_SIZE_SHARE = 0.01
+# Of a dozen equally fast variants the interval of one lies below 1 by chance; "faster" asks for more.
+MEANINGFUL_LATENCY_SHARE = 0.05
+
+_HOLDS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "==": operator.eq,
+}
+_SEVERITY: tuple[Status, ...] = ("PASS", "WARN", "INCONCLUSIVE", "MISSING", "FAIL")
+_PASSING: frozenset[Status] = frozenset({"PASS", "WARN"})
+
+
+@frozen
+class Judgement:
+    """All verdicts, the worst per candidate, and what follows from them."""
+
+    verdicts: list[Verdict]
+    statuses: dict[str, Status]
+    passed: bool
+    recommendation: Recommendation
+
+
+def judge(policy: Policy, variants: Sequence[Variant], readings: Iterable[Reading]) -> Judgement:
+    """Apply every criterion of the policy to every candidate; the control and the baseline are never judged."""
+    taken = {(r.variant, r.metric): r for r in readings}
+    candidates = [v.name for v in variants if v.role == "candidate"]
+    baseline = next((v.name for v in variants if v.role == "baseline"), "")
+    verdicts = [
+        _apply(criterion, name, taken.get((name, criterion.metric)), policy)
+        for name in candidates
+        for criterion in policy.criteria
+    ]
+    statuses = {name: _worst(policy, [v for v in verdicts if v.variant == name]) for name in candidates}
+    passing = [name for name in candidates if statuses[name] in _PASSING]
+    # No candidate at all is nothing to let through.
+    passed = bool(passing) and (policy.require == "any" or len(passing) == len(candidates))
+    return Judgement(verdicts, statuses, passed, _recommend(passing, baseline, taken))
+
+
+def _apply(criterion: Criterion, variant: str, reading: Reading | None, policy: Policy) -> Verdict:
+    status, reason = _decide(criterion, reading, policy)
+    if status == "FAIL" and criterion.level == "warn":
+        status = "WARN"
+    return Verdict(
+        variant=variant,
+        metric=criterion.metric,
+        op=criterion.op,
+        limit=criterion.limit,
+        actual=reading.value if reading else None,
+        status=status,
+        level=criterion.level,
+        reason=reason,
+        n=reading.n if reading else None,
+    )
+
+
+def _decide(criterion: Criterion, reading: Reading | None, policy: Policy) -> tuple[Status, str]:
+    if reading is None or reading.value is None or not math.isfinite(reading.value):
+        return "MISSING", (reading.note if reading and reading.note else "not measured")
+    if reading.low is not None and reading.high is not None and _by_interval(criterion, policy):
+        return _decide_interval(criterion, reading.low, reading.high)
+    if _HOLDS[criterion.op](reading.value, criterion.limit):
+        return "PASS", "holds"
+    return "FAIL", "beyond the limit"
+
+
+def _decide_interval(criterion: Criterion, low: float, high: float) -> tuple[Status, str]:
+    """Pass or fail only what the whole interval agrees on."""
+    ends = [_HOLDS[criterion.op](end, criterion.limit) for end in (low, high)]
+    inside = low <= criterion.limit <= high
+    if all(ends):
+        return "PASS", "the whole 95 % interval holds"
+    # Neither end equals a limit between them, yet the truth may.
+    if any(ends) or (criterion.op == "==" and inside):
+        return "INCONCLUSIVE", "the limit lies inside the 95 % interval; measure longer"
+    return "FAIL", "the whole 95 % interval is beyond the limit"
+
+
+def _by_interval(criterion: Criterion, policy: Policy) -> bool:
+    """Latency is decided by its interval, everything else by its value, unless the policy says otherwise."""
+    if policy.decide is not None:
+        return policy.decide == "interval"
+    return criterion.metric.startswith("latency.")
+
+
+def _worst(policy: Policy, verdicts: Iterable[Verdict]) -> Status:
+    return max((_weight(policy, v) for v in verdicts), key=_SEVERITY.index, default="PASS")
+
+
+def _weight(policy: Policy, verdict: Verdict) -> Status:
+    """What a verdict counts for its variant: an undecided one only warns where criterion or policy say so."""
+    lenient: dict[Status, Level] = {"MISSING": policy.missing, "INCONCLUSIVE": policy.inconclusive}
+    if verdict.status in lenient and "warn" in (verdict.level, lenient[verdict.status]):
+        return "WARN"
+    return verdict.status
+
+
+def _recommend(passing: Sequence[str], baseline: str, taken: Mapping[tuple[str, str], Reading]) -> Recommendation:
+    if not passing:
+        return Recommendation(None, "keep the baseline: no variant passes")
+    gains = {name: _gains(name, baseline, taken) for name in passing}
+    useful = [name for name in passing if gains[name]]
+    if not useful:
+        return Recommendation(None, "keep the baseline: what passes is neither smaller nor faster than it")
+
+    def cost(name: str) -> list[float]:
+        """Size decides, then latency; what was not measured comes last."""
+        values = [_value(taken.get((name, metric))) for metric in ("size.bytes", "latency.ratio")]
+        return [math.inf if value is None else value for value in values]
+
+    best = min(useful, key=cost)
+    others = f"; the smallest of {len(useful)} such variants" if len(useful) > 1 else ""
+    return Recommendation(best, f"it passes and is {' and '.join(gains[best])} than the baseline{others}")
+
+
+def _gains(name: str, baseline: str, taken: Mapping[tuple[str, str], Reading]) -> list[str]:
+    """Return in what a variant is better than the baseline, beyond noise and metadata."""
+    own, reference = (_value(taken.get((variant, "size.bytes"))) for variant in (name, baseline))
+    smaller = own is not None and reference is not None and own < reference * (1 - MEANINGFUL_SIZE_SHARE)
+    ratio = taken.get((name, "latency.ratio"))
+    faster = ratio is not None and ratio.high is not None and ratio.high < 1 - MEANINGFUL_LATENCY_SHARE
+    return [word for word, holds in (("smaller", smaller), ("faster", faster)) if holds]
+
+
+def _value(reading: Reading | None) -> float | None:
+    return reading.value if reading else None

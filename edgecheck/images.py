@@ -1,0 +1,146 @@
+"""Labelled images as arrays, their .npz file, and the one preprocessing that every model of a run gets."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from attrs import evolve, frozen
+from numpy.typing import NDArray
+
+from edgecheck.errors import ConfigError, DataError
+from edgecheck.plan import Preprocessing
+
+PIXEL_MAX = 255.0
+
+
+@frozen(eq=False)
+class ImageSet:
+    """Images uint8 `(N, H, W, C)`, RGB or grey; labels int64 `(N,)`; one name per class.
+
+    `skipped` counts images of the source that could not be read and were left out with permission.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    skipped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width of one image, as a network takes it."""
+        _, height, width, channels = self.images.shape
+        return channels, height, width
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of pixels, shape and labels."""
+        digest = hashlib.sha256(str(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+
+def preprocess(images: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:
+    """Return uint8 `(N, H, W, C)` pixels as float32 `(N, C, H, W)`: range first, then (x - mean) / std.
+
+    Raises:
+        ConfigError: `mean` or `std` has not one number per channel, or a std is 0.
+    """
+    channels = images.shape[-1]
+    low, high = how.range
+    scaled = images.astype(np.float32) * np.float32((high - low) / PIXEL_MAX) + np.float32(low)
+    scaled -= _per_channel(how.mean, channels, "mean", 0.0)
+    scaled /= _per_channel(how.std, channels, "std", 1.0)
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
+def describe(how: Preprocessing) -> str:
+    """Return the preprocessing in one line, for reports."""
+    parts = [f"pixels to {how.range[0]:g}..{how.range[1]:g}"]
+    if how.size:
+        parts.insert(0, f"resized to {how.size[0]}x{how.size[1]}")
+    parts += [
+        f"{name} {' '.join(f'{x:g}' for x in values)}"
+        for name, values in (("mean", how.mean), ("std", how.std))
+        if values
+    ]
+    return ", ".join(parts)
+
+
+def head(data: ImageSet, limit: int | None) -> ImageSet:
+    """Return the first `limit` images, or all."""
+    return data if limit is None else evolve(data, images=data.images[:limit], labels=data.labels[:limit])
+
+
+def take(data: ImageSet, indices: Sequence[int]) -> ImageSet:
+    """Return the images at some indices, in that order."""
+    chosen = list(indices)
+    return evolve(data, images=data.images[chosen], labels=data.labels[chosen])
+
+
+def load_npz(path: Path) -> ImageSet:
+    """Read `images` (uint8 N,H,W,C or N,H,W) and `labels` (integers), and `classes` where there are names.
+
+    Raises:
+        DataError: missing, not an .npz, an array missing, of a wrong type or length, or empty.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in ("images", "labels") if name not in archive.files]
+            if missing:
+                raise DataError(
+                    f"{path}: no array named {' or '.join(missing)} (it has {', '.join(archive.files) or 'none'})"
+                )
+            images, labels = archive["images"], archive["labels"]
+            names = archive["classes"] if "classes" in archive.files else None
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; give an .npz with the arrays images and labels") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise DataError(f"{path}: not a readable .npz of plain arrays ({error})") from None
+    return _checked(path, images, labels, names)
+
+
+def save_npz(path: Path, data: ImageSet) -> None:
+    """Write the set as `load_npz` reads it. The caller sees to it that `path` appears whole or not at all."""
+    with open(path, "wb") as file:
+        np.savez(file, images=data.images, labels=data.labels, classes=np.array(data.classes, dtype=np.str_))
+
+
+def _checked(path: Path, images: np.ndarray, labels: np.ndarray, names: np.ndarray | None) -> ImageSet:
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise DataError(
+            f"{path}: images must be uint8 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W), "
+            f"not {images.dtype} {images.shape}"
+        )
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{path}: labels must be integers of shape (N,), not {labels.dtype} {labels.shape}")
+    if len(images) != len(labels):
+        raise DataError(f"{path}: {len(images)} images but {len(labels)} labels")
+    if not len(images):
+        raise DataError(f"{path}: no images in it")
+    if labels.min() < 0:
+        raise DataError(f"{path}: label {labels.min()} at image {int(labels.argmin())}; labels count from 0")
+    classes = tuple(map(str, names)) if names is not None else tuple(map(str, range(int(labels.max()) + 1)))
+    if labels.max() >= len(classes):
+        raise DataError(
+            f"{path}: label {labels.max()} at image {int(labels.argmax())}, but only {len(classes)} class names"
+        )
+    return ImageSet(np.ascontiguousarray(images), labels.astype(np.int64), classes)
+
+
+def _per_channel(values: list[float], channels: int, name: str, default: float) -> NDArray[np.float32]:
+    numbers = list(values) or [default] * channels
+    if len(numbers) != channels:
+        raise ConfigError(f"preprocessing.{name} has {len(numbers)} numbers, but the images have {channels} channels")
+    if name == "std" and not all(numbers):
+        raise ConfigError("preprocessing.std has a 0, and x / 0 is no input")
+    return np.array(numbers, dtype=np.float32)

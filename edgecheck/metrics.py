@@ -1,0 +1,62 @@
+"""The metric names: a public contract used in gates, JSON and JUnit.
+
+Values are in SI or plain units; how they are printed is the business of `report.format`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+Unit = Literal["fraction", "pp", "score", "s", "bytes", "count", "ratio", "logit"]
+Better = Literal["higher", "lower"]
+
+CAM_METHODS = ("grad-cam", "grad-cam++", "ablation-cam")
+
+
+@frozen
+class Metric:
+    """What a metric name means: its unit, the better direction, and where its formula comes from."""
+
+    name: str
+    unit: Unit
+    better: Better
+    meaning: str
+    source: str
+
+
+_SP2PS = "Renza & Ballesteros 2023, Eq. 8"
+_PE_LIKE = "after Pachon, Renza & Ballesteros 2023; the combining rule is ours"
+_LATENCY = "one session.run on one image"
+
+_ALL = (
+    Metric("accuracy", "fraction", "higher", "share of test images the ONNX file classifies correctly", "top-1"),
+    Metric("accuracy_drop_pp", "pp", "lower", "accuracy of the baseline minus that of the variant", "top-1"),
+    Metric("agreement", "fraction", "higher", "share of images on which variant and baseline predict the same class", "top-1"),
+    *(
+        Metric(f"sp2ps.{method}", "score", "higher", f"similarity of the {method} heatmaps of baseline and variant", _SP2PS)
+        for method in CAM_METHODS
+    ),
+    *(
+        Metric(f"pe_like.{method}", "score", "higher", f"SSIM, IoU and confidence change on {method} heatmaps", _PE_LIKE)
+        for method in CAM_METHODS
+    ),
+    Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "DESIGN: degenerate maps"),
+    Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY),
+    Metric("latency.p90_s", "s", "lower", "90th percentile time, upper order statistic of at least 64 samples", "MLPerf LoadGen"),
+    Metric("latency.ratio", "ratio", "lower", "median latency of the variant over that of the baseline", "per block, bootstrap over blocks"),
+    Metric("size.bytes", "bytes", "lower", "the .onnx file with its external data", "file system"),
+    Metric("size.zlib_bytes", "bytes", "lower", "the same, compressed, where zeros do pay", "zlib level 6"),
+    Metric("params", "count", "lower", "trainable parameters of the twin", "torch module"),
+    Metric("params.graph", "count", "lower", "float initialiser elements of the ONNX file", "ONNX graph"),
+    Metric("params.nonzero", "count", "lower", "float initialiser elements that are not zero", "ONNX graph"),
+    Metric("macs", "count", "lower", "multiply-adds of one inference", "ONNX graph"),
+    Metric("flops", "count", "lower", "2 x MACs", "ONNX graph"),
+    Metric("memory.activation_bytes", "bytes", "lower", "peak of live activations over the execution order", "liveness over the ONNX graph"),
+    Metric("memory.rss_bytes", "bytes", "lower", "peak resident memory of a fresh process that runs the file", "operating system"),
+    Metric("parity.max_abs", "logit", "lower", "largest difference between the logits of ONNX file and twin", "all test images"),
+    Metric("parity.agreement", "fraction", "higher", "share of images on which ONNX file and twin predict the same class", "top-1"),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

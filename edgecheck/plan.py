@@ -1,0 +1,122 @@
+"""The Plan: everything `edgecheck.yaml` can say, as frozen records that hold no file handles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import Attribute, field, frozen
+
+from edgecheck.metrics import CAM_METHODS
+from edgecheck.records import Policy
+
+ClassExplained = Literal["predicted", "baseline", "label"]
+SamKind = Literal["map", "rgb"]
+Scope = Literal["global", "layer"]
+
+
+def within(low: float, high: float) -> Any:
+    """Return an attrs validator for low <= value <= high (so NaN is refused)."""
+
+    def check(_instance: object, attribute: Attribute[Any], value: float) -> None:
+        if not low <= value <= high:
+            raise ValueError(f"{attribute.name} must lie in {low:g}..{high:g}, not {value:g}")
+
+    return check
+
+
+def _at_least(low: float) -> Any:
+    return within(low, float("inf"))
+
+
+@frozen
+class ModelSpec:
+    """A factory `path/file.py:function` or `torchvision:NAME` or `edgecheck:NAME`, and its weights."""
+
+    factory: str
+    weights: Path | None = None
+    arguments: dict[str, Any] = field(factory=dict)
+
+
+@frozen
+class DataSpec:
+    """A data set: `digits`, `cifar10`, `stl10`, `folder` or `npz`; `limit` keeps the first images of each split."""
+
+    dataset: str
+    root: Path | None = None
+    download: bool = False
+    limit: int | None = None
+    train_limit: int | None = None
+    unreadable: Literal["fatal", "skip"] = "fatal"
+
+
+@frozen
+class Preprocessing:
+    """Pixels 0..255 are mapped onto `range`, then (x - mean) / std per channel. `size` is (height, width)."""
+
+    size: tuple[int, int] | None = None
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: list[float] = field(factory=list)
+    std: list[float] = field(factory=list)
+
+
+@frozen
+class Explain:
+    """Which heatmaps are made, of which layer and class, and how their angle is taken. No method, no heatmaps."""
+
+    methods: list[str] = field(factory=lambda: list(CAM_METHODS))
+    target_layer: str | None = None
+    class_explained: ClassExplained = "predicted"
+    sam: SamKind = "map"
+    pictures: int = field(default=3, validator=_at_least(0))
+
+
+@frozen
+class Recipe:
+    """SGD with momentum on cross-entropy. The defaults are the paper's fine-tuning."""
+
+    epochs: int = field(default=10, validator=_at_least(0))
+    batch_size: int = field(default=32, validator=_at_least(1))
+    learning_rate: float = field(default=0.001, validator=within(0, 1e6))
+    momentum: float = field(default=0.9, validator=within(0, 1))
+    weight_decay: float = field(default=0.0, validator=within(0, 1))
+    schedule: Literal["constant", "cosine"] = "constant"
+
+
+@frozen
+class VariantSpec:
+    """One way of compressing the baseline. Rate 0 and no criterion: the control."""
+
+    name: str
+    criterion: str
+    structure: str
+    scope: Scope
+    rate: float
+
+
+@frozen
+class Measure:
+    """What is measured beside accuracy and heatmaps, and for how long."""
+
+    latency_budget_s: float = field(default=2.0, validator=within(0, 86400))
+    intra_op_threads: int = field(default=1, validator=within(1, 1024))
+    rss: bool = True
+
+
+@frozen
+class Plan:
+    """A whole run. `source` is the file it was read from; relative paths in it are resolved already."""
+
+    name: str
+    model: ModelSpec | None
+    data: DataSpec
+    preprocessing: Preprocessing
+    explain: Explain
+    train: Recipe
+    finetune: Recipe
+    variants: list[VariantSpec]
+    measure: Measure
+    opset: int
+    policy: Policy
+    seed: int
+    source: Path | None = None

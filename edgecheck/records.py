@@ -1,0 +1,257 @@
+"""The frozen records that stages hand to each other, and their JSON form.
+
+Numbers are SI and unrounded; a missing number is `None` with its reason beside it, never 0.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+import cattrs
+from attrs import field, frozen
+
+from edgecheck.errors import InputError
+from edgecheck.metrics import METRICS, Unit
+
+SCHEMA_VERSION = 1
+
+Role = Literal["baseline", "control", "candidate"]
+Operator = Literal[">=", "<=", ">", "<", "=="]
+Level = Literal["fail", "warn"]
+Status = Literal["PASS", "FAIL", "WARN", "INCONCLUSIVE", "MISSING"]
+
+
+@frozen
+class Reading:
+    """One measured number of one variant; `low`..`high` is its 95 % interval where there is one."""
+
+    variant: str
+    metric: str
+    value: float | None
+    unit: Unit
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    note: str = ""
+
+
+def reading(
+    variant: str,
+    metric: str,
+    value: float | None,
+    interval: tuple[float, float] | None = None,
+    n: int | None = None,
+    note: str = "",
+) -> Reading:
+    """Make a reading of a known metric; what is not finite becomes missing, with a note that says so."""
+    if value is not None and not math.isfinite(value):
+        value, note = None, note or f"measured {value}, which is not a number to judge by"
+    low, high = interval if interval and value is not None and all(map(math.isfinite, interval)) else (None, None)
+    return Reading(variant, metric, value, METRICS[metric].unit, low, high, n, note)
+
+
+@frozen
+class Criterion:
+    """What the gate asks of a metric; `text` is the sentence it was written as, `where` its place."""
+
+    metric: str
+    op: Operator
+    limit: float
+    level: Level = "fail"
+    text: str = ""
+    where: str = ""
+
+
+@frozen
+class Verdict:
+    """A criterion applied to a reading."""
+
+    variant: str
+    metric: str
+    op: Operator
+    limit: float
+    actual: float | None
+    status: Status
+    level: Level
+    reason: str
+    n: int | None = None
+
+
+@frozen
+class ImageScore:
+    """The comparison of one image's two heatmaps, kept for the images a report shows."""
+
+    index: int
+    score: float
+    label: int
+    baseline_class: int
+    variant_class: int
+
+
+@frozen
+class Similarity:
+    """How alike the heatmaps of a variant and its baseline are, under one CAM method.
+
+    `score` is Sp2PS over all `n` images, `agreeing_score` over the `n_agreeing` on which both predict
+    the same class. `both_zero` and `one_zero` count degenerate pairs, `negative_logits` the images whose
+    explained logit is below zero in either model (Ablation-CAM's weights change sign there).
+    """
+
+    variant: str
+    method: str
+    score: float
+    low: float
+    high: float
+    n: int
+    agreeing_score: float | None
+    n_agreeing: int
+    ssim: float
+    sam: float
+    pe_like: float
+    both_zero: int
+    one_zero: int
+    negative_logits: int
+    per_class: dict[str, float] = field(factory=dict)
+    worst: list[ImageScore] = field(factory=list)
+
+
+@frozen
+class Variant:
+    """One model file of a run and where it came from. `file` is relative to the run folder."""
+
+    name: str
+    role: Role
+    file: str = ""
+    sha256: str = ""
+    twin: str = ""
+    criterion: str = ""
+    structure: str = ""
+    scope: str = ""
+    rate: float | None = None
+    effective_rate: float | None = None
+    epochs: int | None = None
+    opset: int | None = None
+    ir_version: int | None = None
+    warnings: list[str] = field(factory=list)
+    pictures: list[str] = field(factory=list)
+
+
+@frozen
+class Subject:
+    """The baseline and its data: what every variant of the run is compared on."""
+
+    name: str
+    model: str
+    weights_sha256: str
+    dataset: str
+    data_sha256: str
+    images: int
+    classes: list[str]
+    preprocessing: str
+    preprocessing_sha256: str
+    target_layer: str
+    class_explained: str
+    sam: str
+    seed: int
+    finetune: str
+    skipped_images: int = 0
+
+
+@frozen
+class Environment:
+    """The machine and the versions that the numbers were measured with."""
+
+    cpu: str
+    logical_cores: int
+    machine: str
+    system: str
+    python: str
+    versions: dict[str, str]
+    provider: str
+    intra_op_threads: int
+    host: str = ""
+
+
+@frozen
+class Recommendation:
+    """The one variant to ship, or none: then the advice is to keep the baseline."""
+
+    variant: str | None
+    reason: str
+
+
+@frozen
+class Policy:
+    """How criteria combine: which variants must pass, and what an undecided reading counts as."""
+
+    require: Literal["all", "any"] = "all"
+    decide: Literal["point", "interval"] | None = None
+    missing: Level = "fail"
+    inconclusive: Level = "fail"
+    criteria: list[Criterion] = field(factory=list)
+
+
+@frozen
+class Tool:
+    """Who wrote the document."""
+
+    name: str
+    version: str
+
+
+@frozen
+class Report:
+    """The whole document: `report.json`, and what every renderer and the exit code read."""
+
+    schema_version: int
+    tool: Tool
+    environment: Environment
+    subject: Subject
+    variants: list[Variant]
+    readings: list[Reading]
+    similarities: list[Similarity]
+    policy: Policy
+    verdicts: list[Verdict]
+    statuses: dict[str, Status]
+    recommendation: Recommendation
+    passed: bool
+    warnings: list[str] = field(factory=list)
+
+    def value(self, variant: str, metric: str) -> Reading | None:
+        """Return the reading of one variant, or None where it was not taken."""
+        return next((r for r in self.readings if (r.variant, r.metric) == (variant, metric)), None)
+
+
+Record = TypeVar("Record")
+
+_converter = cattrs.Converter(forbid_extra_keys=True)
+
+
+def to_dict(record: Any) -> dict[str, Any]:
+    """Return the JSON-able form of a record."""
+    return _converter.unstructure(record)
+
+
+def to_json(record: Any) -> str:
+    """Return a record as indented JSON, keys in the order of the record; NaN is refused."""
+    return json.dumps(to_dict(record), indent=2, allow_nan=False) + "\n"
+
+
+def from_dict(data: Mapping[str, Any], kind: type[Record]) -> Record:
+    """Return the record that `to_dict` made.
+
+    Raises:
+        InputError: the data is of another form, or of another schema version.
+    """
+    version = data.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"schema version {version}, but this edgecheck reads {SCHEMA_VERSION}: use the edgecheck that wrote it"
+        )
+    try:
+        return _converter.structure(data, kind)
+    except Exception as error:  # cattrs raises groups of many kinds; each means "not such a record"
+        raise InputError(f"not a {kind.__name__} record: {error}") from error

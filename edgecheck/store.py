@@ -1,0 +1,156 @@
+"""The run folder: every stage's result is written whole and reused while its inputs' hashes match."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgecheck.errors import InputError
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Store:
+    """A run folder with one folder a variant and one JSON a stage.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise InputError(f"{folder}: cannot write there ({reason(error)}); choose another --out") from None
+
+    def path(self, variant: str, file: str = "") -> Path:
+        """Return where a variant's file lies; its folder exists afterwards."""
+        folder = self.folder / variant
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / file
+
+    def stage(
+        self,
+        variant: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        compute: Callable[[], Any],
+        files: Sequence[str] = (),
+    ) -> Any:
+        """Return the JSON-able result of a stage, computed now or found finished from the same inputs.
+
+        Args:
+            variant: folder of the stage; "" for what belongs to the whole run.
+            name: the stage's name, also that of its JSON file.
+            inputs: everything the result depends on, JSON-able; large things as hashes.
+            compute: makes the result and writes `files` into the variant's folder.
+            files: names of the files that belong to the result; a changed or lost one makes the stage run again.
+        """
+        record = self.path(variant, f"{name}.json")
+        key = digest(inputs)
+        found = _read(record)
+        if found.get("key") == key and found.get("files") == self._hashes(variant, files):
+            return found["result"]
+        result = compute()
+        document = {"key": key, "inputs": inputs, "files": self._hashes(variant, files), "result": result}
+        write_text(record, json.dumps(document, indent=1, allow_nan=False))
+        # What is read back later must be what is used now, so that a resumed run is the same run.
+        return json.loads(json.dumps(result))
+
+    def _hashes(self, variant: str, files: Sequence[str]) -> dict[str, str | None]:
+        paths = {name: self.path(variant, name) for name in files}
+        return {name: sha256(path) if path.is_file() else None for name, path in paths.items()}
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its place only if the block ends well.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    handle, name = None, ""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+        yield Path(name)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({reason(error)}); what was finished before is kept") from error
+    finally:
+        if name and os.path.exists(name):
+            os.unlink(name)
+
+
+def require_writable(path: Path) -> None:
+    """Find out before long work whether a file can be written.
+
+    Raises:
+        InputError: its folder does not exist or cannot be written, or the path is a folder.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file in it")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({reason(error)}); choose another --out") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file, or nothing."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file, or nothing."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    hasher = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                hasher.update(chunk)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
+    return hasher.hexdigest()
+
+
+def digest(inputs: Mapping[str, Any]) -> str:
+    """Return a hash of JSON-able inputs that does not depend on the order of their keys."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def reason(error: OSError) -> str:
+    """Return the operating system's words for an error, with advice for a full disk."""
+    if error.errno == errno.ENOSPC:
+        return "no space left on the disk; free some and start again"
+    return error.strerror or str(error)
+
+
+def _read(record: Path) -> dict[str, Any]:
+    """Return a stage's JSON, or nothing where it is absent or was damaged: then the stage runs again."""
+    try:
+        found = json.loads(record.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

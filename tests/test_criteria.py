@@ -1,0 +1,73 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgecheck.criteria import SUFFIXES, parse
+from edgecheck.errors import ConfigError
+from edgecheck.metrics import METRICS
+
+
+@pytest.mark.parametrize(
+    ("sentence", "metric", "op", "limit", "level"),
+    [
+        ("sp2ps.grad-cam >= 0.95", "sp2ps.grad-cam", ">=", 0.95, "fail"),
+        ("sp2ps.grad-cam++>=0.95", "sp2ps.grad-cam++", ">=", 0.95, "fail"),
+        ("accuracy_drop_pp <= 2", "accuracy_drop_pp", "<=", 2, "fail"),
+        ("accuracy_drop_pp <= 2 pp", "accuracy_drop_pp", "<=", 2, "fail"),
+        ("size.bytes <= 300 kB", "size.bytes", "<=", 300_000, "fail"),
+        ("size.bytes <= 300KiB warn", "size.bytes", "<=", 307_200, "warn"),
+        ("latency.p90_s <= 5 ms warn", "latency.p90_s", "<=", 0.005, "warn"),
+        ("latency.p90_s <= 5e-3", "latency.p90_s", "<=", 0.005, "fail"),
+        ("  accuracy  >  90 % fail ", "accuracy", ">", 0.9, "fail"),
+        ("macs < 12.5M", "macs", "<", 12_500_000, "fail"),
+        ("latency.ratio <= 0.5x", "latency.ratio", "<=", 0.5, "fail"),
+        ("accuracy_drop_pp >= -1.5", "accuracy_drop_pp", ">=", -1.5, "fail"),
+    ],
+)
+def test_sentences(sentence, metric, op, limit, level):
+    criterion = parse(sentence)
+    assert (criterion.metric, criterion.op, criterion.level) == (metric, op, level)
+    assert criterion.limit == pytest.approx(limit)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "word"),
+    [
+        ("sp2ps.gradcam >= 0.95", "did you mean 'sp2ps.grad-cam'"),
+        ("accuracy >= nan", "finite"),
+        ("accuracy >= .inf", "finite"),
+        ("accuracy >= -inf", "finite"),
+        ("accuracy >= 2 pp", "takes %"),
+        ("accuracy_drop_pp <= 2 %", "takes pp"),
+        ("size.bytes <= 3 kb", "kB, KiB"),
+        ("accuracy >=", "METRIC"),
+        ("accuracy => 1", "METRIC"),
+        ("accuracy 0.9", "METRIC"),
+        ("", "METRIC"),
+        ("accuracy >= 0.9 maybe", "does not fit"),
+        ("accuracy >= 1.2.3", "no number"),
+    ],
+)
+def test_refusals_name_place_and_cure(sentence, word):
+    with pytest.raises(ConfigError) as error:
+        parse(sentence, "edgecheck.yaml:7")
+    assert str(error.value).startswith("edgecheck.yaml:7: ")
+    assert word in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(METRICS)), st.floats(-1e9, 1e9), st.data())
+def test_units_multiply(name, number, data):
+    suffixes = SUFFIXES[METRICS[name].unit]
+    suffix = data.draw(st.sampled_from(sorted(suffixes)))
+    assert parse(f"{name} <= {number!r} {suffix}").limit == number * suffixes[suffix]
+
+
+@settings(deadline=None)
+@given(st.text(max_size=40))
+def test_any_text_is_a_criterion_or_a_config_error(text):
+    try:
+        parse(text)
+    except ConfigError as error:
+        assert str(error)

@@ -31,6 +31,8 @@ from edgecheck.registry import lookup
 
 PRESETS = "edgecheck.calibration"
 DEFAULT_OPSET = 18
+# These belong together: the mean of a preset means nothing in another range.
+_NORMALISATION = {"range", "mean", "std"}
 FACTORY_FORMS = "write path/file.py:function, torchvision:NAME or edgecheck:NAME"
 
 
@@ -114,6 +116,8 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     dataset = data.get("dataset") if isinstance(data, Mapping) else None
     where = f"{path}:{document.line_of(written, ('data', 'dataset'))}"
     below = preset(dataset, where) if isinstance(dataset, str) else {}
+    if _NORMALISATION & set(here.get("preprocessing") or ()):
+        below["preprocessing"] = {k: v for k, v in below.get("preprocessing", {}).items() if k not in _NORMALISATION}
     whole = document.structure(document.merge(below, here), Document, written, str(path))
     _check_methods(whole.explain.methods, written, str(path))
     return _plan(whole, written, path)

@@ -42,7 +42,7 @@ _ALL = (
         Metric(f"pe_like.{method}", "score", "higher", f"SSIM, IoU and confidence change on {method} heatmaps", _PE_LIKE)
         for method in CAM_METHODS
     ),
-    Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "DESIGN: degenerate maps"),
+    Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "ours: an all-zero map has no direction"),
     Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY),
     Metric("latency.p90_s", "s", "lower", "90th percentile time, upper order statistic of at least 64 samples", "MLPerf LoadGen"),
     Metric("latency.ratio", "ratio", "lower", "median latency of the variant over that of the baseline", "per block, bootstrap over blocks"),

@@ -24,12 +24,17 @@ Level = Literal["fail", "warn"]
 Status = Literal["PASS", "FAIL", "WARN", "INCONCLUSIVE", "MISSING"]
 
 
+def _known_metric(_record: object, _attribute: object, name: str) -> None:
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}")
+
+
 @frozen
 class Reading:
     """One measured number of one variant; `low`..`high` is its 95 % interval where there is one."""
 
     variant: str
-    metric: str
+    metric: str = field(validator=_known_metric)
     value: float | None
     unit: Unit
     low: float | None = None
@@ -57,7 +62,7 @@ def reading(
 class Criterion:
     """What the gate asks of a metric; `text` is the sentence it was written as, `where` its place."""
 
-    metric: str
+    metric: str = field(validator=_known_metric)
     op: Operator
     limit: float
     level: Level = "fail"
@@ -70,7 +75,7 @@ class Verdict:
     """A criterion applied to a reading."""
 
     variant: str
-    metric: str
+    metric: str = field(validator=_known_metric)
     op: Operator
     limit: float
     actual: float | None

@@ -84,21 +84,6 @@ def median_interval(values: ArrayLike, confidence: float = CONFIDENCE, seed: int
     return _bootstrap(numbers, np.median, confidence, seed) if len(numbers) >= MEDIAN_MIN_VALUES else None
 
 
-def median_order_interval(values: ArrayLike, confidence: float) -> Interval | None:
-    """Return the order statistics that enclose the median, without resampling, at any confidence however high.
-
-    The k-th smallest and k-th largest value, with the largest k for which P(Binomial(n, 1/2) < k) is at most half
-    of 1 - confidence: exact for every continuous distribution. None where even min..max claims too much. For a
-    rule that looks again and again, at a confidence the tails of a bootstrap cannot resolve.
-
-    Raises:
-        MeasurementError: no values, or one that is not finite.
-    """
-    ordered = np.sort(_finite(values))
-    rank = int(np.searchsorted(_binomial_cdf(len(ordered), 0.5), (1 - confidence) / 2, side="right"))
-    return (float(ordered[rank - 1]), float(ordered[-rank])) if rank >= 1 else None
-
-
 def outlier_count(values: ArrayLike, limit: float = OUTLIER_LIMIT) -> int:
     """Return how many values lie more than `limit` robust sigmas from the median (Iglewicz & Hoaglin 1993).
 

@@ -55,7 +55,9 @@ def test_user_words_lie_on_top_of_the_preset_and_flags_on_top_of_both():
     text = TEXT + "preprocessing:\n  range: [0, 255]\n"
     plan = read(text, data={"limit": 7})
     assert plan.preprocessing.range == (0, 255)
-    assert plan.preprocessing.mean == read().preprocessing.mean
+    assert plan.preprocessing.size == read().preprocessing.size
+    # Range, mean and std belong together: those of the preset are gone.
+    assert plan.preprocessing.mean == plan.preprocessing.std == []
     assert plan.data.limit == 7
 
 

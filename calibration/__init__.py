@@ -1,0 +1,1 @@
+"""One YAML per data set: loader, preprocessing and gate defaults; installed as `edgecheck.calibration`."""

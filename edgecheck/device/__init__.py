@@ -1,0 +1,1 @@
+"""What runs on a board: numpy, onnx and onnxruntime only."""

@@ -1,0 +1,140 @@
+"""What a file predicts on labelled images, and how often it is right and agrees with the baseline."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecheck import images
+from edgecheck.device.session import Classifier, check_class_count
+from edgecheck.errors import DataError, ModelError
+from edgecheck.images import ImageSet
+from edgecheck.plan import Preprocessing
+from edgecheck.progress import Progress, Silent
+from edgecheck.records import Reading, reading
+from edgecheck.score.parity import is_softmax
+from edgecheck.stats import CONFIDENCE, Interval
+
+# Bounds the input of a run and with it the activations (VGG at 224 x 224: 25 MB of them an image).
+BATCH_BYTES = 2 << 20
+LARGEST_BATCH = 128  # beyond this a larger batch is no faster on a CPU
+FLOAT32_BYTES = 4
+
+Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+PERCENT = 100.0
+
+
+def predict(
+    classifier: Classifier, data: ImageSet, how: Preprocessing, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Return what the file says of each image, float32 `(N, classes)`: logits or probabilities, as it gives them.
+
+    Raises:
+        ConfigError: the preprocessing does not fit the images' channels.
+        DataError: the images are not of the size that the file wants, or a label is no class of it.
+        ModelError: NaN or infinite outputs.
+        MeasurementError: a run failed.
+    """
+    step = _batch_size(data, classifier.batch or 1)
+    starts = range(0, len(data), step)
+    outputs = np.concatenate(
+        [
+            classifier.run(images.preprocess(data.images[start : start + step], how))
+            for start in (progress or Silent()).track(starts, f"predict {classifier.path.name}", len(starts))
+        ]
+    )
+    _check_finite(classifier.path, outputs)
+    check_class_count(classifier.path, outputs.shape[1], data)
+    return outputs
+
+
+def readings(
+    variant: str,
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    baseline_logits: NDArray[np.float32] | None = None,
+) -> list[Reading]:
+    """Return accuracy and, beside a baseline, the drop in percentage points and the agreement, with 95 % intervals.
+
+    Shares have the Wilson score interval; the drop has that of `drop_interval`, which knows that both saw the same
+    images. Without a baseline (for the baseline itself) there is only the accuracy.
+
+    Args:
+        variant: whose readings they are.
+        logits: finite `(N, classes)`, from `predict`.
+        labels: `(N,)`.
+        baseline_logits: finite `(N, classes)` of the baseline on the same images.
+
+    Raises:
+        DataError: the arrays are not of one length.
+    """
+    sizes = {len(labels), len(logits), len(labels if baseline_logits is None else baseline_logits)}
+    if len(sizes) != 1:
+        raise DataError(f"{variant}: outputs and labels are of different lengths {sorted(sizes)}: predict again")
+    n, predicted = len(labels), logits.argmax(axis=1)
+    right = predicted == labels
+    taken = [reading(variant, "accuracy", right.mean(), wilson_interval(int(right.sum()), n), n)]
+    if baseline_logits is None:
+        return taken
+    expected = baseline_logits.argmax(axis=1)
+    was_right, same = expected == labels, predicted == expected
+    lost, gained = int((was_right & ~right).sum()), int((right & ~was_right).sum())
+    drop = PERCENT * (lost - gained) / n
+    return [
+        *taken,
+        reading(variant, "accuracy_drop_pp", drop, drop_interval(lost, gained, n), n),
+        reading(variant, "agreement", same.mean(), wilson_interval(int(same.sum()), n), n),
+    ]
+
+
+def confidence(outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return class probabilities `(N, classes)`: the outputs if that is what they are, else their softmax."""
+    scores = np.asarray(outputs, dtype=np.float64)
+    if is_softmax(scores):
+        return scores
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def wilson_interval(hits: int, n: int) -> Interval:
+    """Return the 95 % score interval of a share of `hits` in `n` (Wilson 1927): honest near 0 and 1 as well."""
+    share, weight = hits / n, Z * Z / n
+    centre = (share + weight / 2) / (1 + weight)
+    half = Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def drop_interval(lost: int, gained: int, n: int) -> Interval:
+    """Return the 95 % interval of the accuracy drop in percentage points, from the images on which the two differ.
+
+    Only images right in one and wrong in the other say something of the difference of paired shares (McNemar).
+    The normal interval is adjusted by one image more on either side (Bonett & Price 2012), so that it keeps its
+    coverage with few such images, and has a width where there are none.
+
+    Args:
+        lost: images right in the baseline and wrong in the variant.
+        gained: images wrong in the baseline and right in the variant.
+        n: all images.
+    """
+    down, up = (lost + 1) / (n + 2), (gained + 1) / (n + 2)
+    half = Z * math.sqrt((down + up - (down - up) ** 2) / (n + 2))
+    return PERCENT * max(down - up - half, -1.0), PERCENT * min(down - up + half, 1.0)
+
+
+def _batch_size(data: ImageSet, multiple: int) -> int:
+    """Return how many images to run at once: few enough for the memory of a board, whole batches of the file."""
+    fitting = min(max(BATCH_BYTES // (math.prod(data.shape) * FLOAT32_BYTES), 1), LARGEST_BATCH)
+    return max(fitting // multiple, 1) * multiple
+
+
+def _check_finite(path: Path, outputs: NDArray[np.float32]) -> None:
+    broken = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+    if len(broken):
+        raise ModelError(
+            f"{path}: NaN or infinite outputs on {len(broken)} of {len(outputs)} images, first on image {broken[0]}: "
+            "look for overflow (float16?) and check the preprocessing"
+        )

@@ -1,0 +1,110 @@
+"""What is odd about an ONNX file and what to do about it, one line each."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from edgecheck.device.graph import GraphCounts
+from edgecheck.device.lowering import lowered
+from edgecheck.device.operators import MACS
+from edgecheck.device.tensors import stored
+from edgecheck.device.weights import SCALED, owner_of, stored_constants, uses_of, values
+
+ZERO_SHARE = 0.10  # training leaves next to no exact zeros, rounding to int8 a few per cent
+# Of the types a CPU computes in: float16 is widened first, and out of the subnormal range by that.
+SMALLEST_NORMAL = {np.dtype(kind): np.finfo(kind).tiny for kind in (np.float32, np.float64)}
+# The oldest ONNX Runtime that edgecheck is declared for, and the newest opset and IR version it reads.
+OLD_RUNTIME, OLD_OPSET, OLD_IR_VERSION = "1.18", 21, 10
+
+
+def diagnose(model: onnx.ModelProto, counts: GraphCounts) -> list[str]:
+    """Return warnings with advice about a file that can be measured all the same.
+
+    Args:
+        model: the file as `files.load_model` gives it.
+        counts: the same file as `graph.count` gives it.
+    """
+    found = [
+        _subnormals(model),
+        _zeros(counts),
+        _unsupported(counts),
+        _batch(counts),
+        _external(counts),
+        _too_new("opset", counts.opset, OLD_OPSET),
+        _too_new("IR version", counts.ir_version, OLD_IR_VERSION),
+    ]
+    return [warning for warning in found if warning]
+
+
+def nonfinite_weights(model: onnx.ModelProto) -> list[str]:
+    """Return the names of weights that hold NaN or infinity: no output of such a file can be trusted.
+
+    An infinite bound of Clip, padding or mask is no weight and is left alone; NaN is wrong anywhere.
+    """
+    uses, found = uses_of(model.graph), []
+    for name, constant in stored_constants(model.graph).items():
+        if not stored(constant).is_float:
+            continue
+        owner = owner_of(uses.get(name, []), uses)
+        array = values(constant)
+        if np.isnan(array).any() or (np.isinf(array).any() and _multiplies(owner)):
+            found.append(name)
+    return found
+
+
+def _multiplies(owner: onnx.NodeProto | None) -> bool:
+    """Whether a node is a layer, whose stored floats are weights, biases, statistics or scales."""
+    op_type = lowered(owner).op_type if owner is not None else ""
+    return op_type in MACS or op_type.startswith(SCALED) or op_type.endswith("Normalization")
+
+
+def _subnormals(model: onnx.ModelProto) -> str:
+    count = 0
+    for constant in stored_constants(model.graph).values():
+        array = values(constant) if stored(constant).is_float else np.zeros(0)
+        if array.dtype in SMALLEST_NORMAL:
+            count += int(np.count_nonzero((array != 0) & (np.abs(array) < SMALLEST_NORMAL[array.dtype])))
+    if not count:
+        return ""
+    return (
+        f"{count} subnormal weights, which slow many CPUs several times: run with the session option "
+        "session.set_denormal_as_zero=1, or set them to zero before export"
+    )
+
+
+def _zeros(counts: GraphCounts) -> str:
+    zeros = counts.params_graph - counts.params_nonzero
+    if not counts.params_graph or zeros < ZERO_SHARE * counts.params_graph:
+        return ""
+    return (
+        f"{zeros / counts.params_graph:.0%} of the weights are zero but stored densely: ONNX Runtime computes all, "
+        "so they save neither bytes nor time; remove whole filters for that"
+    )
+
+
+def _unsupported(counts: GraphCounts) -> str:
+    if not counts.unsupported:
+        return ""
+    return f"MACs are a lower bound: the work of {', '.join(counts.unsupported)} is not known; judge speed by latency"
+
+
+def _batch(counts: GraphCounts) -> str:
+    if counts.batch in (None, 1):
+        return ""
+    return f"made for batches of {counts.batch}: MACs and memory are of {counts.batch} images; export with a free batch"
+
+
+def _external(counts: GraphCounts) -> str:
+    if not counts.external_files:
+        return ""
+    return (
+        f"weights lie in {', '.join(counts.external_files)} beside the file: always copy both, or export a single file"
+    )
+
+
+def _too_new(what: str, version: int, old_version: int) -> str:
+    if version <= old_version:
+        return ""
+    reads = f"newer than ONNX Runtime {OLD_RUNTIME} reads ({old_version})"
+    return f"{what} {version} is {reads}: check the version on the device, or export with a lower one"

@@ -1,0 +1,131 @@
+"""The machine and the versions that numbers are measured with, and how busy others keep it meanwhile."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from edgecheck.device.runtime import PROVIDER
+from edgecheck.records import Environment
+
+# Whatever moves a number if its version changes; torch and its kind only where they are installed.
+PACKAGES = (
+    "edgecheck",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "torch",
+    "torchvision",
+    "torch-pruning",
+    "onnxscript",
+    "grad-cam",
+)
+
+CPUINFO = Path("/proc/cpuinfo")
+DEVICE_TREE = Path("/proc/device-tree/model")  # the board's name, on ARM and RISC-V
+STAT = Path("/proc/stat")
+
+# x86 has "model name" per core; ARM kernels tell the board instead ("Model", "Hardware"), or nothing.
+CPUINFO_KEYS = ("model name", "Model", "Hardware", "cpu model", "uarch")
+
+# Columns of the first line of /proc/stat which are work: user, nice, system, irq, softirq, steal.
+BUSY_COLUMNS = (0, 1, 2, 5, 6, 7)
+
+
+def describe(threads: int, with_host: bool = False) -> Environment:
+    """Return what a report says of this machine; the host's name only if asked for. Imports no package it names."""
+    return Environment(
+        cpu=_cpu(),
+        logical_cores=usable_cores(),
+        machine=platform.machine(),
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        versions=_versions(),
+        provider=PROVIDER,
+        intra_op_threads=threads,
+        host=platform.node() if with_host else "",
+    )
+
+
+def usable_cores() -> int:
+    """Return how many logical cores this process may use (a container or taskset may give fewer than there are)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def start_load_meter() -> Callable[[], float | None]:
+    """Return a function that says what share of the machine's cores *other* processes kept busy since now, 0..1.
+
+    The load average would count this process too, and whatever it did in the minutes before (such as training).
+    Where there is no /proc/stat it is all there is: its value of now, at the start. None where neither exists.
+    """
+    busy, own, began = _busy_seconds(), _own_seconds(), time.perf_counter()
+    cores = os.cpu_count() or 1
+    fallback = _load_average(cores) if busy is None else None
+
+    def others() -> float | None:
+        now = _busy_seconds()
+        if busy is None or now is None:
+            return fallback
+        elapsed = max(time.perf_counter() - began, 1e-9)
+        return min(max((now - busy) - (_own_seconds() - own), 0.0) / (elapsed * cores), 1.0)
+
+    return others
+
+
+def _cpu() -> str:
+    told = _cpuinfo()
+    return (
+        next((told[key] for key in CPUINFO_KEYS if told.get(key)), "") or _board() or platform.processor() or "unknown"
+    )
+
+
+def _cpuinfo() -> dict[str, str]:
+    try:
+        lines = CPUINFO.read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in lines)
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _board() -> str:
+    try:
+        return DEVICE_TREE.read_text(errors="replace").strip("\0 \n")
+    except OSError:
+        return ""
+
+
+def _versions() -> dict[str, str]:
+    found = {name: _version(name) for name in PACKAGES}
+    return {name: version for name, version in found.items() if version}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _busy_seconds() -> float | None:
+    """Seconds that all cores together have worked since boot."""
+    try:
+        columns = STAT.read_text().split("\n", 1)[0].split()[1:]
+        return sum(int(columns[index]) for index in BUSY_COLUMNS) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _own_seconds() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def _load_average(cores: int) -> float | None:
+    return min(os.getloadavg()[0] / cores, 1.0) if hasattr(os, "getloadavg") else None

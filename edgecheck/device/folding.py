@@ -1,0 +1,76 @@
+"""Small computations on constants done ahead, which shape inference cannot follow by itself.
+
+Exporters compute the pads of a Pad or the target of a Reshape by a dozen little nodes (ConstantOfShape, Concat, Slice,
+Transpose, Cast). `onnx` propagates values through some of them; its reference evaluator runs them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from edgecheck.device.files import subgraphs
+from edgecheck.device.lowering import is_standard
+from edgecheck.device.tensors import Tensor
+
+# Shapes, pads and scales have one number or two for each axis; weights, which need no folding, have more than this.
+SMALL_ELEMENTS = 1024
+
+
+def folded(model: onnx.ModelProto, known: Mapping[str, Tensor]) -> onnx.ModelProto | None:
+    """Return the model with its small constant nodes replaced by their values, None where there are none left.
+
+    Args:
+        model: a model without nested graphs' captures among the nodes to fold.
+        known: shapes as far as they are inferred; Shape of a tensor in here is a constant too.
+    """
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    computed: dict[str, np.ndarray] = {}
+    kept = []
+    for node in model.graph.node:
+        results = _results(model, node, values, known)
+        values |= results
+        if results and node.op_type != "Constant":
+            computed |= results
+        else:
+            kept.append(node)
+    if not computed:
+        return None
+    reduced = onnx.ModelProto()
+    reduced.CopyFrom(model)
+    del reduced.graph.node[:]
+    reduced.graph.node.extend(kept)
+    reduced.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in computed.items())
+    return reduced
+
+
+def _results(
+    model: onnx.ModelProto, node: onnx.NodeProto, values: Mapping[str, np.ndarray], known: Mapping[str, Tensor]
+) -> dict[str, np.ndarray]:
+    """Return name -> value of a node's outputs where they are constant and small, else nothing."""
+    outputs = [name for name in node.output if name]
+    small = all(name in known and known[name].elements <= SMALL_ELEMENTS for name in outputs)
+    if not small or not is_standard(node) or any(True for _ in subgraphs([node])):
+        return {}
+    if node.op_type == "Shape" and node.input[0] in known:
+        # Its attributes start and end cut the shape: let the evaluator do that, on a stand-in without memory.
+        feeds = {node.input[0]: np.broadcast_to(np.float32(0), known[node.input[0]].shape)}
+    elif node.op_type == "Constant" or (node.input and all(name in values or not name for name in node.input)):
+        feeds = {name: values[name] for name in node.input if name}
+    else:
+        return {}
+    return _evaluated(model, node, feeds)
+
+
+def _evaluated(model: onnx.ModelProto, node: onnx.NodeProto, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    from onnx.reference import ReferenceEvaluator  # slow to import, and most files need no folding
+
+    opsets = {imported.domain: imported.version for imported in model.opset_import}
+    try:
+        results = ReferenceEvaluator(node, opsets=opsets).run(None, dict(feeds))
+    except Exception:  # an operator it does not know, in whatever way it says so: then this node is not folded
+        return {}
+    return {name: np.asarray(result) for name, result in zip(node.output, results, strict=False) if name}

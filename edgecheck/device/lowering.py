@@ -1,0 +1,95 @@
+"""ONNX Runtime's own operators said in standard ONNX, so that shapes and MACs have one set of rules.
+
+Files that ONNX Runtime has optimised or quantised contain operators of the domain `com.microsoft`, of which `onnx`
+knows nothing. For each there is a standard operator with the same output shape and the same products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import onnx
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+CONTRIB_DOMAIN = "com.microsoft"
+
+Lowering = Callable[[onnx.NodeProto], onnx.NodeProto]
+
+
+def lowered(node: onnx.NodeProto) -> onnx.NodeProto:
+    """Return the standard node with the same outputs; the node itself where it is standard or not known."""
+    if node.domain != CONTRIB_DOMAIN or node.op_type not in LOWERINGS:
+        return node
+    if any(attribute.name == "channels_last" and attribute.i for attribute in node.attribute):
+        return node  # another data layout, for which standard ONNX has no operator
+    return LOWERINGS[node.op_type](node)
+
+
+def is_standard(node: onnx.NodeProto) -> bool:
+    """Tell whether a node belongs to the ONNX standard itself."""
+    return node.domain in STANDARD_DOMAINS
+
+
+def _as(op_type: str, *inputs: int) -> Lowering:
+    """Return a lowering to `op_type`, which takes these of the inputs (all, where none is named)."""
+
+    def lower(node: onnx.NodeProto) -> onnx.NodeProto:
+        return _standard(node, op_type, [node.input[i] for i in inputs if i < len(node.input)] or node.input)
+
+    return lower
+
+
+def _concat(node: onnx.NodeProto) -> onnx.NodeProto:
+    return _standard(node, "Concat", node.input[2::3])  # (y scale, y zero point, then data, scale, zero point each)
+
+
+def _fused_product(node: onnx.NodeProto) -> onnx.NodeProto:
+    """Return FusedMatMul as Einsum, the standard's only batched product with transposed sides."""
+    flags = {attribute.name: attribute.i for attribute in node.attribute}
+    if flags.get("transBatchA") or flags.get("transBatchB"):
+        return node
+    if not (flags.get("transA") or flags.get("transB")):
+        return _standard(node, "MatMul", node.input)
+    left = "...ki" if flags.get("transA") else "...ik"
+    right = "...jk" if flags.get("transB") else "...kj"
+    return onnx.helper.make_node("Einsum", node.input, node.output, node.name, equation=f"{left},{right}->...ij")
+
+
+def _standard(node: onnx.NodeProto, op_type: str, inputs: Sequence[str]) -> onnx.NodeProto:
+    standard = onnx.NodeProto()
+    standard.CopyFrom(node)
+    standard.op_type, standard.domain = op_type, ""
+    del standard.input[:]
+    standard.input.extend(inputs)
+    return standard
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "FusedConv": _as("Conv", 0, 1, 2),
+    "FusedGemm": _as("Gemm"),
+    "FusedMatMul": _fused_product,
+    "TransposeMatMul": _fused_product,
+    "GemmFastGelu": _as("MatMul", 0, 1),
+    "DynamicQuantizeMatMul": _as("MatMul", 0, 1),
+    "MatMulIntegerToFloat": _as("MatMulInteger", 0, 1),
+    "QGemm": _as("Gemm", 0, 3),
+    "QLinearAdd": _as("Add", 0, 3),
+    "QLinearMul": _as("Mul", 0, 3),
+    "QLinearConcat": _concat,
+    "QLinearAveragePool": _as("AveragePool", 0),
+    "QLinearGlobalAveragePool": _as("GlobalAveragePool", 0),
+    "QuantizeLinear": _as("QuantizeLinear"),
+    "DequantizeLinear": _as("DequantizeLinear"),
+    **{
+        same_shape: _as("Identity", 0)
+        for same_shape in (
+            "QLinearLeakyRelu",
+            "QLinearSigmoid",
+            "QLinearSoftmax",
+            "Gelu",
+            "FastGelu",
+            "BiasGelu",
+            "QuickGelu",
+        )
+    },
+}

@@ -1,0 +1,117 @@
+"""Weights in files: reading them without running code, checking that they fit, writing them, their fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from edgecheck.errors import ModelError
+
+NAMED = 3  # how many tensors a message names before it says how many more there are
+TORCH_SUFFIXES = (".pt", ".pth", ".th")
+NESTINGS = ("state_dict", "model_state_dict", "model")  # where training scripts commonly keep the weights
+PARALLEL_PREFIX = "module."  # what torch.nn.DataParallel puts before every name
+COUNTER = "num_batches_tracked"  # absent from files before PyTorch 0.4.1, and of no effect on inference
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read .safetensors, or a .pt/.pth/.th of plain tensors, into `model`; no code of the file is ever run.
+
+    A dictionary nested under `state_dict` and the `module.` prefix of DataParallel are seen through.
+
+    Raises:
+        ModelError: missing, unreadable or unsafe file; names or shapes that do not fit; NaN or infinite weights.
+    """
+    state = _unwrapped(path, _read(path))
+    expected = model.state_dict()
+    state |= {name: value for name, value in expected.items() if name.endswith(COUNTER) and name not in state}
+    _check_fit(path, state, expected)
+    _check_finite(path, state)
+    model.load_state_dict(state)
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write the model's state as .safetensors; equal states give equal bytes.
+
+    The caller sees to it that `path` appears whole or not at all.
+    """
+    # Clones, since safetensors refuses tensors that share memory (tied weights) or lie in another order of axes.
+    state = {name: value.clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()}
+    path.write_bytes(safetensors.torch.save(state))
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Return the fingerprint of all parameters and buffers: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> object:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; give the weights as .safetensors or {', '.join(TORCH_SUFFIXES)}")
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load_file(path)
+        except (safetensors.SafetensorError, OSError) as error:
+            raise ModelError(f"{path}: not a readable .safetensors file ({error})") from None
+    if path.suffix in TORCH_SUFFIXES:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # torch raises many kinds for broken files and for such as want to run code
+            raise ModelError(
+                f"{path}: broken, or not made of plain tensors; save model.state_dict(), "
+                "since reading whole pickled objects would run their code"
+            ) from None
+    raise ModelError(
+        f"{path}: weights must be .safetensors or {', '.join(TORCH_SUFFIXES)}, not {path.suffix or 'without suffix'}"
+    )
+
+
+def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
+    for key in NESTINGS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(_is_named_tensor(*item) for item in content.items()):
+        raise ModelError(f"{path}: holds no dictionary of named tensors; save model.state_dict()")
+    parallel = content and all(name.startswith(PARALLEL_PREFIX) for name in content)
+    return {name.removeprefix(PARALLEL_PREFIX) if parallel else name: value for name, value in content.items()}
+
+
+def _is_named_tensor(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor)
+
+
+def _check_fit(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    common = [name for name in expected if name in state]
+    shapes = [
+        f"{name} is {tuple(state[name].shape)}, the network's is {tuple(expected[name].shape)}"
+        for name in common
+        if state[name].shape != expected[name].shape
+    ]
+    faults = [
+        _some("missing", [name for name in expected if name not in state]),
+        _some("unexpected", [name for name in state if name not in expected]),
+        _some("of another shape", shapes),
+    ]
+    if any(faults):
+        raise ModelError(f"{path}: these weights are not for this network; {'; '.join(filter(None, faults))}")
+
+
+def _check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
+    broken = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise ModelError(f"{path}: {_some('NaN or infinite', broken)}; train again, or take an earlier checkpoint")
+
+
+def _some(fault: str, names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{fault}: {', '.join(names[:NAMED])}{more}" if names else ""

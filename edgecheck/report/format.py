@@ -1,0 +1,158 @@
+"""The only place where numbers become text.
+
+Values arrive in SI or plain units, unrounded; what is missing is an em dash here and has its reason in the reading's
+note. kB is 1000 bytes. Limits are printed as they were written, measured values with three significant digits.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from attrs import evolve, frozen
+
+from edgecheck.metrics import METRICS, Unit
+from edgecheck.records import Reading, Verdict
+
+MISSING = "—"
+SIGNIFICANT_DIGITS = 3  # what a timing on a computer that does other things can honestly carry
+RATIO_DECIMALS = 2
+SCORE_DECIMALS = 3
+PERCENT_DECIMALS = 2  # one image of 10,000
+EXACT_COUNT_LIMIT = 10_000  # smaller counts are printed in full
+LIMIT_DIGITS = 12  # enough for any limit a person writes, too few for the last bit of a float
+MAX_DIGITS = 15  # no float has more
+
+_TIME = ((1.0, " s"), (1e-3, " ms"), (1e-6, " µs"))
+_BYTES = ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B"))
+_COUNT = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
+_NOUNS = {"macs": " MACs", "flops": " FLOPs"}
+
+# What no renderer may pass on: control characters, halves of surrogate pairs, direction overrides, non-characters.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+@frozen
+class Style:
+    """How numbers of one size are written: in multiples of `scale`, with `decimals`, before `suffix`."""
+
+    scale: float = 1.0
+    decimals: int = 0
+    suffix: str = ""
+    signed: bool = False
+    grouped: bool = False
+
+    def number(self, value: float) -> str:
+        """Return the number without its suffix; a rounded zero has no sign."""
+        text = f"{value / self.scale:{',' if self.grouped else ''}.{self.decimals}f}"
+        if not text.strip("-0.,"):
+            return text.lstrip("-")
+        return f"+{text}" if self.signed and value > 0 else text
+
+
+def style(value: float, unit: Unit, noun: str = "") -> Style:
+    """Return how a value of this size and unit is written; `noun` follows counts (" MACs")."""
+    match unit:
+        case "s":
+            return _prefixed(value, _TIME)
+        case "bytes":
+            return _prefixed(value, _BYTES)
+        case "count" if abs(value) < EXACT_COUNT_LIMIT:
+            return Style(suffix=noun, grouped=True)
+        case "count":
+            prefixed = _prefixed(value, _COUNT)
+            return evolve(prefixed, suffix=prefixed.suffix + noun)
+        case "fraction":
+            return Style(scale=0.01, decimals=PERCENT_DECIMALS, suffix=" %")
+        case "pp":
+            return Style(decimals=PERCENT_DECIMALS, suffix=" pp", signed=True)
+        case "ratio":
+            return Style(decimals=max(RATIO_DECIMALS, _decimals(value, 2)), suffix="x")
+        case "score":
+            return Style(decimals=SCORE_DECIMALS)
+        case _:
+            return Style(decimals=_decimals(value))
+
+
+def format_value(value: float | None, unit: Unit, noun: str = "") -> str:
+    """Return `12.4 ms`, `37.2 MB`, `9.31 M`, `91.73 %`, `+0.42 pp`, `0.953`, `0.52x`; an em dash where missing."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if unit == "logit":
+        return f"{value:.{SIGNIFICANT_DIGITS}g}"
+    chosen = style(value, unit, noun)
+    return chosen.number(value) + chosen.suffix
+
+
+def format_reading(reading: Reading | None) -> str:
+    """Return the value of a reading, an em dash where there is none."""
+    if reading is None:
+        return MISSING
+    return format_value(reading.value, reading.unit, _NOUNS.get(reading.metric, ""))
+
+
+def format_interval(reading: Reading | None) -> str:
+    """Return the interval of a reading in one unit, `0.51..0.54` or `12.1..12.9 ms`; an em dash without one."""
+    if reading is None or reading.low is None or reading.high is None:
+        return MISSING
+    chosen = style(max(reading.low, reading.high, key=abs), reading.unit, _NOUNS.get(reading.metric, ""))
+    suffix = "" if reading.unit == "ratio" else chosen.suffix
+    return f"{chosen.number(reading.low)}..{chosen.number(reading.high)}{suffix}"
+
+
+def format_limit(metric: str, value: float) -> str:
+    """Return a limit as it was written, without rounding: `0.95`, `1 pp`, `5 %`, `2.5 ms`, `0.5x`."""
+    if METRICS[metric].unit == "logit":
+        return f"{value:.{LIMIT_DIGITS}g}"
+    chosen = style(value, METRICS[metric].unit, _NOUNS.get(metric, ""))
+    return f"{value / chosen.scale:.{LIMIT_DIGITS}g}{chosen.suffix}"
+
+
+def format_actual(verdict: Verdict) -> str:
+    """Return what was measured, with more digits where rounding would make it look like the limit it missed."""
+    metric, actual, limit = METRICS[verdict.metric], verdict.actual, verdict.limit
+    noun = _NOUNS.get(metric.name, "")
+    if actual is None or not math.isfinite(actual) or metric.unit == "logit":
+        return format_value(actual, metric.unit, noun)
+    chosen = style(actual, metric.unit, noun)
+    while actual != limit and chosen.number(actual) == chosen.number(limit) and chosen.decimals < MAX_DIGITS:
+        chosen = evolve(chosen, decimals=chosen.decimals + 1)
+    return chosen.number(actual) + chosen.suffix
+
+
+def format_criterion(metric: str, op: str, limit: float) -> str:
+    """Return `sp2ps.grad-cam >= 0.95`."""
+    return f"{metric} {op} {format_limit(metric, limit)}"
+
+
+def format_integer(value: int | None) -> str:
+    """Return a whole number in full, `10,000`."""
+    return MISSING if value is None else f"{value:,}"
+
+
+def format_share(part: int, whole: int) -> str:
+    """Return `312 of 10,000 (3.12 %)`."""
+    share = f" ({format_value(part / whole, 'fraction')})" if whole else ""
+    return f"{part:,} of {whole:,}{share}"
+
+
+def plain(text: str) -> str:
+    """Return text on one line, without the characters that could steer a terminal or break XML."""
+    return _UNPRINTABLE.sub("\ufffd", " ".join(text.split()))
+
+
+def _prefixed(value: float, prefixes: tuple[tuple[float, str], ...]) -> Style:
+    """Return the style with the largest prefix that leaves at least 1 before the point, after rounding."""
+    rounded = float(f"{abs(value):.{SIGNIFICANT_DIGITS - 1}e}")
+    scale, suffix = next((prefix for prefix in prefixes if rounded >= prefix[0]), prefixes[-1])
+    if rounded == 0:
+        return Style(scale=1.0, suffix=dict(prefixes).get(1.0, ""))
+    decimals = 0 if (scale, suffix) == _BYTES[-1] else _decimals(rounded / scale)
+    return Style(scale, decimals, suffix)
+
+
+def _decimals(value: float, digits: int = SIGNIFICANT_DIGITS) -> int:
+    """Return how many decimals show `digits` significant digits of a value."""
+    if value == 0 or not math.isfinite(value):
+        return 0
+    return max(0, digits - 1 - math.floor(math.log10(float(f"{abs(value):.{digits - 1}e}"))))

@@ -1,0 +1,90 @@
+"""The report as one self-contained HTML page: no script, nothing fetched, light and dark, screen and paper."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from edgecheck.metrics import METRICS
+from edgecheck.records import Report, Similarity
+from edgecheck.report import charts, format, reasons, svg, table
+
+WORST_CLASSES = 3  # enough to see where to look; report.json has all
+
+
+@frozen
+class Picture:
+    """A PNG image and what it shows."""
+
+    caption: str
+    png: bytes
+
+    @property
+    def source(self) -> str:
+        """The image as a data URI, so that the page needs no other file."""
+        return f"data:image/png;base64,{b64encode(self.png).decode()}"
+
+
+def render(report: Report, pictures: Mapping[str, Sequence[Picture]] | None = None) -> str:
+    """Return the page. `pictures` are shown under the variant they are filed by.
+
+    Charts need matplotlib; without it the page says so in their place.
+    """
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            pictures=pictures or {},
+            charts=[(chart.title, chart.description, Markup(chart.svg)) for chart in charts.charts(report)],
+            can_draw=svg.installed(),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("edgecheck.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.globals.update(
+        format=format,
+        reasons=reasons,
+        table=table,
+        metrics=METRICS,
+        worst_classes=worst_classes,
+        class_name=class_name,
+        cell_status=cell_status,
+    )
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Keep what no HTML file may hold out of the page; escaping comes after this."""
+    return format.plain(value) if type(value) is str else value
+
+
+def worst_classes(similarity: Similarity) -> list[tuple[str, float]]:
+    """Return the classes whose heatmaps moved most, the worst first."""
+    return sorted(similarity.per_class.items(), key=lambda item: item[1])[:WORST_CLASSES]
+
+
+def class_name(report: Report, index: int) -> str:
+    """Return the name of a class, or its number where the data set names none."""
+    names = report.subject.classes
+    return names[index] if 0 <= index < len(names) else str(index)
+
+
+def cell_status(report: Report, variant: str, metric: str) -> str:
+    """Return the status of the first criterion on this metric that did not pass; empty where none."""
+    missed = [verdict.status for verdict in reasons.remarks(report, variant) if verdict.metric == metric]
+    return missed[0] if missed else ""

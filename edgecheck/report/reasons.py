@@ -1,0 +1,100 @@
+"""What the verdicts mean for the run, in words: why it did not pass, and what follows from that."""
+
+from __future__ import annotations
+
+from edgecheck.records import Level, Report, Similarity, Status, Verdict
+from edgecheck.report.format import MISSING, format_actual, format_interval, format_limit, format_share, plain
+from edgecheck.report.table import candidates, noise_floor
+
+DRIFT = (
+    "A low Sp2PS is explanation drift: the variant looks at other pixels than the baseline. It does not say that its "
+    "explanation is worse."
+)
+ZEROS = (
+    "Unstructured pruning sets weights to zero and leaves shapes alone: under ONNX Runtime that changes neither the "
+    "size of the file nor its latency; only the compressed (zlib) size shrinks."
+)
+
+
+def verdicts_of(report: Report, variant: str) -> list[Verdict]:
+    """Return the verdicts of one variant, in the order of the gate."""
+    return [verdict for verdict in report.verdicts if verdict.variant == variant]
+
+
+def remarks(report: Report, variant: str) -> list[Verdict]:
+    """Return the verdicts of one variant that did not simply pass."""
+    return [verdict for verdict in verdicts_of(report, variant) if verdict.status != "PASS"]
+
+
+def severity(report: Report, verdict: Verdict) -> Level | None:
+    """Return what a verdict counts as under the policy: a failure, a warning, or nothing."""
+    if verdict.status == "PASS":
+        return None
+    undecided = {"MISSING": report.policy.missing, "INCONCLUSIVE": report.policy.inconclusive}
+    levels = (verdict.level, undecided.get(verdict.status, "fail"))
+    return "warn" if verdict.status == "WARN" or "warn" in levels else "fail"
+
+
+def sentence(report: Report, verdict: Verdict) -> str:
+    """Return `sp2ps.grad-cam 0.912, limit >= 0.95, noise floor 0.962: reason`."""
+    limit = f"limit {verdict.op} {format_limit(verdict.metric, verdict.limit)}"
+    floor = noise_floor(report, verdict.metric) if verdict.metric.startswith("sp2ps.") else ""
+    facts = [_measured(report, verdict), limit, f"noise floor {floor}" if floor else ""]
+    reason = f": {plain(verdict.reason)}" if verdict.reason else ""
+    return ", ".join(filter(None, facts)) + reason
+
+
+def _measured(report: Report, verdict: Verdict) -> str:
+    """Return the metric and what was measured, with its interval where that leaves the verdict open."""
+    if verdict.actual is None:
+        return verdict.metric
+    interval = format_interval(report.value(verdict.variant, verdict.metric))
+    beside = f" ({interval})" if verdict.status == "INCONCLUSIVE" and interval != MISSING else ""
+    return f"{verdict.metric} {format_actual(verdict)}{beside}"
+
+
+def outcome(report: Report) -> Status:
+    """Return the verdict on the whole run."""
+    return "PASS" if report.passed else "FAIL"
+
+
+def rule(report: Report) -> str:
+    """Return the outcome of the run in a sentence, with the exit code it ends in."""
+    judged = candidates(report)
+    passing = sum(report.statuses.get(variant.name) in ("PASS", "WARN") for variant in judged)
+    asked = "every variant" if report.policy.require == "all" else "at least one variant"
+    return f"{passing} of {len(judged)} variants pass; the gate asks for {asked}: exit code {0 if report.passed else 1}"
+
+
+def recommendation(report: Report) -> str:
+    """Return `ship NAME: reason`, or why the baseline is to be kept."""
+    advice = report.recommendation
+    if advice.variant is None:
+        return plain(advice.reason) or "keep the baseline"
+    return f"ship {plain(advice.variant)}" + (f": {plain(advice.reason)}" if advice.reason else "")
+
+
+def warnings(report: Report) -> list[str]:
+    """Return the warnings of the run, then those of each variant under its name."""
+    own = [f"{plain(variant.name)}: {plain(text)}" for variant in report.variants for text in variant.warnings]
+    return [*map(plain, report.warnings), *own]
+
+
+def similarities_of(report: Report, variant: str) -> list[Similarity]:
+    """Return the heatmap comparisons of one variant, one a CAM method."""
+    return [similarity for similarity in report.similarities if similarity.variant == variant]
+
+
+def differing(similarity: Similarity) -> str:
+    """Return on how many images variant and baseline predict another class."""
+    return format_share(similarity.n - similarity.n_agreeing, similarity.n)
+
+
+def degenerate(similarity: Similarity) -> int:
+    """Return the number of image pairs in which at least one heatmap is all zero."""
+    return similarity.both_zero + similarity.one_zero
+
+
+def unstructured(report: Report) -> bool:
+    """Return whether any variant was pruned without changing its shape."""
+    return any(variant.structure == "unstructured" for variant in report.variants)

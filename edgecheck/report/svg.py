@@ -1,0 +1,87 @@
+"""A matplotlib figure as a piece of SVG that lives in an HTML page and follows its theme.
+
+Colours are drawn as plain hexadecimal numbers and then replaced by CSS variables with the number as fallback, ink by
+`currentColor`: the page decides what they look like in light and dark. matplotlib is imported when a figure is drawn.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import warnings
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+from xml.sax.saxutils import escape
+
+INK = "#010203"  # no colour anyone would choose; pure black would be left out of the SVG as the default
+
+# Okabe & Ito's palette, told apart by colour-blind readers; markers and hatches say the same once more.
+BLUE, VERMILION, GREEN, YELLOW = "#0072b2", "#d55e00", "#009e73", "#e69f00"
+_VARIABLES = {BLUE: "--blue", VERMILION: "--vermilion", GREEN: "--green", YELLOW: "--yellow"}
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": INK,
+    "grid.alpha": 0.12,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "hatch.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+}
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+def installed() -> bool:
+    """Return whether matplotlib is there to draw with."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def draw(name: str, title: str, description: str, size: tuple[float, float], paint: Callable[[Any, Any], None]) -> str:
+    """Return the SVG of one figure of `size` inches; `paint(figure, axes)` draws it.
+
+    `name` makes ids unique on the page. The same drawing gives the same text.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    page = StringIO()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # A name may hold characters that matplotlib's font lacks; the browser draws the text with its own.
+        warnings.simplefilter("ignore", UserWarning)
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": name})
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(figure)
+        paint(figure, figure.add_subplot())
+        figure.savefig(page, format="svg", transparent=True, metadata=_NO_METADATA)
+    return _themed(page.getvalue(), name, title, description)
+
+
+def _themed(svg: str, name: str, title: str, description: str) -> str:
+    body = svg[svg.index("<svg") :].strip()
+    for colour, variable in _VARIABLES.items():
+        body = body.replace(colour, f"var({variable}, {colour})")
+    # matplotlib's own style sheet says `*`, which here would be the whole page.
+    body = body.replace(INK, "currentColor").replace(">*{", ">svg *{")
+    body = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", body)
+    opening, _, rest = body.partition(">")
+    opening = re.sub(r' (width|height)="[^"]*"', "", opening)
+    return (
+        f'{opening} role="img" aria-labelledby="{name}-title {name}-description">'
+        f'<title id="{name}-title">{escape(title)}</title>'
+        f'<desc id="{name}-description">{escape(description)}</desc>{rest}'
+    )

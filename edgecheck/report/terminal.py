@@ -1,0 +1,178 @@
+"""The report as a terminal shows it: fixed width, and readable without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from io import StringIO
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from edgecheck.records import Report, Variant
+from edgecheck.report import reasons
+from edgecheck.report.format import format_integer, plain
+from edgecheck.report.table import ALWAYS, Column, candidates, columns, rows, verdict_word
+
+WIDTH = 100
+MIN_WIDTH = 40  # below this even a verdict and its variant do not fit on a line
+NAME_WIDTH = 28  # longer variant names are folded, or one of them would push every number off the screen
+HASH_DIGITS = 12  # enough to tell two files apart by eye; report.json has the whole hash
+
+_COLOURS = {"PASS": "bold green", "FAIL": "bold red", "WARN": "bold yellow"}
+_UNDECIDED = "bold magenta"
+_QUIET = "dim"
+
+
+def render(report: Report, width: int = WIDTH, colour: bool = False) -> str:
+    """Return the report for a terminal of `width` columns, with ANSI colours where `colour` says so.
+
+    Verdicts are always words. Columns that do not fit are left out, the least important first, and named below the
+    table. A width below 40 counts as 40.
+    """
+    page = StringIO()
+    console = Console(
+        file=page,
+        width=max(width, MIN_WIDTH),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    for block in _blocks(report, console):
+        console.print(block)
+    return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + "\n"
+
+
+def _blocks(report: Report, console: Console) -> Iterable[RenderableType]:
+    yield _header(report)
+    yield Text()
+    yield from _variants(report, console)
+    yield from _section("Criteria not met", _reasons(report))
+    yield from _section("Heatmaps", _heatmaps(report))
+    yield from _section("Warnings", [_line("!", "yellow", text) for text in reasons.warnings(report)])
+    yield Text()
+    yield Text(f"{reasons.outcome(report)}: {reasons.rule(report)}", _style(reasons.outcome(report)))
+    yield Text(f"Recommendation: {reasons.recommendation(report)}", "bold")
+
+
+def _header(report: Report) -> RenderableType:
+    subject, machine = report.subject, report.environment
+    facts = {
+        "subject": f"{subject.name} ({subject.model}), weights {subject.weights_sha256[:HASH_DIGITS]}"
+        f", seed {subject.seed}",
+        "data": f"{subject.dataset}, {format_integer(subject.images)} images, {subject.data_sha256[:HASH_DIGITS]}"
+        + (f", {format_integer(subject.skipped_images)} unreadable left out" if subject.skipped_images else ""),
+        "heatmaps": f"{subject.target_layer}, class: {subject.class_explained}" if subject.target_layer else "none",
+        "machine": f"{machine.cpu}, threads: {machine.intra_op_threads}, {machine.provider}, {machine.system}",
+        "tool": f"{report.tool.name} {report.tool.version}",
+    }
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for name, text in facts.items():
+        grid.add_row(Text(name, _QUIET), Text(plain(text)))
+    return grid
+
+
+def _variants(report: Report, console: Console) -> Iterable[RenderableType]:
+    shown = columns(report)
+    left_out: list[Column] = []
+    while _natural_width(table := _table(report, shown), console) > console.width and _droppable(shown):
+        least = min(_droppable(shown), key=lambda column: column.importance)
+        left_out.append(least)
+        shown.remove(least)
+    yield table
+    if left_out:
+        names = ", ".join(column.name for column in left_out)
+        yield Text(f"Left out at {console.width} columns: {names}. report.html has all.", _QUIET)
+
+
+def _droppable(shown: list[Column]) -> list[Column]:
+    return [column for column in shown if column.importance < ALWAYS]
+
+
+def _natural_width(table: Table, console: Console) -> int:
+    return Measurement.get(console, console.options.update(width=10 * console.width), table).maximum
+
+
+def _table(report: Report, shown: list[Column]) -> Table:
+    table = _ruled()
+    for column in shown:
+        floor = f"\nfloor\n{column.floor}" if column.floor else ""
+        table.add_column(
+            Text("\n".join(column.title) + floor),
+            justify="right" if column.number else "left",
+            vertical="bottom",
+            overflow="fold",
+            no_wrap=column.number,
+            max_width=None if column.number else NAME_WIDTH,
+        )
+    for variant in rows(report):
+        table.add_row(*(_cell(report, variant, column) for column in shown))
+    return table
+
+
+def _cell(report: Report, variant: Variant, column: Column) -> Text:
+    text = column.cell(report, variant)
+    if column.cell is verdict_word:
+        return Text(text, _style(text))
+    missed = [verdict.status for verdict in reasons.remarks(report, variant.name) if verdict.metric == column.metric]
+    return Text(text, _style(missed[0]) if missed else "")
+
+
+def _reasons(report: Report) -> list[RenderableType]:
+    lines: list[RenderableType] = []
+    for variant in candidates(report):
+        remarks = reasons.remarks(report, variant.name)
+        if remarks:
+            lines.append(Text(plain(variant.name), "bold"))
+        lines += [
+            Padding(_line(verdict.status, _style(verdict.status), reasons.sentence(report, verdict)), (0, 0, 0, 2))
+            for verdict in remarks
+        ]
+    return lines
+
+
+def _heatmaps(report: Report) -> list[RenderableType]:
+    table = _ruled()
+    table.add_column("variant", overflow="fold", vertical="bottom", max_width=NAME_WIDTH)
+    for title in ("predicts another\nclass", "degenerate\nmaps, worst", "explained\nlogit < 0"):
+        table.add_column(title, justify="right", vertical="bottom", overflow="fold")
+    for variant in rows(report):
+        found = reasons.similarities_of(report, variant.name)
+        if found:
+            table.add_row(
+                Text(plain(variant.name)),
+                reasons.differing(found[0]),
+                format_integer(max(map(reasons.degenerate, found))),
+                format_integer(max(similarity.negative_logits for similarity in found)),
+            )
+    return [table, Text(reasons.DRIFT, _QUIET)] if table.row_count else []
+
+
+def _ruled() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
+
+
+def _section(title: str, lines: list[RenderableType]) -> Iterable[RenderableType]:
+    if lines:
+        yield Text(f"\n{title}", "bold underline")
+        yield Group(*lines)
+
+
+def _line(mark: str, style: str, text: str) -> Table:
+    """Return a line with a hanging indent behind its mark."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(mark, style), Text(text))
+    return grid
+
+
+def _style(word: str) -> str:
+    return _COLOURS.get(word, _UNDECIDED if word in ("INCONCLUSIVE", "MISSING") else "")

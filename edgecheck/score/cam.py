@@ -1,0 +1,73 @@
+"""From channel weights to a heatmap of the input's size, as `grad-cam` 1.5 does it, in float64."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+# grad-cam's guard against 0 / 0 in `scale_cam_image`; another value would give other heatmaps.
+NORMALISE_EPSILON = 1e-7
+
+# Distinct (old, new) lengths kept: one model needs at most two, a test suite some more.
+CACHED_MATRICES = 32
+
+
+def weighted_map(weights: NDArray[np.floating], activations: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return ReLU(sum_k w_k A_k), the map that every CAM method ends in.
+
+    Args:
+        weights: `(N, K)`, one number per channel.
+        activations: `(N, K, h, w)`, the target layer's output.
+
+    Returns:
+        `(N, h, w)`, at least 0, in the wider type of the two.
+
+    Raises:
+        ValueError: the two disagree on N or K.
+    """
+    images, channels, height, width = activations.shape
+    flat = activations.reshape(images, channels, height * width)
+    weighted = np.matmul(weights[:, None, :], flat).reshape(images, height, width)
+    return np.maximum(weighted, 0)
+
+
+def normalise(maps: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return `(N, h, w)` maps scaled per image to 0..1: x -= min, x /= (1e-7 + max).
+
+    A constant map becomes all zero: it highlights nothing.
+    """
+    lifted = np.asarray(maps, dtype=np.float64)
+    lifted = lifted - lifted.min(axis=(1, 2), keepdims=True)
+    lifted /= NORMALISE_EPSILON + lifted.max(axis=(1, 2), keepdims=True)
+    return lifted
+
+
+def resize(maps: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return `(N, h, w)` maps at `size` = (height, width), bilinear, as cv2's INTER_LINEAR.
+
+    Pixel centres lie at half integers, borders repeat, and making a map smaller does no smoothing.
+    """
+    rows, columns = _weights(maps.shape[1], size[0]), _weights(maps.shape[2], size[1])
+    return rows @ (np.asarray(maps, dtype=np.float64) @ columns.T)
+
+
+def heatmaps(maps: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the heatmaps `(N, H, W)` in 0..1 of maps `(N, h, w)`: min-max, resize to (H, W), min-max."""
+    return normalise(resize(normalise(maps), size))
+
+
+@lru_cache(maxsize=CACHED_MATRICES)
+def _weights(old: int, new: int) -> NDArray[np.float64]:
+    """Return the matrix `(new, old)` that interpolates one axis; each row holds at most two weights."""
+    targets = np.arange(new)
+    position = (targets + 0.5) * (old / new) - 0.5
+    left = np.floor(position)
+    share = np.where((left < 0) | (left >= old - 1), 0, position - left)
+    nearest = np.clip(left.astype(np.intp), 0, old - 1)
+    matrix = np.zeros((new, old))
+    matrix[targets, nearest] = 1 - share
+    matrix[targets, np.minimum(nearest + 1, old - 1)] += share
+    matrix.flags.writeable = False
+    return matrix

@@ -1,0 +1,172 @@
+"""Images in a folder per class: layouts, order, and what is wrong with them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgecheck.errors import DataError
+from edgecheck.lab.data import load
+from edgecheck.plan import DataSpec, Preprocessing
+from edgecheck.progress import Silent
+
+SIZED = Preprocessing(size=(8, 8))
+RED = (200, 10, 30)
+
+
+def picture(path: Path, colour: tuple[int, int, int] = RED, size: tuple[int, int] = (8, 8)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((*size, 3), colour[::-1], dtype=np.uint8)
+    encoded = cv2.imencode(path.suffix, pixels)[1]
+    path.write_bytes(encoded.tobytes())
+    return path
+
+
+def read(root: Path, split: str = "test", how: Preprocessing = SIZED, **spec: object):
+    return load(DataSpec("folder", root=root, **spec), how, split, Silent())
+
+
+def test_whole_folder_is_the_test_split(tmp_path):
+    picture(tmp_path / "cat" / "1.png")
+    picture(tmp_path / "ant" / "deeper" / "1.PNG", (1, 2, 3))
+    (tmp_path / "ant" / "notes.txt").touch()
+    (tmp_path / ".cache").mkdir()
+    data = read(tmp_path)
+    assert data.classes == ("ant", "cat")
+    assert data.labels.tolist() == [0, 1]
+    assert data.images[:, 0, 0].tolist() == [[1, 2, 3], list(RED)]  # RGB, not OpenCV's BGR
+    assert data.skipped == 0
+    with pytest.raises(DataError, match=r"no training images \(no folder train in it\); the layout is ROOT/CLASS"):
+        read(tmp_path, "train")
+
+
+@pytest.mark.parametrize("name", ["test", "val"])
+def test_splits_in_folders_share_their_classes(tmp_path, name):
+    for label in "abc":
+        picture(tmp_path / "train" / label / "1.png")
+    picture(tmp_path / name / "c" / "1.png")
+    assert read(tmp_path).labels.tolist() == [2]
+    assert read(tmp_path).classes == read(tmp_path, "train").classes == ("a", "b", "c")
+
+
+def test_test_goes_before_val(tmp_path):
+    picture(tmp_path / "test" / "a" / "1.png", (1, 1, 1))
+    picture(tmp_path / "val" / "a" / "1.png", (2, 2, 2))
+    assert read(tmp_path).images[0, 0, 0, 0] == 1
+
+
+def test_train_alone_has_no_test_split(tmp_path):
+    picture(tmp_path / "train" / "a" / "1.png")
+    with pytest.raises(DataError, match="has train, but neither test nor val"):
+        read(tmp_path)
+
+
+def test_classes_come_in_turn_so_that_a_limit_keeps_all(tmp_path):
+    for number in range(4):
+        picture(tmp_path / "a" / f"{number}.png")
+    for number in range(2):
+        picture(tmp_path / "b" / f"{number}.png")
+    assert read(tmp_path).labels.tolist() == [0, 1, 0, 1, 0, 0]
+    assert read(tmp_path, limit=2).labels.tolist() == [0, 1]
+
+
+def test_a_limit_reads_no_further(tmp_path):
+    picture(tmp_path / "a" / "1.png")
+    (tmp_path / "a" / "2.png").write_bytes(b"broken")
+    assert len(read(tmp_path, limit=1)) == 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm"])
+def test_formats(tmp_path, suffix):
+    picture(tmp_path / "a" / f"1{suffix}")
+    assert np.abs(read(tmp_path).images[0].astype(int) - RED).max() <= 12  # JPEG and WebP lose a little
+
+
+def test_grey_sixteen_bit_and_transparent_images_become_rgb(tmp_path):
+    (tmp_path / "a").mkdir()
+    grey = np.full((8, 8), 77, np.uint8)
+    cv2.imwrite(str(tmp_path / "a" / "1.png"), grey)
+    cv2.imwrite(str(tmp_path / "a" / "2.png"), np.full((8, 8, 3), 77 * 257, np.uint16))
+    cv2.imwrite(str(tmp_path / "a" / "3.png"), np.dstack([grey, grey, grey, grey // 2]))
+    data = read(tmp_path)
+    assert data.images.shape == (3, 8, 8, 3)
+    assert (data.images == 77).all()
+
+
+def test_images_are_brought_to_size(tmp_path):
+    picture(tmp_path / "a" / "1.png", size=(5, 9))
+    picture(tmp_path / "a" / "2.png", size=(30, 20))
+    assert read(tmp_path, how=Preprocessing(size=(12, 10))).images.shape == (2, 12, 10, 3)
+
+
+def test_several_sizes_without_one_asked_for_name_two_files(tmp_path):
+    picture(tmp_path / "a" / "1.png", size=(5, 9))
+    picture(tmp_path / "a" / "2.png", size=(5, 9))
+    picture(tmp_path / "a" / "3.png", size=(30, 20))
+    with pytest.raises(DataError, match=r"9x5 .*1\.png and 20x30 .*3\.png; set preprocessing\.size"):
+        read(tmp_path, how=Preprocessing())
+
+
+def broken(root: Path) -> None:
+    picture(root / "a" / "good.png")
+    (root / "a" / "empty.png").touch()
+    (root / "a" / "text.jpg").write_text("no image")
+    whole = picture(root / "a" / "short.png", size=(64, 64)).read_bytes()
+    (root / "a" / "short.png").write_bytes(whole[:20])
+    (root / "a" / "zz.png").mkdir()
+
+
+def test_unreadable_images_are_fatal_named_and_counted(tmp_path):
+    broken(tmp_path)
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert "3 of 4 images cannot be read" in str(caught.value)
+    assert all(name in str(caught.value) for name in ("empty.png", "short.png", "text.jpg"))
+    assert "data.unreadable: skip" in str(caught.value)
+
+
+def test_unreadable_images_are_skipped_with_leave_and_counted(tmp_path, capfd):
+    broken(tmp_path)
+    data = read(tmp_path, unreadable="skip")
+    assert capfd.readouterr().err == ""  # OpenCV would write lines of its own
+    assert (len(data), data.skipped) == (1, 3)
+
+
+def test_more_than_three_are_not_all_named(tmp_path):
+    (tmp_path / "a").mkdir()
+    for number in range(5):
+        (tmp_path / "a" / f"{number}.png").touch()
+    with pytest.raises(DataError, match=r"5 of 5 .*0\.png, .*1\.png, .*2\.png, \.\.\.\)"):
+        read(tmp_path)
+
+
+def test_nothing_readable_is_fatal_even_with_leave(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").touch()
+    with pytest.raises(DataError, match=r"1 of 1 images cannot be read \(.*\); mend or remove them$"):
+        read(tmp_path, unreadable="skip")
+
+
+def test_a_class_without_images_is_named(tmp_path):
+    picture(tmp_path / "a" / "1.png")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(DataError, match="b: a class without images"):
+        read(tmp_path)
+
+
+def test_folders_that_hold_no_classes(tmp_path):
+    with pytest.raises(DataError, match="no class folders in it"):
+        read(tmp_path)
+    picture(tmp_path / "1.png")
+    with pytest.raises(DataError, match="no class folders in it"):
+        read(tmp_path)
+    with pytest.raises(DataError, match=r"1\.png is no folder"):
+        read(tmp_path / "1.png")
+    with pytest.raises(DataError, match=r"data\.root: nothing is no folder"):
+        read(None)
+
+
+def test_names_in_any_script_are_read(tmp_path):
+    picture(tmp_path / "猫" / "ñandú 1.png")
+    assert read(tmp_path).classes == ("猫",)

@@ -1,0 +1,230 @@
+"""Training does what the formula says, from a seed, and pruned weights stay pruned."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from edgecheck.errors import MeasurementError, ModelError
+from edgecheck.images import ImageSet, preprocess
+from edgecheck.lab.train import accuracy, learning_rate, train
+from edgecheck.lab.weights import weights_sha256
+from edgecheck.plan import Preprocessing, Recipe
+from edgecheck.progress import Silent
+
+HOW = Preprocessing()
+SIDE, CLASSES = 3, 4
+
+
+def images(count: int, seed: int = 0) -> ImageSet:
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 256, (count, SIDE, SIDE, 1), dtype=np.uint8)
+    return ImageSet(pixels, random.integers(0, CLASSES, count), tuple("abcd"))
+
+
+def linear() -> nn.Module:
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, CLASSES))
+
+
+def convolutional() -> nn.Module:
+    torch.manual_seed(5)
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(6, CLASSES)
+    )
+
+
+def softmax_regression(data: ImageSet, recipe: Recipe, keep: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Full-batch momentum SGD of softmax regression by hand: the gradient is (p - y) x^T."""
+    layer = linear()[1]
+    weight, bias = (value.detach().double().numpy().copy() for value in (layer.weight, layer.bias))
+    weight *= keep
+    inputs = preprocess(data.images, HOW).reshape(len(data), -1).astype(np.float64)
+    targets = np.eye(CLASSES)[data.labels]
+    speed_weight, speed_bias = np.zeros_like(weight), np.zeros_like(bias)
+    losses = []
+    for _ in range(recipe.epochs):
+        exponentials = np.exp(inputs @ weight.T + bias)
+        shares = exponentials / exponentials.sum(axis=1, keepdims=True)
+        losses.append(-np.log(shares[targets == 1]).mean())
+        error = (shares - targets) / len(data)
+        speed_weight = recipe.momentum * speed_weight + (error.T @ inputs + recipe.weight_decay * weight) * keep
+        speed_bias = recipe.momentum * speed_bias + error.sum(axis=0) + recipe.weight_decay * bias
+        weight, bias = weight - recipe.learning_rate * speed_weight, bias - recipe.learning_rate * speed_bias
+    return weight, losses
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_agrees_with_softmax_regression_by_hand(pruned):
+    data = images(12)
+    recipe = Recipe(epochs=8, batch_size=12, learning_rate=0.3, momentum=0.9, weight_decay=0.01)
+    keep = torch.rand(CLASSES, SIDE * SIDE, generator=torch.Generator().manual_seed(1)) > (0.5 if pruned else -1)
+    model = linear()
+    with torch.no_grad():
+        model[1].weight.mul_(keep)
+    losses = train(model, data, HOW, recipe, 0, Silent(), {"1.weight": keep})
+    weight, expected_losses = softmax_regression(data, recipe, keep.numpy())
+    np.testing.assert_allclose(model[1].weight.detach().numpy(), weight, atol=1e-5)
+    np.testing.assert_allclose(losses, expected_losses, atol=1e-5)
+
+
+def test_pruned_weights_never_come_back():
+    model, data = convolutional(), images(40)
+    masks = {name: torch.rand_like(value) > 0.5 for name, value in model.named_parameters() if name.endswith("weight")}
+    with torch.no_grad():
+        for name, keep in masks.items():
+            model.get_parameter(name).mul_(keep)
+    recipe = Recipe(epochs=3, batch_size=8, learning_rate=0.1, weight_decay=0.01)
+    before = model[0].weight.detach().clone()
+    train(model, data, HOW, recipe, 0, Silent(), masks)
+    for name, keep in masks.items():
+        assert not model.get_parameter(name).detach()[~keep].any()
+    assert not torch.equal(before, model[0].weight)  # the others did move
+
+
+def test_masks_also_put_out_weights_that_were_not_zero():
+    model = linear()
+    keep = torch.ones(CLASSES, SIDE * SIDE, dtype=torch.bool)
+    keep[1, 2] = False
+    assert model[1].weight[1, 2] != 0
+    train(model, images(8), HOW, Recipe(epochs=1), 0, Silent(), {"1.weight": keep})
+    assert (model[1].weight == 0).nonzero().tolist() == [[1, 2]]
+
+
+def test_equal_seeds_give_equal_weights_whatever_the_global_generator_says():
+    recipe = Recipe(epochs=2, batch_size=8, learning_rate=0.1)
+    results = []
+    for global_seed in (1, 2):
+        model = convolutional()
+        torch.manual_seed(global_seed)
+        state = torch.get_rng_state()
+        train(model, images(20), HOW, recipe, 7, Silent())
+        assert torch.equal(torch.get_rng_state(), state)
+        results.append(weights_sha256(model))
+    assert results[0] == results[1]
+
+
+def test_another_seed_gives_other_weights():
+    recipe = Recipe(epochs=1, batch_size=8, learning_rate=0.1)
+    results = []
+    for seed in (1, 2):
+        model = linear()
+        train(model, images(20), HOW, recipe, seed, Silent())
+        results.append(weights_sha256(model))
+    assert results[0] != results[1]
+
+
+def test_learns_batchnorm_statistics_and_ends_in_eval_mode():
+    model = convolutional()
+    train(model, images(16), HOW, Recipe(epochs=1, batch_size=8), 0, Silent())
+    assert int(model[1].num_batches_tracked) == 2
+    assert not any(module.training for module in model.modules())
+
+
+def test_no_epochs_change_nothing():
+    model = convolutional()
+    before = weights_sha256(model)
+    assert train(model, images(8), HOW, Recipe(epochs=0, schedule="cosine"), 0, Silent()) == []
+    assert weights_sha256(model) == before
+    assert not model.training
+
+
+def test_a_last_batch_of_one_image_is_left_out():
+    model = convolutional()  # its BatchNorm sees 1x1 maps, so a single image would be an error
+    train(model, images(9), HOW, Recipe(epochs=2, batch_size=8), 0, Silent())
+    assert int(model[1].num_batches_tracked) == 2
+
+
+def test_batches_of_one_that_batchnorm_cannot_take_are_a_users_error():
+    with pytest.raises(ModelError, match="training mode"):
+        train(convolutional(), images(3), HOW, Recipe(epochs=1, batch_size=1), 0, Silent())
+
+
+class Breaks(nn.Module):
+    """Returns NaN from the given training step on."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.layer, self.steps_left = linear(), step
+
+    def forward(self, images):
+        logits = self.layer(images)
+        if self.training:
+            self.steps_left -= 1
+        return logits * math.nan if self.steps_left < 0 else logits
+
+
+def test_a_loss_that_is_no_number_names_its_epoch():
+    model = Breaks(step=5)
+    with pytest.raises(MeasurementError, match=r"loss is nan in epoch 3 of 4; lower the learning_rate of 0\.5"):
+        train(model, images(16), HOW, Recipe(epochs=4, batch_size=8, learning_rate=0.5), 0, Silent())
+    assert not model.training
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_are_refused():
+    model = linear()
+    with torch.no_grad():
+        model[1].weight.fill_(1e35)  # times the learning rate, this leaves float32; the loss before it is log 4
+    recipe = Recipe(epochs=1, learning_rate=1e6, weight_decay=1)
+    with pytest.raises(MeasurementError, match=r"1\.weight is not finite after epoch 1 of 1"):
+        train(model, images(8), HOW, recipe, 0, Silent())
+
+
+def test_two_heads_in_training_are_a_users_error():
+    class TwoHeads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = linear()
+
+        def forward(self, images):
+            logits = self.layer(images)
+            return (logits, logits) if self.training else logits
+
+    with pytest.raises(ModelError, match="aux_logits"):
+        train(TwoHeads(), images(8), HOW, Recipe(epochs=1), 0, Silent())
+
+
+def test_accuracy_is_the_share_of_right_answers():
+    class Answers(nn.Module):
+        """Says the class that stands in the first pixel."""
+
+        def forward(self, images):
+            return nn.functional.one_hot((images[:, 0, 0, 0] * 255).round().long(), 256).float()
+
+    data = images(300)
+    data.images[:, 0, 0, 0] = data.labels
+    data.images[::3, 0, 0, 0] = CLASSES  # a class that no label has
+    assert accuracy(Answers(), data, HOW) == 200 / 300
+
+
+@settings(deadline=None)
+@given(steps=st.integers(1, 200), rate=st.floats(1e-6, 10))
+def test_cosine_falls_from_the_rate_without_reaching_zero(steps, rate):
+    rates = [learning_rate(Recipe(learning_rate=rate, schedule="cosine"), step, steps) for step in range(steps)]
+    assert rates[0] == rate
+    assert all(later < earlier for earlier, later in pairwise(rates))
+    assert rates[-1] > 0
+
+
+def test_cosine_is_pytorchs():
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=10)
+    for step in range(10):
+        ours = learning_rate(Recipe(learning_rate=0.3, schedule="cosine"), step, 10)
+        assert ours == pytest.approx(optimiser.param_groups[0]["lr"], rel=1e-9)
+        optimiser.step()
+        schedule.step()
+
+
+def test_cosine_is_what_training_uses():
+    results = []
+    for schedule in ("constant", "cosine"):
+        model = linear()
+        train(model, images(8), HOW, Recipe(epochs=3, batch_size=8, schedule=schedule), 0, Silent())
+        results.append(weights_sha256(model))
+    assert results[0] != results[1]

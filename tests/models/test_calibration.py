@@ -1,0 +1,45 @@
+"""Every data set has a preset, and its numbers are what its comments say."""
+
+import numpy as np
+import pytest
+
+from edgecheck import config
+from edgecheck.images import preprocess
+from edgecheck.lab import data
+from edgecheck.plan import DataSpec, Preprocessing
+from edgecheck.progress import Silent
+
+
+@pytest.mark.parametrize("dataset", data.LOADERS)
+def test_every_loader_has_a_preset_that_names_it(dataset):
+    assert config.preset(dataset)["data"]["dataset"] == dataset
+
+
+@pytest.mark.parametrize("dataset", data.LOADERS)
+def test_every_preset_makes_a_plan(dataset, tmp_path):
+    plan = config.parse(f"data: {{dataset: {dataset}}}", tmp_path / "edgecheck.yaml", {})
+    assert len(plan.preprocessing.mean) == len(plan.preprocessing.std)
+    assert all(deviation > 0 for deviation in plan.preprocessing.std)
+
+
+@pytest.mark.parametrize("dataset", data.LOADERS)
+def test_every_gate_asks_for_the_papers_thresholds_and_for_evidence(dataset):
+    policy = config.default_policy(dataset)
+    asked = {criterion.metric: (criterion.op, criterion.limit) for criterion in policy.criteria}
+    assert asked == {
+        "sp2ps.grad-cam": (">=", 0.95),
+        "sp2ps.ablation-cam": (">=", 0.90),
+        "cam.degenerate_share": ("<=", 0.05),
+        "accuracy_drop_pp": ("<=", 2),
+        "parity.max_abs": ("<=", 0.001),
+        "parity.agreement": (">=", 0.999),
+    }
+    assert policy.require == "all"
+
+
+def test_digits_are_standardised_by_their_training_split():
+    how = config.preset("digits")["preprocessing"]
+    plain = Preprocessing(size=tuple(how["size"]))
+    pixels = preprocess(data.load(DataSpec("digits"), plain, "train", Silent()).images, plain)
+    assert np.isclose(pixels.mean(), how["mean"][0], atol=5e-5)
+    assert np.isclose(pixels.std(), how["std"][0], atol=5e-5)

@@ -1,0 +1,299 @@
+"""A made-up run with every kind of verdict, and a run whose names try to break each format."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from edgecheck.metrics import CAM_METHODS
+from edgecheck.records import (
+    SCHEMA_VERSION,
+    Criterion,
+    Environment,
+    ImageScore,
+    Policy,
+    Reading,
+    Recommendation,
+    Report,
+    Similarity,
+    Subject,
+    Tool,
+    Variant,
+    Verdict,
+    reading,
+)
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+IMAGES = 10_000
+CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+FLOOR = {"grad-cam": 0.9621, "grad-cam++": 0.9783, "ablation-cam": 0.9587}
+
+HOSTILE = (
+    '<script>alert("x")</script>|[bold red]*_`$\\frac{1$ & \x1b[31m\x00\u202e\n- [x](http://evil.example) @all ]]>'
+)
+
+
+def _hash(digit: str) -> str:
+    return (digit * 4 + "0f1e2d3c") * 5 + digit * 4
+
+
+def _variant(name: str, criterion: str, structure: str, rate: float, **more: object) -> Variant:
+    made = Variant(
+        name=name,
+        role="candidate",
+        file=f"{name}/model.onnx",
+        sha256=_hash(str(int(rate * 10))),
+        twin=f"{name}/weights.safetensors",
+        criterion=criterion,
+        structure=structure,
+        scope="global",
+        rate=rate,
+        effective_rate=max(0.0, rate - 0.004),
+        epochs=10,
+        opset=18,
+        ir_version=10,
+    )
+    return evolve(made, **more)
+
+
+def _readings(name: str, accuracy: float, scale: float, sp2ps: dict[str, float | None]) -> list[Reading]:
+    return [
+        reading(name, "accuracy", accuracy, (accuracy - 0.0054, accuracy + 0.0052), IMAGES),
+        reading(name, "accuracy_drop_pp", 100 * (0.9378 - accuracy), n=IMAGES),
+        reading(name, "agreement", 1 - 2.2 * (0.9378 - accuracy) - 0.01, n=IMAGES),
+        *(
+            reading(
+                name,
+                f"sp2ps.{method}",
+                value,
+                None if value is None else (value - 0.0021, value + 0.0019),
+                IMAGES,
+                note="" if value is not None else "the twin's weights are gone; make the variant again",
+            )
+            for method, value in sp2ps.items()
+        ),
+        reading(name, "latency.p50_s", 0.0124 * scale, (0.0123 * scale, 0.0126 * scale), 640),
+        reading(name, "latency.p90_s", 0.0131 * scale, n=640),
+        reading(name, "latency.ratio", scale, (scale - 0.013, scale + 0.014), 640),
+        reading(name, "size.bytes", 37_232_544 * scale),
+        reading(name, "size.zlib_bytes", 34_501_223 * scale),
+        reading(name, "params", 9_306_250 * scale),
+        reading(name, "macs", 626_403_328 * scale),
+        reading(name, "flops", 1_252_806_656 * scale),
+        reading(name, "memory.activation_bytes", 1_048_576 * scale),
+        reading(name, "parity.max_abs", 3.81e-6, n=IMAGES),
+        reading(name, "parity.agreement", 1.0, n=IMAGES),
+    ]
+
+
+def _similarities(name: str, sp2ps: dict[str, float | None], agreeing: int) -> list[Similarity]:
+    return [
+        Similarity(
+            variant=name,
+            method=method,
+            score=value,
+            low=value - 0.0021,
+            high=value + 0.0019,
+            n=IMAGES,
+            agreeing_score=value + 0.0042,
+            n_agreeing=agreeing,
+            ssim=value - 0.03,
+            sam=value + 0.02,
+            pe_like=value - 0.05,
+            both_zero=1,
+            one_zero=12 if method == "ablation-cam" else 3,
+            negative_logits=7,
+            per_class={label: value - 0.004 * index for index, label in enumerate(CLASSES)},
+            worst=[ImageScore(4711, 0.113, 3, 3, 5), ImageScore(815, 0.204, 9, 9, 9)],
+        )
+        for method, value in sp2ps.items()
+        if value is not None
+    ]
+
+
+def _below(amount: float) -> dict[str, float | None]:
+    return {method: FLOOR[method] - amount for method in CAM_METHODS}
+
+
+CRITERIA = [
+    Criterion("accuracy_drop_pp", "<=", 1.0, "fail", "accuracy_drop <= 1 pp", "edgecheck.yaml:31"),
+    Criterion("sp2ps.grad-cam", ">=", 0.95, "fail", "sp2ps.grad-cam >= 0.95", "edgecheck.yaml:32"),
+    Criterion("sp2ps.ablation-cam", ">=", 0.90, "fail", "sp2ps.ablation-cam >= 0.90", "edgecheck.yaml:33"),
+    Criterion("cam.degenerate_share", "<=", 0.05, "fail", "cam.degenerate_share <= 5 %", "edgecheck.yaml:34"),
+    Criterion("latency.ratio", "<=", 0.80, "fail", "latency.ratio <= 0.80", "edgecheck.yaml:35"),
+    Criterion("size.bytes", "<=", 25e6, "warn", "warn: size <= 25 MB", "edgecheck.yaml:36"),
+]
+
+_REASONS = {
+    "PASS": "holds",
+    "FAIL": "beyond the limit",
+    "WARN": "beyond the limit",
+    "INCONCLUSIVE": "the limit lies inside the 95 % interval; measure longer",
+    "MISSING": "the twin's weights are gone; make the variant again",
+}
+
+
+def _judge(name: str, values: dict[str, Reading], undecided: str | None) -> list[Verdict]:
+    verdicts = []
+    for criterion in CRITERIA:
+        taken = values.get(criterion.metric)
+        actual = taken.value if taken else None
+        if actual is None:
+            status = "MISSING"
+        elif criterion.metric == undecided:
+            status = "INCONCLUSIVE"
+        elif actual <= criterion.limit if criterion.op == "<=" else actual >= criterion.limit:
+            status = "PASS"
+        else:
+            status = "WARN" if criterion.level == "warn" else "FAIL"
+        verdicts.append(
+            Verdict(
+                name,
+                criterion.metric,
+                criterion.op,
+                criterion.limit,
+                actual,
+                status,
+                criterion.level,
+                _REASONS[status],
+                taken.n if taken else None,
+            )
+        )
+    return verdicts
+
+
+def _status(verdicts: list[Verdict]) -> str:
+    found = {verdict.status for verdict in verdicts}
+    return next(status for status in ("FAIL", "MISSING", "INCONCLUSIVE", "WARN", "PASS") if status in found)
+
+
+def make_report() -> Report:
+    """Return a run whose candidates end in PASS, WARN, FAIL, INCONCLUSIVE and MISSING, in another order."""
+    none = dict.fromkeys(CAM_METHODS)
+    plan = [
+        # variant, accuracy, ratio, Sp2PS, images on which the predictions agree, criterion left undecided
+        (_variant("l1-filters-0.2", "l1", "filters", 0.2), 0.9351, 0.71, _below(0.006), 9_871, None),
+        (_variant("l1-filters-0.4", "l1", "filters", 0.4), 0.9312, 0.52, _below(0.011), 9_688, None),
+        (_variant("l1-filters-0.6", "l1", "filters", 0.6), 0.9194, 0.31, _below(0.0478), 9_402, None),
+        (
+            _variant("random-filters-0.2", "random", "filters", 0.2),
+            0.9290,
+            0.79,
+            _below(0.0118),
+            9_655,
+            "latency.ratio",
+        ),
+        (_variant("l1-unstructured-0.4", "l1", "unstructured", 0.4), 0.9366, 0.75, none, 9_904, None),
+    ]
+    readings = [*_readings("baseline", 0.9378, 1.0, none)]
+    readings = [r for r in readings if not r.metric.startswith(("sp2ps.", "accuracy_drop", "agreement", "parity"))]
+    readings += _readings("control", 0.9384, 1.0, _below(0))
+    similarities, verdicts = _similarities("control", _below(0), 9_920), []
+    for variant, accuracy, ratio, sp2ps, agreeing, undecided in plan:
+        taken = _readings(variant.name, accuracy, ratio, sp2ps)
+        if sp2ps["grad-cam"] is not None:
+            taken.append(reading(variant.name, "cam.degenerate_share", 0.0013, n=IMAGES))
+        readings += taken
+        similarities += _similarities(variant.name, sp2ps, agreeing)
+        verdicts += _judge(variant.name, {r.metric: r for r in taken}, undecided)
+    made = [variant for variant, *_ in plan]
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        tool=Tool("edgecheck", "1.0.0"),
+        environment=Environment(
+            cpu="Cortex-A72 at 1.5 GHz",
+            logical_cores=4,
+            machine="aarch64",
+            system="Linux 6.1",
+            python="3.11.7",
+            versions={"onnx": "1.19.0", "onnxruntime": "1.23.2", "torch": "2.13.0"},
+            provider="CPUExecutionProvider",
+            intra_op_threads=1,
+        ),
+        subject=Subject(
+            name="cifar10-release",
+            model="edgecheck:cifar10_cnn7",
+            weights_sha256=_hash("a"),
+            dataset="cifar10",
+            data_sha256=_hash("d"),
+            images=IMAGES,
+            classes=CLASSES,
+            preprocessing="32x32, pixels 0..255 to 0..1, mean 0.5 0.5 0.5, std 0.5 0.5 0.5",
+            preprocessing_sha256=_hash("b"),
+            target_layer="features.27",
+            class_explained="predicted",
+            sam="map",
+            seed=0,
+            finetune="10 epochs, SGD, learning rate 0.001, momentum 0.9, batch 32",
+        ),
+        variants=[
+            Variant(
+                "baseline",
+                "baseline",
+                "baseline/model.onnx",
+                _hash("a"),
+                "weights.safetensors",
+                opset=18,
+                ir_version=10,
+            ),
+            _variant("control", "", "", 0.0, role="control"),
+            *made,
+        ],
+        readings=readings,
+        similarities=similarities,
+        policy=Policy(criteria=CRITERIA),
+        verdicts=verdicts,
+        statuses={v.name: _status([w for w in verdicts if w.variant == v.name]) for v in made},
+        recommendation=Recommendation(
+            "l1-filters-0.4", "passes, and is smaller and faster than the baseline, the smallest of 2 such variants"
+        ),
+        passed=False,
+        warnings=[
+            "the CPU governor is ondemand, so latency wanders: set it to performance",
+            "1,204 subnormal weights in l1-filters-0.6: set session.set_denormal_as_zero",
+        ],
+    )
+
+
+@pytest.fixture(scope="session")
+def report() -> Report:
+    return make_report()
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Report:
+    """The same run with a variant, classes, reasons and warnings named to break markup."""
+    made, old = make_report(), "l1-filters-0.6"
+    rename = [
+        evolve(item, variant=HOSTILE) if item.variant == old else item
+        for item in [*made.readings, *made.similarities, *made.verdicts]
+    ]
+    return evolve(
+        made,
+        subject=evolve(made.subject, name=HOSTILE, classes=[HOSTILE] * 10),
+        variants=[
+            evolve(v, name=HOSTILE, criterion=HOSTILE, warnings=[HOSTILE]) if v.name == old else v
+            for v in made.variants
+        ],
+        readings=[item for item in rename if isinstance(item, Reading)],
+        similarities=[evolve(s, per_class={HOSTILE: 0.5}) for s in rename if isinstance(s, Similarity)],
+        verdicts=[evolve(v, reason=HOSTILE) for v in rename if isinstance(v, Verdict)],
+        statuses={HOSTILE if name == old else name: status for name, status in made.statuses.items()},
+        recommendation=Recommendation(HOSTILE, HOSTILE),
+        warnings=[HOSTILE],
+    )
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str, str], None]:
+    """Compare a text with its golden file, or write that file where EDGECHECK_WRITE_GOLDEN is set."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if os.environ.get("EDGECHECK_WRITE_GOLDEN"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare

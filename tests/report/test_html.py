@@ -1,0 +1,153 @@
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+from attrs import evolve
+
+from edgecheck.metrics import METRICS
+from edgecheck.report import html, svg
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+FETCHING = {"src", "href", "xlink:href", "srcset", "data", "poster", "action"}
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced, and keeps what a browser would fetch, every tag, id and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.fetched, self.tags, self.ids, self.text = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self._see(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self._see(tag, attributes)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def _see(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            assert not name.startswith("on"), name
+            if name == "id":
+                self.ids.append(value)
+            if name in FETCHING:
+                self.fetched.append(value)
+
+
+@pytest.fixture(scope="module")
+def text(report):
+    return html.render(report, {"l1-filters-0.4": [html.Picture("image 3: <b>bird</b>", PIXEL)]})
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_is_balanced_and_ids_are_unique(page):
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_fetches_nothing(page, text):
+    assert all(link.startswith(("#", "data:")) for link in page.fetched)
+    assert "script" not in page.tags
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_links_within_the_page_lead_somewhere(page):
+    links = {link[1:] for link in page.fetched if link.startswith("#")}
+    assert links <= set(page.ids)
+
+
+def test_pictures_are_inlined_with_their_caption(text):
+    assert f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}" in text
+    assert "image 3: &lt;b&gt;bird&lt;/b&gt;" in text
+
+
+def test_names_everything_a_report_must_name(report, page):
+    shown = " ".join(" ".join(page.text).split())
+    subject, machine = report.subject, report.environment
+    for fact in (
+        *(variant.sha256 for variant in report.variants),
+        *(subject.weights_sha256, subject.data_sha256, subject.preprocessing, subject.preprocessing_sha256),
+        *(subject.target_layer, subject.class_explained, subject.finetune, f"seed {subject.seed}"),
+        *(machine.cpu, machine.provider, machine.python, f"threads {machine.intra_op_threads}"),
+        *(f"{name} {version}" for name, version in machine.versions.items()),
+        *("opset 18", "ONNX IR version 10", "exit code 1", report.recommendation.reason),
+        *METRICS,
+    ):
+        assert fact in shown, fact
+
+
+def test_shows_every_verdict_and_reading(report, page):
+    shown = " ".join(page.text)
+    for verdict in report.verdicts:
+        assert verdict.reason in shown
+    for reading in report.readings:
+        assert reading.note in shown
+
+
+def test_low_sp2ps_is_called_drift(page):
+    assert "explanation drift" in " ".join(page.text)
+
+
+def test_hostile_text_is_shown_and_not_run(hostile):
+    text = html.render(hostile, {"x": [html.Picture("never shown", PIXEL)]})
+    page = Page(text)
+    text.encode("utf-8")
+    assert "script" not in page.tags
+    assert "<script" not in text
+    assert not re.search("[\x00-\x08\x1b\u202e]", text)
+    assert '<script>alert("x")</script>' in " ".join(page.text)
+    assert all(link.startswith(("#", "data:")) for link in page.fetched)
+
+
+def test_without_matplotlib_the_page_says_what_charts_need(report, monkeypatch):
+    monkeypatch.setattr(svg, "installed", lambda: False)
+    text = html.render(report)
+    assert "edgecheck[lab]" in text
+    assert "<svg" not in text
+    Page(text)
+
+
+def test_a_run_with_next_to_nothing_in_it(report):
+    bare = evolve(
+        report,
+        variants=report.variants[:1],
+        readings=[],
+        similarities=[],
+        verdicts=[],
+        statuses={},
+        warnings=[],
+        policy=evolve(report.policy, criteria=[]),
+        subject=evolve(report.subject, classes=[], target_layer=""),
+    )
+    text = html.render(bare)
+    Page(text)
+    assert "nothing to draw" in text
+
+
+def test_worst_classes_come_first(report):
+    assert [name for name, _ in html.worst_classes(report.similarities[0])] == ["truck", "ship", "horse"]
+
+
+def test_class_without_a_name_is_its_number(report):
+    assert html.class_name(report, 3) == "cat"
+    assert html.class_name(report, 10) == "10"
+    assert html.class_name(report, -1) == "-1"

@@ -1,0 +1,40 @@
+import re
+
+from attrs import evolve
+
+from edgecheck.records import Recommendation
+from edgecheck.report import markdown
+
+
+def test_golden(report, golden):
+    golden("report.md", markdown.render(report))
+
+
+def test_table_rows_have_as_many_cells_as_the_heading(hostile):
+    lines = markdown.render(hostile).splitlines()
+    first = next(index for index, line in enumerate(lines) if line.startswith("| variant"))
+    rows = lines[first : first + 2 + len(hostile.variants)]
+    assert {row.count("|") for row in rows} == {rows[0].count("|")}
+
+
+def test_hostile_text_cannot_become_markup(hostile):
+    text = markdown.render(hostile)
+    assert "<script" not in text
+    assert "[x](" not in text
+    assert "\x1b" not in text
+    assert not re.search(r"@\w", text)
+    assert not re.search(r"(?<!\\)[*]_", text)
+
+
+def test_recommendation_comes_last(report):
+    assert markdown.render(report).splitlines()[-1].startswith("**Recommendation:** ship l1-filters-0.4: passes")
+    none = evolve(report, recommendation=Recommendation(None, "keep the baseline: no variant passes"))
+    assert markdown.render(none).splitlines()[-1] == "**Recommendation:** keep the baseline: no variant passes"
+
+
+def test_a_run_where_all_is_well_has_no_empty_sections(report):
+    quiet = evolve(report, verdicts=[], warnings=[], similarities=[], passed=True)
+    text = markdown.render(quiet)
+    assert "Criteria not met" not in text
+    assert "details" not in text
+    assert "### edgecheck: PASS" in text

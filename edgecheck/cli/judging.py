@@ -1,0 +1,67 @@
+"""`edgecheck gate` and `report`: a saved run, judged or rendered again without measuring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from edgecheck.cli import screen
+from edgecheck.cli.options import format_option, out_option
+
+if TYPE_CHECKING:
+    from edgecheck.records import Policy
+
+Require = Literal["all", "any"]
+
+run_argument = click.argument("run", type=click.Path(path_type=Path))
+
+
+@click.command(short_help="Judge a saved run again.")
+@run_argument
+@click.option("--config", type=click.Path(path_type=Path), help="Take the gate: section of this file.")
+@click.option("--gate", "sentences", multiple=True, help="A criterion, such as 'sp2ps.grad-cam >= 0.95'. Repeatable.")
+@click.option("--require", type=click.Choice(["all", "any"]), help="Whether every candidate must pass.")
+@format_option
+@click.pass_context
+def gate(
+    context: click.Context,
+    run: Path,
+    config: Path | None,
+    sentences: tuple[str, ...],
+    require: Require | None,
+    form: str,
+) -> None:
+    """Judge a saved RUN again, by its own policy or another; exit 0 if it holds, else 1."""
+    from edgecheck.pipeline import reporting
+
+    saved = reporting.read(run)
+    judged = reporting.rejudge(saved, _policy(saved.policy, config, sentences, require))
+    screen.show(judged, form)
+    context.exit(screen.exit_code(judged))
+
+
+@click.command(short_help="Render a saved run again.")
+@run_argument
+@out_option(None, "Write the report files there instead of into RUN.")
+@format_option
+def report(run: Path, out: Path | None, form: str) -> None:
+    """Render a saved RUN again: report.html, report.md, junit.xml, and the result on stdout."""
+    from edgecheck.pipeline import reporting
+
+    saved = reporting.read(run)
+    reporting.write(saved, out or run, pictures_from=run)
+    screen.show(saved, form)
+
+
+def _policy(saved: Policy, config: Path | None, sentences: tuple[str, ...], require: Require | None) -> Policy:
+    import attrs
+
+    from edgecheck import config as reader
+    from edgecheck import criteria
+
+    policy = reader.load_gate(config) if config else saved
+    if sentences:
+        policy = attrs.evolve(policy, criteria=[criteria.parse(sentence, "--gate") for sentence in sentences])
+    return attrs.evolve(policy, require=require) if require else policy

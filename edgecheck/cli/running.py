@@ -1,0 +1,69 @@
+"""`edgecheck demo`, `run` and `init`: the whole job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgecheck.cli import screen
+from edgecheck.cli.options import config_argument, format_option, out_option
+
+DEMO_CONFIG = "digits_cnn.yaml"
+INIT_TEMPLATE = "edgecheck.yaml"
+
+
+@click.command(short_help="Do the whole job that CONFIG describes.")
+@config_argument
+@out_option("edgecheck-report", "Run folder: reports, and a folder a variant. A second run goes on from what it holds.")
+@format_option
+@click.pass_context
+def run(context: click.Context, config: Path, out: Path, form: str) -> None:
+    """Prune, fine-tune, export, measure and judge, as CONFIG (edgecheck.yaml) says."""
+    from edgecheck import config as reader
+    from edgecheck import pipeline
+    from edgecheck.store import Store
+
+    plan = reader.load(config)
+    report = pipeline.run(plan, Store(out), screen.Screen())
+    screen.show(report, form)
+    click.echo(f"reports: {out}/report.html, report.md, report.json, junit.xml", err=True)
+    context.exit(screen.exit_code(report))
+
+
+@click.command(short_help="Take the tour on handwritten digits.")
+@out_option("demo-report", "Run folder.")
+@format_option
+def demo(out: Path, form: str) -> None:
+    """Take the tour: a small network on handwritten digits, 12 variants, the whole report.
+
+    A tour is no gate: having run whole it exits 0 and says what `edgecheck gate` would return.
+    """
+    from importlib import resources
+
+    from edgecheck import config as reader
+    from edgecheck import pipeline
+    from edgecheck.store import Store
+
+    with resources.as_file(resources.files("edgecheck.models")) as folder:
+        plan = reader.load(folder / DEMO_CONFIG)
+        report = pipeline.run(plan, Store(out), screen.Screen())
+    screen.show(report, form)
+    click.echo(f"reports: {out}/report.html, report.md, report.json, junit.xml", err=True)
+    click.echo(f"`edgecheck gate {out}` would exit with {screen.exit_code(report)}", err=True)
+
+
+@click.command(short_help="Write a commented configuration.")
+@click.argument("path", type=click.Path(path_type=Path), default=INIT_TEMPLATE)
+@click.option("--force", is_flag=True, help="Overwrite PATH.")
+def init(path: Path, force: bool) -> None:
+    """Write a commented configuration to PATH (edgecheck.yaml)."""
+    from importlib import resources
+
+    from edgecheck.errors import UsageError
+    from edgecheck.store import write_text
+
+    if path.exists() and not force:
+        raise UsageError(f"{path}: exists already; add --force to overwrite it, or name another PATH")
+    write_text(path, resources.files("edgecheck.cli").joinpath(INIT_TEMPLATE).read_text())
+    click.echo(f"{path}: written; fill in model and data, then: edgecheck run {path}", err=True)

@@ -1,0 +1,72 @@
+"""`edgecheck train`, `prune`, `export` and `cam`: single stages of the job, for people who want one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgecheck.cli import screen
+from edgecheck.cli.options import config_argument, out_option
+
+
+@click.command(short_help="Train a baseline from scratch.")
+@config_argument
+@out_option("weights.safetensors", "Where the weights go.")
+def train(config: Path, out: Path) -> None:
+    """Train the model of CONFIG from scratch by its train: recipe, and report its accuracy on the test split."""
+    from edgecheck import config as reader
+    from edgecheck.pipeline import single
+
+    accuracy = single.train(reader.load(config), out, screen.Screen())
+    click.echo(f"{out}: written; accuracy on the test split {accuracy:.2%}", err=True)
+
+
+@click.command(short_help="Prune and fine-tune one variant.")
+@config_argument
+@click.option("--criterion", default="l1", show_default=True, help="What weights or filters are ranked by.")
+@click.option("--structure", default="unstructured", show_default=True, help="unstructured or filters.")
+@click.option("--scope", type=click.Choice(["global", "layer"]), help="One ranking, or one a layer.")
+@click.option("--rate", type=float, required=True, help="Pruning rate, above 0 and below 1.")
+@out_option("edgecheck-report", "Run folder; `edgecheck run` with the same --out uses what is there.")
+def prune(config: Path, criterion: str, structure: str, scope: str | None, rate: float, out: Path) -> None:
+    """Prune and fine-tune one variant of the model of CONFIG, and export it."""
+    from edgecheck import config as reader
+    from edgecheck.pipeline import single
+    from edgecheck.store import Store
+
+    row = {"criterion": criterion, "structure": structure, "rate": rate, **({"scope": scope} if scope else {})}
+    plan = reader.load(config, {"variants": [row]})
+    made = single.prune(plan, Store(out), screen.Screen())
+    click.echo(
+        f"{out / made.variant.file}: written, {made.variant.effective_rate:.1%} of the prunable part removed", err=True
+    )
+
+
+@click.command(short_help="Export the baseline to ONNX.")
+@config_argument
+@out_option("model.onnx", "Where the file goes.")
+def export(config: Path, out: Path) -> None:
+    """Export the model of CONFIG with its weights to ONNX, and check it against its twin."""
+    from edgecheck import config as reader
+    from edgecheck.pipeline import single
+
+    found = single.export(reader.load(config), out, screen.Screen())
+    click.echo(f"{out}: written; largest difference to the twin's logits {found.max_abs:.2g}", err=True)
+
+
+@click.command(short_help="Write pictures of heatmaps.")
+@config_argument
+@click.option("--image", "images", type=click.IntRange(0), multiple=True, help="Index in the test split. Repeatable.")
+@click.option(
+    "--count", type=click.IntRange(1), default=8, show_default=True, help="The first images, without --image."
+)
+@out_option("cams", "Folder of the pictures.")
+def cam(config: Path, images: tuple[int, ...], count: int, out: Path) -> None:
+    """Write pictures of the heatmaps of the model of CONFIG, one a method and image."""
+    from edgecheck import config as reader
+    from edgecheck.pipeline import single
+
+    plan = reader.load(config)
+    for path in single.cam(plan, images or tuple(range(count)), out, screen.Screen()):
+        click.echo(path)

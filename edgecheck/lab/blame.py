@@ -1,0 +1,36 @@
+"""Which line of the user's network an error comes from."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+
+import onnxscript
+import torch
+import torch_pruning
+
+_TOOLS = tuple(
+    str(Path(file).parent) + os.sep for file in (torch.__file__, torch_pruning.__file__, onnxscript.__file__, __file__)
+)
+_STANDARD_LIBRARY = Path(os.__file__).parent
+
+
+def place_of(error: BaseException) -> str:
+    """Return the first line of the error's message and, where there is one, the innermost line of the user's code."""
+    message = (str(error).strip() or type(error).__name__).splitlines()[0]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_the_users(frame.filename)]
+    if not frames:
+        return f"{type(error).__name__}: {message}"
+    return f"{message} at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}"
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the first error of the chain that `error` was raised from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _is_the_users(file: str) -> bool:
+    return not file.startswith((*_TOOLS, "<")) and Path(file).parent != _STANDARD_LIBRARY

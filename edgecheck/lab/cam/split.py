@@ -1,0 +1,179 @@
+"""Cut a network at its target layer: `body` makes the feature map, `tail` takes it to the logits as often as asked.
+
+Where the network can be traced, the tail holds nothing but the operators behind the target layer. Where it cannot,
+hooks do the same by running the whole network each time, and a warning says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from attrs import field, frozen
+from torch import Tensor, fx, nn
+
+from edgecheck.errors import ModelError
+from edgecheck.lab.cam.target import default_module, default_node
+from edgecheck.lab.cam.trace import SHAPE, Trace, reason, trace, unknown_layer
+
+LOGIT_TOLERANCE = 1e-4  # relative; float32 reordering gives about 1e-6, a wrong cut gives anything
+Values = tuple[Any, ...]
+
+
+@frozen(eq=False)
+class Split:
+    """A network in two parts. `body(*inputs)` gives `(feature map, others)`, `tail(feature map, *others)` the logits.
+
+    The others are the values that pass by the target layer: skip connections, sizes. `graph` is the tail's, where it
+    was traced; its first placeholder is the feature map.
+    """
+
+    body: Callable[..., tuple[Tensor, Values]]
+    tail: Callable[..., Tensor]
+    graph: fx.GraphModule | None = None
+
+
+@frozen(eq=False)
+class Target:
+    """The network cut at its target layer, that layer's name, and what the user should know about the cut."""
+
+    name: str
+    split: Split
+    warnings: list[str] = field(factory=list)
+
+
+def split(model: nn.Module, example: Tensor, target_layer: str | None = None) -> Target:
+    """Cut a model in eval mode at `target_layer`, or at the default one, so that it holds on `example` `(N, C, H, W)`.
+
+    Raises:
+        ModelError: no such layer, no default one, or a layer that gives no feature map.
+    """
+    try:
+        traced = trace(model, example)
+    except Exception as error:  # a forward run on stand-ins can raise anything at all
+        return _by_hooks(model, example, target_layer, f"its forward cannot be traced: {reason(error)}")
+    inside = _enclosing(traced, target_layer)
+    if inside is not None:
+        return _by_hooks(model, example, target_layer, f"{inside} cannot be traced: {traced.opaque[inside]}")
+    node = traced.find(target_layer) if target_layer else default_node(traced)
+    name = target_layer or traced.name(node)
+    parts = cut(traced.model, traced.graph, node)
+    if not _same_logits(model, parts, example):
+        named = name if name in dict(model.named_modules()) else target_layer
+        return _by_hooks(model, example, named, "its two parts give other logits than the whole")
+    return Target(name, parts)
+
+
+def cut(root: nn.Module, graph: fx.Graph, node: fx.Node) -> Split:
+    """Cut a graph behind `node`: what depends on it makes the tail, all the rest the body.
+
+    The tail works on copies, so that operators that overwrite their input leave the caller's values alone.
+    """
+    after = _dependents(graph, node)
+    crossing = _crossing(graph, node, after)
+    tail = fx.GraphModule(root, _tail(graph, [node, *crossing], after))
+    return Split(fx.GraphModule(root, _body(graph, node, crossing, after)), tail, tail)
+
+
+def _body(graph: fx.Graph, node: fx.Node, crossing: list[fx.Node], after: set[fx.Node]) -> fx.Graph:
+    body = fx.Graph()
+    made: dict[fx.Node, fx.Node] = {}
+    for step in graph.nodes:
+        if step not in after and step.op != "output":
+            made[step] = body.node_copy(step, made.__getitem__)
+    body.output((made[node], tuple(made[value] for value in crossing)))
+    return body
+
+
+def _tail(graph: fx.Graph, inputs: list[fx.Node], after: set[fx.Node]) -> fx.Graph:
+    tail = fx.Graph()
+    made = {value: tail.placeholder(value.name) for value in inputs}
+    for value in inputs:
+        made[value].meta.update(value.meta)
+    for value in inputs:
+        if SHAPE in value.meta:
+            made[value] = tail.call_method("clone", (made[value],))
+            made[value].meta.update(value.meta)
+    for step in graph.nodes:
+        if step.op in ("get_attr", "output") or step in after:
+            made[step] = tail.node_copy(step, made.__getitem__)
+    return tail
+
+
+def _dependents(graph: fx.Graph, node: fx.Node) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    for step in graph.nodes:
+        if any(value is node or value in found for value in step.all_input_nodes) and step.op != "output":
+            found.add(step)
+    return found
+
+
+def _crossing(graph: fx.Graph, node: fx.Node, after: set[fx.Node]) -> list[fx.Node]:
+    """Return the values made before the cut and needed behind it, parameters aside: those both parts can reach."""
+    needed: dict[fx.Node, None] = {}
+    for step in graph.nodes:
+        if step in after or step.op == "output":
+            needed |= dict.fromkeys(step.all_input_nodes)
+    return [value for value in needed if value is not node and value not in after and value.op != "get_attr"]
+
+
+@torch.no_grad()
+def _same_logits(model: nn.Module, parts: Split, example: Tensor) -> bool:
+    expected = model(example.clone())
+    feature, others = parts.body(example.clone())
+    found = parts.tail(feature, *others)
+    if not isinstance(expected, Tensor) or not isinstance(found, Tensor):
+        return type(expected) is type(found)
+    scale = float(expected.abs().max()) if expected.isfinite().all() else 0.0
+    return torch.allclose(expected, found, rtol=0.0, atol=LOGIT_TOLERANCE * max(1.0, scale), equal_nan=True)
+
+
+def _enclosing(traced: Trace, target_layer: str | None) -> str | None:
+    """Return the untraceable module that the target layer lies inside of, if any."""
+    return next((name for name in traced.opaque if target_layer and target_layer.startswith(name + ".")), None)
+
+
+def _by_hooks(model: nn.Module, example: Tensor, target_layer: str | None, why: str) -> Target:
+    name = target_layer or default_module(model, example)
+    modules = dict(model.named_modules())
+    if name not in modules:
+        raise unknown_layer(model, name, [known for known in modules if known])
+    hooked = _Hooked(model, modules[name])
+    feature, _ = hooked.body(example)
+    if not isinstance(feature, Tensor) or feature.ndim != 4:
+        raise unknown_layer(model, name, [known for known in modules if known])
+    warning = (
+        f"heatmaps are slow: {type(model).__name__} cannot be cut at {name!r} ({why}), "
+        "so the whole network runs for every ablated channel"
+    )
+    return Target(name, Split(hooked.body, hooked.tail), [warning])
+
+
+class _Hooked:
+    """Both parts of a network that cannot be traced: the whole of it, with a hook on the target layer's last call."""
+
+    def __init__(self, model: nn.Module, layer: nn.Module) -> None:
+        self.model, self.layer = model, layer
+        self.calls = 0
+
+    def body(self, inputs: Tensor) -> tuple[Tensor, Values]:
+        """Return the layer's output and, as the only other value, the inputs."""
+        given: list[Any] = []
+        self._run(inputs, lambda output: given.append(output.clone() if isinstance(output, Tensor) else output))
+        self.calls = len(given)
+        if not given:
+            raise ModelError(f"the target layer ({type(self.layer).__name__}) is never called on these images")
+        return given[-1], (inputs,)
+
+    def tail(self, feature: Tensor, inputs: Tensor) -> Tensor:
+        """Return the logits of `inputs` with the layer's output replaced."""
+        calls = iter(range(1, self.calls + 1))
+        return self._run(inputs, lambda output: feature.clone() if next(calls) == self.calls else None)
+
+    def _run(self, inputs: Tensor, replace: Callable[[Any], Any]) -> Any:
+        handle = self.layer.register_forward_hook(lambda module, arguments, output: replace(output))
+        try:
+            return self.model(inputs.clone())
+        finally:
+            handle.remove()

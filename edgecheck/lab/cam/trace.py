@@ -1,0 +1,156 @@
+"""What a network computes, as a graph whose every value has names and a shape.
+
+A value is named by the module that gives it (`layer4`, `features.27`). A value made by a function has no module: its
+name is that of the value it was made from, `+` and the function, so `features.norm5+relu` is the `F.relu` applied to
+what `features.norm5` gives. A module called several times stands for its last call.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from attrs import field, frozen
+from torch import Tensor, fx, nn
+
+from edgecheck.errors import ModelError
+
+SHAPE = "shape"  # the key in fx's free-form node.meta under which a tensor's shape is kept
+_NAMES_SHOWN = 8  # in an error line: enough to find the slip, few enough to read
+
+
+@frozen(eq=False)
+class Trace:
+    """The traced network. `outputs` has the value each module gives, `labels` the name made for every value.
+
+    `opaque` has the modules that could not be looked into and why; each stands in the graph as one step.
+    """
+
+    model: nn.Module
+    graph: fx.Graph
+    outputs: dict[str, fx.Node]
+    labels: dict[fx.Node, str]
+    opaque: dict[str, str] = field(factory=dict)
+
+    def name(self, node: fx.Node) -> str:
+        """Return the name of the outermost module that ends in `node`, or one that `find` leads back to it."""
+        modules = [name for name, output in self.outputs.items() if output is node]
+        if modules:
+            return min(modules, key=lambda name: (name.count("."), len(name)))
+        label = self.labels[node]
+        return label if self._named().get(label) is node else node.name
+
+    def find(self, name: str) -> fx.Node:
+        """Return the value called `name`, the last one where there are several; fx's own node names work too.
+
+        Raises:
+            ModelError: nothing of that name gives a feature map; the line has the nearest names that do.
+        """
+        named = self._named()
+        if name not in named or not is_map(named[name]):
+            raise unknown_layer(self.model, name, [known for known, node in named.items() if is_map(node)])
+        return named[name]
+
+    def _named(self) -> dict[str, fx.Node]:
+        """Return all names of all values; of two that share one, a module goes first, then the later value."""
+        named = {node.name: node for node in self.graph.nodes}
+        return named | {label: node for node, label in self.labels.items()} | self.outputs
+
+
+def trace(model: nn.Module, example: Tensor) -> Trace:
+    """Trace a model in eval mode and record the shapes that one `example` batch `(N, C, H, W)` takes.
+
+    Raises:
+        Exception: whatever the model's own `forward` raises when it is run on stand-ins for tensors (it branches on
+            values, say); inner modules that do so are kept whole instead.
+    """
+    tracer = _Tracer()
+    graph = tracer.trace(model)
+    _Shapes(fx.GraphModule(model, graph)).run(example)
+    return Trace(model, graph, tracer.outputs, _labels(graph), tracer.opaque)
+
+
+def module_of(node: fx.Node, model: nn.Module) -> nn.Module | None:
+    """Return the module that a node calls, None where it calls a function."""
+    return model.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def function_name(node: fx.Node) -> str:
+    """Return the bare name of what a node calls: `relu` for F.relu, torch.relu and x.relu()."""
+    return str(getattr(node.target, "__name__", node.target))
+
+
+def reason(error: Exception) -> str:
+    """Return what went wrong as one short line."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+
+
+def is_map(node: fx.Node) -> bool:
+    """Whether a value is a batch of feature maps `(N, K, h, w)`."""
+    return len(node.meta.get(SHAPE, ())) == 4
+
+
+def unknown_layer(model: nn.Module, name: str, known: list[str]) -> ModelError:
+    """Return the error for a layer name that does not exist or gives no feature map."""
+    close = difflib.get_close_matches(name, known, n=_NAMES_SHOWN, cutoff=0.0)
+    what = "gives no feature map (N, K, h, w)" if name in dict(model.named_modules()) else "does not exist"
+    return ModelError(f"target layer {name!r} of {type(model).__name__} {what}; nearest that do: {', '.join(close)}")
+
+
+class _Tracer(fx.Tracer):
+    """Looks into every module it can, keeps whole the ones it cannot, and notes which value each module gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outputs: dict[str, fx.Node] = {}
+        self.opaque: dict[str, str] = {}
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        name = self.path_of_module(m)
+        before, depth = len(self.graph.nodes), len(self.module_stack)
+        try:
+            result = super().call_module(m, forward, args, kwargs)
+        except Exception as error:  # a forward run on stand-ins can raise anything at all
+            self._forget(before, depth)
+            self.opaque[name] = reason(error)
+            result = self.create_proxy("call_module", name, args, kwargs)
+        if isinstance(result, fx.Proxy):
+            self.outputs[name] = result.node
+        return result
+
+    def _forget(self, nodes: int, depth: int) -> None:
+        """Take back what a failed look inside has left behind."""
+        gone = list(self.graph.nodes)[nodes:]
+        for node in reversed(gone):
+            self.graph.erase_node(node)
+        self.outputs = {name: node for name, node in self.outputs.items() if node not in gone}
+        while len(self.module_stack) > depth:
+            self.module_stack.popitem(last=True)
+
+
+class _Shapes(fx.Interpreter):
+    """Runs the graph, leaving each tensor's shape on its node."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, Tensor):
+            n.meta[SHAPE] = tuple(result.shape)
+        return result
+
+    @torch.no_grad()
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        return super().run(*args, **kwargs)
+
+
+def _labels(graph: fx.Graph) -> dict[fx.Node, str]:
+    labels: dict[fx.Node, str] = {}
+    for node in graph.nodes:
+        if node.op in ("call_function", "call_method") and node.all_input_nodes:
+            labels[node] = f"{labels[node.all_input_nodes[0]]}+{function_name(node)}"
+        else:
+            labels[node] = str(node.target)
+    return labels

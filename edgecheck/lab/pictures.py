@@ -1,0 +1,74 @@
+"""Pictures for the report: an image with its heatmap over it, and baseline and variant side by side."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecheck.errors import MeasurementError
+
+SMALLEST_SIDE = 160  # pixels; below that a reader sees nothing, so small images are enlarged by whole factors
+IMAGE_SHARE = 0.5  # of the blend, the rest is the coloured heatmap; grad-cam's default
+GAP = 4  # white pixels between the pictures of a strip
+WHITE = 255
+
+
+def overlay(image: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> bytes:
+    """Return as PNG the heatmap in JET colours blended over the image, as grad-cam's `show_cam_on_image` does.
+
+    Args:
+        image: uint8 `(H, W, C)`, RGB or grey.
+        heatmap: `(H, W)` in 0..1.
+
+    Raises:
+        ValueError: the two differ in size.
+        MeasurementError: the picture cannot be encoded.
+    """
+    return _png(_blended(image, heatmap))
+
+
+def strip(image: NDArray[np.uint8], *heatmaps: NDArray[np.floating]) -> bytes:
+    """Return as PNG, side by side, the image itself and one overlay per heatmap: the baseline's, then the variant's.
+
+    Args:
+        image: uint8 `(H, W, C)`, RGB or grey.
+        heatmaps: each `(H, W)` in 0..1.
+
+    Raises:
+        ValueError: an image and a heatmap that differ in size.
+        MeasurementError: the picture cannot be encoded.
+    """
+    pictures = [_enlarged(_rgb(image)), *(_blended(image, heatmap) for heatmap in heatmaps)]
+    gap = np.full((len(pictures[0]), GAP, 3), WHITE, dtype=np.uint8)
+    row = [part for picture in pictures for part in (gap, picture)][1:]
+    return _png(np.concatenate(row, axis=1))
+
+
+def _blended(image: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return the overlay as RGB; the heatmap is enlarged by its pixels too, so what is shown is what was scored."""
+    if image.shape[:2] != heatmap.shape:
+        raise ValueError(
+            f"an image of {image.shape[:2]} and a heatmap of {heatmap.shape} pixels cannot be laid together"
+        )
+    levels = (WHITE * np.clip(heatmap, 0.0, 1.0)).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
+    blend = (1 - IMAGE_SHARE) * np.float32(colours) / WHITE + IMAGE_SHARE * np.float32(_rgb(image)) / WHITE
+    return _enlarged((WHITE * (blend / blend.max())).astype(np.uint8))
+
+
+def _rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.broadcast_to(image, (*image.shape[:2], 3))
+
+
+def _enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeat pixels until the shorter side has `SMALLEST_SIDE`: interpolation would show detail that is not there."""
+    factor = max(1, -(-SMALLEST_SIDE // min(picture.shape[:2])))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    done, encoded = cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2BGR))
+    if not done:
+        raise MeasurementError(f"a picture of {picture.shape} pixels could not be written as PNG")
+    return bytes(encoded.tobytes())

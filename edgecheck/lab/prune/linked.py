@@ -1,0 +1,194 @@
+"""Which filters must fall together: torch-pruning's dependency graph, read into plain records.
+
+Where two layers are summed, channel i of one falls with channel i of the other, and every reader of the sum loses it
+too. A *unit* is such a set of channels; a *family* is all units that one layer's filters give rise to.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+import torch_pruning
+from attrs import frozen
+from torch import Tensor, nn
+from torch_pruning import ops
+from torch_pruning.pruner.function import PrunerBox
+
+from edgecheck.errors import ModelError
+from edgecheck.lab.blame import place_of
+from edgecheck.lab.prune import padding
+
+# Channels here stand alone, so that removing one is the same as silencing it; norms over channels are not such.
+SEPARABLE = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.PReLU)
+_CHANNEL_PADDING = slice(4, 6)  # F.pad lists the last dimension first: width, height, channels
+
+
+@frozen(eq=False)
+class Cut:
+    """Channels of one module, side "out" or "in"; entry j belongs to unit `units[j]` of the family. Both `(n,)`."""
+
+    module: str
+    side: Literal["out", "in"]
+    channels: Tensor
+    units: Tensor
+
+
+@frozen(eq=False)
+class Family:
+    """`size` units that the filters of layer `root` give rise to, and all that goes when a unit goes.
+
+    `cuts` are in what order the graph was walked; `producers` are those of them that remove filters, and in each of
+    these every unit appears once. No layer is the root of two families.
+    """
+
+    root: str
+    size: int
+    cuts: list[Cut]
+    producers: list[Cut]
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers that lose one filter with each unit; the root is among them."""
+        return [cut.module for cut in self.producers]
+
+    @property
+    def filters(self) -> int:
+        """How many filters the units are made of."""
+        return self.size * len(self.producers)
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether the module's output channels are filters."""
+    return isinstance(module, (nn.Conv2d, nn.Linear))
+
+
+def find_families(model: nn.Module, example: Tensor) -> tuple[list[Family], list[str]]:
+    """Return the families that can be pruned, and a note on each that is left alone.
+
+    A family is left alone that reaches the model's output (the classifier), a grouped convolution, a norm over
+    channels, a bare parameter or a padding of channels that nobody gave a rule. `model` is changed (gradients
+    switched on, hooks): give a copy.
+
+    Raises:
+        ModelError: the model cannot run on the example, or torch-pruning cannot trace it.
+    """
+    graph = _dependency_graph(model, example)
+    names = {module: name for name, module in model.named_modules()}
+    families, notes = [], []
+    covered: set[tuple[str, int]] = set()
+    for root in _roots(model, graph):
+        name = names[root]
+        free = [channel for channel in range(_width(root)) if (name, channel) not in covered]
+        if not free:
+            continue
+        group = graph.get_pruning_group(root, graph.get_pruner_of_module(root).prune_out_channels, free)
+        family = _family(group, names, name, free)
+        covered.update((cut.module, int(channel)) for cut in family.producers for channel in cut.channels)
+        obstacle = _obstacle(group, model, family)
+        if obstacle is None:
+            families.append(family)
+        elif obstacle:
+            notes.append(f"filters of {name} left alone: {obstacle}")
+    return families, notes
+
+
+def _dependency_graph(model: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
+    model.eval().requires_grad_(True)
+    _check_output(model, example)
+    graph = torch_pruning.DependencyGraph()
+    try:
+        with torch.enable_grad():
+            # The sum gives the output a node of its own, which tells the layers that feed it.
+            graph.build_dependency(
+                model,
+                example,
+                output_transform=lambda out: out + 0,
+                customized_pruners=padding.rules(model, example),
+                verbose=False,
+            )
+    except Exception as error:  # torch-pruning checks nothing: a shape it did not expect may raise anything
+        raise ModelError(
+            f"torch-pruning cannot trace {type(model).__name__} ({place_of(error)}); use the structure unstructured"
+        ) from error
+    padding.map_channels(graph)
+    return graph
+
+
+def _check_output(model: nn.Module, example: Tensor) -> None:
+    try:
+        with torch.enable_grad():
+            out = model(example)
+    except Exception as error:  # whatever the user's code raises
+        raise ModelError(
+            f"{type(model).__name__} cannot run on an input {tuple(example.shape)}: {place_of(error)}"
+        ) from error
+    if not isinstance(out, Tensor) or out.grad_fn is None:
+        raise ModelError(
+            f"{type(model).__name__} cannot be traced: forward must return one tensor that depends on its parameters, "
+            f"made without no_grad or detach, not {type(out).__name__}"
+        )
+
+
+def _roots(model: nn.Module, graph: torch_pruning.DependencyGraph) -> list[nn.Module]:
+    """Return the traced layers with filters, narrow ones first, so that what a pad or a concat adds comes after."""
+    layers = [module for module in model.modules() if is_layer(module) and module in graph.module2node]
+    own = [layer for layer in layers if ops.module2type(layer) != ops.OPTYPE.DEPTHWISE_CONV]
+    return sorted(own, key=_width)
+
+
+def _width(layer: Any) -> int:
+    return len(layer.weight)
+
+
+def _family(group: torch_pruning.Group, names: dict[nn.Module, str], root: str, free: list[int]) -> Family:
+    unit_of = {channel: unit for unit, channel in enumerate(free)}
+    cuts: dict[tuple[str, str], Cut] = {}
+    for item in group.items:
+        module = item.dep.target.module
+        if module not in names:
+            continue
+        side: Literal["out", "in"] = "in" if item.dep.handler.__name__ == "prune_in_channels" else "out"
+        channels = torch.tensor(list(item.idxs), dtype=torch.long)
+        units = torch.tensor([unit_of[index] for index in item.root_idxs], dtype=torch.long)
+        cuts[names[module], side] = Cut(names[module], side, channels, units)
+    modules = {name: module for module, name in names.items()}
+    producers = [cut for cut in cuts.values() if cut.side == "out" and is_layer(modules[cut.module])]
+    return Family(root, len(free), list(cuts.values()), producers)
+
+
+def _obstacle(group: torch_pruning.Group, model: nn.Module, family: Family) -> str | None:
+    """Return why the family must stay; an empty reason for the classifier, which nobody expects to be pruned."""
+    for item in group.items:
+        node = item.dep.target
+        if isinstance(node.module, ops._OutputOp):
+            return ""
+        if isinstance(node.module, nn.Parameter):
+            return f"parameter {tuple(node.module.shape)} belongs to no layer that can be pruned"
+        if _pads_channels(node) and not padding.has_rule(node.module):
+            return "a padding of channels follows, whose offset torch-pruning does not see"
+    for cut in family.cuts:
+        module = model.get_submodule(cut.module)
+        if not isinstance(module, SEPARABLE) and not padding.has_rule(module):
+            return f"{cut.module} ({type(module).__name__}) mixes channels or is not supported"
+        if int(cut.channels.max()) >= _channels(module, cut.side):
+            return f"torch-pruning removes a channel of {cut.module} that it does not have"
+        if isinstance(module, nn.Conv2d) and module.groups not in (1, module.out_channels):
+            return f"{cut.module} is a convolution in {module.groups} groups"
+    for cut in family.producers:
+        if sorted(cut.units.tolist()) != list(range(family.size)):
+            return f"its filters do not pair one by one with those of {cut.module}"
+    return None
+
+
+def _channels(module: nn.Module, side: Literal["out", "in"]) -> float:
+    if padding.has_rule(module):
+        return math.inf  # it holds nothing but the width of its padding
+    rule = PrunerBox[ops.module2type(module)]
+    width = rule.get_in_channels(module) if side == "in" else rule.get_out_channels(module)
+    return math.inf if width is None else width  # one slope of a PReLU serves any number of channels
+
+
+def _pads_channels(node: Any) -> bool:
+    return any(getattr(node.grad_fn, "_saved_pad", ())[_CHANNEL_PADDING])

@@ -1,0 +1,68 @@
+"""Structure `unstructured`: single weights of convolutions and linear layers are set to zero; shapes stay."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Generator, Tensor, nn
+
+from edgecheck.errors import ModelError
+from edgecheck.lab.prune.interface import STRUCTURES, Criterion, Pruned
+from edgecheck.plan import VariantSpec
+from edgecheck.registry import register
+
+PRUNABLE = (nn.Conv2d, nn.Linear)
+
+
+@register(STRUCTURES, "unstructured")
+def unstructured(
+    model: nn.Module, spec: VariantSpec, criterion: Criterion, example: Tensor, generator: Generator
+) -> Pruned:
+    """Zero exactly `round(rate * n)` weights: n of the whole network under scope `global`, of each layer under `layer`.
+
+    Biases and BatchNorm stay, as in the paper. Among equal scores the earlier weight goes.
+
+    Raises:
+        ModelError: the model has neither convolutions nor linear layers.
+    """
+    pruned = copy.deepcopy(model)
+    weights = prunable_weights(pruned)
+    scores = {name: criterion.elements(weight.detach(), generator) for name, weight in weights.items()}
+    masks = _global_masks(scores, spec.rate) if spec.scope == "global" else _layer_masks(scores, spec.rate)
+    with torch.no_grad():
+        for name, weight in weights.items():
+            # Not a product: it would leave -0.0, and NaN where a weight is infinite.
+            weight.masked_fill_(~masks[name], 0.0)
+    total = sum(mask.numel() for mask in masks.values())
+    return Pruned(pruned, masks, sum(int((~mask).sum()) for mask in masks.values()) / total)
+
+
+def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights of convolutions and linear layers by parameter name; a shared weight appears once.
+
+    Raises:
+        ModelError: there are none.
+    """
+    wanted = {id(module.weight) for module in model.modules() if isinstance(module, PRUNABLE)}
+    weights = {name: weight for name, weight in model.named_parameters() if id(weight) in wanted}
+    if not weights:
+        raise ModelError(f"{type(model).__name__} has no Conv2d and no Linear layer, so there is nothing to prune")
+    return weights
+
+
+def _global_masks(scores: dict[str, Tensor], rate: float) -> dict[str, Tensor]:
+    kept = _kept(torch.cat([score.flatten() for score in scores.values()]), rate)
+    parts = kept.split([score.numel() for score in scores.values()])
+    return {name: part.reshape(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
+
+
+def _layer_masks(scores: dict[str, Tensor], rate: float) -> dict[str, Tensor]:
+    return {name: _kept(score.flatten(), rate).reshape(score.shape) for name, score in scores.items()}
+
+
+def _kept(scores: Tensor, rate: float) -> Tensor:
+    """Return what is kept of a flat vector of scores: True but for the `round(rate * n)` lowest."""
+    kept = torch.ones(scores.numel(), dtype=torch.bool)
+    kept[scores.argsort(stable=True)[: round(rate * scores.numel())]] = False
+    return kept

@@ -1,0 +1,101 @@
+"""The whole job: prune, fine-tune, export, measure, compare heatmaps, gate, report.
+
+Every stage is kept in the run folder and reused while its inputs are the same.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import attrs
+
+from edgecheck.config import FACTORY_FORMS
+from edgecheck.errors import MeasurementError, ModelError, UsageError
+from edgecheck.metrics import METRICS
+from edgecheck.pipeline import comparing, explaining, making, measuring, reporting
+from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
+from edgecheck.plan import ModelSpec, Plan, VariantSpec
+from edgecheck.progress import Progress
+from edgecheck.records import Report, Role, Variant, reading
+from edgecheck.store import Store
+
+
+def run(plan: Plan, store: Store, progress: Progress) -> Report:
+    """Carry out a plan: make every variant from the baseline, examine it, judge all, write the reports.
+
+    Raises:
+        EdgecheckError: what the user can mend (exit 2) or what could not be measured at all (exit 3).
+            A variant that alone cannot be made or measured is reported as MISSING instead.
+    """
+    making.check_names(plan)
+    job = Run(plan, store, progress, *making.data(plan, store, progress))
+    findings = [_examine(job, making.baseline(job))]
+    for spec in [making.CONTROL, *plan.variants]:
+        findings.append(_try_variant(job, spec, findings[0]))
+    return _conclude(job, findings)
+
+
+def check(plan: Plan, baseline: Entry, candidate: Entry, store: Store, progress: Progress) -> Report:
+    """Compare two ONNX files made elsewhere, with the heatmaps of their twins where there are any."""
+    job = Run(plan, store, progress, *making.data(plan, store, progress))
+    first = _examine(job, baseline)
+    return _conclude(job, [first, _examine(job, candidate, first)])
+
+
+def entry_of(plan: Plan, role: Role, file: Path, twin: str | None, weights: str | None) -> Entry:
+    """Return an ONNX file made elsewhere as an entry of a run, with its twin where one is named.
+
+    Raises:
+        UsageError: weights without a twin, or a twin of no known form.
+    """
+    if twin is None:
+        if weights is not None:
+            raise UsageError(f"--{role}-weights without --{role}-twin: name the module that they fit")
+        return Entry(Variant(role, role, file=str(file)), file, None)
+    if ":" not in twin:
+        raise UsageError(f"--{role}-twin {twin}: {FACTORY_FORMS}")
+    spec = ModelSpec(twin, Path(weights) if weights else None)
+    build = functools.cache(lambda: making.build_twin(spec, plan.seed))
+    return Entry(Variant(role, role, file=str(file), twin=twin), file, Twin(build, making.identity(spec), twin))
+
+
+def _try_variant(job: Run, spec: VariantSpec, baseline: Findings) -> Findings:
+    """Make and examine a variant; one that fails leaves its criteria MISSING, with the reason, and the others go on."""
+    try:
+        return _examine(job, making.variant(job, spec, baseline.entry), baseline)
+    except (MeasurementError, ModelError) as error:
+        job.progress.note(f"{spec.name}: {error}")
+        entry = Entry(making.record_of(job.plan, spec), None, None)
+        missing = [reading(spec.name, metric, None, note=str(error)) for metric in METRICS]
+        return Findings(entry, missing, warnings=[str(error)])
+
+
+def _examine(job: Run, entry: Entry, baseline: Findings | None = None) -> Findings:
+    """Measure one model alone and beside the baseline; latency comes at the end, for all files together."""
+    readings, warnings, record = measuring.count(job, entry)
+    logits = measuring.predict(job, entry)
+    explained = explaining.explain(job, entry, baseline)
+    similarities = explaining.similarities(job, entry, explained, baseline)
+    pictures = explaining.pictures(job, entry, similarities, explained, baseline)
+    readings += comparing.predictions(job, entry.name, logits, baseline)
+    readings += comparing.twin_parity(entry.name, logits, explained.cams)
+    if baseline is not None:
+        readings += comparing.explanation(job, entry.name, similarities)
+    return Findings(
+        entry=attrs.evolve(entry, variant=attrs.evolve(record, pictures=pictures)),
+        readings=readings,
+        similarities=similarities,
+        logits=logits,
+        cams=explained.cams,
+        target_layer=explained.target_layer,
+        warnings=[*warnings, *explained.warnings],
+    )
+
+
+def _conclude(job: Run, findings: list[Findings]) -> Report:
+    """Time all files interleaved, judge, and write the reports."""
+    timed, warnings = measuring.with_latency(job, findings)
+    report = reporting.assemble(job, timed, warnings)
+    reporting.write(report, job.store.folder)
+    return report

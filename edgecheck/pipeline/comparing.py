@@ -1,0 +1,44 @@
+"""From predictions and similarities to readings: accuracy, agreement, parity, Sp2PS, degenerate share."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecheck.device import accuracy
+from edgecheck.pipeline.entry import Findings, Run
+from edgecheck.records import Reading, Similarity, reading
+from edgecheck.score.compare import CamFile
+from edgecheck.score.parity import parity
+
+NO_TWIN = "no twin: give the PyTorch module the file was exported from, heatmaps come from it"
+
+
+def predictions(job: Run, variant: str, logits: NDArray[np.float32], baseline: Findings | None) -> list[Reading]:
+    """Return accuracy and, beside a baseline, drop and agreement; all from the ONNX files."""
+    reference = baseline.logits if baseline else None
+    return accuracy.readings(variant, logits, job.data.labels, reference)
+
+
+def twin_parity(variant: str, logits: NDArray[np.float32], cams: CamFile | None) -> list[Reading]:
+    """Return how far the ONNX file and its twin disagree; without a twin both readings are missing."""
+    if cams is None:
+        return [reading(variant, metric, None, note=NO_TWIN) for metric in ("parity.max_abs", "parity.agreement")]
+    found = parity(logits, cams.logits)
+    return [
+        reading(variant, "parity.max_abs", found.max_abs, n=found.n),
+        reading(variant, "parity.agreement", found.agreement, n=found.n),
+    ]
+
+
+def explanation(job: Run, variant: str, similarities: list[Similarity]) -> list[Reading]:
+    """Return Sp2PS and the PE-like score a method, and the worst method's share of degenerate pairs."""
+    if not similarities:
+        missing = [f"{score}.{method}" for score in ("sp2ps", "pe_like") for method in job.plan.explain.methods]
+        return [reading(variant, metric, None, note=NO_TWIN) for metric in [*missing, "cam.degenerate_share"]]
+    readings = []
+    for s in similarities:
+        readings.append(reading(variant, f"sp2ps.{s.method}", s.score, (s.low, s.high), s.n))
+        readings.append(reading(variant, f"pe_like.{s.method}", s.pe_like, n=s.n))
+    share = max((s.both_zero + s.one_zero) / s.n for s in similarities)
+    return [*readings, reading(variant, "cam.degenerate_share", share, n=similarities[0].n)]

@@ -1,0 +1,138 @@
+"""The stages about heatmaps: the twin's maps, how alike they are to the baseline's, and pictures of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from edgecheck import __version__
+from edgecheck import store as storage
+from edgecheck.pipeline.entry import Entry, Findings, Run
+from edgecheck.pipeline.making import need_lab
+from edgecheck.records import Similarity, from_dict, to_dict
+from edgecheck.score import cam, compare
+from edgecheck.score.compare import CamFile
+
+CAMS = "cams.npz"
+
+
+@frozen(eq=False)
+class Explained:
+    """The twin's logits and maps; `cams` is None where there is no twin."""
+
+    cams: CamFile | None = None
+    target_layer: str = ""
+    warnings: list[str] = field(factory=list)
+
+
+def explain(job: Run, entry: Entry, baseline: Findings | None) -> Explained:
+    """Return the logits of the twin and, if methods are asked for, its maps of every test image."""
+    if entry.twin is None:
+        return Explained()
+    twin, options = entry.twin, job.plan.explain
+    classes = _classes(job, baseline)
+    layer = options.target_layer or (baseline.target_layer if baseline else None)
+    path = job.store.path(entry.name, CAMS)
+    inputs = {
+        "twin": twin.identity,
+        "data": job.data_sha256,
+        "preprocessing": to_dict(job.plan.preprocessing),
+        "methods": options.methods,
+        "target_layer": layer,
+        "classes": None if classes is None else storage.digest({"classes": classes.tolist()}),
+        "version": __version__,
+    }
+
+    def compute() -> dict[str, Any]:
+        need_lab()
+        from edgecheck.lab.cam.engine import explain as explain_twin
+
+        found = explain_twin(
+            twin.build(), job.data, job.plan.preprocessing, options.methods, layer, classes, job.progress
+        )
+        with storage.atomic(path) as temporary:
+            compare.save_cams(temporary, CamFile(found.maps, found.logits, found.classes))
+        return {"target_layer": found.target_layer, "warnings": found.warnings}
+
+    result = job.store.stage(entry.name, "explain", inputs, compute, files=[CAMS])
+    return Explained(compare.load_cams(path), result["target_layer"], result["warnings"])
+
+
+def similarities(job: Run, entry: Entry, explained: Explained, baseline: Findings | None) -> list[Similarity]:
+    """Compare a variant's maps with the baseline's, one record a method; none where either side has no maps."""
+    if explained.cams is None or baseline is None or baseline.cams is None:
+        return []
+    sides = baseline.cams, explained.cams
+    inputs = {
+        "cams": [storage.sha256(job.store.path(name, CAMS)) for name in (baseline.entry.name, entry.name)],
+        "labels": job.data_sha256,
+        "sam": job.plan.explain.sam,
+        "seed": job.plan.seed,
+        "version": __version__,
+    }
+
+    def compute() -> list[dict[str, Any]]:
+        _, height, width = job.data.shape
+        return [
+            to_dict(
+                compare.compare(
+                    entry.name,
+                    method,
+                    sides[0].cams(method),
+                    sides[1].cams(method),
+                    job.data.labels,
+                    (height, width),
+                    job.plan.explain.sam,
+                    job.data.classes,
+                    job.plan.seed,
+                )
+            )
+            for method in job.plan.explain.methods
+        ]
+
+    return [from_dict(s, Similarity) for s in job.store.stage(entry.name, "similarity", inputs, compute)]
+
+
+def pictures(
+    job: Run, entry: Entry, found: list[Similarity], explained: Explained, baseline: Findings | None
+) -> list[str]:
+    """Draw image, baseline heatmap and variant heatmap side by side where they differ most; return the files."""
+    if not found or baseline is None or baseline.cams is None or explained.cams is None:
+        return []
+    chosen = [(s.method, image.index) for s in found for image in s.worst[: job.plan.explain.pictures]]
+    files = [picture_name(method, index) for method, index in chosen]
+    inputs = {
+        "cams": [storage.sha256(job.store.path(name, CAMS)) for name in (baseline.entry.name, entry.name)],
+        "chosen": chosen,
+        "version": __version__,
+    }
+    sides = baseline.cams, explained.cams
+
+    def compute() -> list[str]:
+        from edgecheck.lab import pictures as drawing
+
+        _, height, width = job.data.shape
+        for (method, index), file in zip(chosen, files, strict=True):
+            maps = [cam.heatmaps(side.maps[method][index : index + 1], (height, width))[0] for side in sides]
+            storage.write_bytes(job.store.path(entry.name, file), drawing.strip(job.data.images[index], *maps))
+        return [f"{entry.name}/{file}" for file in files]
+
+    return job.store.stage(entry.name, "pictures", inputs, compute, files=files)
+
+
+def picture_name(method: str, index: int) -> str:
+    """Return the file name of the strip of one image under one method."""
+    return f"{method}-{index:05d}.png"
+
+
+def _classes(job: Run, baseline: Findings | None) -> NDArray[np.int64] | None:
+    """The class to explain per image; None leaves it to each model's own arg-max."""
+    rule = job.plan.explain.class_explained
+    if rule == "label":
+        return job.data.labels
+    if rule == "baseline" and baseline is not None and baseline.cams is not None:
+        return baseline.cams.logits.argmax(axis=1)
+    return None

@@ -1,0 +1,154 @@
+"""Plain results about files and this machine, for `edgecheck count`, `bench` and `doctor`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from edgecheck import __version__
+from edgecheck.device import environment, graph, latency, paper, session
+from edgecheck.device.files import size_bytes
+from edgecheck.errors import ModelError
+from edgecheck.progress import Progress
+from edgecheck.records import Reading, to_dict
+from edgecheck.report.format import MISSING, format_integer, format_interval, format_reading, format_value
+from edgecheck.report.listing import Listing
+
+# What each extra brings, in the words of `pip install`, and what it is for.
+EXTRAS = {
+    "edgecheck": ("click", "numpy", "onnx", "onnxruntime", "rich", "ruamel.yaml", "cattrs", "jinja2", "junitparser"),
+    "edgecheck[lab]": (
+        *("torch", "torchvision", "grad-cam", "torch-pruning", "onnxscript", "safetensors"),
+        *("scikit-learn", "opencv-python-headless", "matplotlib"),
+    ),
+}
+# The full build of OpenCV serves as well as the one without display.
+INSTEAD = {"opencv-python-headless": "opencv-python"}
+
+Shape = tuple[int, int, int]
+
+
+def counts(file: Path, shape: Shape | None) -> Listing:
+    """Count parameters and MACs of a file by operator."""
+    found = graph.count(file, shape)
+    rows = [
+        [row.op_type, str(row.nodes), format_integer(row.params), format_integer(row.macs), _flops(row.macs), row.kind]
+        for row in sorted(found.operators, key=lambda row: -(row.macs or 0))
+    ]
+    total = ["total", str(len(found.nodes)), *map(format_integer, (found.params_graph, found.macs, found.flops)), ""]
+    notes = [f"opset {found.opset}, IR version {found.ir_version}, {format_value(size_bytes(file), 'bytes')} on disk"]
+    if found.unsupported:
+        notes.append(f"the total is a lower bound: nobody has counted {', '.join(found.unsupported)}")
+    columns = ["operator", "nodes", "parameters", "MACs", "FLOPs", "kind"]
+    data = {"file": str(file), "flops": found.flops, **to_dict(found)}
+    return Listing(f"{file}: one inference", columns, [*rows, total], data, notes)
+
+
+def paper_counts(file: Path, shape: Shape | None) -> Listing:
+    """Count parameters and FLOPs layer by layer, by Eqs. 1-5 of the Sp2PS paper."""
+    found = paper.paper_counts(file, shape)
+    rows = [[row.name, row.kind, format_integer(row.params), format_integer(row.flops)] for row in found]
+    weighted = [row for row in found if row.kind != "pool"]
+    params, flops = sum(row.params for row in found), sum(row.flops for row in weighted)
+    total = ["total of conv and fc", "", format_integer(params), format_integer(flops)]
+    notes = ["Renza & Ballesteros 2023, Eqs. 1-5: FLOPs are 2 x MACs of conv and fc; pooling is shown, not added"]
+    data = {"file": str(file), "layers": [to_dict(row) for row in found], "params": params, "flops": flops}
+    return Listing(f"{file}: paper's counts", ["layer", "kind", "parameters", "FLOPs"], [*rows, total], data, notes, 2)
+
+
+def latencies(files: Sequence[Path], shape: Shape | None, budget_s: float, threads: int, progress: Progress) -> Listing:
+    """Time files interleaved, on random images; the first one is what ratios refer to."""
+    named = dict(zip(_names(files), files, strict=True))
+    runners = {name: session.open_classifier(path, threads) for name, path in named.items()}
+    channels, height, width = _common_shape(list(runners.values()), shape)
+    pixels = np.random.default_rng(0).random((latency.FEEDS, channels, height, width), dtype=np.float32)
+    samples = latency.sample(runners, pixels, budget_s, seed=0, progress=progress)
+    readings = latency.readings(samples)
+    rows = [_timing(name, path, readings) for name, path in named.items()]
+    machine = environment.describe(threads)
+    notes = [
+        f"{machine.cpu}, {threads} thread{'s' if threads > 1 else ''}, ONNX Runtime {machine.versions['onnxruntime']}, "
+        f"images {channels}x{height}x{width}, about {budget_s:g} s a file",
+        *latency.warnings(samples),
+    ]
+    data = {"environment": to_dict(machine), "readings": [to_dict(r) for r in readings], "samples": to_dict(samples)}
+    columns = ["file", "p50", "95 % interval", "p90", "ratio", "95 % interval", "samples", "size"]
+    return Listing("latency of one inference", columns, rows, data, notes)
+
+
+def installation() -> Listing:
+    """List what is installed of each extra, and the command that installs what is missing."""
+    versions = {name: {package: _version(package) for package in packages} for name, packages in EXTRAS.items()}
+    rows = [
+        [package, version or "missing", extra, "" if version else f"pip install '{extra}'"]
+        for extra, packages in versions.items()
+        for package, version in packages.items()
+    ]
+    machine = environment.describe(1)
+    providers = _providers()
+    notes = [
+        f"edgecheck {__version__}, Python {machine.python}, {machine.system}, {machine.machine}",
+        f"CPU: {machine.cpu}, {machine.logical_cores} cores usable of {os.cpu_count()}",
+        f"ONNX Runtime providers: {', '.join(providers) or 'none'} (edgecheck measures with {machine.provider})",
+    ]
+    data = {"tool": __version__, "environment": to_dict(machine), "providers": providers, "packages": versions}
+    return Listing("edgecheck doctor", ["package", "version", "needed for", "to install"], rows, data, notes, 4)
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """Short names where they tell the files apart, whole paths where not; a file named twice is timed twice."""
+    short = [file.name for file in files]
+    names = short if len(set(short)) == len(short) else [str(file) for file in files]
+    return [name if names.index(name) == index else f"{name} ({index + 1})" for index, name in enumerate(names)]
+
+
+def _common_shape(runners: Sequence[session.Classifier], shape: Shape | None) -> Shape:
+    """The image size that the files fix, or the one given for what they leave free."""
+    for axis, name in enumerate(("channels", "height", "width")):
+        fixed = {size for runner in runners if (size := runner.input_size[axis]) is not None}
+        if len(fixed) > 1:
+            raise ModelError(f"the files take images of different {name} ({', '.join(map(str, sorted(fixed)))})")
+    merged = [next((r.input_size[axis] for r in runners if r.input_size[axis]), None) for axis in range(3)]
+    sizes = [size or (shape[axis] if shape else None) for axis, size in enumerate(merged)]
+    if None in sizes:
+        raise ModelError("the files leave the image size free; give it: --shape CHANNELS,HEIGHT,WIDTH")
+    channels, height, width = (int(size) for size in sizes if size is not None)
+    return channels, height, width
+
+
+def _timing(name: str, path: Path, readings: Sequence[Reading]) -> list[str]:
+    taken = {r.metric: r for r in readings if r.variant == name}
+    p50, p90, ratio = (taken.get(f"latency.{key}") for key in ("p50_s", "p90_s", "ratio"))
+    return [
+        name,
+        format_reading(p50),
+        format_interval(p50),
+        format_reading(p90),
+        format_reading(ratio) if ratio else "1",
+        format_interval(ratio),
+        str(p90.n if p90 else MISSING),
+        format_value(size_bytes(path), "bytes"),
+    ]
+
+
+def _flops(macs: int | None) -> str:
+    return format_integer(None if macs is None else graph.FLOPS_PER_MAC * macs)
+
+
+def _version(package: str) -> str | None:
+    for name in (package, INSTEAD.get(package, package)):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _providers() -> list[str]:
+    import onnxruntime
+
+    return list(onnxruntime.get_available_providers())

@@ -1,0 +1,285 @@
+"""The stages that need PyTorch: test images, baseline, variants and their ONNX files.
+
+`edgecheck.lab` is imported only inside the work itself, so a run whose stages are all finished needs no torch.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from edgecheck import __version__, images
+from edgecheck import store as storage
+from edgecheck.config import FACTORY_FORMS, is_file_factory
+from edgecheck.errors import ConfigError, DataError, DependencyError
+from edgecheck.images import ImageSet
+from edgecheck.pipeline.entry import Entry, Run, Twin
+from edgecheck.plan import DataSpec, ModelSpec, Plan, Recipe, VariantSpec
+from edgecheck.progress import Progress
+from edgecheck.records import Variant, to_dict
+from edgecheck.store import Store
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# The noise floor: the same fine-tuning, nothing pruned. It is shown beside every variant and never judged.
+CONTROL = VariantSpec("control", criterion="", structure="", scope="global", rate=0.0)
+
+
+def need_lab() -> None:
+    """Raise a DependencyError with the command that cures it where the workstation extra is not installed."""
+    try:
+        import edgecheck.lab  # noqa: F401
+    except ImportError as error:
+        raise DependencyError(
+            f"this needs PyTorch twins, but {error.name or error} is not installed; run: pip install 'edgecheck[lab]'"
+        ) from None
+
+
+def check_names(plan: Plan) -> None:
+    """Refuse unknown criteria and structures before any work is done."""
+    need_lab()
+    from edgecheck.lab.prune import check_spec
+
+    if not plan.variants:
+        raise ConfigError(f"{plan.source}: variants: none are named, so there is nothing to judge")
+    for spec in plan.variants:
+        check_spec(spec)
+
+
+def data(plan: Plan, store: Store, progress: Progress) -> tuple[ImageSet, str]:
+    """Return the test images and their fingerprint; `data.npz` in the run folder is what a board can read."""
+    spec, size = plan.data, plan.preprocessing.size
+    inputs = {"data": _describe_data(spec), "size": size, "split": "test"}
+    path = store.path("", "data.npz")
+
+    def load() -> dict[str, Any]:
+        found = load_test(plan, progress)
+        with storage.atomic(path) as temporary:
+            images.save_npz(temporary, found)
+        return {"sha256": found.sha256, "skipped": found.skipped}
+
+    result = store.stage("", "data", inputs, load, files=["data.npz"])
+    return attrs.evolve(images.load_npz(path), skipped=result["skipped"]), result["sha256"]
+
+
+def load_test(plan: Plan, progress: Progress) -> ImageSet:
+    """Load the test split; a ready .npz needs nothing that a board lacks."""
+    spec, size = plan.data, plan.preprocessing.size
+    if spec.dataset == "npz" and spec.root and spec.root.is_file():
+        found = images.head(images.load_npz(spec.root), spec.limit)
+        if size is None or size == found.shape[1:]:
+            return found
+    need_lab()
+    from edgecheck.lab import data as lab_data
+
+    return lab_data.load(spec, plan.preprocessing, "test", progress)
+
+
+def baseline(job: Run) -> Entry:
+    """Build the baseline with its weights, keep them as safetensors, and export it."""
+    spec = need_weights(job.plan)
+    inputs = {**identity(spec), "seed": job.plan.seed, "version": __version__}
+    weights = job.store.path("baseline", "weights.safetensors")
+
+    @functools.cache
+    def build() -> nn.Module:
+        return build_twin(spec, job.plan.seed)
+
+    def save() -> dict[str, Any]:
+        from edgecheck.lab.weights import save_weights
+
+        with storage.atomic(weights) as temporary:
+            save_weights(build(), temporary)
+        return {"parameters": trainable_parameters(build())}
+
+    made = job.store.stage("baseline", "make", inputs, save, files=[weights.name])
+    twin = Twin(build, {"weights": storage.sha256(weights)}, spec.factory, made["parameters"])
+    return _export(job, Variant("baseline", "baseline", twin=spec.factory), twin)
+
+
+def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
+    """Prune the baseline as `spec` says, fine-tune it, and export it.
+
+    The same recipe, data order and seed serve all variants and the control.
+
+    Raises:
+        MeasurementError: the fine-tuning ran into a loss that is no number.
+        ModelError: the network cannot be pruned or exported so.
+    """
+    assert base.twin is not None
+    weights = job.store.path(spec.name, "weights.safetensors")
+    record = record_of(job.plan, spec)
+    inputs = {
+        "baseline": base.twin.identity,
+        "spec": to_dict(spec),
+        "finetune": to_dict(job.plan.finetune),
+        "preprocessing": to_dict(job.plan.preprocessing),
+        "train": _describe_data(job.plan.data),
+        "seed": job.plan.seed,
+        "version": __version__,
+    }
+
+    @functools.cache
+    def pruned() -> Any:
+        return _prune(job, spec, base)
+
+    def tune() -> dict[str, Any]:
+        from edgecheck.lab.weights import save_weights
+
+        done = pruned()
+        job.progress.note(f"{spec.name}: fine-tuning")
+        losses = _finetune(job, done, spec.name)
+        with storage.atomic(weights) as temporary:
+            save_weights(done.model, temporary)
+        return {
+            "parameters": trainable_parameters(done.model),
+            "effective_rate": done.effective_rate,
+            "notes": done.notes,
+            "losses": losses,
+        }
+
+    @functools.cache
+    def build() -> nn.Module:
+        """The tuned twin: pruning again gives its shapes, the saved weights give the rest."""
+        from edgecheck.lab.weights import load_weights
+
+        model = pruned().model
+        load_weights(model, weights)
+        return model
+
+    made = job.store.stage(spec.name, "make", inputs, tune, files=[weights.name])
+    record = attrs.evolve(record, effective_rate=made["effective_rate"], warnings=made["notes"])
+    twin = Twin(
+        build, {"weights": storage.sha256(weights), "spec": to_dict(spec)}, base.twin.description, made["parameters"]
+    )
+    return _export(job, record, twin)
+
+
+def record_of(plan: Plan, spec: VariantSpec) -> Variant:
+    """Return what is known of a variant before it is made."""
+    return Variant(
+        spec.name,
+        "control" if spec is CONTROL else "candidate",
+        twin=need_model(plan).factory,
+        criterion=spec.criterion,
+        structure=spec.structure,
+        scope=spec.scope if spec.structure else "",
+        rate=spec.rate,
+        epochs=plan.finetune.epochs,
+    )
+
+
+def need_model(plan: Plan) -> ModelSpec:
+    """Return the model of a plan, or say that the configuration names none."""
+    if plan.model is None:
+        raise ConfigError(f"{plan.source}: model: missing; {FACTORY_FORMS} under model.factory")
+    return plan.model
+
+
+def need_weights(plan: Plan) -> ModelSpec:
+    """Return the model of a plan with its weights; only a factory of one's own may load them itself."""
+    spec = need_model(plan)
+    if spec.weights is None and not is_file_factory(spec.factory):
+        raise ConfigError(f"{plan.source}: model.weights: {spec.factory} starts with random weights; name a file")
+    return spec
+
+
+def build_twin(spec: ModelSpec, seed: int) -> nn.Module:
+    """Build a module; what its factory leaves to chance is drawn from `seed`."""
+    need_lab()
+    import torch
+
+    from edgecheck.lab import subjects
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return subjects.build(spec)
+
+
+def trainable_parameters(model: nn.Module) -> int:
+    """Return the number of elements that training may change."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def identity(spec: ModelSpec) -> dict[str, Any]:
+    """Return what tells one model from another: the factory's source, its arguments, the weights' bytes."""
+    file, _, function = spec.factory.rpartition(":")
+    source = storage.sha256(Path(file)) if file.endswith(".py") else file
+    weights = storage.sha256(spec.weights) if spec.weights else None
+    return {"source": source, "function": function, "arguments": spec.arguments, "weights": weights}
+
+
+def _prune(job: Run, spec: VariantSpec, base: Entry) -> Any:
+    import torch
+
+    from edgecheck.lab import prune
+
+    assert base.twin is not None
+    example = torch.zeros(1, *job.data.shape)
+    if spec is CONTROL:
+        return prune.unpruned(base.twin.build())
+    return prune.prune(base.twin.build(), spec, example, job.plan.seed)
+
+
+def _finetune(job: Run, pruned: Any, name: str) -> list[float]:
+    from edgecheck.lab import train
+
+    recipe = job.plan.finetune
+    if recipe.epochs == 0:
+        return []
+    return train.train(
+        pruned.model, training_data(job), job.plan.preprocessing, recipe, job.plan.seed, job.progress, pruned.masks
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def training_data(job: Run) -> ImageSet:
+    """Return the training split; it is read once a run, and only if something is trained."""
+    from edgecheck.lab import data as lab_data
+
+    found = lab_data.load(job.plan.data, job.plan.preprocessing, "train", job.progress)
+    if found.shape != job.data.shape:
+        raise DataError(f"training images are {found.shape}, test images {job.data.shape}; set preprocessing.size")
+    return found
+
+
+def _export(job: Run, record: Variant, twin: Twin) -> Entry:
+    """Write the twin's ONNX file with a free batch dimension."""
+    file = job.store.path(record.name, "model.onnx")
+    inputs = {"twin": twin.identity, "opset": job.plan.opset, "shape": job.data.shape, "version": __version__}
+
+    def write() -> dict[str, Any]:
+        from edgecheck.lab import export
+
+        return {"warnings": export.export(twin.build(), file, job.data.shape, job.plan.opset)}
+
+    result = job.store.stage(record.name, "export", inputs, write, files=[file.name])
+    record = attrs.evolve(record, file=f"{record.name}/{file.name}", warnings=[*record.warnings, *result["warnings"]])
+    return Entry(record, file, twin)
+
+
+def describe_recipe(recipe: Recipe) -> str:
+    """Return a recipe in one line, for the report."""
+    if recipe.epochs == 0:
+        return "none"
+    return (
+        f"SGD, learning rate {recipe.learning_rate:g} ({recipe.schedule}), momentum {recipe.momentum:g}, "
+        f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs, cross-entropy"
+    )
+
+
+def _describe_data(spec: DataSpec) -> dict[str, Any]:
+    """Return the data source with a stamp of its files, so that changed files make the stages run again."""
+    described = {**attrs.asdict(spec), "root": str(spec.root) if spec.root else None}
+    return {**described, "stamp": _stamp(spec.root) if spec.root and spec.root.exists() else None}
+
+
+def _stamp(root: Path) -> str:
+    """Return a hash of names, sizes and times below `root`: cheap where hashing every pixel is not."""
+    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
+    facts = {str(path.relative_to(root)): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+    return storage.digest(facts)

@@ -1,0 +1,131 @@
+"""The stages that run the ONNX files: predictions, size, counts, memory, latency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecheck import __version__, images
+from edgecheck import store as storage
+from edgecheck.device import accuracy, diagnostics, environment, files, graph, latency, memory, rss, session
+from edgecheck.errors import MeasurementError, ModelError
+from edgecheck.pipeline.entry import Entry, Findings, Run
+from edgecheck.records import Reading, Variant, from_dict, reading, to_dict
+
+# Latency does not depend on the pixels; a few different images keep it honest about caches.
+LATENCY_IMAGES = 16
+
+
+def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
+    """Return the file's outputs on all test images, float32 `(N, classes)`."""
+    onnx = entry.file
+    inputs = {
+        "file": files.sha256(onnx),
+        "data": job.data_sha256,
+        "preprocessing": to_dict(job.plan.preprocessing),
+        "version": __version__,
+    }
+    path = job.store.path(entry.name, "logits.npz")
+
+    def compute() -> dict[str, Any]:
+        classifier = session.open_classifier(onnx, job.plan.measure.intra_op_threads)
+        session.check_labels(classifier, job.data)
+        outputs = accuracy.predict(classifier, job.data, job.plan.preprocessing, job.progress)
+        with storage.atomic(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, logits=outputs)
+        return {"n": len(outputs)}
+
+    job.store.stage(entry.name, "predict", inputs, compute, files=[path.name])
+    with np.load(path, allow_pickle=False) as archive:
+        return archive["logits"]
+
+
+def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
+    """Return size, parameters, MACs and memory of a file, its warnings, and its record with hash and versions."""
+    name, onnx = entry.name, entry.file
+    fingerprint = files.sha256(onnx)
+    inputs = {"file": fingerprint, "shape": job.data.shape, "rss": job.plan.measure.rss, "version": __version__}
+    threads = job.plan.measure.intra_op_threads
+
+    def compute() -> dict[str, Any]:
+        counts = graph.count(onnx, job.data.shape)
+        model = files.load_model(onnx)
+        broken = diagnostics.nonfinite_weights(model)
+        if broken:
+            raise ModelError(
+                f"{onnx}: NaN or infinite weights in {', '.join(broken[:3])}; such a model cannot be judged"
+            )
+        readings = [
+            reading(name, "size.bytes", files.size_bytes(onnx)),
+            reading(name, "size.zlib_bytes", files.zlib_bytes(onnx)),
+            reading(name, "params.graph", counts.params_graph),
+            reading(name, "params.nonzero", counts.params_nonzero),
+            *_multiply_adds(name, counts),
+            _tried(name, "memory.activation_bytes", lambda: memory.peak_activation_bytes(onnx, job.data.shape)),
+        ]
+        if job.plan.measure.rss:
+            readings.append(_tried(name, "memory.rss_bytes", lambda: rss.peak_rss_bytes(onnx, threads, job.data.shape)))
+        return {
+            "readings": [to_dict(r) for r in readings],
+            "warnings": diagnostics.diagnose(model, counts),
+            "opset": counts.opset,
+            "ir_version": counts.ir_version,
+        }
+
+    result = job.store.stage(name, "count", inputs, compute)
+    readings = [from_dict(r, Reading) for r in result["readings"]]
+    if entry.twin is not None and entry.twin.parameters is not None:
+        readings.append(reading(name, "params", entry.twin.parameters))
+    record = attrs.evolve(entry.variant, sha256=fingerprint, opset=result["opset"], ir_version=result["ir_version"])
+    return readings, result["warnings"], record
+
+
+def with_latency(job: Run, findings: Sequence[Findings]) -> tuple[list[Findings], list[str]]:
+    """Add latency readings, taken of all files interleaved in one process; return also what to beware of."""
+    measure = job.plan.measure
+    paths = {f.entry.name: f.entry.onnx for f in findings if f.entry.onnx is not None}
+    if measure.latency_budget_s == 0:
+        return list(findings), []
+    inputs = {
+        "files": {name: files.sha256(path) for name, path in paths.items()},
+        "budget_s": measure.latency_budget_s,
+        "threads": measure.intra_op_threads,
+        "seed": job.plan.seed,
+        "cpu": environment.describe(measure.intra_op_threads).cpu,
+        "version": __version__,
+    }
+
+    def compute() -> dict[str, Any]:
+        classifiers = {name: session.open_classifier(path, measure.intra_op_threads) for name, path in paths.items()}
+        pixels = images.preprocess(job.data.images[:LATENCY_IMAGES], job.plan.preprocessing)
+        return to_dict(
+            latency.sample(classifiers, pixels, measure.latency_budget_s, seed=job.plan.seed, progress=job.progress)
+        )
+
+    samples = from_dict(job.store.stage("", "latency", inputs, compute), latency.LatencySamples)
+    taken = latency.readings(samples, baseline=findings[0].entry.name)
+    timed = [
+        attrs.evolve(f, readings=[*f.readings, *(r for r in taken if r.variant == f.entry.name)]) for f in findings
+    ]
+    return timed, latency.warnings(samples)
+
+
+def _multiply_adds(variant: str, counts: graph.GraphCounts) -> list[Reading]:
+    """MACs and FLOPs; with operators nobody could count, the sum is a lower bound and must not be judged by."""
+    if counts.unsupported:
+        note = f"at least {counts.macs} MACs, but not counted: {', '.join(sorted(set(counts.unsupported)))}"
+        return [reading(variant, metric, None, note=note) for metric in ("macs", "flops")]
+    return [reading(variant, "macs", counts.macs), reading(variant, "flops", counts.flops)]
+
+
+def _tried(variant: str, metric: str, measure: Callable[[], float | None]) -> Reading:
+    """A measurement that may be impossible here is missing with its reason, not fatal."""
+    try:
+        value = measure()
+    except MeasurementError as error:
+        return reading(variant, metric, None, note=str(error))
+    return reading(variant, metric, value, note="" if value is not None else "the file does not tell all sizes")

@@ -1,0 +1,144 @@
+"""Findings -> judged report -> the files of the run folder. The verdicts come from one function, `gate.judge`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from edgecheck import __version__, gate, images
+from edgecheck import store as storage
+from edgecheck.device import environment
+from edgecheck.errors import InputError
+from edgecheck.pipeline import explaining
+from edgecheck.pipeline.entry import Findings, Run
+from edgecheck.pipeline.making import describe_recipe
+from edgecheck.records import (
+    SCHEMA_VERSION,
+    ImageScore,
+    Policy,
+    Report,
+    Subject,
+    Tool,
+    Variant,
+    from_dict,
+    to_dict,
+    to_json,
+)
+from edgecheck.report import html, junit, markdown
+from edgecheck.report.format import format_value
+from edgecheck.report.html import Picture, class_name
+from edgecheck.store import Store, digest
+
+REPORT = "report.json"
+
+
+def assemble(job: Run, findings: Sequence[Findings], warnings: Sequence[str]) -> Report:
+    """Judge the findings and put everything that a report names into one record."""
+    variants = [attrs.evolve(f.entry.variant, warnings=[*f.entry.variant.warnings, *f.warnings]) for f in findings]
+    readings = [r for f in findings for r in f.readings]
+    policy = job.plan.policy
+    judged = gate.judge(policy, variants, readings)
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        tool=Tool("edgecheck", __version__),
+        environment=environment.describe(job.plan.measure.intra_op_threads),
+        subject=_subject(job, findings[0]),
+        variants=variants,
+        readings=readings,
+        similarities=[s for f in findings for s in f.similarities],
+        policy=policy,
+        verdicts=judged.verdicts,
+        statuses=judged.statuses,
+        recommendation=judged.recommendation,
+        passed=judged.passed,
+        warnings=list(warnings),
+    )
+
+
+def rejudge(report: Report, policy: Policy) -> Report:
+    """Judge what a report already holds under another policy, without measuring."""
+    judged = gate.judge(policy, report.variants, report.readings)
+    return attrs.evolve(
+        report,
+        policy=policy,
+        verdicts=judged.verdicts,
+        statuses=judged.statuses,
+        recommendation=judged.recommendation,
+        passed=judged.passed,
+    )
+
+
+def read(folder: Path) -> Report:
+    """Return the report of a run folder.
+
+    Raises:
+        InputError: no report there, or not one this version reads.
+    """
+    path = folder / REPORT
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `edgecheck run` writes it at the end of a run") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable report ({error})") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: not a report")
+    try:
+        return from_dict(data, Report)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def write(report: Report, folder: Path, pictures_from: Path | None = None) -> None:
+    """Write report.json, report.html, report.md and junit.xml, each whole or not at all; makes the folder."""
+    Store(folder)
+    shown = {variant.name: _pictures(report, variant, pictures_from or folder) for variant in report.variants}
+    storage.write_text(folder / REPORT, to_json(report))
+    storage.write_text(folder / "report.html", html.render(report, shown))
+    storage.write_text(folder / "report.md", markdown.render(report))
+    storage.write_text(folder / "junit.xml", junit.render(report))
+
+
+def _pictures(report: Report, variant: Variant, folder: Path) -> list[Picture]:
+    """Read the pictures that are still there; a report is complete without them."""
+    scores = {
+        explaining.picture_name(s.method, image.index): (s.method, image)
+        for s in report.similarities
+        if s.variant == variant.name
+        for image in s.worst
+    }
+    found = [path for file in variant.pictures if (path := folder / file).is_file() and path.name in scores]
+    return [Picture(_caption(report, *scores[path.name]), path.read_bytes()) for path in found]
+
+
+def _caption(report: Report, method: str, image: ImageScore) -> str:
+    label, before, after = (
+        class_name(report, index) for index in (image.label, image.baseline_class, image.variant_class)
+    )
+    seen = f"both see {before}" if before == after else f"baseline sees {before}, variant {after}"
+    return f"{method}, image {image.index}: Sp2PS {format_value(image.score, 'score')}, label {label}, {seen}"
+
+
+def _subject(job: Run, baseline: Findings) -> Subject:
+    plan, twin = job.plan, baseline.entry.twin
+    how = to_dict(plan.preprocessing)
+    return Subject(
+        name=plan.name,
+        model=twin.description if twin else str(baseline.entry.onnx),
+        weights_sha256=str(twin.identity.get("weights") or "") if twin else baseline.entry.variant.sha256,
+        dataset=f"{plan.data.dataset}{f' ({plan.data.root})' if plan.data.root else ''}, test split",
+        data_sha256=job.data_sha256,
+        images=len(job.data),
+        classes=list(job.data.classes),
+        preprocessing=images.describe(plan.preprocessing),
+        preprocessing_sha256=digest(how),
+        target_layer=baseline.target_layer,
+        class_explained=plan.explain.class_explained,
+        sam=plan.explain.sam,
+        seed=plan.seed,
+        finetune=describe_recipe(plan.finetune),
+        skipped_images=job.data.skipped,
+    )

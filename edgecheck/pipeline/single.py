@@ -1,0 +1,82 @@
+"""Single stages of the job, as `edgecheck train`, `prune`, `export` and `cam` run them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from edgecheck import images
+from edgecheck import store as storage
+from edgecheck.device import accuracy, session
+from edgecheck.errors import DataError
+from edgecheck.pipeline import making
+from edgecheck.pipeline.entry import Entry, Run
+from edgecheck.plan import Plan
+from edgecheck.progress import Progress
+from edgecheck.score import cam as heatmap
+from edgecheck.score.parity import Parity, parity
+from edgecheck.store import Store
+
+
+def train(plan: Plan, out: Path, progress: Progress) -> float:
+    """Train the model from scratch, write its weights, return its accuracy on the test split (0..1)."""
+    making.need_lab()
+    from edgecheck.lab import data
+    from edgecheck.lab import train as training
+    from edgecheck.lab.weights import save_weights
+
+    storage.require_writable(out)
+    model = making.build_twin(attrs.evolve(making.need_model(plan), weights=None), plan.seed)
+    examples = data.load(plan.data, plan.preprocessing, "train", progress)
+    training.train(model, examples, plan.preprocessing, plan.train, plan.seed, progress)
+    with storage.atomic(out) as temporary:
+        save_weights(model, temporary)
+    return training.accuracy(model, data.load(plan.data, plan.preprocessing, "test", progress), plan.preprocessing)
+
+
+def prune(plan: Plan, store: Store, progress: Progress) -> Entry:
+    """Make the one variant of a plan in a run folder."""
+    making.check_names(plan)
+    job = Run(plan, store, progress, *making.data(plan, store, progress))
+    return making.variant(job, plan.variants[0], making.baseline(job))
+
+
+def export(plan: Plan, out: Path, progress: Progress) -> Parity:
+    """Export the baseline of a plan to `out`; return how far file and twin disagree on the test images."""
+    making.need_lab()
+    from edgecheck.lab import export as exporting
+    from edgecheck.lab.cam.engine import explain
+
+    storage.require_writable(out)
+    model = making.build_twin(making.need_weights(plan), plan.seed)
+    examples = making.load_test(plan, progress)
+    for warning in exporting.export(model, out, examples.shape, plan.opset):
+        progress.note(warning)
+    outputs = accuracy.predict(session.open_classifier(out), examples, plan.preprocessing, progress)
+    return parity(outputs, explain(model, examples, plan.preprocessing, [], progress=progress).logits)
+
+
+def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> list[Path]:
+    """Write one picture a method and image of the test split; return their paths."""
+    making.need_lab()
+    from edgecheck.lab import pictures
+    from edgecheck.lab.cam.engine import explain
+
+    examples = making.load_test(plan, progress)
+    if max(indices) >= len(examples):
+        raise DataError(f"image {max(indices)} is asked for, but the test split has {len(examples)}, counted from 0")
+    chosen = images.take(examples, indices)
+    model = making.build_twin(making.need_weights(plan), plan.seed)
+    options = plan.explain
+    labels = chosen.labels if options.class_explained == "label" else None
+    found = explain(model, chosen, plan.preprocessing, options.methods, options.target_layer, labels, progress)
+    folder = Store(out)
+    written = []
+    for method, maps in found.maps.items():
+        shown = heatmap.heatmaps(maps, chosen.shape[1:])
+        for index, explained, image, overlay in zip(indices, found.classes, chosen.images, shown, strict=True):
+            written.append(folder.path("", f"{method}-{index:05d}-class-{explained}.png"))
+            storage.write_bytes(written[-1], pictures.overlay(image, overlay))
+    return written

@@ -55,7 +55,8 @@ def reading(
     if value is not None and not math.isfinite(value):
         value, note = None, note or f"measured {value}, which is not a number to judge by"
     low, high = interval if interval and value is not None and all(map(math.isfinite, interval)) else (None, None)
-    return Reading(variant, metric, value, METRICS[metric].unit, low, high, n, note)
+    # One type before and after JSON: counts are floats too, exact up to 2**53.
+    return Reading(variant, metric, None if value is None else float(value), METRICS[metric].unit, low, high, n, note)
 
 
 @frozen

@@ -77,9 +77,10 @@ def _zeros(counts: GraphCounts) -> str:
     zeros = counts.params_graph - counts.params_nonzero
     if not counts.params_graph or zeros < ZERO_SHARE * counts.params_graph:
         return ""
+    # The same words for every file (the share is params.nonzero), so that a report can say it once for all.
     return (
-        f"{zeros / counts.params_graph:.0%} of the weights are zero but stored densely: ONNX Runtime computes all, "
-        "so they save neither bytes nor time; remove whole filters for that"
+        "many weights are zero but stored densely: ONNX Runtime computes all of them, so they save neither bytes nor "
+        "time; remove whole filters for that"
     )
 
 

@@ -75,9 +75,12 @@ def recommendation(report: Report) -> str:
 
 
 def warnings(report: Report) -> list[str]:
-    """Return the warnings of the run, then those of each variant under its name."""
-    own = [f"{plain(variant.name)}: {plain(text)}" for variant in report.variants for text in variant.warnings]
-    return [*map(plain, report.warnings), *own]
+    """Return the warnings of the run, then each that variants have, once, under their names."""
+    names: dict[str, list[str]] = {}
+    for variant in report.variants:
+        for text in variant.warnings:
+            names.setdefault(plain(text), []).append(plain(variant.name))
+    return [*map(plain, report.warnings), *(f"{', '.join(owners)}: {text}" for text, owners in names.items())]
 
 
 def similarities_of(report: Report, variant: str) -> list[Similarity]:

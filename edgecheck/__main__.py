@@ -1,0 +1,5 @@
+"""`python -m edgecheck`."""
+
+from edgecheck.cli import main
+
+main()

@@ -1,0 +1,107 @@
+import json
+import textwrap
+
+import pytest
+
+from edgecheck.cli import main
+
+# Small enough for seconds, whole enough for every stage.
+TINY = """\
+name: tiny
+model:
+  factory: edgecheck:digits_cnn
+  weights: {weights}
+data:
+  dataset: digits
+  limit: 60
+  train_limit: 96
+explain:
+  pictures: 1
+variants:
+  - criterion: l1
+    structure: unstructured
+    rate: 0.2
+  - criterion: l1
+    structure: filters
+    rate: 0.5
+finetune:
+  epochs: 1
+measure:
+  latency_budget_s: 0.02
+  rss: false
+gate:
+  require: any
+  criteria:
+    - sp2ps.grad-cam >= 0.5
+    - accuracy_drop_pp <= 100
+    - size.bytes <= 1 MB
+    - latency.ratio <= 100
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory):
+    """A small configuration on the committed digits network."""
+    from importlib import resources
+
+    path = tmp_path_factory.mktemp("config") / "edgecheck.yaml"
+    path.write_text(TINY.format(weights=resources.files("edgecheck.models") / "digits_cnn.safetensors"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_config, tmp_path_factory):
+    """The run folder of that configuration."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    with pytest.raises(SystemExit) as stop:
+        main(["run", str(tiny_config), "--out", str(folder), "--format", "json"])
+    assert stop.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def edgecheck(capsys):
+    """Run a command line in this process; return exit code, stdout and stderr."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return stop.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def refused(edgecheck):
+    """Run a command line that must end in exit code 2 and one line on stderr; return that line."""
+
+    def run(*arguments, code=2):
+        got, out, err = edgecheck(*arguments)
+        said = [line for line in err.splitlines() if line.startswith("edgecheck: ")]
+        assert got == code, err
+        assert len(said) == 1, err
+        assert "Traceback" not in err
+        assert out == ""
+        return said[0]
+
+    return run
+
+
+@pytest.fixture
+def factory_file(tmp_path):
+    """Write a Python file with a model factory; return its path."""
+
+    def write(source, name="net.py"):
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(source))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_report(tiny_run):
+    """The document of the small run."""
+    return json.loads((tiny_run / "report.json").read_text())

@@ -3,6 +3,10 @@ from pathlib import Path
 
 import pytest
 
+# One thread, in this process and in those it starts: the same bits everywhere, and no threads that spin for a core
+# which another process holds. Must stand before the first import of torch.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:

@@ -73,8 +73,8 @@ def _try_variant(job: Run, spec: VariantSpec, baseline: Findings) -> Findings:
 
 def _examine(job: Run, entry: Entry, baseline: Findings | None = None) -> Findings:
     """Measure one model alone and beside the baseline; latency comes at the end, for all files together."""
-    readings, warnings, record = measuring.count(job, entry)
     logits = measuring.predict(job, entry)
+    readings, warnings, record = measuring.count(job, entry)
     explained = explaining.explain(job, entry, baseline)
     similarities = explaining.similarities(job, entry, explained, baseline)
     pictures = explaining.pictures(job, entry, similarities, explained, baseline)

@@ -198,7 +198,7 @@ class Untraceable(nn.Module):
         self.conv = nn.Conv2d(8, 8, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x).relu() if float(x.sum()) == float(x.sum()) else x
+        return self.conv(x).relu() if float(x.detach().sum()) == float(x.detach().sum()) else x
 
 
 class PartlyTraceable(nn.Module):

@@ -1,0 +1,158 @@
+"""Two ONNX files made elsewhere."""
+
+import json
+import subprocess
+import sys
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edgecheck.metrics import METRICS
+from tests.board_files import write_all
+from tests.device.small_files import write
+
+TWIN = "edgecheck:digits_cnn"
+
+
+@pytest.fixture
+def files(tmp_path):
+    write_all(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def check(edgecheck, files):
+    def run(*arguments, baseline="a.onnx", candidate="b.onnx"):
+        command = ["--baseline", files / baseline, "--candidate", files / candidate, "--data", files / "data.npz"]
+        code, out, err = edgecheck("check", *command, "--time-budget", "0.02", "--format", "json", *arguments)
+        return code, json.loads(out) if out else None, err
+
+    return run
+
+
+def value(report, variant, metric):
+    return next(r["value"] for r in report["readings"] if (r["variant"], r["metric"]) == (variant, metric))
+
+
+def test_without_twins_sp2ps_is_missing_and_does_not_pass(check):
+    code, report, _ = check()
+    assert code == 1
+    status = {v["metric"]: v for v in report["verdicts"]}
+    assert status["sp2ps.grad-cam"]["status"] == "MISSING"
+    assert "twin" in status["sp2ps.grad-cam"]["reason"]
+    assert status["accuracy_drop_pp"]["status"] == "PASS"
+    assert report["statuses"] == {"candidate": "MISSING"}
+
+
+def test_a_gate_of_ones_own_passes_without_twins(check):
+    code, report, _ = check("--gate", "accuracy_drop_pp <= 0", "--gate", "agreement >= 100 %")
+    assert code == 0
+    assert report["passed"]
+    # NCHW logits against NHWC softmax of the same function, on images labelled by hand.
+    assert value(report, "baseline", "accuracy") == value(report, "candidate", "accuracy") == 1.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"opset": 9},
+        {"opset": 21},
+        {"shape": (4, 3, 16, 16)},
+        {"shape": (1, 16, 16, 3), "layout": "NHWC"},
+        {"shape": ("n", "c", "h", "w")},
+        {"dtype": TensorProto.FLOAT16},
+        {"softmax": True, "as_map": True},
+        {"second_output": "float"},
+    ],
+    ids=str,
+)
+def test_foreign_files_work(check, files, options):
+    write(files / "foreign.onnx", **{"shape": ("N", 3, 16, 16), **options})
+    code, report, err = check("--gate", "agreement >= 1", candidate="foreign.onnx")
+    assert (code, report and report["passed"]) == (0, True), err
+
+
+def test_twins_give_heatmaps_and_an_identical_pair_scores_one(tiny_run, edgecheck):
+    file, weights = tiny_run / "baseline" / "model.onnx", tiny_run / "baseline" / "weights.safetensors"
+    twins = [
+        word for side in ("baseline", "candidate") for word in (f"--{side}-twin", TWIN, f"--{side}-weights", weights)
+    ]
+    flags = ["--data", "digits", "--limit", "40", "--time-budget", "0"]
+    gates = [word for name in METRICS if name.startswith("sp2ps.") for word in ("--gate", f"{name} >= 0.999999")]
+    code, out, err = edgecheck(
+        "check", "--baseline", file, "--candidate", file, *flags, *gates, *twins, "--format", "json"
+    )
+    assert code == 0, err
+    report = json.loads(out)
+    for method in ("grad-cam", "grad-cam++", "ablation-cam"):
+        assert value(report, "candidate", f"sp2ps.{method}") == pytest.approx(1, abs=1e-6)
+    assert value(report, "candidate", "parity.max_abs") < 1e-4
+    assert value(report, "candidate", "accuracy_drop_pp") == 0
+
+
+def test_parity_of_a_softmax_file_is_taken_on_log_probabilities(tiny_run, tmp_path, edgecheck):
+    folder = tiny_run / "baseline"
+    model = onnx.load(folder / "model.onnx")
+    output = model.graph.output[0]
+    model.graph.node.append(helper.make_node("Softmax", [output.name], ["probabilities"], axis=1))
+    output.name = "probabilities"
+    onnx.save(model, tmp_path / "softmax.onnx")
+    twin = ["--candidate-twin", TWIN, "--candidate-weights", folder / "weights.safetensors"]
+    flags = ["--data", "digits", "--limit", "40", "--time-budget", "0", "--gate", "parity.max_abs <= 0.001", *twin]
+    code, out, err = edgecheck(
+        "check",
+        "--baseline",
+        folder / "model.onnx",
+        "--candidate",
+        tmp_path / "softmax.onnx",
+        *flags,
+        "--format",
+        "json",
+    )
+    assert code == 0, err
+    assert value(json.loads(out), "candidate", "parity.agreement") == 1
+
+
+def test_a_twin_of_other_weights_fails_parity(tiny_run, edgecheck):
+    folder = tiny_run / "baseline"
+    twin = ["--candidate-twin", TWIN, "--candidate-weights", tiny_run / "control" / "weights.safetensors"]
+    flags = ["--data", "digits", "--limit", "40", "--time-budget", "0", "--gate", "parity.max_abs <= 0.001", *twin]
+    code, _, _ = edgecheck("check", "--baseline", folder / "model.onnx", "--candidate", folder / "model.onnx", *flags)
+    assert code == 1
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "torchvision", "cv2", "sklearn", "safetensors", "matplotlib", "torch_pruning"):
+    sys.modules[name] = None
+from edgecheck.cli import main
+main(sys.argv[1:])
+"""
+
+
+def board(*arguments, cwd):
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
+
+
+def test_a_board_without_torch_can_check_gate_report_bench_and_count(files):
+    gate = ["--gate", "agreement >= 1"]
+    common = ["--baseline", "a.onnx", "--candidate", "b.onnx", "--data", "data.npz", "--out", "run"]
+    done = board("check", *common, "--time-budget", "0.02", *gate, cwd=files)
+    assert done.returncode == 0, done.stderr
+    assert board("gate", "run", "--gate", "size.bytes <= 1 B", cwd=files).returncode == 1
+    assert board("report", "run", "--format", "markdown", cwd=files).returncode == 0
+    assert board("bench", "a.onnx", "b.onnx", "--time-budget", "0.02", cwd=files).returncode == 0
+    assert board("count", "a.onnx", cwd=files).returncode == 0
+    doctor = board("doctor", cwd=files)
+    assert doctor.returncode == 0
+
+
+def test_a_board_is_told_how_to_get_torch(files):
+    twin = ["--baseline-twin", TWIN]
+    common = ["--baseline", "a.onnx", "--candidate", "b.onnx", "--data", "data.npz", *twin]
+    done = board("check", *common, cwd=files)
+    assert done.returncode == 2
+    assert "pip install 'edgecheck[lab]'" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -16,7 +16,8 @@ from edgecheck.report.table import candidates
 
 PANEL_SIZE = (5.2, 3.9)  # inches; two stand side by side on a desktop, one fills a phone
 BAR_HEIGHT = 0.22
-MAX_NAMED_POINTS = 12  # more names than that overlap
+NAME_WIDTH, NAME_HEIGHT = 130, 11  # pixels that a name takes at matplotlib's 100 dots an inch
+LINEAR_DROP_PP = 1.0  # drops are drawn evenly up to here and by decades beyond: small ones decide, large ones exist
 MAX_NAME_LENGTH = 22
 MAX_TICKS = 6  # " 20 %" takes that much room
 
@@ -171,6 +172,8 @@ def _drift(report: Report, figure: Any, axes: Any) -> None:
             axes.axhline(1 - limit, color=colour, **_LIMIT)
     for limit in _limits(report, "accuracy_drop_pp"):
         axes.axvline(limit, color=svg.INK, **_LIMIT)
+    axes.set_xscale("symlog", linthresh=LINEAR_DROP_PP)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     _name_points(points, axes)
     axes.set_xlabel("accuracy drop (pp)")
     axes.set_ylabel("1 - Sp2PS")
@@ -178,13 +181,17 @@ def _drift(report: Report, figure: Any, axes: Any) -> None:
 
 
 def _name_points(points: list[tuple[Variant, str, float, float]], axes: Any) -> None:
-    """Write each variant's name over its highest point."""
+    """Write each variant's name beside its highest point, as far as it hides no other name."""
     highest = {variant.name: (x, y) for variant, _, x, y in sorted(points, key=lambda point: point[3])}
-    if len(highest) > MAX_NAMED_POINTS:
-        return
-    for name, place in highest.items():
-        axes.annotate(_short(name), place, (0, 7), textcoords="offset points", fontsize=8, rotation=35)
-    axes.margins(x=0.12, y=0.2)
+    axes.margins(x=0.12, y=0.12)
+    written: list[Any] = []
+    for name, place in sorted(highest.items(), key=lambda item: -item[1][1]):
+        at = axes.transData.transform(place)
+        if all(abs(at[0] - x) > NAME_WIDTH or abs(at[1] - y) > NAME_HEIGHT for x, y in written):
+            written.append(at)
+            right = axes.transAxes.inverted().transform(at)[0] > 0.5
+            side, shift = ("right", -7) if right else ("left", 7)
+            axes.annotate(_short(name), place, (shift, 0), textcoords="offset points", fontsize=8, ha=side, va="center")
 
 
 def _cost(report: Report, bars: list[Variant], figure: Any, axes: Any) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from attrs import field, frozen
 from ruamel.yaml.comments import CommentedMap
 
-from edgecheck import criteria, document
+from edgecheck import criteria, document, images
 from edgecheck.errors import ConfigError, InputError
-from edgecheck.metrics import CAM_METHODS
+from edgecheck.metrics import ALL_CAM_METHODS
 from edgecheck.plan import (
     DataSpec,
     Explain,
@@ -114,8 +114,14 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     here = document.merge(_absolute(written, path.parent), overrides)
     data = here.get("data")
     dataset = data.get("dataset") if isinstance(data, Mapping) else None
-    where = f"{path}:{document.line_of(written, ('data', 'dataset'))}"
+    where = f"{path}:{document.line_of(written, ('data', 'dataset'))}" if written else str(path)
     below = preset(dataset, where) if isinstance(dataset, str) else {}
+    if dataset == "npz" and isinstance(data, Mapping) and "root" in data:
+        # A run folder's data.npz tells how it was preprocessed; anything else would be another model's input.
+        below["preprocessing"] = {
+            **below.get("preprocessing", {}),
+            **images.load_normalisation(Path(str(data["root"]))),
+        }
     if _NORMALISATION & set(here.get("preprocessing") or ()):
         below["preprocessing"] = {k: v for k, v in below.get("preprocessing", {}).items() if k not in _NORMALISATION}
     whole = document.structure(document.merge(below, here), Document, written, str(path))
@@ -165,7 +171,9 @@ def policy(section: GateSection, written: CommentedMap, source: str) -> Policy:
 
     if not section.criteria:
         raise ConfigError(f"{place()}: gate.criteria is empty, so everything would be let through")
-    sentences = [criteria.parse(sentence, place(index)) for index, sentence in enumerate(section.criteria)]
+    # Only what the file itself says has a line in it; the rest comes from a preset or from flags.
+    own = "criteria" in written.get("gate", {})
+    sentences = [criteria.parse(text, place(index) if own else "") for index, text in enumerate(section.criteria)]
     return Policy(section.require, section.decide, section.missing, section.inconclusive, sentences)
 
 
@@ -224,7 +232,7 @@ def _variants(rows: list[VariantRow]) -> Iterator[VariantSpec]:
 def _check_methods(methods: list[str], written: CommentedMap, source: str) -> None:
     for index, method in enumerate(methods):
         try:
-            lookup(dict.fromkeys(CAM_METHODS), method, "CAM method")
+            lookup(dict.fromkeys(ALL_CAM_METHODS), method, "CAM method")
         except ConfigError as error:
             line = document.line_of(written, ("explain", "methods", index))
             raise ConfigError(f"{source}:{line}: {error}") from None

@@ -61,7 +61,9 @@ def structure(data: Mapping[str, Any], kind: type[Record], document: CommentedMa
     except ClassValidationError as error:
         steps, message = next(_failures(error, ()))
         place = ".".join(map(str, steps))
-        raise ConfigError(f"{source}:{line_of(document, steps)}: {place + ': ' if place else ''}{message}") from None
+        # Without a text (all from flags) there is no line to point at.
+        where = f"{source}:{line_of(document, steps)}" if document else source
+        raise ConfigError(f"{where}: {place + ': ' if place else ''}{message}") from None
 
 
 def line_of(document: Any, steps: tuple[Step, ...]) -> int:

@@ -126,7 +126,9 @@ def _recommend(passing: Sequence[str], baseline: str, taken: Mapping[tuple[str, 
 
     best = min(useful, key=cost)
     others = f"; the smallest of {len(useful)} such variants" if len(useful) > 1 else ""
-    return Recommendation(best, f"it passes and is {' and '.join(gains[best])} than the baseline{others}")
+    ratio = taken.get((best, "latency.ratio"))
+    slower = f", but {ratio.value:.2f} times as slow" if ratio and ratio.value and (ratio.low or 0) > 1 else ""
+    return Recommendation(best, f"it passes and is {' and '.join(gains[best])} than the baseline{slower}{others}")
 
 
 def _gains(name: str, baseline: str, taken: Mapping[tuple[str, str], Reading]) -> list[str]:

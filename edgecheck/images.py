@@ -6,15 +6,31 @@ import hashlib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
+from edgecheck import stored
 from edgecheck.errors import ConfigError, DataError
 from edgecheck.plan import Preprocessing
+from edgecheck.stored import StoredImages
 
 PIXEL_MAX = 255.0
+HASHED_IMAGES = 256  # read at once: images may lie on disk, and be many
+
+
+class Pixels(Protocol):
+    """Images uint8 `(N, H, W, C)`: an array in memory, or `stored.StoredImages` on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(N, H, W, C)`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
 
 
 @frozen(eq=False)
@@ -24,7 +40,7 @@ class ImageSet:
     `skipped` counts images of the source that could not be read and were left out with permission.
     """
 
-    images: NDArray[np.uint8]
+    images: Pixels
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     skipped: int = 0
@@ -42,7 +58,8 @@ class ImageSet:
     def sha256(self) -> str:
         """Fingerprint of pixels, shape and labels."""
         digest = hashlib.sha256(str(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
+        for start in range(0, len(self.images), HASHED_IMAGES):
+            digest.update(np.ascontiguousarray(self.images[start : start + HASHED_IMAGES]).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
@@ -98,7 +115,8 @@ def load_npz(path: Path) -> ImageSet:
                 raise DataError(
                     f"{path}: no array named {' or '.join(missing)} (it has {', '.join(archive.files) or 'none'})"
                 )
-            images, labels = archive["images"], archive["labels"]
+            images = stored.locate(path, "images") or archive["images"]
+            labels = archive["labels"]
             names = archive["classes"] if "classes" in archive.files else None
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; give an .npz with the arrays images and labels") from None
@@ -107,20 +125,42 @@ def load_npz(path: Path) -> ImageSet:
     return _checked(path, images, labels, names)
 
 
-def save_npz(path: Path, data: ImageSet) -> None:
-    """Write the set as `load_npz` reads it. The caller sees to it that `path` appears whole or not at all."""
+def save_npz(path: Path, data: ImageSet, how: Preprocessing | None = None) -> None:
+    """Write the set as `load_npz` reads it, and how it is to be preprocessed.
+
+    The caller sees to it that `path` appears whole or not at all.
+    """
+    arrays: dict[str, Any] = {"images": data.images[:], "labels": data.labels, "classes": np.array(data.classes, str)}
+    if how:
+        arrays |= {"range": how.range, "mean": how.mean, "std": how.std}
     with open(path, "wb") as file:
-        np.savez(file, images=data.images, labels=data.labels, classes=np.array(data.classes, dtype=np.str_))
+        np.savez(file, **arrays)
 
 
-def _checked(path: Path, images: np.ndarray, labels: np.ndarray, names: np.ndarray | None) -> ImageSet:
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+def load_normalisation(path: Path) -> dict[str, list[float]]:
+    """Return what an .npz says of its own preprocessing: `range`, `mean` and `std`, or nothing.
+
+    Raises:
+        DataError: it says something that is no list of numbers.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in ("range", "mean", "std") if name in archive.files}
+        return {name: np.asarray(values, dtype=np.float64).reshape(-1).tolist() for name, values in found.items()}
+    except (OSError, EOFError, zipfile.BadZipFile, AttributeError):
+        return {}  # what is wrong with the file is said when its images are read
+    except ValueError as error:
+        raise DataError(f"{path}: range, mean and std must be numbers ({error})") from None
+
+
+def _checked(path: Path, images: np.ndarray | StoredImages, labels: np.ndarray, names: np.ndarray | None) -> ImageSet:
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
         raise DataError(
             f"{path}: images must be uint8 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W), "
             f"not {images.dtype} {images.shape}"
         )
+    if images.ndim == 3:
+        images = images.reshape(*images.shape, 1)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"{path}: labels must be integers of shape (N,), not {labels.dtype} {labels.shape}")
     if len(images) != len(labels):
@@ -134,7 +174,7 @@ def _checked(path: Path, images: np.ndarray, labels: np.ndarray, names: np.ndarr
         raise DataError(
             f"{path}: label {labels.max()} at image {int(labels.argmax())}, but only {len(classes)} class names"
         )
-    return ImageSet(np.ascontiguousarray(images), labels.astype(np.int64), classes)
+    return ImageSet(images, labels.astype(np.int64), classes)
 
 
 def _per_channel(values: list[float], channels: int, name: str, default: float) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Policy
 
 ClassExplained = Literal["predicted", "baseline", "label"]
+CamEngine = Literal["edgecheck", "grad-cam"]
 SamKind = Literal["map", "rgb"]
 Scope = Literal["global", "layer"]
 
@@ -62,11 +63,15 @@ class Preprocessing:
 
 @frozen
 class Explain:
-    """Which heatmaps are made, of which layer and class, and how their angle is taken. No method, no heatmaps."""
+    """Which heatmaps are made, of which layer and class, by whose code, and how their angle is taken.
+
+    No method, no heatmaps.
+    """
 
     methods: list[str] = field(factory=lambda: list(CAM_METHODS))
     target_layer: str | None = None
     class_explained: ClassExplained = "predicted"
+    engine: CamEngine = "edgecheck"
     sam: SamKind = "map"
     pictures: int = field(default=3, validator=_at_least(0))
 

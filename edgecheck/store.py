@@ -26,6 +26,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.kept = 0  # stages that were found finished
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
@@ -60,6 +61,7 @@ class Store:
         key = digest(inputs)
         found = _read(record)
         if found.get("key") == key and found.get("files") == self._hashes(variant, files):
+            self.kept += 1
             return found["result"]
         result = compute()
         document = {"key": key, "inputs": inputs, "files": self._hashes(variant, files), "result": result}

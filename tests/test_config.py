@@ -4,6 +4,7 @@ import pytest
 
 from edgecheck import config
 from edgecheck.errors import ConfigError, InputError
+from edgecheck.metrics import CAM_METHODS, EXTRA_CAM_METHODS
 
 TEXT = """\
 name: t
@@ -81,6 +82,7 @@ def test_user_words_lie_on_top_of_the_preset_and_flags_on_top_of_both():
         ("name: t", "seed: -1", 1, "seed must lie in 0.."),
         ("name: t", "seed: 1.5", 1, "expected a whole number"),
         ("name: t", "explain: {methods: [gradcam]}", 1, "did you mean 'grad-cam'?"),
+        ("name: t", "explain: {engine: gradcam}", 1, "expected edgecheck or grad-cam"),
         ("name: t", "finetune: {epochs: true}", 1, "expected a whole number"),
         ("name: t", "finetune: {learning_rate: .inf}", 1, "learning_rate must lie in"),
         ("name: t", "name: [", 3, "not YAML"),
@@ -92,6 +94,15 @@ def test_mistakes_are_named_with_file_and_line(old, new, line, words):
     assert str(error.value).startswith(f"folder/edgecheck.yaml:{line}: "), str(error.value)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_every_cam_method_can_be_asked_for_and_gated():
+    three, more = list(CAM_METHODS), list(EXTRA_CAM_METHODS)
+    assert read().explain.methods == three
+    gates = "".join(f"    - sp2ps.{name} >= 0.9\n    - pe_like.{name} >= 0.5\n" for name in more)
+    plan = read(f"{TEXT}{gates}explain: {{methods: [{', '.join(more)}], engine: grad-cam}}\n")
+    assert (plan.explain.methods, plan.explain.engine) == (more, "grad-cam")
+    assert {f"sp2ps.{name}" for name in more} < {c.metric for c in plan.policy.criteria}
 
 
 def test_an_empty_gate_is_refused():

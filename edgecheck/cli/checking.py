@@ -44,10 +44,19 @@ def check(context: click.Context, baseline: Path, candidate: Path, out: Path | N
 
     from edgecheck import config as reader
     from edgecheck import pipeline
+    from edgecheck.errors import UsageError
     from edgecheck.store import Store
 
+    if not flags["config"] and not flags["source"]:
+        raise UsageError("--data is missing: name test images with labels, or a --config that does")
+    if not flags["config"] and not flags["size"] and _data(flags["source"])["dataset"] == "folder":
+        flags["size"] = _size_of(baseline)
     overrides = _overrides(flags)
-    plan = reader.load(flags["config"], overrides) if flags["config"] else reader.parse("", Path("check"), overrides)
+    plan = (
+        reader.load(flags["config"], overrides)
+        if flags["config"]
+        else reader.parse("", Path("command line"), overrides)
+    )
     with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch:
         report = pipeline.check(
             plan,
@@ -58,6 +67,14 @@ def check(context: click.Context, baseline: Path, candidate: Path, out: Path | N
         )
     screen.show(report, form)
     context.exit(screen.exit_code(report))
+
+
+def _size_of(file: Path) -> list[int] | None:
+    """Return the image size that a file is fixed to, so that nobody has to say it twice."""
+    from edgecheck.device.session import open_classifier
+
+    _, height, width = open_classifier(file).input_size
+    return [height, width] if height and width else None
 
 
 def _overrides(flags: dict[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,10 @@ run_argument = click.argument("run", type=click.Path(path_type=Path))
 @click.command(short_help="Judge a saved run again.")
 @run_argument
 @click.option("--config", type=click.Path(path_type=Path), help="Take the gate: section of this file.")
-@click.option("--gate", "sentences", multiple=True, help="A criterion, such as 'sp2ps.grad-cam >= 0.95'. Repeatable.")
+@click.option("--gate", "sentences", multiple=True, help="A criterion in the place of those of its metric. Repeatable.")
+@click.option("--only", is_flag=True, help="Judge by the --gate criteria alone.")
 @click.option("--require", type=click.Choice(["all", "any"]), help="Whether every candidate must pass.")
+@out_option(None, "Write the report files of this judgement there.")
 @format_option
 @click.pass_context
 def gate(
@@ -30,14 +32,21 @@ def gate(
     run: Path,
     config: Path | None,
     sentences: tuple[str, ...],
+    only: bool,
     require: Require | None,
+    out: Path | None,
     form: str,
 ) -> None:
-    """Judge a saved RUN again, by its own policy or another; exit 0 if it holds, else 1."""
+    """Judge a saved RUN again, by its own policy or another; exit 0 if it holds, else 1.
+
+    --gate 'sp2ps.grad-cam >= 0.9' changes that limit and keeps the other criteria; with --only it is the whole gate.
+    """
     from edgecheck.pipeline import reporting
 
     saved = reporting.read(run)
-    judged = reporting.rejudge(saved, _policy(saved.policy, config, sentences, require))
+    judged = reporting.rejudge(saved, _policy(saved.policy, config, sentences, only, require))
+    if out:
+        reporting.write(judged, out, pictures_from=run)
     screen.show(judged, form)
     context.exit(screen.exit_code(judged))
 
@@ -55,13 +64,21 @@ def report(run: Path, out: Path | None, form: str) -> None:
     screen.show(saved, form)
 
 
-def _policy(saved: Policy, config: Path | None, sentences: tuple[str, ...], require: Require | None) -> Policy:
+def _policy(
+    saved: Policy, config: Path | None, sentences: tuple[str, ...], only: bool, require: Require | None
+) -> Policy:
     import attrs
 
     from edgecheck import config as reader
     from edgecheck import criteria
+    from edgecheck.errors import UsageError
 
     policy = reader.load_gate(config) if config else saved
+    if only and not sentences:
+        raise UsageError("--only without --gate leaves nothing to judge by")
     if sentences:
-        policy = attrs.evolve(policy, criteria=[criteria.parse(sentence, "--gate") for sentence in sentences])
+        given = [criteria.parse(sentence, "--gate") for sentence in sentences]
+        changed = {criterion.metric for criterion in given}
+        kept = [] if only else [criterion for criterion in policy.criteria if criterion.metric not in changed]
+        policy = attrs.evolve(policy, criteria=[*kept, *given])
     return attrs.evolve(policy, require=require) if require else policy

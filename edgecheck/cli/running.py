@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgecheck.cli import screen
 from edgecheck.cli.options import config_argument, format_option, out_option
+
+if TYPE_CHECKING:
+    from edgecheck.store import Store
 
 DEMO_CONFIG = "digits_cnn.yaml"
 INIT_TEMPLATE = "edgecheck.yaml"
@@ -24,10 +28,10 @@ def run(context: click.Context, config: Path, out: Path, form: str) -> None:
     from edgecheck import pipeline
     from edgecheck.store import Store
 
-    plan = reader.load(config)
-    report = pipeline.run(plan, Store(out), screen.Screen())
+    plan, store = reader.load(config), Store(out)
+    report = pipeline.run(plan, store, screen.Screen())
     screen.show(report, form)
-    click.echo(f"reports: {out}/report.html, report.md, report.json, junit.xml", err=True)
+    _say_where(store)
     context.exit(screen.exit_code(report))
 
 
@@ -46,11 +50,17 @@ def demo(out: Path, form: str) -> None:
     from edgecheck.store import Store
 
     with resources.as_file(resources.files("edgecheck.models")) as folder:
-        plan = reader.load(folder / DEMO_CONFIG)
-        report = pipeline.run(plan, Store(out), screen.Screen())
+        plan, store = reader.load(folder / DEMO_CONFIG), Store(out)
+        report = pipeline.run(plan, store, screen.Screen())
     screen.show(report, form)
-    click.echo(f"reports: {out}/report.html, report.md, report.json, junit.xml", err=True)
-    click.echo(f"`edgecheck gate {out}` would exit with {screen.exit_code(report)}", err=True)
+    _say_where(store)
+    click.echo(f"a tour exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}", err=True)
+
+
+def _say_where(store: Store) -> None:
+    if store.kept:
+        click.echo(f"{store.kept} stages were finished before and kept", err=True)
+    click.echo(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml", err=True)
 
 
 @click.command(short_help="Write a commented configuration.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -50,8 +51,9 @@ def show(report: Report, form: str) -> None:
     from edgecheck.report import RENDERERS, terminal
 
     if form == "terminal":
-        colour = sys.stdout.isatty()
-        width = min(shutil.get_terminal_size((PIPE_WIDTH, 24)).columns, MAX_WIDTH) if colour else PIPE_WIDTH
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        # Both a terminal and the variable COLUMNS tell a width; a pipe alone does not.
+        width = min(shutil.get_terminal_size((PIPE_WIDTH, 24)).columns, MAX_WIDTH)
         text = terminal.render(report, width, colour)
     else:
         text = RENDERERS[form](report)

@@ -27,7 +27,9 @@ def train(config: Path, out: Path) -> None:
 @click.option("--criterion", default="l1", show_default=True, help="What weights or filters are ranked by.")
 @click.option("--structure", default="unstructured", show_default=True, help="unstructured or filters.")
 @click.option("--scope", type=click.Choice(["global", "layer"]), help="One ranking, or one a layer.")
-@click.option("--rate", type=float, required=True, help="Pruning rate, above 0 and below 1.")
+@click.option(
+    "--rate", type=click.FloatRange(0, 1, min_open=True, max_open=True), required=True, help="Share to remove."
+)
 @out_option("edgecheck-report", "Run folder; `edgecheck run` with the same --out uses what is there.")
 def prune(config: Path, criterion: str, structure: str, scope: str | None, rate: float, out: Path) -> None:
     """Prune and fine-tune one variant of the model of CONFIG, and export it."""

@@ -166,7 +166,7 @@ def _busy(samples: LatencySamples) -> Iterator[str]:
     if samples.other_load is not None and samples.other_load > BUSY_SHARE:
         yield (
             f"other processes kept {samples.other_load:.0%} of the machine's cores busy while latency was measured: "
-            "stop them and measure again, or trust latency.ratio only"
+            "stop them and measure again before trusting a latency"
         )
 
 

@@ -54,8 +54,8 @@ def load(spec: DataSpec, how: Preprocessing, split: Split, progress: Progress) -
     data = _first(loader(spec, how, split, limit, progress), limit)
     if how.size in (None, data.images.shape[1:3]):
         return data
-    images = progress.track(data.images, "resizing images", len(data))
-    return evolve(data, images=np.stack([resize(image, how.size) for image in images]))
+    indices = progress.track(range(len(data)), "resizing images", len(data))
+    return evolve(data, images=np.stack([resize(data.images[index], how.size) for index in indices]))
 
 
 @register(LOADERS, "digits")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
@@ -12,9 +13,13 @@ from edgecheck import __version__
 from edgecheck import store as storage
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.pipeline.making import need_lab
+from edgecheck.plan import CamEngine
 from edgecheck.records import Similarity, from_dict, to_dict
 from edgecheck.score import cam, compare
 from edgecheck.score.compare import CamFile
+
+if TYPE_CHECKING:
+    from edgecheck.lab.cam import Explanation
 
 CAMS = "cams.npz"
 
@@ -41,15 +46,14 @@ def explain(job: Run, entry: Entry, baseline: Findings | None) -> Explained:
         "data": job.data_sha256,
         "preprocessing": to_dict(job.plan.preprocessing),
         "methods": options.methods,
+        "engine": options.engine,
         "target_layer": layer,
         "classes": None if classes is None else storage.digest({"classes": classes.tolist()}),
         "version": __version__,
     }
 
     def compute() -> dict[str, Any]:
-        need_lab()
-        from edgecheck.lab.cam.engine import explain as explain_twin
-
+        explain_twin = cam_engine(options.engine)
         found = explain_twin(
             twin.build(), job.data, job.plan.preprocessing, options.methods, layer, classes, job.progress
         )
@@ -59,6 +63,18 @@ def explain(job: Run, entry: Entry, baseline: Findings | None) -> Explained:
 
     result = job.store.stage(entry.name, "explain", inputs, compute, files=[CAMS])
     return Explained(compare.load_cams(path), result["target_layer"], result["warnings"])
+
+
+def cam_engine(name: CamEngine) -> Callable[..., Explanation]:
+    """Return the `explain` that `explain.engine` names: ours, or the one that has the `grad-cam` package do it."""
+    need_lab()
+    if name == "grad-cam":
+        from edgecheck.lab.cam import reference
+
+        return reference.explain
+    from edgecheck.lab.cam import engine
+
+    return engine.explain
 
 
 def similarities(job: Run, entry: Entry, explained: Explained, baseline: Findings | None) -> list[Similarity]:

@@ -52,14 +52,15 @@ def check_names(plan: Plan) -> None:
 
 def data(plan: Plan, store: Store, progress: Progress) -> tuple[ImageSet, str]:
     """Return the test images and their fingerprint; `data.npz` in the run folder is what a board can read."""
-    spec, size = plan.data, plan.preprocessing.size
-    inputs = {"data": _describe_data(spec), "size": size, "split": "test"}
+    spec = plan.data
+    how = to_dict(plan.preprocessing)
+    inputs = {"data": _describe_data(spec), "preprocessing": how, "split": "test", "version": __version__}
     path = store.path("", "data.npz")
 
     def load() -> dict[str, Any]:
         found = load_test(plan, progress)
         with storage.atomic(path) as temporary:
-            images.save_npz(temporary, found)
+            images.save_npz(temporary, found, plan.preprocessing)
         return {"sha256": found.sha256, "skipped": found.skipped}
 
     result = store.stage("", "data", inputs, load, files=["data.npz"])

@@ -15,6 +15,7 @@ from edgecheck.errors import InputError
 from edgecheck.pipeline import explaining
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.making import describe_recipe
+from edgecheck.pipeline.remarks import remarks
 from edgecheck.records import (
     SCHEMA_VERSION,
     ImageScore,
@@ -54,7 +55,7 @@ def assemble(job: Run, findings: Sequence[Findings], warnings: Sequence[str]) ->
         statuses=judged.statuses,
         recommendation=judged.recommendation,
         passed=judged.passed,
-        warnings=list(warnings),
+        warnings=[*warnings, *remarks(variants, readings, policy, len(job.data.classes))],
     )
 
 

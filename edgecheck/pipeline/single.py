@@ -11,7 +11,7 @@ from edgecheck import images
 from edgecheck import store as storage
 from edgecheck.device import accuracy, session
 from edgecheck.errors import DataError
-from edgecheck.pipeline import making
+from edgecheck.pipeline import explaining, making
 from edgecheck.pipeline.entry import Entry, Run
 from edgecheck.plan import Plan
 from edgecheck.progress import Progress
@@ -62,7 +62,6 @@ def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> li
     """Write one picture a method and image of the test split; return their paths."""
     making.need_lab()
     from edgecheck.lab import pictures
-    from edgecheck.lab.cam.engine import explain
 
     examples = making.load_test(plan, progress)
     if max(indices) >= len(examples):
@@ -71,12 +70,13 @@ def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> li
     model = making.build_twin(making.need_weights(plan), plan.seed)
     options = plan.explain
     labels = chosen.labels if options.class_explained == "label" else None
+    explain = explaining.cam_engine(options.engine)
     found = explain(model, chosen, plan.preprocessing, options.methods, options.target_layer, labels, progress)
     folder = Store(out)
     written = []
     for method, maps in found.maps.items():
         shown = heatmap.heatmaps(maps, chosen.shape[1:])
-        for index, explained, image, overlay in zip(indices, found.classes, chosen.images, shown, strict=True):
+        for index, explained, image, overlay in zip(indices, found.classes, chosen.images[:], shown, strict=True):
             written.append(folder.path("", f"{method}-{index:05d}-class-{explained}.png"))
             storage.write_bytes(written[-1], pictures.overlay(image, overlay))
     return written

@@ -18,7 +18,7 @@ PANEL_SIZE = (5.2, 3.9)  # inches; two stand side by side on a desktop, one fill
 BAR_HEIGHT = 0.22
 NAME_WIDTH, NAME_HEIGHT = 130, 11  # pixels that a name takes at matplotlib's 100 dots an inch
 LINEAR_DROP_PP = 1.0  # drops are drawn evenly up to here and by decades beyond: small ones decide, large ones exist
-MAX_NAME_LENGTH = 22
+MAX_NAME_LENGTH = 30
 MAX_TICKS = 6  # " 20 %" takes that much room
 
 _LOOKS = {"grad-cam": (svg.BLUE, "s"), "grad-cam++": (svg.GREEN, "^"), "ablation-cam": (svg.VERMILION, "D")}

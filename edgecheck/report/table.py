@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
-from edgecheck.report.format import MISSING, format_interval, format_reading, plain
+from edgecheck.report.format import MISSING, format_interval, format_reading, format_value, plain
 
 ALWAYS = 100  # importance of the columns without which a row says nothing
 
@@ -49,7 +49,7 @@ def columns(report: Report) -> list[Column]:
         evolve(_metric(("latency", "ratio"), "latency.ratio", 65), beside=_interval_of_ratio),
         _metric(("size",), "size.bytes", 60),
         _metric(("size", "zlib"), "size.zlib_bytes", 20),
-        _metric(("MACs",), "macs", 10),
+        Column(("MACs",), _macs, 10, metric="macs"),
     ]
     return [column for column in known if any(column.cell(report, row) not in ("", MISSING) for row in report.variants)]
 
@@ -84,6 +84,11 @@ def _metric(title: tuple[str, ...], metric: str, importance: int) -> Column:
         return format_reading(report.value(variant.name, metric))
 
     return Column(title, cell, importance, metric=metric)
+
+
+def _macs(report: Report, variant: Variant) -> str:
+    reading = report.value(variant.name, "macs")
+    return format_value(reading.value, "count") if reading else MISSING  # the heading names the unit
 
 
 def _sp2ps(report: Report, method: str, importance: int) -> Column:

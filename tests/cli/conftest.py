@@ -16,6 +16,7 @@ data:
   limit: 60
   train_limit: 96
 explain:
+  methods: [grad-cam, grad-cam++, ablation-cam, layer-cam, xgrad-cam, hires-cam, score-cam]
   pictures: 1
 variants:
   - criterion: l1

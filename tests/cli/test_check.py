@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgecheck.metrics import METRICS
+from edgecheck.metrics import CAM_METHODS
 from tests.board_files import write_all
 from tests.device.small_files import write
 
@@ -79,7 +79,7 @@ def test_twins_give_heatmaps_and_an_identical_pair_scores_one(tiny_run, edgechec
         word for side in ("baseline", "candidate") for word in (f"--{side}-twin", TWIN, f"--{side}-weights", weights)
     ]
     flags = ["--data", "digits", "--limit", "40", "--time-budget", "0"]
-    gates = [word for name in METRICS if name.startswith("sp2ps.") for word in ("--gate", f"{name} >= 0.999999")]
+    gates = [word for name in CAM_METHODS for word in ("--gate", f"sp2ps.{name} >= 0.999999")]
     code, out, err = edgecheck(
         "check", "--baseline", file, "--candidate", file, *flags, *gates, *twins, "--format", "json"
     )

@@ -118,6 +118,13 @@ def test_pe_like_is_the_mean_over_classes() -> None:
     assert ((iou > -1e-6) & (iou < 1 + 1e-6)).all()
 
 
+def test_without_pe_like_all_else_is_the_same() -> None:
+    whole = compare("v", "grad-cam", BASELINE, VARIANT, LABELS, SIZE)
+    found = compare("v", "grad-cam", BASELINE, VARIANT, LABELS, SIZE, with_pe_like=False)
+    assert np.isnan(found.pe_like)
+    assert evolve(found, pe_like=whole.pe_like) == whole
+
+
 def test_per_class_and_worst() -> None:
     labels = np.array([0] * 20 + [3] * 3)
     found = compare_images("v", "grad-cam", BASELINE, VARIANT, labels, SIZE)

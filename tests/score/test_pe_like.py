@@ -3,6 +3,8 @@ import pytest
 from hypothesis import given, settings
 from scipy.special import softmax
 
+from edgecheck.score import pe_like as module
+from edgecheck.score.cam import heatmaps
 from edgecheck.score.pe_like import confidence, iou, pe_like
 from tests.score.maps import heat
 
@@ -28,6 +30,31 @@ def test_iou_takes_ties_in_together_and_never_the_background() -> None:
 def test_iou_of_empty_regions() -> None:
     assert iou(ramp(*[0] * 9), ramp(*[3] * 9)) == 1
     assert iou(ramp(*[0] * 9), ramp(*range(9))) == 0
+
+
+def large_maps() -> np.ndarray:
+    """Large enough to be sampled; the last three mislead the sample, which sees every 31st pixel."""
+    random = np.random.default_rng(1)
+    smooth = heatmaps(random.random((3, 7, 7)), (96, 100))
+    sampled = np.zeros((3, 96, 100))
+    sampled.reshape(3, -1)[:, ::31] = np.array([1, -1, 1])[:, None]
+    sampled[2] += random.random((96, 100))
+    flat = np.stack(
+        [np.zeros((96, 100)), np.ones((96, 100)), np.round(smooth[0], 1), smooth[1] > 0.99, smooth[2] > 0.5]
+    )
+    return np.concatenate([smooth, random.random((3, 96, 100)), flat, sampled])
+
+
+def test_iou_of_large_maps_is_that_of_sorted_pixels() -> None:
+    maps = large_maps()
+    assert maps[0].size >= module.SAMPLED_PIXELS
+    ordered = np.sort(maps.reshape(len(maps), -1), axis=1)
+    threshold = ordered[:, int(np.ceil(0.8 * (ordered.shape[1] - 1))), None, None]
+    region = (maps >= threshold) & (maps > ordered[:, 0, None, None])
+    for one in range(len(maps)):
+        union = (region[one] | region).sum(axis=(1, 2))
+        expected = np.where(union, (region[one] & region).sum(axis=(1, 2)) / np.maximum(union, 1), 1)
+        np.testing.assert_array_equal(iou(np.repeat(maps[one : one + 1], len(maps), axis=0), maps), expected)
 
 
 def test_pe_like_by_hand() -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
-from attrs import field, frozen
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgecheck.errors import ModelError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab.cam.ablate import Ablation, Pass
-from edgecheck.lab.cam.head import Head, read_head
+from edgecheck.lab.cam.explanation import Collected, Explanation, Result
+from edgecheck.lab.cam.head import read_head
 from edgecheck.lab.cam.method import METHODS, Evidence, Method
 from edgecheck.lab.cam.split import Split, split
 from edgecheck.lab.cam.trace import reason
@@ -23,25 +25,6 @@ from edgecheck.progress import Progress, Silent
 from edgecheck.registry import lookup
 
 BATCH_SIZE = 32  # large enough to keep the cores busy, small enough for 224 px feature maps in memory
-
-
-@frozen(eq=False)
-class Explanation:
-    """The coarse maps of N images and what they explain.
-
-    Attributes:
-        maps: method -> float32 `(N, h, w)`, ReLU(sum_k w_k A_k) at the target layer's own resolution.
-        logits: float32 `(N, classes)`.
-        classes: int64 `(N,)`, the class explained.
-        target_layer: the name of the layer, see `edgecheck.lab.cam.trace`.
-        warnings: what a reader of the maps should know.
-    """
-
-    maps: dict[str, NDArray[np.float32]]
-    logits: NDArray[np.float32]
-    classes: NDArray[np.int64]
-    target_layer: str
-    warnings: list[str] = field(factory=list)
 
 
 def explain(
@@ -75,34 +58,33 @@ def explain(
     with _evaluating(model):
         example = _inputs(model, data, how, slice(0, min(2, len(data))))
         _check_output(model, example, classes)
-        target = split(model, example, target_layer)
-        engine = _Engine(target.split, read_head(model, target.split), chosen)
+        # Logits alone need no target layer, so any classifier will do.
+        target = split(model, example, target_layer) if chosen else None
+        engine = Engine(model, target.split, chosen) if target else _Plain(model)
         starts = range(0, len(data), batch_size)
-        results = []
-        for start in (progress or Silent()).track(starts, "explaining", len(starts)):
+        found: Collected | None = None
+        for start, inputs in zip(
+            (progress or Silent()).track(starts, "explaining", len(starts)),
+            _prefetched(model, data, how, starts, batch_size),
+            strict=True,
+        ):
             batch = slice(start, start + batch_size)
             wanted = None if classes is None else torch.from_numpy(np.asarray(classes[batch], dtype=np.int64))
-            results.append(engine.run(_inputs(model, data, how, batch), wanted))
-    return _joined(results, target.name, target.warnings)
+            result = engine.run(inputs, wanted)
+            found = found or Collected(result, len(data))
+            found.put(batch, result)
+    assert found is not None  # an ImageSet holds at least one image
+    return found.explanation(target.name if target else "", target.warnings if target else [])
 
 
-@frozen(eq=False)
-class _Result:
-    """One batch, explained."""
-
-    maps: dict[str, Tensor]
-    logits: Tensor
-    classes: Tensor
-
-
-class _Engine:
+class Engine:
     """Explains batches with one network, cut once."""
 
-    def __init__(self, parts: Split, head: Head, methods: dict[str, Method]) -> None:
-        self.parts, self.head, self.methods = parts, head, methods
-        self.ablation = Ablation(head, parts.tail)
+    def __init__(self, model: nn.Module, parts: Split, methods: dict[str, Method]) -> None:
+        self.parts, self.head, self.methods = parts, read_head(model, parts), methods
+        self.ablation = Ablation(self.head, parts.tail)
 
-    def run(self, inputs: Tensor, classes: Tensor | None) -> _Result:
+    def run(self, inputs: Tensor, classes: Tensor | None) -> Result:
         """Explain `(N, C, H, W)` inputs, as their own arg-max or as `classes` `(N,)`."""
         with torch.no_grad():
             activations, others = self.parts.body(inputs)
@@ -114,9 +96,37 @@ class _Engine:
             explained = logits.gather(1, classes[:, None])[:, 0]
             gradients, slopes = torch.autograd.grad(explained.sum(), (activations, staged), materialize_grads=True)
         batch = Pass(activations.detach(), others, staged.detach(), slopes, classes, explained.detach())
-        evidence = Evidence(batch.activations, gradients, batch.logits, lambda: self.ablation.drops(batch))
+        evidence = Evidence(
+            batch.activations,
+            gradients,
+            batch.logits,
+            lambda: self.ablation.drops(batch),
+            (inputs.shape[2], inputs.shape[3]),
+            partial(self._scores, inputs, classes),
+        )
         maps = {name: _map(method(evidence), batch.activations) for name, method in self.methods.items()}
-        return _Result(maps, logits.detach(), classes)
+        return Result(maps, logits.detach(), classes)
+
+    @torch.no_grad()
+    def _scores(self, inputs: Tensor, classes: Tensor, masks: Tensor) -> Tensor:
+        """Return the explained logits `(N, C)` of the inputs times each of the masks `(N, C, H, W)`."""
+        count = masks.shape[1]
+        activations, others = self.parts.body((inputs[:, None] * masks[:, :, None]).flatten(0, 1))
+        logits = self.parts.tail(activations, *others)
+        return logits.gather(1, classes.repeat_interleave(count)[:, None]).reshape(-1, count)
+
+
+class _Plain:
+    """Runs a network as it is, where no maps are asked for."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    @torch.no_grad()
+    def run(self, inputs: Tensor, classes: Tensor | None) -> Result:
+        """Return the logits of `(N, C, H, W)` inputs."""
+        logits = self.model(inputs)
+        return Result({}, logits, logits.argmax(dim=1) if classes is None else classes)
 
 
 def _map(weights: Tensor, activations: Tensor) -> Tensor:
@@ -141,6 +151,18 @@ def _inputs(model: nn.Module, data: ImageSet, how: Preprocessing, batch: slice) 
     return torch.from_numpy(preprocess(data.images[batch], how)).to(device)
 
 
+def _prefetched(
+    model: nn.Module, data: ImageSet, how: Preprocessing, starts: Sequence[int], batch_size: int
+) -> Iterator[Tensor]:
+    """Yield the inputs of each batch; the next one is read and preprocessed while the caller works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = [reader.submit(_inputs, model, data, how, slice(starts[0], starts[0] + batch_size))]
+        for start in starts[1:]:
+            coming.append(reader.submit(_inputs, model, data, how, slice(start, start + batch_size)))
+            yield coming.pop(0).result()
+        yield coming.pop(0).result()
+
+
 @torch.no_grad()
 def _check_output(model: nn.Module, example: Tensor, classes: NDArray[np.int64] | None) -> None:
     name, shape = type(model).__name__, tuple(example.shape[1:])
@@ -153,38 +175,3 @@ def _check_output(model: nn.Module, example: Tensor, classes: NDArray[np.int64] 
         raise ModelError(f"{name} gives {found} for {len(example)} images, but a classifier gives logits (N, classes)")
     if classes is not None and classes.max() >= output.shape[1]:
         raise ModelError(f"class {classes.max()} is to be explained, but {name} has only {output.shape[1]} classes")
-
-
-def _joined(results: list[_Result], target_layer: str, warnings: list[str]) -> Explanation:
-    logits = torch.cat([result.logits for result in results]).float().cpu().numpy()
-    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-    if len(broken):
-        raise ModelError(
-            f"the model gives logits that are no finite numbers on {len(broken)} of {len(logits)} images, "
-            f"first on image {broken[0]}: look for NaN or inf in its weights"
-        )
-    maps = {
-        name: torch.cat([result.maps[name] for result in results]).float().cpu().numpy() for name in results[0].maps
-    }
-    classes = torch.cat([result.classes for result in results]).cpu().numpy()
-    return Explanation(
-        maps, logits, classes, target_layer, [*warnings, *_emptied(maps), *_pointless(maps, target_layer)]
-    )
-
-
-def _pointless(maps: dict[str, NDArray[np.float32]], target_layer: str) -> list[str]:
-    """Return a warning where the maps have one pixel: such a map highlights nothing, whatever its value."""
-    if all(stack[0].size > 1 for stack in maps.values()):
-        return []
-    return [f"the maps of {target_layer!r} are 1x1 and highlight nothing: name an earlier layer (explain.target_layer)"]
-
-
-def _emptied(maps: dict[str, NDArray[np.float32]]) -> list[str]:
-    """Set maps with anything that is no finite number to zero, and return a warning for each method that has some."""
-    warnings = []
-    for name, stack in maps.items():
-        broken = ~np.isfinite(stack).all(axis=(1, 2))
-        stack[broken] = 0
-        if broken.any():
-            warnings.append(f"{int(broken.sum())} {name} maps were not finite and count as all zero")
-    return warnings

@@ -18,12 +18,17 @@ class Evidence:
         logits: y, the explained logit of each image `(N,)`.
         drops: a function that gives y - y_k `(N, K)`, y_k being the logit with channel k set to zero. It costs more
             than the rest together, hence a function.
+        size: (H, W) of the network's inputs.
+        score: a function that gives the explained logits `(N, C)` of the inputs times each of the masks
+            `(N, C, H, W)`, from runs of the whole network; without gradients.
     """
 
     activations: Tensor
     gradients: Tensor
     logits: Tensor
     drops: Callable[[], Tensor]
+    size: tuple[int, int]
+    score: Callable[[Tensor], Tensor]
 
 
 Method = Callable[[Evidence], Tensor]

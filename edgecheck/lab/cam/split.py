@@ -14,6 +14,8 @@ from attrs import field, frozen
 from torch import Tensor, fx, nn
 
 from edgecheck.errors import ModelError
+from edgecheck.lab.cam.exported import exported
+from edgecheck.lab.cam.fold import Folded
 from edgecheck.lab.cam.target import default_module, default_node
 from edgecheck.lab.cam.trace import SHAPE, Trace, reason, trace, unknown_layer
 
@@ -49,20 +51,28 @@ def split(model: nn.Module, example: Tensor, target_layer: str | None = None) ->
     Raises:
         ModelError: no such layer, no default one, or a layer that gives no feature map.
     """
-    try:
-        traced = trace(model, example)
-    except Exception as error:  # a forward run on stand-ins can raise anything at all
-        return _by_hooks(model, example, target_layer, f"its forward cannot be traced: {reason(error)}")
-    inside = _enclosing(traced, target_layer)
-    if inside is not None:
-        return _by_hooks(model, example, target_layer, f"{inside} cannot be traced: {traced.opaque[inside]}")
+    traced, why = _traced(model, example, target_layer)
+    if traced is None:
+        return _by_hooks(model, example, target_layer, why)
     node = traced.find(target_layer) if target_layer else default_node(traced)
     name = target_layer or traced.name(node)
     parts = cut(traced.model, traced.graph, node)
     if not _same_logits(model, parts, example):
         named = name if name in dict(model.named_modules()) else target_layer
         return _by_hooks(model, example, named, "its two parts give other logits than the whole")
-    return Target(name, parts)
+    return Target(name, _quickened(model, parts, example))
+
+
+def _quickened(model: nn.Module, parts: Split, example: Tensor) -> Split:
+    """Return the parts with a faster body, if that gives the same logits (a layer called twice cannot be folded)."""
+    if not isinstance(parts.body, fx.GraphModule):
+        return parts
+    try:
+        quick = Split(Folded(parts.body), parts.tail, parts.graph)
+        same = _same_logits(model, quick, example)
+    except (RuntimeError, TypeError, AttributeError):  # operators that fx rewrites wrongly, or that want plain strides
+        return parts
+    return quick if same else parts
 
 
 def cut(root: nn.Module, graph: fx.Graph, node: fx.Node) -> Split:
@@ -127,6 +137,25 @@ def _same_logits(model: nn.Module, parts: Split, example: Tensor) -> bool:
         return type(expected) is type(found)
     scale = float(expected.abs().max()) if expected.isfinite().all() else 0.0
     return torch.allclose(expected, found, rtol=0.0, atol=LOGIT_TOLERANCE * max(1.0, scale), equal_nan=True)
+
+
+def _traced(model: nn.Module, example: Tensor, target_layer: str | None) -> tuple[Trace | None, str]:
+    """Return the graph that fx sees, or else the one torch.export sees; None where neither has the target layer."""
+    try:
+        traced = trace(model, example)
+    except Exception as error:  # a forward run on stand-ins can raise anything at all
+        why = f"its forward cannot be traced: {reason(error)}"
+    else:
+        inside = _enclosing(traced, target_layer)
+        if inside is None:
+            return traced, ""
+        why = f"{inside} cannot be traced: {traced.opaque[inside]}"
+    try:
+        again = exported(model, example)
+    except Exception:  # torch.export can raise anything at all; fx's reason is the shorter one
+        return None, why
+    unseen = target_layer in dict(model.named_modules()) and target_layer not in again.outputs
+    return (None if unseen else again), why
 
 
 def _enclosing(traced: Trace, target_layer: str | None) -> str | None:

@@ -68,8 +68,8 @@ def trace(model: nn.Module, example: Tensor) -> Trace:
     """
     tracer = _Tracer()
     graph = tracer.trace(model)
-    _Shapes(fx.GraphModule(model, graph)).run(example)
-    return Trace(model, graph, tracer.outputs, _labels(graph), tracer.opaque)
+    Shapes(fx.GraphModule(model, graph)).run(example)
+    return Trace(model, graph, tracer.outputs, labels(graph), tracer.opaque)
 
 
 def module_of(node: fx.Node, model: nn.Module) -> nn.Module | None:
@@ -78,8 +78,8 @@ def module_of(node: fx.Node, model: nn.Module) -> nn.Module | None:
 
 
 def function_name(node: fx.Node) -> str:
-    """Return the bare name of what a node calls: `relu` for F.relu, torch.relu and x.relu()."""
-    return str(getattr(node.target, "__name__", node.target))
+    """Return the bare name of what a node calls: `relu` for F.relu, torch.relu, x.relu() and aten.relu.default."""
+    return str(getattr(node.target, "__name__", node.target)).partition(".")[0]
 
 
 def reason(error: Exception) -> str:
@@ -132,10 +132,11 @@ class _Tracer(fx.Tracer):
             self.module_stack.popitem(last=True)
 
 
-class _Shapes(fx.Interpreter):
-    """Runs the graph, leaving each tensor's shape on its node."""
+class Shapes(fx.Interpreter):
+    """Runs a graph, leaving each tensor's shape on its node."""
 
     def run_node(self, n: fx.Node) -> Any:
+        """Run one step; called by `run`."""
         result = super().run_node(n)
         if isinstance(result, Tensor):
             n.meta[SHAPE] = tuple(result.shape)
@@ -143,14 +144,16 @@ class _Shapes(fx.Interpreter):
 
     @torch.no_grad()
     def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run all steps on the graph's inputs."""
         return super().run(*args, **kwargs)
 
 
-def _labels(graph: fx.Graph) -> dict[fx.Node, str]:
-    labels: dict[fx.Node, str] = {}
+def labels(graph: fx.Graph) -> dict[fx.Node, str]:
+    """Return the name made for every value, see above."""
+    made: dict[fx.Node, str] = {}
     for node in graph.nodes:
         if node.op in ("call_function", "call_method") and node.all_input_nodes:
-            labels[node] = f"{labels[node.all_input_nodes[0]]}+{function_name(node)}"
+            made[node] = f"{made[node.all_input_nodes[0]]}+{function_name(node)}"
         else:
-            labels[node] = str(node.target)
-    return labels
+            made[node] = str(node.target)
+    return made

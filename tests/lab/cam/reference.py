@@ -16,6 +16,10 @@ METHODS = {
     "grad-cam": pytorch_grad_cam.GradCAM,
     "grad-cam++": pytorch_grad_cam.GradCAMPlusPlus,
     "ablation-cam": pytorch_grad_cam.AblationCAM,
+    "layer-cam": pytorch_grad_cam.LayerCAM,
+    "xgrad-cam": pytorch_grad_cam.XGradCAM,
+    "hires-cam": pytorch_grad_cam.HiResCAM,
+    "score-cam": pytorch_grad_cam.ScoreCAM,
 }
 
 

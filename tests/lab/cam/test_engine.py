@@ -113,7 +113,8 @@ def test_a_logit_of_zero_gives_a_map_of_zeros() -> None:
     model = seeded(Plain)
     nn.init.zeros_(model[-1].weight)
     nn.init.zeros_(model[-1].bias)
-    maps = explain(model, images(2), HOW, list(METHODS)).maps
+    # Score-CAM takes a softmax of logits: where all are equal, all channels weigh the same.
+    maps = explain(model, images(2), HOW, [name for name in METHODS if name != "score-cam"]).maps
     assert all((stack == 0).all() for stack in maps.values())
 
 

@@ -1,0 +1,175 @@
+"""A second way to a network's graph, where fx cannot follow its Python: `torch.export` runs it, on one example.
+
+fx hands stand-ins to `forward`, which may ask a tensor for its shape only to compute with it; `torch.export` knows the
+shapes, so `if x.shape[-1] > 64`, `*args` and loops over sizes can be followed. Branches on values still cannot.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from edgecheck.lab.cam.trace import SHAPE, Shapes, Trace, labels
+
+# Exported with two images. Python that treats one image or many in another way is found out on these.
+BATCHES_TRIED = (1, 3)
+TOLERANCE = 1e-4  # relative, between two runs of the same operators
+
+Fingerprint = tuple[tuple[int, ...], float, float]
+"""Shape, sum and sum of magnitudes: tells values apart that need not be kept."""
+
+
+def exported(model: nn.Module, example: Tensor) -> Trace:
+    """Return the graph of a model in eval mode that `example` `(N, C, H, W)` takes, for batches of any length.
+
+    Its steps are functions only, parameters under their own names. A module whose output is no step of the graph (it
+    hands on what it was given) is missing in `outputs`.
+
+    Raises:
+        Exception: whatever torch.export raises where it cannot follow the model either; ValueError where the graph
+            would not be the model's for every batch, or holds constants that the model has not.
+    """
+    images = torch.cat([example, example, example])
+    sizes = torch.export.ShapesCollection()
+    pair = images[:2].clone()
+    sizes[pair] = {0: torch.export.Dim("images")}  # a named one: a graph for some lengths only is refused
+    with _quiet():
+        free = sizes.dynamic_shapes(model, (pair,))
+        graph = torch.export.export(model, (pair,), dynamic_shapes=free, strict=False).module().graph
+    _plain(graph)
+    _measure_batch_in_place(graph)
+    missing = [str(n.target) for n in graph.nodes if n.op == "get_attr" and not _has(model, str(n.target))]
+    if missing:
+        raise ValueError(f"its graph holds constants: {', '.join(missing)}")
+    whole = fx.GraphModule(model, graph)
+    for length in BATCHES_TRIED:
+        _compare(model, whole, images[:length])
+    return Trace(model, graph, _outputs(model, whole, pair), labels(graph))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch.export from writing pages about what it cannot follow: that is expected here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _plain(graph: fx.Graph) -> None:
+    """Make it a graph as fx gives: images in, logits out, without export's own packing and checks."""
+    graph.set_codegen(fx.graph.CodeGen())
+    output = graph.output_node()
+    output.args = tuple(output.all_input_nodes)
+    for node in graph.nodes:
+        if node.op == "call_module" and not node.users:
+            graph.erase_node(node)
+
+
+def _measure_batch_in_place(graph: fx.Graph) -> None:
+    """Read the batch's length off the value it is used with, not off the images: a tail has no images."""
+    for size in graph.find_nodes(op="call_function", target=torch.ops.aten.sym_size.int):
+        for user in list(size.users):
+            beside = next((value for value in user.all_input_nodes if _is_as_long(value, size)), None)
+            if beside is not None:
+                with graph.inserting_before(user):
+                    length = graph.call_function(torch.ops.aten.sym_size.int, (beside, 0))
+                length.meta.update(size.meta)
+                user.replace_input_with(size, length)
+
+
+def _is_as_long(value: fx.Node, size: fx.Node) -> bool:
+    """Whether a value has, for every batch, as many rows as `size` says."""
+    given = value.meta.get("val")
+    return isinstance(given, Tensor) and given.ndim > 0 and str(given.shape[0]) == str(size.meta["val"])
+
+
+def _has(model: nn.Module, name: str) -> bool:
+    return name in dict(model.named_parameters(remove_duplicate=False)) | dict(
+        model.named_buffers(remove_duplicate=False)
+    )
+
+
+@torch.no_grad()
+def _compare(model: nn.Module, whole: fx.GraphModule, images: Tensor) -> None:
+    expected, found = model(images.clone()), whole(images.clone())
+    scale = max(1.0, float(expected.abs().max()))
+    if not torch.allclose(expected, found, rtol=0.0, atol=TOLERANCE * scale):
+        raise ValueError(f"its exported graph gives other logits on {len(images)} images")
+
+
+def _outputs(model: nn.Module, whole: fx.GraphModule, images: Tensor) -> dict[str, fx.Node]:
+    """Return the step that gives what each module's last call gives, and leave shapes on all steps."""
+    seen = _Fingerprints(whole)
+    seen.run(images.clone())
+    outputs = {}
+    for name, given in _given(model, images).items():
+        for node in reversed(seen.found):
+            if name in _modules_around(node) and _alike(seen.found[node], given):
+                outputs[name] = node
+                break
+    return outputs
+
+
+def _modules_around(node: fx.Node) -> list[str]:
+    return [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
+
+
+class _Fingerprints(Shapes):
+    """Runs a graph, leaving shapes on its steps, parameters aside, and keeping a fingerprint of each value."""
+
+    def __init__(self, whole: fx.GraphModule) -> None:
+        super().__init__(whole)
+        self.found: dict[fx.Node, Fingerprint] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.op == "get_attr":
+            n.meta.pop(SHAPE, None)  # a convolution's weight has four dimensions, and is no feature map
+        elif isinstance(result, Tensor):
+            self.found[n] = _fingerprint(result)
+        return result
+
+
+@torch.no_grad()
+def _given(model: nn.Module, images: Tensor) -> dict[str, Fingerprint]:
+    """Return the fingerprint of what each module gives, at its last call."""
+    given: dict[str, Fingerprint] = {}
+
+    def note(name: str, output: Any) -> None:
+        if isinstance(output, Tensor):
+            given[name] = _fingerprint(output)
+
+    handles = [
+        module.register_forward_hook(lambda module, _, output, name=name: note(name, output))
+        for name, module in model.named_modules()
+        if name
+    ]
+    try:
+        model(images.clone())
+    finally:
+        for handle in handles:
+            handle.remove()
+    return given
+
+
+def _fingerprint(value: Tensor) -> Fingerprint:
+    numbers = value.detach().double()
+    return tuple(value.shape), float(numbers.sum()), float(numbers.abs().sum())
+
+
+def _alike(one: Fingerprint, other: Fingerprint) -> bool:
+    close = max(one[2], other[2], 1e-12) * 1e-5
+    return one[0] == other[0] and all(
+        math.isclose(a, b, abs_tol=close) for a, b in zip(one[1:], other[1:], strict=True)
+    )

@@ -1,0 +1,60 @@
+"""What the readings together say that no single one does: each a line with its advice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edgecheck.records import Policy, Reading, Variant
+from edgecheck.report.format import format_criterion, format_reading
+
+# A baseline that is right less than this many times as often as a guess was most likely fed wrongly.
+GUESSING = 2.0
+# MACs that fell by less than this promise no gain.
+FEWER_MACS = 0.95
+
+
+def remarks(variants: Sequence[Variant], readings: Sequence[Reading], policy: Policy, classes: int) -> Iterator[str]:
+    """Yield what a reader should know before trusting verdicts and limits."""
+    taken = {(r.variant, r.metric): r for r in readings}
+    by_role = {role: [v.name for v in variants if v.role == role] for role in ("baseline", "control", "candidate")}
+    for name in by_role["baseline"]:
+        yield from _guessing(taken.get((name, "accuracy")), classes)
+        yield from _no_faster(name, by_role["candidate"], taken)
+    for name in by_role["control"]:
+        yield from _below_floor(name, policy, taken)
+
+
+def _guessing(accuracy: Reading | None, classes: int) -> Iterator[str]:
+    if accuracy and accuracy.value is not None and classes > GUESSING and accuracy.value < GUESSING / classes:
+        yield (
+            f"the baseline is right on {format_reading(accuracy)} of the images, little more than a guess among "
+            f"{classes} classes: check preprocessing (range, mean, std), labels and weights before trusting any verdict"
+        )
+
+
+def _below_floor(control: str, policy: Policy, taken: dict[tuple[str, str], Reading]) -> Iterator[str]:
+    for criterion in policy.criteria:
+        floor = taken.get((control, criterion.metric))
+        if criterion.metric.startswith("sp2ps.") and criterion.op in (">=", ">"):
+            if floor is None or floor.value is None or floor.value >= criterion.limit:
+                continue
+            yield (
+                f"{format_criterion(criterion.metric, criterion.op, criterion.limit)} lies above the noise floor: the "
+                f"control, not pruned at all, reaches {format_reading(floor)} after the same fine-tuning; fine-tune "
+                "more gently, or judge against that floor"
+            )
+
+
+def _no_faster(baseline: str, names: Sequence[str], taken: dict[tuple[str, str], Reading]) -> Iterator[str]:
+    whole = taken.get((baseline, "macs"))
+    slow = []
+    for name in names:
+        macs, ratio = taken.get((name, "macs")), taken.get((name, "latency.ratio"))
+        share = macs.value / whole.value if whole and macs and whole.value and macs.value is not None else 1.0
+        if ratio and share < FEWER_MACS and (ratio.low or 0) > 1:
+            slow.append(f"{name} ({format_reading(ratio)})")
+    if slow:
+        yield (
+            f"fewer MACs, yet slower: {', '.join(slow)}. Vector units dislike channel counts that are no multiple of 8 "
+            "or 16: try another rate, and measure on the target"
+        )

@@ -1,0 +1,75 @@
+"""Judging a saved run again, and what a reader is told."""
+
+import json
+
+from edgecheck.criteria import parse
+from edgecheck.pipeline.remarks import remarks
+from edgecheck.records import Policy, Variant, reading
+
+
+def test_a_changed_limit_keeps_the_other_criteria(tiny_run, tiny_report, edgecheck):
+    _, out, _ = edgecheck("gate", tiny_run, "--gate", "size.bytes <= 2 MB", "--format", "json")
+    judged = json.loads(out)["policy"]["criteria"]
+    assert {c["metric"] for c in judged} == {c["metric"] for c in tiny_report["policy"]["criteria"]}
+    assert {c["limit"] for c in judged if c["metric"] == "size.bytes"} == {2e6}
+
+
+def test_only_drops_them(tiny_run, edgecheck, refused):
+    _, out, _ = edgecheck("gate", tiny_run, "--gate", "size.bytes <= 2 MB", "--only", "--format", "json")
+    assert [c["metric"] for c in json.loads(out)["policy"]["criteria"]] == ["size.bytes"]
+    assert "--gate" in refused("gate", tiny_run, "--only")
+
+
+def test_the_gate_is_printed(tiny_run, edgecheck):
+    _, out, _ = edgecheck("gate", tiny_run)
+    assert "size.bytes <= 1 MB" in out
+
+
+def test_out_leaves_the_pages_of_this_judgement(tiny_run, tiny_report, tmp_path, edgecheck):
+    code, _, _ = edgecheck("gate", tiny_run, "--gate", "size.bytes <= 1 B", "--out", tmp_path / "strict")
+    assert code == 1
+    assert json.loads((tmp_path / "strict" / "report.json").read_text())["passed"] is False
+    assert json.loads((tiny_run / "report.json").read_text()) == tiny_report
+
+
+def test_a_board_reads_the_preprocessing_from_the_run_folder(tiny_run, tiny_report, edgecheck):
+    file = tiny_run / "baseline" / "model.onnx"
+    flags = ["--data", tiny_run / "data.npz", "--gate", "accuracy_drop_pp <= 0", "--time-budget", "0"]
+    code, out, err = edgecheck("check", "--baseline", file, "--candidate", file, *flags, "--format", "json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["subject"]["preprocessing"] == "pixels to 0..1, mean 0.3053, std 0.3233"
+
+    def accuracy(document):
+        return next(r["value"] for r in document["readings"] if (r["variant"], r["metric"]) == ("baseline", "accuracy"))
+
+    assert accuracy(report) == accuracy(tiny_report)
+
+
+VARIANTS = [Variant("baseline", "baseline"), Variant("control", "control"), Variant("a", "candidate")]
+POLICY = Policy(criteria=[parse("sp2ps.grad-cam >= 0.95")])
+
+
+def test_a_baseline_that_guesses_is_remarked_on():
+    (line,) = remarks(VARIANTS, [reading("baseline", "accuracy", 0.12)], POLICY, classes=10)
+    assert "preprocessing" in line
+    assert not list(remarks(VARIANTS, [reading("baseline", "accuracy", 0.5)], POLICY, classes=10))
+
+
+def test_a_limit_above_the_noise_floor_is_remarked_on():
+    (line,) = remarks(VARIANTS, [reading("control", "sp2ps.grad-cam", 0.9)], POLICY, classes=10)
+    assert "noise floor" in line
+    assert not list(remarks(VARIANTS, [reading("control", "sp2ps.grad-cam", 0.96)], POLICY, classes=10))
+
+
+def test_fewer_macs_yet_slower_is_remarked_on():
+    def found(ratio):
+        readings = [
+            reading("baseline", "macs", 100),
+            reading("a", "macs", 60),
+            reading("a", "latency.ratio", ratio, (ratio - 0.01, ratio + 0.01)),
+        ]
+        return list(remarks(VARIANTS, readings, POLICY, classes=10))
+
+    assert "a (1.20x)" in found(1.2)[0]
+    assert not found(0.8)

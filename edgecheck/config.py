@@ -122,7 +122,8 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
             **below.get("preprocessing", {}),
             **images.load_normalisation(Path(str(data["root"]))),
         }
-    if _NORMALISATION & set(here.get("preprocessing") or ()):
+    own = here.get("preprocessing")
+    if isinstance(own, Mapping) and _NORMALISATION & set(own):
         below["preprocessing"] = {k: v for k, v in below.get("preprocessing", {}).items() if k not in _NORMALISATION}
     whole = document.structure(document.merge(below, here), Document, written, str(path))
     _check_methods(whole.explain.methods, written, str(path))
@@ -223,7 +224,9 @@ def _variants(rows: list[VariantRow]) -> Iterator[VariantSpec]:
         for criterion, structure, rate in product(row.criterion, row.structure, row.rate):
             usual: Scope = "layer" if structure == "filters" else "global"
             scope = row.scope or usual
-            name = "-".join([criterion, structure, *([scope] if scope != usual else []), f"{rate:.2f}"])
+            # Two digits where they say it all, more where another rate would get the same name.
+            share = f"{rate:.2f}" if round(rate, 2) == rate else f"{rate:g}"
+            name = "-".join([criterion, structure, *([scope] if scope != usual else []), share])
             if name not in seen:
                 seen.add(name)
                 yield VariantSpec(name, criterion, structure, scope, rate)

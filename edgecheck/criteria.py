@@ -56,8 +56,10 @@ def parse(sentence: str, where: str = "") -> Criterion:
     limit = _number(match["number"], sentence, place)
     words = match["rest"].split()
     level: Level = words.pop() if words and words[-1] in _LEVELS else "fail"  # type: ignore[assignment]
-    factor = _factor(" ".join(words), metric, sentence, place)
-    return Criterion(metric.name, match["op"], limit * factor, level, sentence.strip(), where)  # type: ignore[arg-type]
+    limit *= _factor(" ".join(words), metric, sentence, place)
+    if not math.isfinite(limit):
+        raise ConfigError(f"{place}{sentence!r}: the limit is too large to be a number")
+    return Criterion(metric.name, match["op"], limit, level, sentence.strip(), where)  # type: ignore[arg-type]
 
 
 def _number(text: str, sentence: str, place: str) -> float:

@@ -13,7 +13,7 @@ from cattrs.cols import list_structure_factory
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from edgecheck.errors import ConfigError
 from edgecheck.registry import nearest
@@ -33,7 +33,7 @@ def read(text: str, source: str) -> CommentedMap:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{source}:{line}: not YAML: {error.problem or error.context}") from None
-    except ValueError as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{source}: not YAML: {error}") from None
     if not isinstance(document, CommentedMap):
         raise ConfigError(f"{source}: expected `key: value` lines, as `edgecheck init` writes them")
@@ -59,7 +59,7 @@ def structure(data: Mapping[str, Any], kind: type[Record], document: CommentedMa
     try:
         return _converter.structure(data, kind)
     except ClassValidationError as error:
-        steps, message = next(_failures(error, ()))
+        steps, message = next(_failures(error, ()), ((), "a value of another form than expected"))
         place = ".".join(map(str, steps))
         # Without a text (all from flags) there is no line to point at.
         where = f"{source}:{line_of(document, steps)}" if document else source

@@ -48,8 +48,8 @@ def judge(policy: Policy, variants: Sequence[Variant], readings: Iterable[Readin
     ]
     statuses = {name: _worst(policy, [v for v in verdicts if v.variant == name]) for name in candidates}
     passing = [name for name in candidates if statuses[name] in _PASSING]
-    # No candidate at all is nothing to let through.
-    passed = bool(passing) and (policy.require == "any" or len(passing) == len(candidates))
+    # Without a candidate or a criterion there is nothing to let through.
+    passed = bool(passing and policy.criteria) and (policy.require == "any" or len(passing) == len(candidates))
     return Judgement(verdicts, statuses, passed, _recommend(passing, baseline, taken))
 
 
@@ -99,8 +99,11 @@ def _by_interval(criterion: Criterion, policy: Policy) -> bool:
     return criterion.metric.startswith("latency.")
 
 
-def _worst(policy: Policy, verdicts: Iterable[Verdict]) -> Status:
-    return max((_weight(policy, v) for v in verdicts), key=_SEVERITY.index, default="PASS")
+def _worst(policy: Policy, verdicts: Sequence[Verdict]) -> Status:
+    """The worst verdict as the policy weighs it; but where nothing was measured, no policy lets it through."""
+    if all(verdict.status == "MISSING" for verdict in verdicts):
+        return "MISSING"
+    return max((_weight(policy, verdict) for verdict in verdicts), key=_SEVERITY.index)
 
 
 def _weight(policy: Policy, verdict: Verdict) -> Status:

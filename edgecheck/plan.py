@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
+from attrs.validators import optional
 
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Policy
@@ -28,6 +30,22 @@ def within(low: float, high: float) -> Any:
 
 def _at_least(low: float) -> Any:
     return within(low, float("inf"))
+
+
+def _each(low: float, high: float) -> Any:
+    """Return a validator for low <= every number <= high."""
+
+    def check(_instance: object, attribute: Attribute[Any], values: Sequence[float]) -> None:
+        for value in values:
+            if not low <= value <= high:
+                raise ValueError(f"{attribute.name} must lie in {low:g}..{high:g}, not {value:g}")
+
+    return check
+
+
+def _rising(_instance: object, attribute: Attribute[Any], values: Sequence[float]) -> None:
+    if values[0] >= values[1]:
+        raise ValueError(f"{attribute.name} must rise, not go from {values[0]:g} to {values[1]:g}")
 
 
 @frozen
@@ -55,10 +73,10 @@ class DataSpec:
 class Preprocessing:
     """Pixels 0..255 are mapped onto `range`, then (x - mean) / std per channel. `size` is (height, width)."""
 
-    size: tuple[int, int] | None = None
-    range: tuple[float, float] = (0.0, 1.0)
-    mean: list[float] = field(factory=list)
-    std: list[float] = field(factory=list)
+    size: tuple[int, int] | None = field(default=None, validator=optional(_each(1, 2**14)))
+    range: tuple[float, float] = field(default=(0.0, 1.0), validator=[_each(-1e6, 1e6), _rising])
+    mean: list[float] = field(factory=list, validator=_each(-1e6, 1e6))
+    std: list[float] = field(factory=list, validator=_each(1e-6, 1e6))
 
 
 @frozen
@@ -80,8 +98,8 @@ class Explain:
 class Recipe:
     """SGD with momentum on cross-entropy. The defaults are the paper's fine-tuning."""
 
-    epochs: int = field(default=10, validator=_at_least(0))
-    batch_size: int = field(default=32, validator=_at_least(1))
+    epochs: int = field(default=10, validator=within(0, 10**6))
+    batch_size: int = field(default=32, validator=within(1, 2**20))
     learning_rate: float = field(default=0.001, validator=within(0, 1e6))
     momentum: float = field(default=0.9, validator=within(0, 1))
     weight_decay: float = field(default=0.0, validator=within(0, 1))
@@ -104,7 +122,7 @@ class Measure:
     """What is measured beside accuracy and heatmaps, and for how long."""
 
     latency_budget_s: float = field(default=2.0, validator=within(0, 86400))
-    intra_op_threads: int = field(default=1, validator=within(1, 1024))
+    intra_op_threads: int = field(default=1, validator=within(1, 256))
     rss: bool = True
 
 

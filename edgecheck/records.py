@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 import cattrs
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
+from cattrs import transform_error
 
 from edgecheck.errors import InputError
 from edgecheck.metrics import METRICS, Unit
@@ -27,6 +28,11 @@ Status = Literal["PASS", "FAIL", "WARN", "INCONCLUSIVE", "MISSING"]
 def _known_metric(_record: object, _attribute: object, name: str) -> None:
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r}")
+
+
+def _finite(_record: object, attribute: Attribute[Any], number: float) -> None:
+    if not math.isfinite(number):
+        raise ValueError(f"{attribute.name} must be a finite number, not {number}")
 
 
 @frozen
@@ -65,7 +71,7 @@ class Criterion:
 
     metric: str = field(validator=_known_metric)
     op: Operator
-    limit: float
+    limit: float = field(validator=_finite)
     level: Level = "fail"
     text: str = ""
     where: str = ""
@@ -260,4 +266,4 @@ def from_dict(data: Mapping[str, Any], kind: type[Record]) -> Record:
     try:
         return _converter.structure(data, kind)
     except Exception as error:  # cattrs raises groups of many kinds; each means "not such a record"
-        raise InputError(f"not a {kind.__name__} record: {error}") from error
+        raise InputError(f"not a {kind.__name__} record: {transform_error(error)[0]}") from error

@@ -16,6 +16,8 @@ from edgecheck.errors import InputError
 
 _CHUNK_BYTES = 1 << 20
 
+REPORT_FILES = ("report.json", "report.html", "report.md", "junit.xml")
+
 
 class Store:
     """A run folder with one folder a variant and one JSON a stage.
@@ -60,14 +62,22 @@ class Store:
         record = self.path(variant, f"{name}.json")
         key = digest(inputs)
         found = _read(record)
-        if found.get("key") == key and found.get("files") == self._hashes(variant, files):
+        whole = "result" in found and found.get("seal") == digest({"result": found["result"]})
+        if whole and found.get("key") == key and found.get("files") == self._hashes(variant, files):
             self.kept += 1
             return found["result"]
-        result = compute()
-        document = {"key": key, "inputs": inputs, "files": self._hashes(variant, files), "result": result}
-        write_text(record, json.dumps(document, indent=1, allow_nan=False))
+        self._withdraw_reports()
         # What is read back later must be what is used now, so that a resumed run is the same run.
-        return json.loads(json.dumps(result))
+        result = json.loads(json.dumps(compute(), allow_nan=False))
+        seal = digest({"result": result})
+        document = {"key": key, "inputs": inputs, "files": self._hashes(variant, files), "seal": seal, "result": result}
+        write_text(record, json.dumps(document, indent=1, allow_nan=False))
+        return result
+
+    def _withdraw_reports(self) -> None:
+        """Remove the reports of an earlier state: should this run fail, they must not speak for it."""
+        for name in REPORT_FILES:
+            (self.folder / name).unlink(missing_ok=True)
 
     def _hashes(self, variant: str, files: Sequence[str]) -> dict[str, str | None]:
         paths = {name: self.path(variant, name) for name in files}
@@ -153,6 +163,6 @@ def _read(record: Path) -> dict[str, Any]:
     """Return a stage's JSON, or nothing where it is absent or was damaged: then the stage runs again."""
     try:
         found = json.loads(record.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -86,8 +86,10 @@ def test_missing_reading_keeps_its_reason():
 
 
 def test_policy_may_let_missing_and_inconclusive_only_warn():
-    assert decide("sp2ps.grad-cam >= 0.9", None, missing="warn").passed
-    assert not decide("sp2ps.grad-cam >= 0.9", None, inconclusive="warn").passed
+    criteria = [parse("sp2ps.grad-cam >= 0.9"), parse("accuracy >= 0.5")]
+    measured = [reading("a", "accuracy", 0.9)]
+    assert judge(Policy(criteria=criteria, missing="warn"), [BASELINE, A], measured).statuses == {"a": "WARN"}
+    assert not judge(Policy(criteria=criteria, inconclusive="warn"), [BASELINE, A], measured).passed
     straddling = reading("a", "latency.ratio", 1.0, (0.9, 1.1))
     assert decide("latency.ratio <= 1.02", straddling, inconclusive="warn").passed
     assert decide("latency.ratio <= 1.02 warn", straddling).statuses == {"a": "WARN"}

@@ -107,7 +107,17 @@ def test_layout_and_type():
     assert found[2, 1, 3, 5] == np.float32(pictures()[2, 3, 5, 1] / 255)
 
 
-@pytest.mark.parametrize("how", [Preprocessing(mean=[0.1, 0.2]), Preprocessing(std=[1, 0, 1])])
+@pytest.mark.parametrize("how", [Preprocessing(mean=[0.1, 0.2]), Preprocessing(std=[1, 1])])
 def test_means_that_do_not_fit(how):
     with pytest.raises(ConfigError, match=r"preprocessing\.(mean|std)"):
         preprocess(pictures(), how)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"std": [0]}, {"std": [np.inf]}, {"mean": [np.nan]}, {"range": (0, 0)}, {"range": (1, 0)}, {"size": (0, 8)}],
+    ids=str,
+)
+def test_preprocessing_that_destroys_the_images_is_refused(wrong):
+    with pytest.raises(ValueError, match="must"):
+        Preprocessing(**wrong)

@@ -97,3 +97,22 @@ def test_result_now_and_result_later_are_the_same(tmp_path):
 def test_digest_does_not_depend_on_order():
     assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_an_edited_result_is_made_again(tmp_path):
+    store = Store(tmp_path)
+    store.stage("v", "s", {}, lambda: {"score": 0.5})
+    record = tmp_path / "v" / "s.json"
+    for edited in (record.read_text().replace("0.5", "0.99"), json.dumps({"key": "x"}), "[" * 100_000):
+        record.write_text(edited)
+        assert store.stage("v", "s", {}, lambda: {"score": 0.5}) == {"score": 0.5}
+
+
+def test_reports_of_an_earlier_state_are_withdrawn_when_something_is_made_anew(tmp_path):
+    store = Store(tmp_path)
+    store.stage("v", "s", {}, lambda: 1)
+    (tmp_path / "report.json").write_text("{}")
+    store.stage("v", "s", {}, lambda: 1)
+    assert (tmp_path / "report.json").exists()
+    store.stage("v", "s", {"changed": True}, lambda: 1)
+    assert not (tmp_path / "report.json").exists()

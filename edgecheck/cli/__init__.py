@@ -5,6 +5,7 @@ Command modules import nothing heavy at the top, so that `edgecheck --help` answ
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -68,6 +69,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = EdgecheckError.exit_code
     except Exception as error:
         code = _explain(error, debug)
+    except BaseException as error:  # a user's network may call sys.exit(0), which must not look like a verdict
+        code = _say(f"the model's code ended the program ({type(error).__name__}: {error})", BROKEN)
     sys.exit(code or 0)
 
 
@@ -84,5 +87,6 @@ def _explain(error: Exception, debug: bool) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    click.echo(f"edgecheck: {' '.join(text.split())}", err=True)
+    with contextlib.suppress(OSError):  # where nobody can be told, the code still tells
+        click.echo(f"edgecheck: {' '.join(text.split())}", err=True)
     return code

@@ -57,7 +57,7 @@ def check(context: click.Context, baseline: Path, candidate: Path, out: Path | N
         if flags["config"]
         else reader.parse("", Path("command line"), overrides)
     )
-    with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch, screen.own_words():
         report = pipeline.check(
             plan,
             pipeline.entry_of(plan, "baseline", baseline, flags["baseline_twin"], flags["baseline_weights"]),
@@ -92,6 +92,8 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
         "gate": {"criteria": list(flags["sentences"]) or None},
     }
     if flags["root"]:
+        if "root" in sections["data"]:
+            raise click.UsageError("--root goes with a named data set; --data names a path already")
         sections["data"]["root"] = flags["root"]
     given = {name: {k: v for k, v in section.items() if v is not None} for name, section in sections.items()}
     return {name: section for name, section in given.items() if section}
@@ -102,7 +104,7 @@ def _data(source: str | None) -> dict[str, Any]:
     if source is None:
         return {}
     path = Path(source)
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return {"dataset": "npz", "root": source}
     if path.is_dir() or "/" in source:
         return {"dataset": "folder", "root": source}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,12 +33,14 @@ def count(file: Path, shape: Sequence[int] | None, paper: bool, form: str) -> No
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @shape_option
 @click.option("--time-budget", type=click.FloatRange(0.01), default=5.0, show_default=True, help="Seconds a file.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Intra-op threads.")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Intra-op threads.")
 @format_option
 def bench(files: tuple[Path, ...], shape: Sequence[int] | None, time_budget: float, threads: int, form: str) -> None:
     """Measure the latency of ONNX FILES, interleaved; ratios are to the first of them."""
     from edgecheck.pipeline import inspection
 
+    if not math.isfinite(time_budget):
+        raise click.BadParameter(f"{time_budget} seconds is no time", param_hint="--time-budget")
     listing = inspection.latencies(files, _shape(shape), time_budget, threads, screen.Screen())
     screen.show_listing(listing, form)
 

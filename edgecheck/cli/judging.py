@@ -60,8 +60,9 @@ def report(run: Path, out: Path | None, form: str) -> None:
     from edgecheck.pipeline import reporting
 
     saved = reporting.read(run)
-    reporting.write(saved, out or run, pictures_from=run)
-    screen.show(saved, form)
+    judged = reporting.rejudge(saved, saved.policy)
+    reporting.write(judged, out or run, pictures_from=run)
+    screen.show(judged, form)
 
 
 def _policy(

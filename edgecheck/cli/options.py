@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,10 @@ def numbers(_context: click.Context, _option: click.Parameter, text: str | None)
     if text is None:
         return None
     try:
-        return [float(part) for part in text.replace("x", ",").split(",")]
+        found = [float(part) for part in text.replace("x", ",").split(",")]
+        if not all(map(math.isfinite, found)):
+            raise ValueError
+        return found
     except ValueError:
         raise click.BadParameter(f"{text!r} is no list of numbers such as 0.485,0.456,0.406") from None
 

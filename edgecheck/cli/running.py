@@ -29,7 +29,8 @@ def run(context: click.Context, config: Path, out: Path, form: str) -> None:
     from edgecheck.store import Store
 
     plan, store = reader.load(config), Store(out)
-    report = pipeline.run(plan, store, screen.Screen())
+    with screen.own_words():
+        report = pipeline.run(plan, store, screen.Screen())
     screen.show(report, form)
     _say_where(store)
     context.exit(screen.exit_code(report))

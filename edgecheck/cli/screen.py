@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -46,12 +47,17 @@ class Screen:
         self._console.print(text, style="dim", markup=False, soft_wrap=True)
 
 
+def own_words() -> contextlib.AbstractContextManager[object]:
+    """Send what a user's model code prints to stderr: stdout is for the result alone."""
+    return contextlib.redirect_stdout(sys.stderr)
+
+
 def show(report: Report, form: str) -> None:
     """Print a report on stdout in one of the formats."""
     from edgecheck.report import RENDERERS, terminal
 
     if form == "terminal":
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        colour = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
         # Both a terminal and the variable COLUMNS tell a width; a pipe alone does not.
         width = min(shutil.get_terminal_size((PIPE_WIDTH, 24)).columns, MAX_WIDTH)
         text = terminal.render(report, width, colour)

@@ -113,7 +113,10 @@ def readings(samples: LatencySamples, baseline: str | None = None) -> list[Readi
     for name, blocks in samples.blocks.items():
         medians = _block_medians(blocks)
         taken += [_over_rounds(name, "latency.p50_s", medians, n=sum(map(len, blocks))), _tail(name, blocks)]
-        if name != baseline:
+        if name != baseline and samples.batch[name] != samples.batch[baseline]:
+            note = f"runs of {samples.batch[name]} and {samples.batch[baseline]} images: export both with a free batch"
+            taken.append(reading(name, "latency.ratio", None, note=note))
+        elif name != baseline:
             taken.append(_over_rounds(name, "latency.ratio", medians / reference, n=len(blocks)))
     return taken
 

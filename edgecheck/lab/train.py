@@ -55,6 +55,8 @@ def train(
         MeasurementError: the loss or a weight is no longer finite.
     """
     check_fits(model, data)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ModelError("the network has nothing to train: all its parameters are frozen (requires_grad is False)")
     step = _Step(model, _optimiser(model, recipe), _held(model, masks or {}))
     batches = _batches(len(data), recipe, seed)
     sums, images = [0.0] * recipe.epochs, [0] * recipe.epochs

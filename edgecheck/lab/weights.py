@@ -32,8 +32,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
     expected = model.state_dict()
     state |= {name: value for name, value in expected.items() if name.endswith(COUNTER) and name not in state}
     _check_fit(path, state, expected)
-    _check_finite(path, state)
-    model.load_state_dict(state)
+    try:
+        _check_finite(path, state)
+        model.load_state_dict(state)
+    except (RuntimeError, NotImplementedError) as error:  # tensors without data, sparse or quantised ones
+        raise ModelError(f"{path}: these weights cannot be loaded ({str(error).splitlines()[0]})") from None
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -97,10 +100,16 @@ def _check_fit(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, T
         for name in common
         if state[name].shape != expected[name].shape
     ]
+    kinds = [
+        f"{name} is {state[name].dtype}, the network's is {expected[name].dtype}"
+        for name in common
+        if state[name].is_floating_point() != expected[name].is_floating_point() or state[name].is_complex()
+    ]
     faults = [
         _some("missing", [name for name in expected if name not in state]),
         _some("unexpected", [name for name in state if name not in expected]),
         _some("of another shape", shapes),
+        _some("of another kind", kinds),
     ]
     if any(faults):
         raise ModelError(f"{path}: these weights are not for this network; {'; '.join(filter(None, faults))}")

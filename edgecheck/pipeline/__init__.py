@@ -18,6 +18,7 @@ from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
 from edgecheck.plan import ModelSpec, Plan, VariantSpec
 from edgecheck.progress import Progress
 from edgecheck.records import Report, Role, Variant, reading
+from edgecheck.score.ssim import check_size
 from edgecheck.store import Store
 
 
@@ -30,6 +31,8 @@ def run(plan: Plan, store: Store, progress: Progress) -> Report:
     """
     making.check_names(plan)
     job = Run(plan, store, progress, *making.data(plan, store, progress))
+    if plan.explain.methods:
+        check_size(*job.data.shape[1:])
     findings = [_examine(job, making.baseline(job))]
     for spec in [making.CONTROL, *plan.variants]:
         findings.append(_try_variant(job, spec, findings[0]))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecheck.device import accuracy
+from edgecheck.errors import ModelError
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.records import Reading, Similarity, reading
 from edgecheck.score.compare import CamFile
@@ -17,6 +18,10 @@ NO_TWIN = "no twin: give the PyTorch module the file was exported from, heatmaps
 def predictions(job: Run, variant: str, logits: NDArray[np.float32], baseline: Findings | None) -> list[Reading]:
     """Return accuracy and, beside a baseline, drop and agreement; all from the ONNX files."""
     reference = baseline.logits if baseline else None
+    if reference is not None and reference.shape[1] != logits.shape[1]:
+        raise ModelError(
+            f"{variant} gives {logits.shape[1]} classes, the baseline {reference.shape[1]}: they are not the same task"
+        )
     return accuracy.readings(variant, logits, job.data.labels, reference)
 
 

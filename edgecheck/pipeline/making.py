@@ -98,7 +98,8 @@ def baseline(job: Run) -> Entry:
         return {"parameters": trainable_parameters(build())}
 
     made = job.store.stage("baseline", "make", inputs, save, files=[weights.name])
-    twin = Twin(build, {"weights": storage.sha256(weights)}, spec.factory, made["parameters"])
+    # The weights alone do not tell: the same weights in an edited forward are another model.
+    twin = Twin(build, {**inputs, "weights": storage.sha256(weights)}, spec.factory, made["parameters"])
     return _export(job, Variant("baseline", "baseline", twin=spec.factory), twin)
 
 
@@ -154,9 +155,8 @@ def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
 
     made = job.store.stage(spec.name, "make", inputs, tune, files=[weights.name])
     record = attrs.evolve(record, effective_rate=made["effective_rate"], warnings=made["notes"])
-    twin = Twin(
-        build, {"weights": storage.sha256(weights), "spec": to_dict(spec)}, base.twin.description, made["parameters"]
-    )
+    made_of = {"baseline": base.twin.identity, "weights": storage.sha256(weights), "spec": to_dict(spec)}
+    twin = Twin(build, made_of, base.twin.description, made["parameters"])
     return _export(job, record, twin)
 
 
@@ -209,9 +209,16 @@ def trainable_parameters(model: nn.Module) -> int:
 def identity(spec: ModelSpec) -> dict[str, Any]:
     """Return what tells one model from another: the factory's source, its arguments, the weights' bytes."""
     file, _, function = spec.factory.rpartition(":")
-    source = storage.sha256(Path(file)) if file.endswith(".py") else file
+    source = _sources(Path(file)) if file.endswith(".py") else file
     weights = storage.sha256(spec.weights) if spec.weights else None
     return {"source": source, "function": function, "arguments": spec.arguments, "weights": weights}
+
+
+def _sources(file: Path) -> dict[str, str]:
+    """Return the hashes of a factory's file and of all Python files beside and below it, which it may import."""
+    beside = file.parent.rglob("*.py") if file.is_file() else []
+    hidden = [path for path in beside if not any(part.startswith(".") for part in path.relative_to(file.parent).parts)]
+    return {str(path.relative_to(file.parent)): storage.sha256(path) for path in sorted({file, *hidden})}
 
 
 def _prune(job: Run, spec: VariantSpec, base: Entry) -> Any:

@@ -80,10 +80,10 @@ def read(folder: Path) -> Report:
     """
     path = folder / REPORT
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(), parse_constant=_refuse)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `edgecheck run` writes it at the end of a run") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable report ({error})") from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: not a report")
@@ -91,6 +91,10 @@ def read(folder: Path) -> Report:
         return from_dict(data, Report)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no number to judge by")
 
 
 def write(report: Report, folder: Path, pictures_from: Path | None = None) -> None:

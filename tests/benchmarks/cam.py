@@ -9,6 +9,8 @@ the folder that EDGECHECK_DATA names, if it does; the others have random weights
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import statistics
 import subprocess
@@ -92,7 +94,8 @@ def against_package(
     inputs = torch.from_numpy(preprocess(data.images[:BATCH], subject.preprocessing))
     few = inputs[: subject.peer_images] if method == "ablation-cam" else inputs
     engine = Engine(model, split(model, inputs[:2], subject.target).split, {method: METHODS[method]})
-    with package(model=peer, target_layers=[layer]) as peer_cam:
+    # The package draws bars of its own.
+    with contextlib.redirect_stderr(io.StringIO()), package(model=peer, target_layers=[layer]) as peer_cam:
         if method != "ablation-cam":
             peer_cam(few, None)
         shown, peer_times = None, []

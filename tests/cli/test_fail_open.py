@@ -1,0 +1,162 @@
+"""What must never pass: ways in which a gate could be talked into letting something through."""
+
+import json
+
+import numpy as np
+import pytest
+
+from edgecheck.criteria import parse
+from edgecheck.errors import ConfigError
+from edgecheck.gate import judge
+from edgecheck.images import ImageSet, save_npz
+from edgecheck.records import Criterion, Policy, Variant
+from tests.board_files import write_all
+from tests.device.small_files import write
+
+NET = """\
+from neighbour import SIGN
+from edgecheck.models.digits_cnn import DigitsCNN
+
+class Net(DigitsCNN):
+    def forward(self, images):
+        return SIGN * super().forward(images)
+
+def build():
+    return Net()
+"""
+
+
+@pytest.fixture
+def own_config(tiny_config, tmp_path):
+    """The small configuration, on a network of one's own that imports a neighbour."""
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "neighbour.py").write_text("SIGN = 1\n")
+    path = tmp_path / "own.yaml"
+    path.write_text(tiny_config.read_text().replace("edgecheck:digits_cnn", "net.py:build"))
+    return path
+
+
+def baseline_accuracy(folder):
+    readings = json.loads((folder / "report.json").read_text())["readings"]
+    return next(r["value"] for r in readings if (r["variant"], r["metric"]) == ("baseline", "accuracy"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "old", "new"), [("net.py", "SIGN *", "-SIGN *"), ("neighbour.py", "= 1", "= -1")])
+def test_an_edited_network_is_measured_again(own_config, tmp_path, edgecheck, file, old, new):
+    import sys
+
+    run = ["run", own_config, "--out", tmp_path / "run"]
+    assert edgecheck(*run)[0] == 0
+    assert baseline_accuracy(tmp_path / "run") > 0.9
+    source = tmp_path / file
+    source.write_text(source.read_text().replace(old, new))
+    sys.modules.pop("neighbour", None)  # a new process would read it afresh
+    edgecheck(*run)
+    assert baseline_accuracy(tmp_path / "run") < 0.1
+
+
+def test_a_network_that_ends_the_program_is_no_verdict(tiny_config, tmp_path, refused):
+    source = NET.replace("from neighbour import SIGN", "import sys").replace("SIGN * super", "sys.exit(0) or super")
+    (tmp_path / "net.py").write_text(source)
+    config = tmp_path / "own.yaml"
+    config.write_text(tiny_config.read_text().replace("edgecheck:digits_cnn", "net.py:build"))
+    assert "SystemExit" in refused("run", config, "--out", tmp_path / "run", code=3)
+
+
+def test_what_a_factory_prints_stays_out_of_the_result(tiny_run, tmp_path, edgecheck):
+    source = NET.replace("from neighbour import SIGN", "SIGN = 1").replace(
+        "return Net", "print('hello')\n    return Net"
+    )
+    (tmp_path / "net.py").write_text(source)
+    folder = tiny_run / "baseline"
+    twin = ["--candidate-twin", f"{tmp_path}/net.py:build", "--candidate-weights", folder / "weights.safetensors"]
+    files = ["--baseline", folder / "model.onnx", "--candidate", folder / "model.onnx", "--data", "digits"]
+    code, out, err = edgecheck("check", *files, *twin, "--limit", "20", "--time-budget", "0", "--format", "json")
+    assert json.loads(out)["tool"]["name"] == "edgecheck"
+    assert "hello" in err
+    assert code == 1  # the baseline has no twin
+
+
+def test_latency_of_another_batch_size_is_no_ratio(tmp_path, edgecheck):
+    write_all(tmp_path)
+    write(tmp_path / "batch.onnx", shape=(64, 3, 16, 16))
+    files = ["--baseline", tmp_path / "batch.onnx", "--candidate", tmp_path / "a.onnx", "--data", tmp_path / "data.npz"]
+    code, out, _ = edgecheck(
+        "check", *files, "--gate", "latency.ratio <= 0.9", "--time-budget", "0.02", "--format", "json"
+    )
+    assert code == 1
+    assert json.loads(out)["verdicts"][0]["status"] == "MISSING"
+
+
+def test_a_candidate_with_other_classes_is_refused(tiny_run, tmp_path, refused):
+    grey = write(tmp_path / "grey.onnx", shape=("N", 1, 32, 32))
+    images = np.zeros((3, 32, 32, 1), np.uint8)
+    save_npz(tmp_path / "grey.npz", ImageSet(images, np.zeros(3, np.int64), ("a",)))
+    files = ["--baseline", tiny_run / "baseline" / "model.onnx", "--candidate", grey, "--data", tmp_path / "grey.npz"]
+    assert "4 classes, the baseline 10" in refused("check", *files, "--time-budget", "0")
+
+
+def test_root_beside_a_path_is_refused(tmp_path, edgecheck):
+    files = ["--baseline", "a.onnx", "--candidate", "b.onnx", "--data", "d.npz", "--root", tmp_path]
+    code, _, err = edgecheck("check", *files)
+    assert code == 2
+    assert "--root" in err
+
+
+def test_no_policy_lets_through_what_was_never_measured():
+    variants = [Variant("baseline", "baseline"), Variant("a", "candidate")]
+    lenient = Policy(missing="warn", inconclusive="warn", criteria=[parse("accuracy >= 0"), parse("macs >= 0 warn")])
+    assert not judge(lenient, variants, []).passed
+    assert not judge(Policy(criteria=[]), variants, []).passed
+
+
+def test_limits_that_are_no_numbers():
+    with pytest.raises(ConfigError, match="too large"):
+        parse("size.bytes <= 1e308 GB")
+    with pytest.raises(ValueError, match="finite"):
+        Criterion("accuracy", ">=", float("inf"))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace('"limit": 0.5', '"limit": Infinity', 1),
+        lambda text: text.replace('"limit": 0.5', '"limit": NaN', 1),
+        lambda text: text.replace('"metric": "size.bytes"', '"metric": "size"', 1),
+        lambda text: text[:-20],
+        lambda text: "[" * 100_000,
+    ],
+)
+def test_a_tampered_report_is_refused(tiny_run, tmp_path, refused, edit):
+    (tmp_path / "report.json").write_text(edit((tiny_run / "report.json").read_text()))
+    assert "report.json" in refused("gate", tmp_path)
+
+
+def test_a_policy_without_criteria_does_not_pass(tiny_run, tmp_path, edgecheck):
+    report = json.loads((tiny_run / "report.json").read_text())
+    report["policy"]["criteria"] = []
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    for form in ("terminal", "json", "markdown", "junit"):
+        assert edgecheck("gate", tmp_path, "--format", form)[0] == 1
+
+
+def test_report_judges_afresh(tiny_run, tiny_report, tmp_path, edgecheck):
+    (tmp_path / "report.json").write_text(json.dumps({**tiny_report, "passed": not tiny_report["passed"]}))
+    _, out, _ = edgecheck("report", tmp_path, "--format", "json")
+    assert json.loads(out)["passed"] == tiny_report["passed"]
+
+
+def test_rates_that_look_alike_are_all_made(tiny_config):
+    from pathlib import Path
+
+    from edgecheck import config
+
+    text = tiny_config.read_text().replace("rate: 0.2", "rate: [0.201, 0.204, 0.999, 0.2]")
+    names = [v.name for v in config.parse(text, Path("e.yaml"), {}).variants]
+    assert names[:4] == [
+        "l1-unstructured-0.201",
+        "l1-unstructured-0.204",
+        "l1-unstructured-0.999",
+        "l1-unstructured-0.20",
+    ]

@@ -49,8 +49,6 @@ def load(spec: DataSpec, how: Preprocessing, split: Split, progress: Progress) -
     name, limit = ("limit", spec.limit) if split == "test" else ("train_limit", spec.train_limit)
     if limit is not None and limit < 1:
         raise ConfigError(f"data.{name} must be at least 1, not {limit}")
-    if how.size is not None and min(how.size) < 1:
-        raise ConfigError(f"preprocessing.size must be at least 1 by 1, not {how.size[0]} by {how.size[1]}")
     data = _first(loader(spec, how, split, limit, progress), limit)
     if how.size in (None, data.images.shape[1:3]):
         return data

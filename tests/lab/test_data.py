@@ -73,11 +73,6 @@ def test_a_limit_below_one_is_refused(spec, split):
         read("digits", split=split, **spec)
 
 
-def test_a_size_below_one_is_refused():
-    with pytest.raises(ConfigError, match=r"preprocessing\.size"):
-        read("digits", how=Preprocessing(size=(0, 8)))
-
-
 def test_unknown_data_set():
     with pytest.raises(ConfigError, match="did you mean 'cifar10'"):
         read("cifar")

@@ -16,7 +16,6 @@ from edgecheck.images import ImageSet
 from edgecheck.plan import Preprocessing
 from edgecheck.progress import Progress, Silent
 from edgecheck.records import Reading, reading
-from edgecheck.score.parity import is_softmax
 from edgecheck.stats import CONFIDENCE, Interval
 
 # Bounds the input of a run and with it the activations (VGG at 224 x 224: 25 MB of them an image).
@@ -89,15 +88,6 @@ def readings(
         reading(variant, "accuracy_drop_pp", drop, drop_interval(lost, gained, n), n),
         reading(variant, "agreement", same.mean(), wilson_interval(int(same.sum()), n), n),
     ]
-
-
-def confidence(outputs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return class probabilities `(N, classes)`: the outputs if that is what they are, else their softmax."""
-    scores = np.asarray(outputs, dtype=np.float64)
-    if is_softmax(scores):
-        return scores
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def wilson_interval(hits: int, n: int) -> Interval:

@@ -5,15 +5,33 @@ from __future__ import annotations
 import os
 import traceback
 from pathlib import Path
+from typing import Any
 
 import onnxscript
 import torch
 import torch_pruning
+from torch import Tensor, nn
+
+from edgecheck.errors import ModelError
 
 _TOOLS = tuple(
     str(Path(file).parent) + os.sep for file in (torch.__file__, torch_pruning.__file__, onnxscript.__file__, __file__)
 )
 _STANDARD_LIBRARY = Path(os.__file__).parent
+
+
+def output_of(model: nn.Module, example: Tensor) -> Any:
+    """Return what a user's network makes of an example `(N, C, H, W)`.
+
+    Raises:
+        ModelError: its code raised; the message has the line.
+    """
+    try:
+        return model(example)
+    except Exception as error:  # whatever the user's code raises
+        raise ModelError(
+            f"{type(model).__name__} cannot run on an input {tuple(example.shape)}: {place_of(error)}"
+        ) from error
 
 
 def place_of(error: BaseException) -> str:

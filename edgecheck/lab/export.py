@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from edgecheck.errors import ConfigError, ModelError
-from edgecheck.lab.blame import place_of, root_cause
+from edgecheck.lab.blame import output_of, place_of, root_cause
 from edgecheck.store import write_bytes
 
 # PyTorch writes opset 18 and converts upwards. Downwards it keeps 18 without an error as soon as it meets, say, a Pad.
@@ -66,13 +66,8 @@ def export(model: nn.Module, path: Path, input_shape: tuple[int, int, int], opse
 
 
 def _check_output(model: nn.Module, example: Tensor) -> None:
-    try:
-        with torch.no_grad():
-            out = model(example)
-    except Exception as error:  # whatever the user's code raises
-        raise ModelError(
-            f"{type(model).__name__} cannot run on an input {tuple(example.shape)}: {place_of(error)}"
-        ) from error
+    with torch.no_grad():
+        out = output_of(model, example)
     found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
     if not isinstance(out, Tensor) or out.ndim != _LOGITS_DIMENSIONS or len(out) != 1:
         raise ModelError(

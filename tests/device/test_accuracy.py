@@ -7,7 +7,6 @@ from onnx import TensorProto
 from edgecheck.device.accuracy import (
     BATCH_BYTES,
     LARGEST_BATCH,
-    confidence,
     drop_interval,
     predict,
     readings,
@@ -148,13 +147,3 @@ def test_drop_interval_encloses_the_drop_and_changes_sign_with_it(numbers):
     assert -100 <= low <= 100 * (lost - gained) / n <= high <= 100
     assert low < high
     assert drop_interval(gained, lost, n) == pytest.approx((-high, -low))
-
-
-def test_confidence_is_the_same_of_logits_and_of_their_softmax(tmp_path):
-    data = image_set(20)
-    logits = predict(open_classifier(write(tmp_path / "a.onnx")), data, PLAIN)
-    probabilities = predict(open_classifier(write(tmp_path / "b.onnx", softmax=True)), data, PLAIN)
-
-    np.testing.assert_allclose(confidence(logits), confidence(probabilities), atol=1e-6)
-    np.testing.assert_allclose(confidence(logits).sum(axis=1), 1, atol=1e-12)
-    assert confidence(np.array([[1000.0, 0.0]])).tolist() == [[1.0, 0.0]]

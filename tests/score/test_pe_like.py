@@ -83,3 +83,14 @@ def test_iou_is_one_on_itself_symmetric_bounded_and_no_mutation(u: np.ndarray, v
     assert ((iou(u, v) >= 0) & (iou(u, v) <= 1)).all()
     np.testing.assert_array_equal(u, before[0])
     np.testing.assert_array_equal(v, before[1])
+
+
+def test_confidence_is_the_same_of_logits_and_of_their_softmax():
+    logits = np.random.default_rng(0).normal(size=(6, 4))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    each = [np.full(6, index) for index in range(4)]
+    found = np.stack([confidence(logits, classes) for classes in each], axis=1)
+    softmax = np.stack([confidence(probabilities, classes) for classes in each], axis=1)
+    np.testing.assert_allclose(found, softmax, atol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-12)
+    assert confidence(np.array([[1000.0, 0.0]]), np.array([0])).tolist() == [1.0]

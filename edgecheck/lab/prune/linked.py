@@ -17,7 +17,7 @@ from torch_pruning import ops
 from torch_pruning.pruner.function import PrunerBox
 
 from edgecheck.errors import ModelError
-from edgecheck.lab.blame import place_of
+from edgecheck.lab.blame import output_of, place_of
 from edgecheck.lab.prune import padding
 
 # Channels here stand alone, so that removing one is the same as silencing it; norms over channels are not such.
@@ -117,13 +117,8 @@ def _dependency_graph(model: nn.Module, example: Tensor) -> torch_pruning.Depend
 
 
 def _check_output(model: nn.Module, example: Tensor) -> None:
-    try:
-        with torch.enable_grad():
-            out = model(example)
-    except Exception as error:  # whatever the user's code raises
-        raise ModelError(
-            f"{type(model).__name__} cannot run on an input {tuple(example.shape)}: {place_of(error)}"
-        ) from error
+    with torch.enable_grad():
+        out = output_of(model, example)
     if not isinstance(out, Tensor) or out.grad_fn is None:
         raise ModelError(
             f"{type(model).__name__} cannot be traced: forward must return one tensor that depends on its parameters, "

@@ -15,6 +15,7 @@ from edgecheck import criteria, document, images
 from edgecheck.errors import ConfigError, InputError
 from edgecheck.metrics import ALL_CAM_METHODS
 from edgecheck.plan import (
+    Compute,
     DataSpec,
     Explain,
     Measure,
@@ -89,6 +90,7 @@ class Document:
     model: ModelSpec | None = None
     preprocessing: Preprocessing = field(factory=Preprocessing)
     explain: Explain = field(factory=Explain)
+    compute: Compute = field(factory=Compute)
     train: Recipe = field(factory=Recipe)
     finetune: Recipe = field(factory=Recipe)
     variants: list[VariantRow] = field(factory=list)
@@ -188,6 +190,7 @@ def _plan(whole: Document, written: CommentedMap, path: Path) -> Plan:
         data=whole.data,
         preprocessing=whole.preprocessing,
         explain=whole.explain,
+        compute=whole.compute,
         train=whole.train,
         finetune=whole.finetune,
         variants=list(_variants(whole.variants)),

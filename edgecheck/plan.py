@@ -16,6 +16,7 @@ ClassExplained = Literal["predicted", "baseline", "label"]
 CamEngine = Literal["edgecheck", "grad-cam"]
 SamKind = Literal["map", "rgb"]
 Scope = Literal["global", "layer"]
+Device = Literal["auto", "cpu", "cuda"]
 
 
 def within(low: float, high: float) -> Any:
@@ -95,6 +96,17 @@ class Explain:
 
 
 @frozen
+class Compute:
+    """Where twins are trained and explained; files are always measured on the CPU.
+
+    Without `threads`, PyTorch takes as many as this process may use cores.
+    """
+
+    device: Device = "auto"
+    threads: int | None = field(default=None, validator=optional(within(1, 256)))
+
+
+@frozen
 class Recipe:
     """SGD with momentum on cross-entropy. The defaults are the paper's fine-tuning."""
 
@@ -135,6 +147,7 @@ class Plan:
     data: DataSpec
     preprocessing: Preprocessing
     explain: Explain
+    compute: Compute
     train: Recipe
     finetune: Recipe
     variants: list[VariantSpec]

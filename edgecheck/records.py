@@ -170,6 +170,7 @@ class Subject:
     seed: int
     finetune: str
     skipped_images: int = 0
+    explained_on: str = ""
 
 
 @frozen

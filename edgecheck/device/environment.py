@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+from edgecheck.cores import usable_cores
 from edgecheck.device.runtime import PROVIDER
 from edgecheck.records import Environment
 
@@ -49,13 +50,6 @@ def describe(threads: int, with_host: bool = False) -> Environment:
         intra_op_threads=threads,
         host=platform.node() if with_host else "",
     )
-
-
-def usable_cores() -> int:
-    """Return how many logical cores this process may use (a container or taskset may give fewer than there are)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def start_load_meter() -> Callable[[], float | None]:

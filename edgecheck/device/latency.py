@@ -15,7 +15,8 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck import stats
-from edgecheck.device.environment import start_load_meter, usable_cores
+from edgecheck.cores import usable_cores
+from edgecheck.device.environment import start_load_meter
 from edgecheck.device.stopwatch import Clock, PerfCounter, Runner, Stopwatch, block_size, warm_up
 from edgecheck.progress import Progress, Silent
 from edgecheck.records import Reading, reading

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.images import ImageSet
+from edgecheck.lab.compute import device_of
 from edgecheck.lab.weights import load_weights
 from edgecheck.lab.weights import save_weights as save_weights
 from edgecheck.lab.weights import weights_sha256 as weights_sha256
@@ -60,7 +61,7 @@ def check_fits(model: nn.Module, data: ImageSet) -> None:
     shape = data.shape
     try:
         with torch.inference_mode():
-            output = model.eval()(torch.zeros(1, *shape))
+            output = model.eval()(torch.zeros(1, *shape, device=device_of(model)))
     except Exception as error:  # whatever the network's own code raises
         raise ModelError(
             f"the network does not take images of (C, H, W) = {shape}: {_first_line(error)}; see preprocessing.size"

@@ -15,6 +15,7 @@ from torch.optim import SGD
 
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess
+from edgecheck.lab.compute import device_of
 from edgecheck.lab.subjects import check_fits
 from edgecheck.plan import Preprocessing, Recipe
 from edgecheck.progress import Progress
@@ -88,8 +89,8 @@ def accuracy(model: nn.Module, data: ImageSet, how: Preprocessing) -> float:
         model.eval()
         for start in range(0, len(data), EVALUATION_BATCH):
             batch = slice(start, start + EVALUATION_BATCH)
-            logits = model(torch.from_numpy(preprocess(data.images[batch], how)))
-            correct += int((logits.argmax(1).numpy() == data.labels[batch]).sum())
+            logits = model(torch.from_numpy(preprocess(data.images[batch], how)).to(device_of(model)))
+            correct += int((logits.argmax(1).cpu().numpy() == data.labels[batch]).sum())
     return correct / len(data)
 
 
@@ -117,7 +118,8 @@ class _Step:
 
     def take(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
         self.optimiser.zero_grad()
-        loss = F.cross_entropy(self._logits(torch.from_numpy(images)), torch.from_numpy(labels))
+        device = device_of(self.model)
+        loss = F.cross_entropy(self._logits(torch.from_numpy(images).to(device)), torch.from_numpy(labels).to(device))
         loss.backward()
         self.optimiser.step()
         with torch.no_grad():  # after the step, so that neither gradient nor momentum brings a pruned weight back
@@ -143,7 +145,7 @@ def _optimiser(model: nn.Module, recipe: Recipe) -> SGD:
 
 
 def _held(model: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
-    return [(model.get_parameter(name), ~keep) for name, keep in masks.items()]
+    return [(model.get_parameter(name), ~keep.to(device_of(model))) for name, keep in masks.items()]
 
 
 def _batches(images: int, recipe: Recipe, seed: int) -> list[tuple[int, Indices]]:

@@ -92,6 +92,7 @@ def _examine(job: Run, entry: Entry, baseline: Findings | None = None) -> Findin
         logits=logits,
         cams=explained.cams,
         target_layer=explained.target_layer,
+        explained_on=explained.device,
         warnings=[*warnings, *explained.warnings],
     )
 

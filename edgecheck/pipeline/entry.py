@@ -76,4 +76,5 @@ class Findings:
     logits: NDArray[np.float32] | None = None
     cams: CamFile | None = None
     target_layer: str = ""
+    explained_on: str = ""
     warnings: list[str] = field(factory=list)

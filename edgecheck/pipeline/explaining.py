@@ -30,6 +30,7 @@ class Explained:
 
     cams: CamFile | None = None
     target_layer: str = ""
+    device: str = ""
     warnings: list[str] = field(factory=list)
 
 
@@ -47,6 +48,7 @@ def explain(job: Run, entry: Entry, baseline: Findings | None) -> Explained:
         "preprocessing": to_dict(job.plan.preprocessing),
         "methods": options.methods,
         "engine": options.engine,
+        "device": job.plan.compute.device,
         "target_layer": layer,
         "classes": None if classes is None else storage.digest({"classes": classes.tolist()}),
         "version": __version__,
@@ -54,15 +56,17 @@ def explain(job: Run, entry: Entry, baseline: Findings | None) -> Explained:
 
     def compute() -> dict[str, Any]:
         explain_twin = cam_engine(options.engine)
-        found = explain_twin(
-            twin.build(), job.data, job.plan.preprocessing, options.methods, layer, classes, job.progress
-        )
+        from edgecheck.lab.compute import describe, device_of, placed
+
+        with placed(twin.build(), job.plan.compute) as model:
+            found = explain_twin(model, job.data, job.plan.preprocessing, options.methods, layer, classes, job.progress)
+            device = describe(device_of(model))
         with storage.atomic(path) as temporary:
             compare.save_cams(temporary, CamFile(found.maps, found.logits, found.classes))
-        return {"target_layer": found.target_layer, "warnings": found.warnings}
+        return {"target_layer": found.target_layer, "device": device, "warnings": found.warnings}
 
     result = job.store.stage(entry.name, "explain", inputs, compute, files=[CAMS])
-    return Explained(compare.load_cams(path), result["target_layer"], result["warnings"])
+    return Explained(compare.load_cams(path), result["target_layer"], result["device"], result["warnings"])
 
 
 def cam_engine(name: CamEngine) -> Callable[..., Explanation]:

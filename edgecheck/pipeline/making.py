@@ -235,13 +235,15 @@ def _prune(job: Run, spec: VariantSpec, base: Entry) -> Any:
 
 def _finetune(job: Run, pruned: Any, name: str) -> list[float]:
     from edgecheck.lab import train
+    from edgecheck.lab.compute import placed
 
     recipe = job.plan.finetune
     if recipe.epochs == 0:
         return []
-    return train.train(
-        pruned.model, training_data(job), job.plan.preprocessing, recipe, job.plan.seed, job.progress, pruned.masks
-    )
+    with placed(pruned.model, job.plan.compute) as model:
+        return train.train(
+            model, training_data(job), job.plan.preprocessing, recipe, job.plan.seed, job.progress, pruned.masks
+        )
 
 
 @functools.lru_cache(maxsize=1)

@@ -145,5 +145,6 @@ def _subject(job: Run, baseline: Findings) -> Subject:
         sam=plan.explain.sam,
         seed=plan.seed,
         finetune=describe_recipe(plan.finetune),
+        explained_on=baseline.explained_on,
         skipped_images=job.data.skipped,
     )

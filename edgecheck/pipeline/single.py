@@ -25,15 +25,19 @@ def train(plan: Plan, out: Path, progress: Progress) -> float:
     making.need_lab()
     from edgecheck.lab import data
     from edgecheck.lab import train as training
+    from edgecheck.lab.compute import placed
     from edgecheck.lab.weights import save_weights
 
     storage.require_writable(out)
     model = making.build_twin(attrs.evolve(making.need_model(plan), weights=None), plan.seed)
     examples = data.load(plan.data, plan.preprocessing, "train", progress)
-    training.train(model, examples, plan.preprocessing, plan.train, plan.seed, progress)
+    with placed(model, plan.compute):
+        training.train(model, examples, plan.preprocessing, plan.train, plan.seed, progress)
     with storage.atomic(out) as temporary:
         save_weights(model, temporary)
-    return training.accuracy(model, data.load(plan.data, plan.preprocessing, "test", progress), plan.preprocessing)
+    unseen = data.load(plan.data, plan.preprocessing, "test", progress)
+    with placed(model, plan.compute):
+        return training.accuracy(model, unseen, plan.preprocessing)
 
 
 def prune(plan: Plan, store: Store, progress: Progress) -> Entry:
@@ -48,6 +52,7 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
     making.need_lab()
     from edgecheck.lab import export as exporting
     from edgecheck.lab.cam.engine import explain
+    from edgecheck.lab.compute import placed
 
     storage.require_writable(out)
     model = making.build_twin(making.need_weights(plan), plan.seed)
@@ -55,13 +60,15 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
     for warning in exporting.export(model, out, examples.shape, plan.opset):
         progress.note(warning)
     outputs = accuracy.predict(session.open_classifier(out), examples, plan.preprocessing, progress)
-    return parity(outputs, explain(model, examples, plan.preprocessing, [], progress=progress).logits)
+    with placed(model, plan.compute):
+        return parity(outputs, explain(model, examples, plan.preprocessing, [], progress=progress).logits)
 
 
 def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> list[Path]:
     """Write one picture a method and image of the test split; return their paths."""
     making.need_lab()
     from edgecheck.lab import pictures
+    from edgecheck.lab.compute import placed
 
     examples = making.load_test(plan, progress)
     if max(indices) >= len(examples):
@@ -71,7 +78,8 @@ def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> li
     options = plan.explain
     labels = chosen.labels if options.class_explained == "label" else None
     explain = explaining.cam_engine(options.engine)
-    found = explain(model, chosen, plan.preprocessing, options.methods, options.target_layer, labels, progress)
+    with placed(model, plan.compute):
+        found = explain(model, chosen, plan.preprocessing, options.methods, options.target_layer, labels, progress)
     folder = Store(out)
     written = []
     for method, maps in found.maps.items():

@@ -20,6 +20,7 @@ from edgecheck.lab.cam.head import read_head
 from edgecheck.lab.cam.method import METHODS, Evidence, Method
 from edgecheck.lab.cam.split import Split, split
 from edgecheck.lab.cam.trace import reason
+from edgecheck.lab.compute import device_of
 from edgecheck.plan import Preprocessing
 from edgecheck.progress import Progress, Silent
 from edgecheck.registry import lookup
@@ -147,8 +148,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def _inputs(model: nn.Module, data: ImageSet, how: Preprocessing, batch: slice) -> Tensor:
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    return torch.from_numpy(preprocess(data.images[batch], how)).to(device)
+    return torch.from_numpy(preprocess(data.images[batch], how)).to(device_of(model))
 
 
 def _prefetched(

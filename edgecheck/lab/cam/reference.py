@@ -31,6 +31,7 @@ from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab.cam import engine
 from edgecheck.lab.cam.engine import BATCH_SIZE
 from edgecheck.lab.cam.explanation import Explanation, emptied
+from edgecheck.lab.compute import device_of
 from edgecheck.plan import Preprocessing
 from edgecheck.progress import Progress, Silent
 from edgecheck.registry import lookup
@@ -130,8 +131,7 @@ def _module(model: nn.Module, name: str) -> nn.Module:
 
 
 def _inputs(model: nn.Module, data: ImageSet, how: Preprocessing, batch: slice) -> Tensor:
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    return torch.from_numpy(preprocess(data.images[batch], how)).to(device)
+    return torch.from_numpy(preprocess(data.images[batch], how)).to(device_of(model))
 
 
 @contextmanager

@@ -1,0 +1,56 @@
+"""Where twins run: on the GPU where there is one, and on no more cores than this process may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from edgecheck.cores import usable_cores
+from edgecheck.errors import DependencyError
+from edgecheck.plan import Compute
+
+
+def choose(options: Compute) -> torch.device:
+    """Return the device that `compute.device` means on this machine.
+
+    Raises:
+        DependencyError: CUDA is asked for by name, and PyTorch has no use of one here.
+    """
+    available = torch.cuda.is_available()
+    if options.device == "cuda" and not available:
+        built = "finds no GPU it can use" if torch.version.cuda else "is a build without CUDA"
+        raise DependencyError(f"compute.device: cuda, but PyTorch {torch.__version__} {built}; say auto or cpu")
+    return torch.device("cuda" if available and options.device != "cpu" else "cpu")
+
+
+@contextmanager
+def placed(model: nn.Module, options: Compute) -> Iterator[nn.Module]:
+    """Have a model on the chosen device for as long as this lasts, then back on the CPU.
+
+    Meanwhile float32 is float32: by default PyTorch lets a GPU round the factors of a convolution to TF32's 10 bits,
+    which moves heatmaps by 1e-3. Threads beyond the cores that a container grants would only wait for each other.
+
+    Raises:
+        DependencyError: see `choose`.
+    """
+    device, threads = choose(options), torch.get_num_threads()
+    torch.set_num_threads(options.threads or min(threads, usable_cores()))
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield model.to(device)
+    finally:
+        model.to("cpu")
+        torch.set_num_threads(threads)
+
+
+def describe(device: torch.device) -> str:
+    """Return the name of a device: "cpu", or that of the GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return where the parameters of a model are."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

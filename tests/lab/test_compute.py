@@ -1,0 +1,92 @@
+"""Where twins run. No GPU is needed: what would go wrong on one is looked for on PyTorch's `meta` device."""
+
+import pytest
+import torch
+from torch import nn
+
+from edgecheck.errors import DependencyError
+from edgecheck.lab import compute
+from edgecheck.lab.cam import METHODS
+from edgecheck.lab.cam.engine import Engine
+from edgecheck.lab.cam.split import split
+from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
+from edgecheck.models.digits_cnn import digits_cnn
+from edgecheck.models.resnet_cifar import resnet20
+from edgecheck.plan import Compute
+
+HAS_CUDA = torch.cuda.is_available()
+
+
+@pytest.mark.skipif(HAS_CUDA, reason="this machine has a GPU")
+def test_auto_is_the_cpu_and_cuda_is_refused_where_there_is_no_gpu():
+    assert compute.choose(Compute()).type == "cpu"
+    with pytest.raises(DependencyError, match=r"compute\.device: cuda.*say auto or cpu"):
+        compute.choose(Compute(device="cuda"))
+
+
+def test_auto_is_the_gpu_where_there_is_one_and_cpu_stays_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert compute.choose(Compute()).type == "cuda"
+    assert compute.choose(Compute(device="cuda")).type == "cuda"
+    assert compute.choose(Compute(device="cpu")).type == "cpu"
+
+
+def test_threads_hold_for_as_long_as_the_model_is_placed(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        monkeypatch.setattr(compute, "usable_cores", lambda: 2)
+        with compute.placed(nn.Linear(1, 1), Compute()):
+            assert torch.get_num_threads() == 2  # the container grants no more
+        with compute.placed(nn.Linear(1, 1), Compute(threads=3)):
+            assert torch.get_num_threads() == 3  # the user knows better
+        with pytest.raises(KeyError), compute.placed(nn.Linear(1, 1), Compute()):
+            raise KeyError
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_no_tf32_meanwhile():
+    before = torch.backends.cudnn.allow_tf32
+    with compute.placed(nn.Linear(1, 1), Compute(device="cpu")):
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+@pytest.mark.parametrize(("make", "side"), [(resnet20, 32), (cifar10_cnn7, 32), (digits_cnn, 32)])
+def test_the_engine_leaves_nothing_on_the_cpu(make, side):
+    """Mixing devices is an error on `meta` as it is on a GPU, so a tensor made on the CPU by mistake shows here."""
+    torch.manual_seed(0)
+    model = make().eval()
+    channels = next(m for m in model.modules() if isinstance(m, nn.Conv2d)).in_channels
+    parts = split(model, torch.randn(2, channels, side, side)).split
+    engine = Engine(model, parts, METHODS)
+    for module in (model, parts.body.body, parts.tail):
+        module.to("meta")
+    for way in (*engine.ablation.candidates, engine.ablation.by_copies):
+        engine.ablation.way = way  # which one holds is found out from values, and meta has none
+        found = engine.run(torch.empty(2, channels, side, side, device="meta"), None)
+        assert all(maps.device.type == "meta" and maps.ndim == 3 for maps in found.maps.values())
+        assert found.logits.device.type == "meta"
+
+
+@pytest.mark.skipif(not HAS_CUDA, reason="no GPU here")
+def test_the_gpu_gives_the_same_maps():
+    import numpy as np
+
+    from edgecheck.images import ImageSet
+    from edgecheck.lab.cam import explain
+    from edgecheck.plan import Preprocessing
+    from edgecheck.score import cam
+
+    torch.manual_seed(0)
+    model = resnet20().eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
+    data, found = ImageSet(pixels, np.zeros(64, np.int64), ("none",)), []
+    for device in ("cpu", "cuda"):
+        with compute.placed(model, Compute(device=device)):
+            found.append(explain(model, data, Preprocessing(), ["grad-cam", "grad-cam++", "ablation-cam"]))
+    for method, maps in found[0].maps.items():
+        shown = [cam.heatmaps(side, (32, 32)) for side in (maps, found[1].maps[method])]
+        assert np.abs(shown[0] - shown[1]).max() <= 1e-4

@@ -73,14 +73,14 @@ def _apply(criterion: Criterion, variant: str, reading: Reading | None, policy: 
 def _decide(criterion: Criterion, reading: Reading | None, policy: Policy) -> tuple[Status, str]:
     if reading is None or reading.value is None or not math.isfinite(reading.value):
         return "MISSING", (reading.note if reading and reading.note else "not measured")
-    if reading.low is not None and reading.high is not None and _by_interval(criterion, policy):
-        return _decide_interval(criterion, reading.low, reading.high)
+    if reading.low is not None and reading.high is not None and by_interval(criterion, policy):
+        return decide_interval(criterion, reading.low, reading.high)
     if _HOLDS[criterion.op](reading.value, criterion.limit):
         return "PASS", "holds"
     return "FAIL", "beyond the limit"
 
 
-def _decide_interval(criterion: Criterion, low: float, high: float) -> tuple[Status, str]:
+def decide_interval(criterion: Criterion, low: float, high: float) -> tuple[Status, str]:
     """Pass or fail only what the whole interval agrees on."""
     ends = [_HOLDS[criterion.op](end, criterion.limit) for end in (low, high)]
     inside = low <= criterion.limit <= high
@@ -92,7 +92,7 @@ def _decide_interval(criterion: Criterion, low: float, high: float) -> tuple[Sta
     return "FAIL", "the whole 95 % interval is beyond the limit"
 
 
-def _by_interval(criterion: Criterion, policy: Policy) -> bool:
+def by_interval(criterion: Criterion, policy: Policy) -> bool:
     """Latency is decided by its interval, everything else by its value, unless the policy says otherwise."""
     if policy.decide is not None:
         return policy.decide == "interval"

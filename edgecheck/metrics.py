@@ -48,6 +48,7 @@ _ALL = (
     Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "ours: an all-zero map has no direction"),
     Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY),
     Metric("latency.p90_s", "s", "lower", "90th percentile time, upper order statistic of at least 64 samples", "MLPerf LoadGen"),
+    Metric("latency.cold_s", "s", "lower", "session creation and first run, library and file in memory already", "median over openings"),
     Metric("latency.ratio", "ratio", "lower", "median latency of the variant over that of the baseline", "per block, bootstrap over blocks"),
     Metric("size.bytes", "bytes", "lower", "the .onnx file with its external data", "file system"),
     Metric("size.zlib_bytes", "bytes", "lower", "the same, compressed, where zeros do pay", "zlib level 6"),

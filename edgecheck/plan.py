@@ -16,6 +16,7 @@ ClassExplained = Literal["predicted", "baseline", "label"]
 CamEngine = Literal["edgecheck", "grad-cam"]
 SamKind = Literal["map", "rgb"]
 Scope = Literal["global", "layer"]
+GraphOptimization = Literal["all", "extended", "basic", "disabled"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -131,10 +132,14 @@ class VariantSpec:
 
 @frozen
 class Measure:
-    """What is measured beside accuracy and heatmaps, and for how long."""
+    """What is measured beside accuracy and heatmaps, for how long a variant, and how ONNX Runtime runs the files."""
 
-    latency_budget_s: float = field(default=2.0, validator=within(0, 86400))
+    latency_budget_s: float = field(default=30.0, validator=within(0, 86400))
+    pace_hz: float | None = field(default=None, validator=optional(within(0.01, 1e6)))
+    batch: int = field(default=1, validator=within(1, 4096))
     intra_op_threads: int = field(default=1, validator=within(1, 256))
+    provider: str = "CPUExecutionProvider"
+    graph_optimization: GraphOptimization = "all"
     rss: bool = True
 
 

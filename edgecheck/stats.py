@@ -5,6 +5,7 @@ All functions take finite numbers `(n,)`, in any order, and leave them as they a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,9 @@ DRAWS_AT_ONCE = 2**20
 
 # Below this even min..max covers the median with less than 95 %: 1 - 2^(1-n) is .9375 at 5.
 MEDIAN_MIN_VALUES = 6
+
+# One-sided 5 %: rho of n independent values is about normal with standard deviation 1 / sqrt(n).
+AUTOCORRELATION_Z = 1.645
 
 # Iglewicz & Hoaglin 1993: modified z-score, its limit, and the factors that make both spreads estimate sigma.
 OUTLIER_LIMIT = 3.5
@@ -84,6 +88,52 @@ def median_interval(values: ArrayLike, confidence: float = CONFIDENCE, seed: int
     return _bootstrap(numbers, np.median, confidence, seed) if len(numbers) >= MEDIAN_MIN_VALUES else None
 
 
+def exact_median_interval(values: ArrayLike, alpha: float) -> Interval | None:
+    """Return the order statistics that miss the median with a probability of at most `alpha`, whatever the law.
+
+    Each of n independent draws lies below the median with probability 1/2, so the r-th smallest and the r-th largest
+    both lie on one side of it with P(Binomial(n, 1/2) < r) each. None where even the extremes claim too much.
+
+    Raises:
+        MeasurementError: no values, or one that is not finite.
+    """
+    ordered = np.sort(_finite(values))
+    rank = int(np.searchsorted(2 * _binomial_cdf(len(ordered), 0.5), alpha, side="right"))
+    return (float(ordered[rank - 1]), float(ordered[-rank])) if rank >= 1 else None
+
+
+def independent(values: ArrayLike) -> NDArray[np.float64]:
+    """Return a series with its neighbours merged, as medians of as many in a row as resemble each other.
+
+    Under a first-order autoregression of coefficient rho, n values tell as much as n (1 - rho) / (1 + rho) independent
+    ones. rho is estimated on ranks, so that an outlier does not hide it, and believed only beyond what chance gives
+    one series in twenty. At least 6 values are left, the fewest that an interval can be made of.
+
+    Raises:
+        MeasurementError: no values, or one that is not finite.
+    """
+    numbers = _finite(values)
+    rho = min(_autocorrelation(numbers), 0.99)
+    if rho * np.sqrt(len(numbers)) <= AUTOCORRELATION_Z:
+        return numbers
+    groups = max(MEDIAN_MIN_VALUES, int(len(numbers) * (1 - rho) / (1 + rho)))
+    return np.array([np.median(group) for group in np.array_split(numbers, min(groups, len(numbers)))])
+
+
+def trend(values: ArrayLike) -> float:
+    """Return the two-sided p-value of the Mann-Kendall test (Mann 1945): small where a series rises or falls.
+
+    Raises:
+        MeasurementError: no values, or one that is not finite.
+    """
+    numbers = _finite(values)
+    n = len(numbers)
+    score = abs(float(np.sign(numbers[None] - numbers[:, None])[np.triu_indices(n, 1)].sum()))
+    _, ties = np.unique(numbers, return_counts=True)
+    variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
+    return math.erfc(max(score - 1, 0.0) / math.sqrt(2 * variance)) if variance > 0 else 1.0
+
+
 def outlier_count(values: ArrayLike, limit: float = OUTLIER_LIMIT) -> int:
     """Return how many values lie more than `limit` robust sigmas from the median (Iglewicz & Hoaglin 1993).
 
@@ -97,6 +147,15 @@ def outlier_count(values: ArrayLike, limit: float = OUTLIER_LIMIT) -> int:
     deviations = np.abs(numbers - np.median(numbers))
     sigma = SIGMA_PER_MEDIAN_DEVIATION * np.median(deviations) or SIGMA_PER_MEAN_DEVIATION * deviations.mean()
     return int((deviations > limit * sigma).sum())
+
+
+def _autocorrelation(numbers: NDArray[np.float64]) -> float:
+    """Return the lag-1 autocorrelation of the ranks, 0 where all values are the same."""
+    _, tied, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[tied]
+    deviations = ranks - ranks.mean()
+    spread = float(deviations @ deviations)
+    return float(deviations[1:] @ deviations[:-1]) / spread if spread else 0.0
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:

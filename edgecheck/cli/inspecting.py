@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,17 +33,41 @@ def count(file: Path, shape: Sequence[int] | None, paper: bool, form: str) -> No
 @click.command(short_help="Measure latency of ONNX files.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @shape_option
-@click.option("--time-budget", type=click.FloatRange(0.01), default=5.0, show_default=True, help="Seconds a file.")
+@click.option(
+    "--time-budget",
+    type=click.FloatRange(0.01),
+    default=30.0,
+    show_default=True,
+    help="Seconds a file at most; it stops once ratios are known to 1 %.",
+)
+@click.option("--pace", type=click.FloatRange(0.01, 1e6), help="Runs a second, with idle gaps between them.")
+@click.option("--batch", type=click.IntRange(1, 4096), default=1, show_default=True, help="Images a run.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Intra-op threads.")
+@click.option("--provider", default="CPUExecutionProvider", show_default=True, help="Of ONNX Runtime.")
+@click.option(
+    "--graph-optimization",
+    type=click.Choice(["all", "extended", "basic", "disabled"]),
+    default="all",
+    show_default=True,
+    help="How far ONNX Runtime rewrites graphs.",
+)
 @format_option
-def bench(files: tuple[Path, ...], shape: Sequence[int] | None, time_budget: float, threads: int, form: str) -> None:
+def bench(files: tuple[Path, ...], shape: Sequence[int] | None, form: str, **flags: Any) -> None:
     """Measure the latency of ONNX FILES, interleaved; ratios are to the first of them."""
     from edgecheck.pipeline import inspection
+    from edgecheck.plan import Measure
 
-    if not math.isfinite(time_budget):
-        raise click.BadParameter(f"{time_budget} seconds is no time", param_hint="--time-budget")
-    listing = inspection.latencies(files, _shape(shape), time_budget, threads, screen.Screen())
-    screen.show_listing(listing, form)
+    if not math.isfinite(flags["time_budget"]):
+        raise click.BadParameter(f"{flags['time_budget']} seconds is no time", param_hint="--time-budget")
+    measure = Measure(
+        latency_budget_s=flags["time_budget"],
+        pace_hz=flags["pace"],
+        batch=flags["batch"],
+        intra_op_threads=flags["threads"],
+        provider=flags["provider"],
+        graph_optimization=flags["graph_optimization"],
+    )
+    screen.show_listing(inspection.latencies(files, _shape(shape), measure, screen.Screen()), form)
 
 
 @click.command(short_help="Show versions, CPU and what is missing.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import time
@@ -10,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from edgecheck.cores import usable_cores
-from edgecheck.device.runtime import PROVIDER
+from edgecheck.device.runtime import Options
 from edgecheck.records import Environment
 
 # Whatever moves a number if its version changes; torch and its kind only where they are installed.
@@ -29,15 +30,19 @@ PACKAGES = (
 CPUINFO = Path("/proc/cpuinfo")
 DEVICE_TREE = Path("/proc/device-tree/model")  # the board's name, on ARM and RISC-V
 STAT = Path("/proc/stat")
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 # x86 has "model name" per core; ARM kernels tell the board instead ("Model", "Hardware"), or nothing.
 CPUINFO_KEYS = ("model name", "Model", "Hardware", "cpu model", "uarch")
 
 # Columns of the first line of /proc/stat which are work: user, nice, system, irq, softirq, steal.
 BUSY_COLUMNS = (0, 1, 2, 5, 6, 7)
+STEAL_COLUMN = 7
+
+CLOCK_CALLS = 1000  # of which the smallest step between two is taken
 
 
-def describe(threads: int, with_host: bool = False) -> Environment:
+def describe(options: Options, with_host: bool = False) -> Environment:
     """Return what a report says of this machine; the host's name only if asked for. Imports no package it names."""
     return Environment(
         cpu=_cpu(),
@@ -46,8 +51,8 @@ def describe(threads: int, with_host: bool = False) -> Environment:
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         versions=_versions(),
-        provider=PROVIDER,
-        intra_op_threads=threads,
+        provider=options.provider,
+        intra_op_threads=options.threads,
         host=platform.node() if with_host else "",
     )
 
@@ -58,18 +63,46 @@ def start_load_meter() -> Callable[[], float | None]:
     The load average would count this process too, and whatever it did in the minutes before (such as training).
     Where there is no /proc/stat it is all there is: its value of now, at the start. None where neither exists.
     """
-    busy, own, began = _busy_seconds(), _own_seconds(), time.perf_counter()
+    busy, own, began = _seconds(BUSY_COLUMNS), _own_seconds(), time.perf_counter()
     cores = os.cpu_count() or 1
     fallback = _load_average(cores) if busy is None else None
 
     def others() -> float | None:
-        now = _busy_seconds()
+        now = _seconds(BUSY_COLUMNS)
         if busy is None or now is None:
             return fallback
         elapsed = max(time.perf_counter() - began, 1e-9)
         return min(max((now - busy) - (_own_seconds() - own), 0.0) / (elapsed * cores), 1.0)
 
     return others
+
+
+def start_steal_meter() -> Callable[[], float | None]:
+    """Return a function that says what share of this machine's time its hypervisor has given to others since now."""
+    before, began = _seconds((STEAL_COLUMN,)), time.perf_counter()
+    cores = os.cpu_count() or 1
+
+    def stolen() -> float | None:
+        now = _seconds((STEAL_COLUMN,))
+        if before is None or now is None:
+            return None
+        return min(max(now - before, 0.0) / (max(time.perf_counter() - began, 1e-9) * cores), 1.0)
+
+    return stolen
+
+
+def governor() -> str:
+    """Return what sets the clock frequency of the first core (performance, ondemand ...), "" where nothing tells."""
+    try:
+        return GOVERNOR.read_text().strip()
+    except OSError:
+        return ""
+
+
+def clock_step() -> float:
+    """Return the smallest step in seconds that the clock used for latency is seen to make."""
+    times = [time.perf_counter() for _ in range(CLOCK_CALLS)]
+    return min((after - before for before, after in itertools.pairwise(times) if after > before), default=0.0)
 
 
 def _cpu() -> str:
@@ -107,11 +140,11 @@ def _version(package: str) -> str:
         return ""
 
 
-def _busy_seconds() -> float | None:
-    """Seconds that all cores together have worked since boot."""
+def _seconds(columns: tuple[int, ...]) -> float | None:
+    """Seconds that all cores together have spent in these columns of /proc/stat since boot."""
     try:
-        columns = STAT.read_text().split("\n", 1)[0].split()[1:]
-        return sum(int(columns[index]) for index in BUSY_COLUMNS) / os.sysconf("SC_CLK_TCK")
+        counted = STAT.read_text().split("\n", 1)[0].split()[1:]
+        return sum(int(counted[index]) for index in columns) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError, ValueError):
         return None
 

@@ -1,72 +1,66 @@
-"""How long one inference takes: baseline and variants timed in turn, so that drift of the machine hits all alike.
+"""How long one inference takes: baseline and variants timed in turn, until the gate can decide or the time is spent.
 
-One sample is one `session.run` on one image whose input array was made before. After a warm-up, rounds follow one
-another; a round has one block of samples of each file, in random order. Blocks of one round lie close in time, so
-their ratio is free of slow drift (frequency, temperature), and rounds are what the bootstrap resamples.
+One sample is one `session.run` on one image whose input array was made before. See `timing` for blocks, rounds and
+bursts, `stopping` for when enough is enough.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from edgecheck import stats
 from edgecheck.cores import usable_cores
-from edgecheck.device.environment import start_load_meter
-from edgecheck.device.stopwatch import Clock, PerfCounter, Runner, Stopwatch, block_size, warm_up
+from edgecheck.device import environment
+from edgecheck.device.session import Feed
+from edgecheck.device.stopwatch import Clock, PerfCounter, Runner, Stopwatch, burst_size, warm_up
+from edgecheck.device.timing import LEAST_SAMPLES, FileTimes, LatencySamples
 from edgecheck.progress import Progress, Silent
-from edgecheck.records import Reading, reading
 
-FEEDS = 16  # distinct images that runs cycle through: enough to not time one image, little to keep in memory
+FEEDS = 16  # distinct inputs that runs cycle through: enough to not time one image, little to keep in memory
 
-LEAST_SAMPLES = 64  # of each file, below which no 90th percentile is claimed (MLPerf LoadGen's early-stopping estimate)
-LEAST_ROUNDS, MOST_ROUNDS = 10, 200  # the bootstrap needs some, and narrows little beyond
+LEAST_BLOCKS = 6  # below which no interval can be made
+MOST_BLOCKS = 200  # the budget is divided so that there are no more: intervals narrow little beyond
+LEAST_ROUNDS = 5  # in a block
+LEAST_OPENINGS = 12  # that must fit into ...
+OPENING_SHARE = 0.5  # ... this share of the budget; else sessions are kept from block to block
 OVERRUN = 10.0  # slow files may take this many budgets to reach the least; then there is no p90
 OVERRUN_SECONDS = 10.0  # and this much more for each file, where the budget is next to nothing
 
-BUSY_SHARE = 0.25  # of all cores taken by others: clock frequency, memory and caches are shared noticeably
-DRIFT_TOLERANCE = 0.1  # well above what the same file differs by from run to run on a quiet machine
+Opener = Callable[[], Runner]
+Decided = Callable[[LatencySamples], bool]
 
 
-@frozen
-class LatencySamples:
-    """Raw times in seconds: `blocks[name][round]` are the runs of one file in one round, in the order they ran.
-
-    `baseline` is the first file given, `batch` the images that one run takes, `warmup_runs` and the runs at the head
-    of each block are not among the samples. `cores` are those this process may use, `other_load` the share of all
-    cores of the machine that other processes kept busy meanwhile.
-    """
-
-    baseline: str
-    threads: int
-    cores: int
-    seed: int
-    images: int
-    batch: dict[str, int]
-    warmup_runs: dict[str, int]
-    blocks: dict[str, list[list[float]]]
-    other_load: float | None = None
+def never(_samples: LatencySamples) -> bool:
+    """Leave nothing of the budget unused."""
+    return False
 
 
 def sample(
-    classifiers: Mapping[str, Runner],
+    files: Mapping[str, Opener],
     images: NDArray[np.float32],
     budget_s: float,
     seed: int,
+    decided: Decided = never,
+    pace_hz: float | None = None,
+    batch: int = 1,
     clock: Clock | None = None,
     progress: Progress | None = None,
 ) -> LatencySamples:
-    """Time each file for about `budget_s` seconds, and until it has 64 samples in at least 10 rounds.
+    """Time files until `decided` says so or the budget is spent, and until each has 64 samples in at least 6 blocks.
 
     Args:
-        classifiers: the files by name, the baseline first.
-        images: float32 `(N, C, H, W)`, preprocessed; the first 16 are used.
-        budget_s: seconds of sampling for each file, warm-up not counted; a slow file may take ten times as long.
-        seed: of the order of the files within a round.
+        files: functions that open a file, by its name, the baseline first.
+        images: float32 `(N, C, H, W)`, preprocessed; the first 16 times `batch` are used.
+        budget_s: seconds for each file but the first, openings and warm-up included; slow files may take ten times
+            as long.
+        seed: of the order of the files.
+        decided: asked after each block whether what there is will do.
+        pace_hz: runs a second at most, with idle gaps in between; None: one after the other.
+        batch: images a run, for files that do not fix it.
         clock: the machine's finest by default.
         progress: silent by default.
 
@@ -74,122 +68,109 @@ def sample(
         DataError: the images are not of the size that a file wants.
         MeasurementError: a run failed.
     """
-    clock, progress = clock or PerfCounter(), progress or Silent()
-    watches = {name: Stopwatch(runner, images[:FEEDS], clock) for name, runner in classifiers.items()}
-    warmups = {name: warm_up(watch) for name, watch in progress.track(watches.items(), "warm-up", len(watches))}
-    sizes = {name: block_size(times) for name, times in warmups.items()}
-    random, others = np.random.default_rng(seed), start_load_meter()
-    blocks: dict[str, list[list[float]]] = {name: [] for name in watches}
-    for _ in progress.track(_rounds(clock, budget_s, sizes), "latency"):
-        for name in random.permutation(list(watches)).tolist():
-            blocks[name].append(watches[name].block(sizes[name]))
-    first = next(iter(classifiers))
-    return LatencySamples(
-        baseline=first,
-        threads=classifiers[first].threads,
+    clock = clock or PerfCounter()
+    bench = _Bench(files, images, np.random.default_rng(seed), clock, pace_hz, batch)
+    limits = _Limits.of(budget_s, len(files))
+    load, stolen, began = environment.start_load_meter(), environment.start_steal_meter(), clock.now()
+    samples = LatencySamples(
+        baseline=next(iter(files)),
+        threads=bench.threads,
         cores=usable_cores(),
         seed=seed,
-        images=min(len(images), FEEDS),
-        batch={name: runner.batch or 1 for name, runner in classifiers.items()},
-        warmup_runs={name: len(times) for name, times in warmups.items()},
-        blocks=blocks,
-        other_load=others(),
+        images=bench.images,
+        batch=bench.batch,
+        budget_s=limits.enough_s,
+        elapsed_s=0.0,
+        decided=False,
+        blocks=[bench.block(limits.block_s, reopen=True)],
+        pace_hz=pace_hz,
+        clock_s=environment.clock_step(),
+        governor=environment.governor(),
     )
+    reopen = limits.afford(bench.opening_s)
+    more = itertools.takewhile(lambda _: not (samples.decided or limits.reached(samples)), itertools.count())
+    for _ in (progress or Silent()).track(more, "latency"):
+        blocks = [*samples.blocks, bench.block(limits.block_s, reopen)]
+        samples = evolve(samples, blocks=blocks, elapsed_s=clock.now() - began)
+        samples = evolve(samples, decided=decided(samples))
+    return evolve(samples, other_load=load(), stolen=stolen())
 
 
-def readings(samples: LatencySamples, baseline: str | None = None) -> list[Reading]:
-    """Return p50, p90 and, for all but the baseline, the ratio to it; intervals are bootstrapped over rounds.
+@frozen
+class _Limits:
+    """How long a block and the whole may take, in seconds."""
 
-    - `latency.p50_s`: median over rounds of each block's median.
-    - `latency.p90_s`: upper order statistic over all samples; missing below 64 of them.
-    - `latency.ratio`: median over rounds of (median of the variant's block / median of the baseline's block).
+    block_s: float
+    enough_s: float
+    most_s: float
 
-    Args:
-        samples: what `sample` returned.
-        baseline: the file that others are compared with; the first one by default.
-    """
-    baseline = baseline or samples.baseline
-    reference = _block_medians(samples.blocks[baseline])
-    taken = []
-    for name, blocks in samples.blocks.items():
-        medians = _block_medians(blocks)
-        taken += [_over_rounds(name, "latency.p50_s", medians, n=sum(map(len, blocks))), _tail(name, blocks)]
-        if name != baseline and samples.batch[name] != samples.batch[baseline]:
-            note = f"runs of {samples.batch[name]} and {samples.batch[baseline]} images: export both with a free batch"
-            taken.append(reading(name, "latency.ratio", None, note=note))
-        elif name != baseline:
-            taken.append(_over_rounds(name, "latency.ratio", medians / reference, n=len(blocks)))
-    return taken
+    @classmethod
+    def of(cls, budget_s: float, files: int) -> _Limits:
+        """Divide the budget of all files together."""
+        enough_s = budget_s * max(1, files - 1)
+        return cls(enough_s / MOST_BLOCKS, enough_s, OVERRUN * enough_s + OVERRUN_SECONDS * files)
 
+    def afford(self, opening_s: float) -> bool:
+        """Whether opening and warming up all files for each block leaves enough of the budget for timing them."""
+        return opening_s * LEAST_OPENINGS <= OPENING_SHARE * self.enough_s
 
-def warnings(samples: LatencySamples) -> list[str]:
-    """Return what makes the samples doubtful, each with advice; nothing where all is well."""
-    return [*_crowded(samples), *_busy(samples), *_drifting(samples), *_batched(samples)]
+    def reached(self, samples: LatencySamples) -> bool:
+        """Whether the budget is spent and each file has what it needs at least, or all patience is."""
+        least = min(sum(len(b) for block in samples.blocks for b in block[name].bursts) for name in samples.names)
+        served = len(samples.blocks) >= LEAST_BLOCKS and least >= LEAST_SAMPLES
+        return samples.elapsed_s >= (self.enough_s if served else self.most_s)
 
 
-def _rounds(clock: Clock, budget_s: float, sizes: Mapping[str, int]) -> Iterator[int]:
-    """Count rounds until the budget of all files together is spent and each has what it needs at least."""
-    least = max(LEAST_ROUNDS, math.ceil(LEAST_SAMPLES / min(sizes.values())))
-    enough_s, limit_s = budget_s * len(sizes), (OVERRUN * budget_s + OVERRUN_SECONDS) * len(sizes)
-    began = clock.now()
-    for done in range(MOST_ROUNDS):
-        spent = clock.now() - began
-        if spent >= limit_s or (spent >= enough_s and done >= least):
-            return
-        yield done
+class _Bench:
+    """The files under test: opens them, warms them up, and times them block by block."""
 
+    def __init__(
+        self,
+        files: Mapping[str, Opener],
+        images: NDArray[np.float32],
+        random: np.random.Generator,
+        clock: Clock,
+        pace_hz: float | None,
+        batch: int,
+    ) -> None:
+        self.files, self.random, self.clock, self.pace_hz = files, random, clock, pace_hz
+        self.images = min(len(images), FEEDS * batch)
+        self.watches: dict[str, Stopwatch] = {}
+        self.sizes: dict[str, int] = {}
+        self.opening_s = 0.0
+        self.batch: dict[str, int] = {}
+        self.feeds: dict[str, list[Feed]] = {}
+        for name, open_file in files.items():
+            runner = open_file()
+            self.threads = runner.threads
+            self.batch[name] = runner.batch or batch
+            # What a file is fed depends on its layout and type alone, so one set serves all its sessions.
+            size = min(batch, self.batch[name])
+            chunks = [np.arange(start, start + size) % self.images for start in range(0, self.images, size)]
+            self.feeds[name] = [runner.feed(images[chunk]) for chunk in chunks]
 
-def _block_medians(blocks: list[list[float]]) -> NDArray[np.float64]:
-    return np.array([np.median(block) for block in blocks])
+    def block(self, seconds: float, reopen: bool) -> dict[str, FileTimes]:
+        """Time rounds for about so many seconds, at least 5."""
+        fresh = self._open() if reopen or not self.watches else {name: FileTimes([]) for name in self.files}
+        began, rounds = self.clock.now(), list[dict[str, list[float]]]()
+        while len(rounds) < LEAST_ROUNDS or self.clock.now() - began < seconds:
+            rounds.append({name: self.watches[name].burst(self.sizes[name]) for name in self._shuffled()})
+        return {name: evolve(fresh[name], bursts=[each[name] for each in rounds]) for name in self.files}
 
+    def _open(self) -> dict[str, FileTimes]:
+        """Open and warm up all files, in random order, once the sessions there were are gone."""
+        self.watches.clear()
+        started, fresh = self.clock.now(), {}
+        for name in self._shuffled():
+            began = self.clock.now()
+            runner = self.files[name]()
+            open_s = self.clock.now() - began
+            self.watches[name] = watch = Stopwatch(runner, self.feeds[name], self.clock, self.pace_hz)
+            warmup = warm_up(watch)
+            self.sizes[name] = burst_size(warmup)
+            fresh[name] = FileTimes([], len(warmup), open_s, warmup[0])
+        self.opening_s = self.clock.now() - started
+        return fresh
 
-def _over_rounds(variant: str, metric: str, values: NDArray[np.float64], n: int) -> Reading:
-    return reading(variant, metric, stats.median(values), stats.median_interval(values), n)
-
-
-def _tail(variant: str, blocks: list[list[float]]) -> Reading:
-    times = np.concatenate(blocks)
-    value = stats.upper_percentile(times)
-    note = (
-        ""
-        if value is not None
-        else (f"{len(times)} samples, but a 90th percentile needs {LEAST_SAMPLES}: raise measure.latency_budget_s")
-    )
-    return reading(variant, "latency.p90_s", value, n=len(times), note=note)
-
-
-def _crowded(samples: LatencySamples) -> Iterator[str]:
-    if samples.threads > samples.cores:
-        yield (
-            f"{samples.threads} threads on {samples.cores} cores wait for each other: "
-            f"set measure.intra_op_threads to {samples.cores} or fewer"
-        )
-
-
-def _busy(samples: LatencySamples) -> Iterator[str]:
-    if samples.other_load is not None and samples.other_load > BUSY_SHARE:
-        yield (
-            f"other processes kept {samples.other_load:.0%} of the machine's cores busy while latency was measured: "
-            "stop them and measure again before trusting a latency"
-        )
-
-
-def _drifting(samples: LatencySamples) -> Iterator[str]:
-    drifts = {name: _drift(_block_medians(blocks)) for name, blocks in samples.blocks.items()}
-    worst = max(drifts, key=lambda name: abs(drifts[name]))
-    if abs(drifts[worst]) > DRIFT_TOLERANCE:
-        yield (
-            f"the latency of {worst} changed by {drifts[worst]:+.0%} from the first to the last third of the run: "
-            "let the device cool, fix its clock frequency and measure again; latency.ratio is affected least"
-        )
-
-
-def _drift(medians: NDArray[np.float64]) -> float:
-    third = max(len(medians) // 3, 1)
-    return float(np.median(medians[-third:]) / np.median(medians[:third]) - 1)
-
-
-def _batched(samples: LatencySamples) -> Iterator[str]:
-    for name, batch in samples.batch.items():
-        if batch > 1:
-            yield f"{name} takes {batch} images at once, and so is its latency: export it with a free batch size"
+    def _shuffled(self) -> list[str]:
+        return self.random.permutation(list(self.files)).tolist()

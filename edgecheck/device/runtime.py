@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import onnxruntime
+from attrs import frozen
 
-from edgecheck.errors import ModelError
+from edgecheck.errors import ConfigError, ModelError
 
-PROVIDER = "CPUExecutionProvider"
+CPU = "CPUExecutionProvider"
 
 FATAL_ONLY = 4  # ONNX Runtime writes its errors to stderr as well as raising them; once is enough
 
@@ -18,21 +19,56 @@ _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from .*
 _ORIGIN = re.compile(r"\S+\.(?:cc|cpp|h|hpp):\d+ (?:[^()]*?::[^()]*\([^()]*\)(?: const)? |\w+ )")
 
 
-def start(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Return a session on the CPU that runs one node at a time, on `threads` threads within a node.
+LEVELS: dict[str, onnxruntime.GraphOptimizationLevel] = {
+    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "disabled": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+
+
+@frozen
+class Options:
+    """How a file is run: threads within a node, on whose kernels, after how much rewriting of its graph (`LEVELS`).
+
+    `denormal_as_zero` holds for all sessions of a process if its first one has it, and for none otherwise.
+    """
+
+    threads: int = 1
+    provider: str = CPU
+    graph_optimization: str = "all"
+    denormal_as_zero: bool = False
+
+
+def start(path: Path, options: Options, **extra: str) -> onnxruntime.InferenceSession:
+    """Return a session that runs one node at a time.
+
+    Args:
+        path: the file.
+        options: how it is run.
+        **extra: further attributes of `onnxruntime.SessionOptions`.
 
     Raises:
+        ConfigError: this ONNX Runtime has no such provider.
         ModelError: ONNX Runtime cannot run such a file; the message has its reason.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = FATAL_ONLY
+    available = onnxruntime.get_available_providers()
+    if options.provider not in available:
+        raise ConfigError(f"measure.provider: {options.provider} is not in this ONNX Runtime: {', '.join(available)}")
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.inter_op_num_threads = 1
+    settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    settings.graph_optimization_level = LEVELS[options.graph_optimization]
+    settings.log_severity_level = FATAL_ONLY
     # Several sessions are timed in turn: an idle one must not go on spinning beside the one that is timed.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
+    if options.denormal_as_zero:
+        settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    for name, value in extra.items():
+        setattr(settings, name, value)
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])
+        return onnxruntime.InferenceSession(str(path), settings, providers=[options.provider])
     except Exception as error:  # the classes of ONNX Runtime have no base of their own
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({one_line(error)})") from None
 

@@ -11,11 +11,14 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck.device import files, runtime, signature
+from edgecheck.device.runtime import Options
 from edgecheck.device.signature import Layout, Signature
 from edgecheck.errors import DataError, MeasurementError
 from edgecheck.images import ImageSet
 
 Feed = dict[str, np.ndarray]
+
+DEFAULTS = Options()
 
 
 @frozen(eq=False)
@@ -23,9 +26,14 @@ class Classifier:
     """An open file. Sizes are None where the file leaves them free."""
 
     path: Path
-    threads: int
+    options: Options
     signature: Signature
     session: onnxruntime.InferenceSession
+
+    @property
+    def threads(self) -> int:
+        """Threads within a node."""
+        return self.options.threads
 
     @property
     def input_size(self) -> tuple[int | None, int | None, int | None]:
@@ -104,17 +112,18 @@ class Classifier:
             )
 
 
-def open_classifier(path: str | Path, threads: int = 1, layout: Layout | None = None) -> Classifier:
-    """Open an ONNX file on the CPU with `threads` threads within a node; `layout` overrides what its sizes say.
+def open_classifier(path: str | Path, options: Options = DEFAULTS, layout: Layout | None = None) -> Classifier:
+    """Open an ONNX file; `layout` overrides what its sizes say.
 
     Raises:
+        ConfigError: this ONNX Runtime has no such provider.
         ModelError: missing, damaged, not ONNX, not runnable by this ONNX Runtime, or not an image classifier.
     """
     path = Path(path)
     files.load_model(path)  # tells apart what ONNX Runtime calls "Protobuf parsing failed"
-    session = runtime.start(path, threads)
+    session = runtime.start(path, options)
     return Classifier(
-        path, threads, signature.read(str(path), session.get_inputs(), session.get_outputs(), layout), session
+        path, options, signature.read(str(path), session.get_inputs(), session.get_outputs(), layout), session
     )
 
 

@@ -1,4 +1,4 @@
-"""Times single inferences on prepared inputs: until a file is warm, then block by block."""
+"""Times single inferences on prepared inputs: until a file is warm, then burst by burst."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import math
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -18,9 +19,9 @@ WARMUP_TOLERANCE = 0.05  # warm once two neighbouring groups differ by no more t
 WARMUP_RUNS = 200  # and warm enough after this many runs,
 WARMUP_SECONDS = 1.0  # or this long: a noisy machine never settles
 
-BLOCK_SECONDS = 0.03  # long beside a change of session, short beside drift of the machine
-LEAST_BLOCK, LARGEST_BLOCK = 3, 50  # a median needs three; more than fifty tell little new, and all are kept
-REFILL_RUNS = 1  # at the head of each block, not recorded: another file's weights fill the caches then
+BURST_SECONDS = 0.01  # as short as a scheduler's time slice, so that what disturbs one file disturbs the next one too
+LARGEST_BURST = 10  # more rounds tell more than longer bursts
+REFILL_RUNS = 1  # at the head of each burst, not recorded: another file's weights fill the caches then
 
 
 class Clock(Protocol):
@@ -29,11 +30,15 @@ class Clock(Protocol):
     def now(self) -> float:
         """Return seconds since some fixed moment."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass without work."""
+
 
 class PerfCounter:
     """The finest clock there is."""
 
     now = staticmethod(time.perf_counter)
+    sleep = staticmethod(time.sleep)
 
 
 class Runner(Protocol):
@@ -55,11 +60,15 @@ class Runner(Protocol):
 
 
 class Stopwatch:
-    """Times one run after the other, on one prepared image after the other."""
+    """Times one run after the other, on one prepared input after the other.
 
-    def __init__(self, runner: Runner, images: NDArray[np.float32], clock: Clock) -> None:
-        self._feeds = itertools.cycle([runner.feed(images[index : index + 1]) for index in range(len(images))])
-        self._run, self._now = runner.run_once, clock.now
+    With `pace_hz` runs begin at most that often, and the processor idles in between, as behind a camera.
+    """
+
+    def __init__(self, runner: Runner, feeds: Sequence[Feed], clock: Clock, pace_hz: float | None = None) -> None:
+        self._feeds, self._run, self._clock = itertools.cycle(feeds), runner.run_once, clock
+        self._gap = 1 / pace_hz if pace_hz else 0.0
+        self._began = -math.inf
 
     def time(self) -> float:
         """Return the seconds of one run.
@@ -67,12 +76,14 @@ class Stopwatch:
         Raises:
             MeasurementError: the run failed.
         """
-        feed, now = next(self._feeds), self._now
-        began = now()
-        self._run(feed)
+        if self._gap:
+            self._clock.sleep(max(0.0, self._began + self._gap - self._clock.now()))
+        feed, run, now = next(self._feeds), self._run, self._clock.now
+        self._began = began = now()
+        run(feed)
         return now() - began
 
-    def block(self, size: int) -> list[float]:
+    def burst(self, size: int) -> list[float]:
         """Return the seconds of `size` runs, after one that only fills the caches again."""
         for _ in range(REFILL_RUNS):
             self.time()
@@ -94,8 +105,8 @@ def _settled(times: list[float]) -> bool:
     return abs(statistics.median(times[-WARMUP_GROUP:]) - before) <= WARMUP_TOLERANCE * before
 
 
-def block_size(warmup: list[float]) -> int:
-    """Return how many runs fill a block, from the last runs of the warm-up."""
+def burst_size(warmup: list[float]) -> int:
+    """Return how many runs fill a burst, from the last runs of the warm-up."""
     typical = statistics.median(warmup[-WARMUP_GROUP:])
-    fitting = BLOCK_SECONDS / typical if typical > 0 else math.inf
-    return int(min(max(fitting, LEAST_BLOCK), LARGEST_BLOCK))
+    fitting = BURST_SECONDS / typical if typical > 0 else math.inf
+    return int(min(max(fitting, 1), LARGEST_BURST))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from importlib import metadata
@@ -10,9 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from edgecheck import __version__
-from edgecheck.device import environment, graph, latency, paper, session
+from edgecheck.device import doubts, environment, graph, latency, paper, session, timing
 from edgecheck.device.files import size_bytes
+from edgecheck.device.runtime import Options
+from edgecheck.device.stopping import Stopping
 from edgecheck.errors import ModelError
+from edgecheck.pipeline.measuring import runtime_options
+from edgecheck.plan import Measure
 from edgecheck.progress import Progress
 from edgecheck.records import Reading, to_dict
 from edgecheck.report.format import MISSING, format_integer, format_interval, format_reading, format_value
@@ -60,23 +65,44 @@ def paper_counts(file: Path, shape: Shape | None) -> Listing:
     return Listing(f"{file}: paper's counts", ["layer", "kind", "parameters", "FLOPs"], [*rows, total], data, notes, 2)
 
 
-def latencies(files: Sequence[Path], shape: Shape | None, budget_s: float, threads: int, progress: Progress) -> Listing:
+def latencies(files: Sequence[Path], shape: Shape | None, measure: Measure, progress: Progress) -> Listing:
     """Time files interleaved, on random images; the first one is what ratios refer to."""
-    named = dict(zip(_names(files), files, strict=True))
-    runners = {name: session.open_classifier(path, threads) for name, path in named.items()}
-    channels, height, width = _common_shape(list(runners.values()), shape)
-    pixels = np.random.default_rng(0).random((latency.FEEDS, channels, height, width), dtype=np.float32)
-    samples = latency.sample(runners, pixels, budget_s, seed=0, progress=progress)
-    readings = latency.readings(samples)
-    rows = [_timing(name, path, readings) for name, path in named.items()]
-    machine = environment.describe(threads)
+    named, options = dict(zip(_names(files), files, strict=True)), runtime_options(measure)
+    channels, height, width = _common_shape([session.open_classifier(path, options) for path in files], shape)
+    pixels = np.random.default_rng(0).random((latency.FEEDS * measure.batch, channels, height, width), np.float32)
+    samples = latency.sample(
+        {name: functools.partial(session.open_classifier, path, options) for name, path in named.items()},
+        pixels,
+        measure.latency_budget_s,
+        seed=0,
+        decided=Stopping([], []),
+        pace_hz=measure.pace_hz,
+        batch=measure.batch,
+        progress=progress,
+    )
+    readings = timing.readings(samples)
+    rows = [_timing(name, path, readings, samples) for name, path in named.items()]
+    machine = environment.describe(options)
+    paced = f", {measure.pace_hz:g} runs a second" if measure.pace_hz else ""
     notes = [
-        f"{machine.cpu}, {threads} thread{'s' if threads > 1 else ''}, ONNX Runtime {machine.versions['onnxruntime']}, "
-        f"images {channels}x{height}x{width}, about {budget_s:g} s a file",
-        *latency.warnings(samples),
+        f"{machine.cpu}, {_many(options.threads, 'thread')}, {options.provider} of ONNX Runtime "
+        f"{machine.versions['onnxruntime']}, {_many(measure.batch, 'image')} {channels}x{height}x{width} a run{paced}, "
+        f"{_many(len(samples.blocks), 'block')} in {samples.elapsed_s:.0f} s",
+        *doubts.warnings(samples),
     ]
     data = {"environment": to_dict(machine), "readings": [to_dict(r) for r in readings], "samples": to_dict(samples)}
-    columns = ["file", "p50", "95 % interval", "p90", "ratio", "95 % interval", "samples", "size"]
+    columns = [
+        "file",
+        "p50",
+        "95 % interval",
+        "p90",
+        "ratio",
+        "95 % interval",
+        "cold start",
+        "runs",
+        "outliers",
+        "size",
+    ]
     return Listing("latency of one inference", columns, rows, data, notes)
 
 
@@ -88,7 +114,7 @@ def installation() -> Listing:
         for extra, packages in versions.items()
         for package, version in packages.items()
     ]
-    machine = environment.describe(1)
+    machine = environment.describe(Options())
     providers = _providers()
     notes = [
         f"edgecheck {__version__}, Python {machine.python}, {machine.system}, {machine.machine}",
@@ -120,9 +146,9 @@ def _common_shape(runners: Sequence[session.Classifier], shape: Shape | None) ->
     return channels, height, width
 
 
-def _timing(name: str, path: Path, readings: Sequence[Reading]) -> list[str]:
+def _timing(name: str, path: Path, readings: Sequence[Reading], samples: timing.LatencySamples) -> list[str]:
     taken = {r.metric: r for r in readings if r.variant == name}
-    p50, p90, ratio = (taken.get(f"latency.{key}") for key in ("p50_s", "p90_s", "ratio"))
+    p50, p90, ratio, cold = (taken.get(f"latency.{key}") for key in ("p50_s", "p90_s", "ratio", "cold_s"))
     return [
         name,
         format_reading(p50),
@@ -130,9 +156,15 @@ def _timing(name: str, path: Path, readings: Sequence[Reading]) -> list[str]:
         format_reading(p90),
         format_reading(ratio) if ratio else "1",
         format_interval(ratio),
+        format_reading(cold),
         str(p90.n if p90 else MISSING),
+        str(doubts.outliers(samples, name)),
         format_value(size_bytes(path), "bytes"),
     ]
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _flops(macs: int | None) -> str:

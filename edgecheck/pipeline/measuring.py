@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,13 +12,30 @@ from numpy.typing import NDArray
 
 from edgecheck import __version__, images
 from edgecheck import store as storage
-from edgecheck.device import accuracy, diagnostics, environment, files, graph, latency, memory, rss, session
+from edgecheck.device import (
+    accuracy,
+    diagnostics,
+    doubts,
+    environment,
+    files,
+    fresh,
+    graph,
+    latency,
+    memory,
+    session,
+    timing,
+)
+from edgecheck.device.runtime import Options
+from edgecheck.device.stopping import Stopping
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.pipeline.entry import Entry, Findings, Run
+from edgecheck.plan import Measure
 from edgecheck.records import Reading, Variant, from_dict, reading, to_dict
 
-# Latency does not depend on the pixels; a few different images keep it honest about caches.
-LATENCY_IMAGES = 16
+
+def runtime_options(measure: Measure) -> Options:
+    """Return how a plan has ONNX Runtime run its files."""
+    return Options(measure.intra_op_threads, measure.provider, measure.graph_optimization)
 
 
 def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
@@ -27,12 +45,13 @@ def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
         "file": files.sha256(onnx),
         "data": job.data_sha256,
         "preprocessing": to_dict(job.plan.preprocessing),
+        "runtime": to_dict(runtime_options(job.plan.measure)),
         "version": __version__,
     }
     path = job.store.path(entry.name, "logits.npz")
 
     def compute() -> dict[str, Any]:
-        classifier = session.open_classifier(onnx, job.plan.measure.intra_op_threads)
+        classifier = session.open_classifier(onnx, runtime_options(job.plan.measure))
         session.check_labels(classifier, job.data)
         outputs = accuracy.predict(classifier, job.data, job.plan.preprocessing, job.progress)
         with storage.atomic(path) as temporary, open(temporary, "wb") as file:
@@ -49,7 +68,7 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
     name, onnx = entry.name, entry.file
     fingerprint = files.sha256(onnx)
     inputs = {"file": fingerprint, "shape": job.data.shape, "rss": job.plan.measure.rss, "version": __version__}
-    threads = job.plan.measure.intra_op_threads
+    options = runtime_options(job.plan.measure)
 
     def compute() -> dict[str, Any]:
         counts = graph.count(onnx, job.data.shape)
@@ -68,7 +87,9 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
             _tried(name, "memory.activation_bytes", lambda: memory.peak_activation_bytes(onnx, job.data.shape)),
         ]
         if job.plan.measure.rss:
-            readings.append(_tried(name, "memory.rss_bytes", lambda: rss.peak_rss_bytes(onnx, threads, job.data.shape)))
+            readings.append(
+                _tried(name, "memory.rss_bytes", lambda: fresh.peak_rss_bytes(onnx, options, job.data.shape))
+            )
         return {
             "readings": [to_dict(r) for r in readings],
             "warnings": diagnostics.diagnose(model, counts),
@@ -90,28 +111,40 @@ def with_latency(job: Run, findings: Sequence[Findings]) -> tuple[list[Findings]
     paths = {f.entry.name: f.entry.onnx for f in findings if f.entry.onnx is not None}
     if measure.latency_budget_s == 0:
         return list(findings), []
+    options, baseline = runtime_options(measure), findings[0].entry.name
+    candidates = [f.entry.name for f in findings if f.entry.name in paths and f.entry.variant.role == "candidate"]
+    stopping = Stopping.of(job.plan.policy, candidates)
     inputs = {
         "files": {name: files.sha256(path) for name, path in paths.items()},
-        "budget_s": measure.latency_budget_s,
-        "threads": measure.intra_op_threads,
+        "measure": to_dict(measure),
+        "decides": to_dict(stopping.criteria),
         "seed": job.plan.seed,
-        "cpu": environment.describe(measure.intra_op_threads).cpu,
+        "cpu": environment.describe(options).cpu,
         "version": __version__,
     }
 
     def compute() -> dict[str, Any]:
-        classifiers = {name: session.open_classifier(path, measure.intra_op_threads) for name, path in paths.items()}
-        pixels = images.preprocess(job.data.images[:LATENCY_IMAGES], job.plan.preprocessing)
+        openers = {name: functools.partial(session.open_classifier, path, options) for name, path in paths.items()}
+        pixels = images.preprocess(job.data.images[: latency.FEEDS * measure.batch], job.plan.preprocessing)
         return to_dict(
-            latency.sample(classifiers, pixels, measure.latency_budget_s, seed=job.plan.seed, progress=job.progress)
+            latency.sample(
+                openers,
+                pixels,
+                measure.latency_budget_s,
+                job.plan.seed,
+                stopping,
+                measure.pace_hz,
+                measure.batch,
+                progress=job.progress,
+            )
         )
 
-    samples = from_dict(job.store.stage("", "latency", inputs, compute), latency.LatencySamples)
-    taken = latency.readings(samples, baseline=findings[0].entry.name)
+    samples = from_dict(job.store.stage("", "latency", inputs, compute), timing.LatencySamples)
+    taken = timing.readings(samples, baseline)
     timed = [
         attrs.evolve(f, readings=[*f.readings, *(r for r in taken if r.variant == f.entry.name)]) for f in findings
     ]
-    return timed, latency.warnings(samples)
+    return timed, doubts.warnings(samples)
 
 
 def _multiply_adds(variant: str, counts: graph.GraphCounts) -> list[Reading]:

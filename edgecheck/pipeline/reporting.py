@@ -15,6 +15,7 @@ from edgecheck.errors import InputError
 from edgecheck.pipeline import explaining
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.making import describe_recipe
+from edgecheck.pipeline.measuring import runtime_options
 from edgecheck.pipeline.remarks import remarks
 from edgecheck.records import (
     SCHEMA_VERSION,
@@ -45,7 +46,7 @@ def assemble(job: Run, findings: Sequence[Findings], warnings: Sequence[str]) ->
     return Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
-        environment=environment.describe(job.plan.measure.intra_op_threads),
+        environment=environment.describe(runtime_options(job.plan.measure)),
         subject=_subject(job, findings[0]),
         variants=variants,
         readings=readings,

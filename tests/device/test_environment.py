@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgecheck.device import environment
+from edgecheck.device.runtime import Options
 from edgecheck.records import Environment, from_dict, to_dict
 
 
@@ -19,7 +20,7 @@ def machine(tmp_path, monkeypatch):
 
 
 def test_describes_this_machine_and_survives_json():
-    described = environment.describe(threads=2)
+    described = environment.describe(Options(threads=2))
 
     assert described.intra_op_threads == 2
     assert described.provider == "CPUExecutionProvider"
@@ -31,8 +32,8 @@ def test_describes_this_machine_and_survives_json():
 
 
 def test_host_name_only_on_request():
-    assert environment.describe(1).host == ""
-    assert environment.describe(1, with_host=True).host == platform.node()
+    assert environment.describe(Options()).host == ""
+    assert environment.describe(Options(), with_host=True).host == platform.node()
 
 
 @pytest.mark.parametrize(
@@ -49,19 +50,19 @@ def test_cpu_is_named_on_x86_and_on_boards(machine, cpuinfo, board, cpu):
     if board:
         (machine / "model").write_text(board)
 
-    assert environment.describe(1).cpu == cpu
+    assert environment.describe(Options()).cpu == cpu
 
 
 def test_cpu_without_proc_is_what_python_says(machine, monkeypatch):
     monkeypatch.setattr(platform, "processor", lambda: "arm")
 
-    assert environment.describe(1).cpu == "arm"
+    assert environment.describe(Options()).cpu == "arm"
 
 
 def test_a_package_that_is_not_installed_is_left_out(monkeypatch):
     monkeypatch.setattr(environment, "PACKAGES", ("numpy", "no-such-package"))
 
-    assert list(environment.describe(1).versions) == ["numpy"]
+    assert list(environment.describe(Options()).versions) == ["numpy"]
 
 
 def write_stat(machine, busy_seconds):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecheck.device import runtime, signature
+from edgecheck.device.runtime import Options
 from edgecheck.device.session import check_labels, open_classifier
 from edgecheck.errors import DataError, MeasurementError, ModelError
 from edgecheck.images import ImageSet
@@ -43,7 +44,7 @@ def test_foreign_file_gives_what_numpy_gives(tmp_path, variation, tolerance):
 
 
 def test_tells_what_the_file_wants(tmp_path):
-    nhwc = open_classifier(write(tmp_path / "a.onnx", shape=(4, 32, 24, 3), layout="NHWC"), threads=2)
+    nhwc = open_classifier(write(tmp_path / "a.onnx", shape=(4, 32, 24, 3), layout="NHWC"), options=Options(threads=2))
     free = open_classifier(write(tmp_path / "b.onnx", shape=("N", None, None, None)))
 
     assert (nhwc.input_size, nhwc.layout, nhwc.batch, nhwc.classes, nhwc.threads) == ((3, 32, 24), "NHWC", 4, 4, 2)

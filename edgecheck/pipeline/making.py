@@ -40,10 +40,12 @@ def need_lab() -> None:
 
 
 def check_names(plan: Plan) -> None:
-    """Refuse unknown criteria and structures before any work is done."""
+    """Refuse unknown criteria and structures, and a device that is not there, before any work is done."""
     need_lab()
+    from edgecheck.lab.compute import choose
     from edgecheck.lab.prune import check_spec
 
+    choose(plan.compute)
     if not plan.variants:
         raise ConfigError(f"{plan.source}: variants: none are named, so there is nothing to judge")
     for spec in plan.variants:

@@ -66,10 +66,10 @@ def _stretch(maps: NDArray[np.float64]) -> NDArray[np.float64]:
 def interpolation(old: int, new: int) -> NDArray[np.float64]:
     """Return the matrix `(new, old)` that interpolates one axis; each row holds at most two weights, of sum 1."""
     targets = np.arange(new)
-    position = (targets + 0.5) * (old / new) - 0.5
-    left = np.floor(position)
-    share = np.where((left < 0) | (left >= old - 1), 0, position - left)
-    nearest = np.clip(left.astype(np.intp), 0, old - 1)
+    # (target + 1/2) old / new - 1/2 in whole numbers: a sample that lies on a node takes nothing of its neighbour.
+    left, rest = np.divmod((2 * targets + 1) * old - new, 2 * new)
+    share = np.where((left < 0) | (left >= old - 1), 0, rest / (2 * new))
+    nearest = np.clip(left, 0, old - 1)
     matrix = np.zeros((new, old))
     matrix[targets, nearest] = 1 - share
     matrix[targets, np.minimum(nearest + 1, old - 1)] += share

@@ -13,6 +13,8 @@ from edgecheck.score.parity import log_probabilities
 
 # A pixel belongs to the highlighted region if it is among the warmest fifth of its map.
 IOU_QUANTILE = 0.8
+# Values of a heatmap (0..1) closer than this are one: which of two plateau pixels is larger is up to rounding.
+TIE = 1e-6
 
 # Above this many pixels a map's quantile is looked for near that of a sample, every 31st pixel (prime to the widths of
 # images); its rank is off by less than 0.03 of the pixels in nearly every map, and where it is not nothing is lost.
@@ -59,9 +61,9 @@ def confidence(outputs: NDArray[np.floating], classes: NDArray[np.integer]) -> N
 def _highlighted(maps: NDArray[np.floating]) -> NDArray[np.bool_]:
     flat = maps.reshape(len(maps), -1)
     threshold = _order_statistic(flat, int(np.ceil(IOU_QUANTILE * (flat.shape[1] - 1))))
-    region = flat >= threshold
-    ground = np.flatnonzero(threshold <= flat.min(axis=1, keepdims=True))  # maps whose background is that warm, too
-    region[ground] = flat[ground] > threshold[ground]
+    region = flat >= threshold - TIE
+    ground = np.flatnonzero(threshold <= flat.min(axis=1, keepdims=True) + TIE)  # maps whose background is as warm
+    region[ground] = flat[ground] > threshold[ground] + TIE
     return region
 
 

@@ -2,7 +2,9 @@
 
 Three ways, the quickest that applies: in closed form, where the logits are affine in channel-wise values; from the
 first layer that mixes the channels, by taking each channel's share out of that layer's output; and by running the tail
-on copies of the feature map. The first two have to agree with the third on the first images before they are trusted.
+on copies of the feature map. The first two have to agree with the third before they are trusted, on noise (black images
+tell nothing) and on the first batch. Where the tail does not treat the rows of a batch each by itself, copies are run
+one by one.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from edgecheck.lab.cam.head import Head, Mixing
 # Bytes of ablated copies made at once. Larger chunks gain nothing once every operator is busy, and leave the cache.
 CHUNK_BYTES = 8 * 2**20
 
-# The check: images and channels of it, and the largest disagreement between two float32 ways to one logit, relative
-# to the logits' size. A wrong formula is off by the size of the drops themselves.
-CHECKED_IMAGES = 2
-CHECKED_CHANNELS = 32
+# The checks: how many batches, the copies run one by one in each, and the largest disagreement between two float32 ways
+# to one logit, relative to the logits' size. A wrong formula is off by the size of the drops themselves.
+CHECKS = 2
+CHECKED_ALONE = 4
 TOLERANCE = 1e-4
 
 
@@ -46,13 +48,20 @@ class Pass:
 
     def first(self, images: int) -> Pass:
         """Return the pass of the first images alone; only for a pass whose others are tensors."""
+        return self._rows(slice(0, images))
+
+    def part(self, image: int) -> Pass:
+        """Return the pass of one image alone; likewise."""
+        return self._rows(slice(image, image + 1))
+
+    def _rows(self, rows: slice) -> Pass:
         return Pass(
-            self.activations[:images],
-            tuple(value[:images] for value in self.others),
-            self.staged[:images],
-            self.slopes[:images],
-            self.classes[:images],
-            self.logits[:images],
+            self.activations[rows],
+            tuple(value[rows] for value in self.others),
+            self.staged[rows],
+            self.slopes[rows],
+            self.classes[rows],
+            self.logits[rows],
         )
 
 
@@ -61,35 +70,49 @@ Way = Callable[[Pass, Tensor], Tensor]
 
 
 class Ablation:
-    """The way to ablate behind one head, chosen on the first batch and kept."""
+    """The way to ablate behind one head, chosen on the first batches and kept. `slow`: one copy at a time."""
 
     def __init__(self, head: Head, tail: Callable[..., Tensor]) -> None:
-        self.by_copies = _copies(tail)
+        self.by_copies, self.one_by_one, self.slow = _copies(tail), _one_by_one(tail), False
         self.candidates: list[Way] = []
         if head.affine:
             self.candidates.append(_closed_form(head))
         if head.mixing is not None:
             self.candidates.append(_from_mixing(head, head.mixing))
-        self.way: Way | None = None
+        self.checks_left = CHECKS
 
     @torch.no_grad()
     def drops(self, batch: Pass) -> Tensor:
         """Return y - y_k `(N, K)` for every channel k of the feature maps."""
-        if self.way is None:
-            self.way = next((way for way in self.candidates if self._agrees(way, batch)), self.by_copies)
+        if self.checks_left:
+            self._check(batch)
         return self.way(batch, _channels(batch))
 
-    def _agrees(self, way: Way, batch: Pass) -> bool:
-        if all(_repeats(value, batch) for value in batch.others):
-            batch = batch.first(CHECKED_IMAGES)
-        channels = _channels(batch)
-        channels = channels[:: -(-len(channels) // CHECKED_CHANNELS)]
-        scale = float(batch.logits.abs().max().clamp(min=1.0).nan_to_num())
-        try:
-            found = way(batch, channels)
-        except RuntimeError:  # shapes that do not fit: not the operators they were taken for
-            return False
-        return torch.allclose(found, self.by_copies(batch, channels), rtol=0.0, atol=TOLERANCE * scale, equal_nan=True)
+    @property
+    def way(self) -> Way:
+        """The quickest that has not been found wrong."""
+        return next(iter(self.candidates), self.one_by_one if self.slow else self.by_copies)
+
+    def _check(self, batch: Pass) -> None:
+        """Drop the ways that are wrong on the first image of a batch; every channel of it is looked at."""
+        self.checks_left -= 1
+        first = batch.first(1) if all(_repeats(value, batch) for value in batch.others) else batch
+        channels = _channels(first)
+        some = channels[:: -(-len(channels) // CHECKED_ALONE)]
+        self.slow = self.slow or not _agree(self.by_copies(first, some), self.one_by_one(first, some), first)
+        true_drops = (self.one_by_one if self.slow else self.by_copies)(first, channels) if self.candidates else None
+        while self.candidates and true_drops is not None:
+            try:
+                if _agree(self.candidates[0](first, channels), true_drops, first):
+                    break
+            except RuntimeError:  # shapes that do not fit: not the operators they were taken for
+                pass
+            self.candidates.pop(0)
+
+
+def _agree(found: Tensor, expected: Tensor, batch: Pass) -> bool:
+    scale = float(batch.logits.abs().max().clamp(min=1.0).nan_to_num())
+    return torch.allclose(found, expected, rtol=0.0, atol=TOLERANCE * scale, equal_nan=True)
 
 
 def _closed_form(head: Head) -> Way:
@@ -128,6 +151,25 @@ def _copies(tail: Callable[..., Tensor]) -> Way:
             others = [v if one_by_one else v.repeat_interleave(len(chunk), dim=0) for v in batch.others]
             drops.append(_drops(tail(copies.flatten(0, 1), *others), batch))
         return torch.cat(drops, dim=1)
+
+    return way
+
+
+def _one_by_one(tail: Callable[..., Tensor]) -> Way:
+    """Run the tail on one copy of one image at a time, where others in its batch would change what it gives."""
+
+    def way(batch: Pass, channels: Tensor) -> Tensor:
+        alone = all(_repeats(value, batch) for value in batch.others)
+        parts = [batch.part(n) for n in range(len(batch.classes))] if alone else [batch]
+        rows = []
+        for part in parts:
+            drops = []
+            for channel in channels:
+                ablated = part.activations.clone()
+                ablated[:, channel] = 0
+                drops.append(_drops(tail(ablated, *part.others), part))
+            rows.append(torch.cat(drops, dim=1))
+        return torch.cat(rows)
 
     return way
 

@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgecheck.errors import ModelError
+from edgecheck.errors import EdgecheckError, ModelError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab.cam.ablate import Ablation, Pass
 from edgecheck.lab.cam.explanation import Collected, Explanation, Result
 from edgecheck.lab.cam.head import read_head
+from edgecheck.lab.cam.intact import as_found
 from edgecheck.lab.cam.method import METHODS, Evidence, Method
-from edgecheck.lab.cam.split import Split, split
+from edgecheck.lab.cam.split import Split, noise_like, same, split
 from edgecheck.lab.cam.trace import reason
 from edgecheck.lab.compute import device_of
 from edgecheck.plan import Preprocessing
@@ -56,26 +57,30 @@ def explain(
             no such target layer, or fewer classes than are to be explained.
     """
     chosen = {name: lookup(METHODS, name, "CAM method") for name in methods}
-    with _evaluating(model):
+    with torch.inference_mode(False), as_found(model):
         example = _inputs(model, data, how, slice(0, min(2, len(data))))
-        _check_output(model, example, classes)
+        _check_output(model, example, classes, len(data))
+        warnings = _entangled(model, example)
+        batches = _batches(len(data), 1 if warnings else batch_size)
         # Logits alone need no target layer, so any classifier will do.
         target = split(model, example, target_layer) if chosen else None
         engine = Engine(model, target.split, chosen) if target else _Plain(model)
-        starts = range(0, len(data), batch_size)
         found: Collected | None = None
-        for start, inputs in zip(
-            (progress or Silent()).track(starts, "explaining", len(starts)),
-            _prefetched(model, data, how, starts, batch_size),
-            strict=True,
-        ):
-            batch = slice(start, start + batch_size)
-            wanted = None if classes is None else torch.from_numpy(np.asarray(classes[batch], dtype=np.int64))
-            result = engine.run(inputs, wanted)
-            found = found or Collected(result, len(data))
-            found.put(batch, result)
+        with _blaming(model):
+            if target and not warnings:
+                engine.run(noise_like(example), None)  # what is checked on the first batches is checked on noise first
+            for batch, inputs in zip(
+                (progress or Silent()).track(batches, "explaining", len(batches)),
+                _prefetched(model, data, how, batches),
+                strict=True,
+            ):
+                wanted = None if classes is None else torch.from_numpy(np.asarray(classes[batch], dtype=np.int64))
+                result = engine.run(inputs, wanted)
+                found = found or Collected(result, len(data))
+                found.put(batch, result)
     assert found is not None  # an ImageSet holds at least one image
-    return found.explanation(target.name if target else "", target.warnings if target else [])
+    warnings += [*(target.warnings if target else []), *engine.warnings]
+    return found.explanation(target.name if target else "", warnings)
 
 
 class Engine:
@@ -84,6 +89,13 @@ class Engine:
     def __init__(self, model: nn.Module, parts: Split, methods: dict[str, Method]) -> None:
         self.parts, self.head, self.methods = parts, read_head(model, parts), methods
         self.ablation = Ablation(self.head, parts.tail)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What turned out on the way."""
+        if not self.ablation.slow:
+            return []
+        return ["ablation-cam is slow: the layers behind the target treat the images of a batch together"]
 
     def run(self, inputs: Tensor, classes: Tensor | None) -> Result:
         """Explain `(N, C, H, W)` inputs, as their own arg-max or as `classes` `(N,)`."""
@@ -95,6 +107,11 @@ class Engine:
             logits = self.head.rest(staged, *passing)
             classes = logits.argmax(dim=1) if classes is None else classes.to(logits.device)
             explained = logits.gather(1, classes[:, None])[:, 0]
+            if not explained.requires_grad:
+                raise ModelError(
+                    "the logits do not depend on the target layer in a way that has gradients: look for detach, "
+                    "no_grad, inference_mode or arg-max in its forward"
+                )
             gradients, slopes = torch.autograd.grad(explained.sum(), (activations, staged), materialize_grads=True)
         batch = Pass(activations.detach(), others, staged.detach(), slopes, classes, explained.detach())
         evidence = Evidence(
@@ -121,7 +138,7 @@ class _Plain:
     """Runs a network as it is, where no maps are asked for."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.model = model
+        self.model, self.warnings = model, list[str]()
 
     @torch.no_grad()
     def run(self, inputs: Tensor, classes: Tensor | None) -> Result:
@@ -136,36 +153,61 @@ def _map(weights: Tensor, activations: Tensor) -> Tensor:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put every module in eval mode, and back into its own mode afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
+def _blaming(model: nn.Module) -> Iterator[None]:
+    """Say in one line what the network's own code could not do."""
     try:
         yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    except EdgecheckError:
+        raise
+    except Exception as error:  # a user's forward can raise anything at all
+        raise ModelError(f"{type(model).__name__} cannot be explained: {reason(error)}") from error
+
+
+@torch.no_grad()
+def _entangled(model: nn.Module, example: Tensor) -> list[str]:
+    """Return a warning where the answer for an image depends on the others in its batch; nothing where it does not."""
+    if len(example) < 2:
+        return []
+    together = model(noise_like(example))
+    try:
+        alone = torch.cat([model(image[None]) for image in noise_like(example)])
+    except Exception:  # a network that cannot take a single image
+        return []
+    if alone.shape != together.shape or same(together, alone):
+        return []
+    return [
+        f"what {type(model).__name__} says of an image depends on the others in its batch (BatchNorm without running "
+        "statistics?): images are explained one by one"
+    ]
+
+
+def _batches(images: int, size: int) -> list[slice]:
+    """Return the batches; one left over joins the last, since some networks cannot take a single image."""
+    starts = list(range(0, images, size))
+    if len(starts) > 1 and size > 1 and images - starts[-1] == 1:
+        starts.pop()
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], images], strict=True)]
 
 
 def _inputs(model: nn.Module, data: ImageSet, how: Preprocessing, batch: slice) -> Tensor:
     return torch.from_numpy(preprocess(data.images[batch], how)).to(device_of(model))
 
 
-def _prefetched(
-    model: nn.Module, data: ImageSet, how: Preprocessing, starts: Sequence[int], batch_size: int
-) -> Iterator[Tensor]:
+def _prefetched(model: nn.Module, data: ImageSet, how: Preprocessing, batches: Sequence[slice]) -> Iterator[Tensor]:
     """Yield the inputs of each batch; the next one is read and preprocessed while the caller works on this one."""
     with ThreadPoolExecutor(max_workers=1) as reader:
-        coming = [reader.submit(_inputs, model, data, how, slice(starts[0], starts[0] + batch_size))]
-        for start in starts[1:]:
-            coming.append(reader.submit(_inputs, model, data, how, slice(start, start + batch_size)))
+        coming = [reader.submit(_inputs, model, data, how, batches[0])]
+        for batch in batches[1:]:
+            coming.append(reader.submit(_inputs, model, data, how, batch))
             yield coming.pop(0).result()
         yield coming.pop(0).result()
 
 
 @torch.no_grad()
-def _check_output(model: nn.Module, example: Tensor, classes: NDArray[np.int64] | None) -> None:
+def _check_output(model: nn.Module, example: Tensor, classes: NDArray[np.int64] | None, images: int) -> None:
     name, shape = type(model).__name__, tuple(example.shape[1:])
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(f"{name} is a TorchScript module, which cannot be cut: give the Python module it was made of")
     try:
         output = model(example)
     except Exception as error:  # a user's forward can raise anything at all
@@ -173,5 +215,13 @@ def _check_output(model: nn.Module, example: Tensor, classes: NDArray[np.int64] 
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(example):
         found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
         raise ModelError(f"{name} gives {found} for {len(example)} images, but a classifier gives logits (N, classes)")
-    if classes is not None and classes.max() >= output.shape[1]:
-        raise ModelError(f"class {classes.max()} is to be explained, but {name} has only {output.shape[1]} classes")
+    if classes is None:
+        return
+    if np.shape(classes) != (images,):
+        raise ModelError(
+            f"classes to explain are of shape {np.shape(classes)}, but there are {images} images: one each"
+        )
+    if np.max(classes) >= output.shape[1]:
+        raise ModelError(f"class {np.max(classes)} is to be explained, but {name} has only {output.shape[1]} classes")
+    if np.min(classes) < 0:
+        raise ModelError(f"class {np.min(classes)} is to be explained: classes count from 0")

@@ -49,8 +49,8 @@ class Collected:
     def put(self, batch: slice, result: Result) -> None:
         """Keep one batch."""
         for name, values in result.maps.items():
-            self.maps[name][batch] = values.cpu().numpy()
-        self.logits[batch] = result.logits.cpu().numpy()
+            self.maps[name][batch] = values.float().cpu().numpy()
+        self.logits[batch] = result.logits.float().cpu().numpy()
         self.classes[batch] = result.classes.cpu().numpy()
 
     def explanation(self, target_layer: str, warnings: list[str]) -> Explanation:

@@ -25,7 +25,7 @@ class Folded:
 
     def __call__(self, inputs: Tensor) -> Any:
         """Return the feature map and the values that pass by it, for images `(N, C, H, W)`."""
-        return self.body(inputs.contiguous(memory_format=torch.channels_last))
+        return self.body.forward(inputs.contiguous(memory_format=torch.channels_last))
 
 
 def folded(body: fx.GraphModule) -> fx.GraphModule:

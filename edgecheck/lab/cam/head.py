@@ -136,7 +136,8 @@ def _tensors(step: fx.Node) -> list[fx.Node]:
 
 def _mixing(model: nn.Module, graph: fx.Graph, rest: list[fx.Node]) -> Mixing | None:
     layer = module_of(rest[0], model)
-    if not isinstance(layer, nn.Linear) and not (isinstance(layer, nn.Conv2d) and _splits_by_channel(layer)):
+    # Not their subclasses: what those do with their weights (a mask, a norm) is not known.
+    if type(layer) is not nn.Linear and not (type(layer) is nn.Conv2d and _splits_by_channel(layer)):
         return None
     after = cut(model, graph, rest[0])
     takes = [node for node in after.graph.graph.nodes if node.op == "placeholder"] if after.graph else []

@@ -6,7 +6,8 @@ hooks do the same by running the whole network each time, and a warning says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -27,13 +28,14 @@ Values = tuple[Any, ...]
 class Split:
     """A network in two parts. `body(*inputs)` gives `(feature map, others)`, `tail(feature map, *others)` the logits.
 
-    The others are the values that pass by the target layer: skip connections, sizes. `graph` is the tail's, where it
-    was traced; its first placeholder is the feature map.
+    The others are the values made of the images that pass by the target layer: skip connections, sizes. `graph` is the
+    tail's and `body_graph` the body's, where they were traced; the tail's first placeholder is the feature map.
     """
 
     body: Callable[..., tuple[Tensor, Values]]
     tail: Callable[..., Tensor]
     graph: fx.GraphModule | None = None
+    body_graph: fx.GraphModule | None = None
 
 
 @frozen(eq=False)
@@ -49,8 +51,24 @@ def split(model: nn.Module, example: Tensor, target_layer: str | None = None) ->
     """Cut a model in eval mode at `target_layer`, or at the default one, so that it holds on `example` `(N, C, H, W)`.
 
     Raises:
-        ModelError: no such layer, no default one, or a layer that gives no feature map.
+        ModelError: no such layer, no default one, or one that does not give each image a feature map of real numbers.
     """
+    target = _cut_at(model, example, target_layer)
+    with torch.no_grad():
+        feature, _ = target.split.body(example)
+    if len(feature) != len(example):
+        raise ModelError(
+            f"target layer {target.name!r} of {type(model).__name__} gives {len(feature)} feature maps for "
+            f"{len(example)} images (at its last call): name a layer that sees each image once, all at a time"
+        )
+    if not feature.is_floating_point():
+        raise ModelError(
+            f"target layer {target.name!r} of {type(model).__name__} gives {feature.dtype}, no real numbers"
+        )
+    return target
+
+
+def _cut_at(model: nn.Module, example: Tensor, target_layer: str | None) -> Target:
     traced, why = _traced(model, example, target_layer)
     if traced is None:
         return _by_hooks(model, example, target_layer, why)
@@ -65,12 +83,12 @@ def split(model: nn.Module, example: Tensor, target_layer: str | None = None) ->
 
 def _quickened(model: nn.Module, parts: Split, example: Tensor) -> Split:
     """Return the parts with a faster body, if that gives the same logits (a layer called twice cannot be folded)."""
-    if not isinstance(parts.body, fx.GraphModule):
+    if parts.body_graph is None:
         return parts
     try:
-        quick = Split(Folded(parts.body), parts.tail, parts.graph)
+        quick = Split(Folded(parts.body_graph), parts.tail, parts.graph)
         same = _same_logits(model, quick, example)
-    except (RuntimeError, TypeError, AttributeError):  # operators that fx rewrites wrongly, or that want plain strides
+    except Exception:  # modules that cannot be fused or rewritten, each in its own way: the plain body is there
         return parts
     return quick if same else parts
 
@@ -80,10 +98,13 @@ def cut(root: nn.Module, graph: fx.Graph, node: fx.Node) -> Split:
 
     The tail works on copies, so that operators that overwrite their input leave the caller's values alone.
     """
-    after = _dependents(graph, node)
-    crossing = _crossing(graph, node, after)
-    tail = fx.GraphModule(root, _tail(graph, [node, *crossing], after))
-    return Split(fx.GraphModule(root, _body(graph, node, crossing, after)), tail, tail)
+    after = _dependents(graph, [node])
+    fixed = _fixed(graph, node, after)
+    crossing = _crossing(graph, node, after | fixed)
+    body = fx.GraphModule(root, _body(graph, node, crossing, after))
+    tail = fx.GraphModule(root, _tail(graph, [node, *crossing], after | fixed))
+    # Not through `__call__`: fx writes pages to stderr where a step fails.
+    return Split(body.forward, tail.forward, tail, body)
 
 
 def _body(graph: fx.Graph, node: fx.Node, crossing: list[fx.Node], after: set[fx.Node]) -> fx.Graph:
@@ -111,12 +132,26 @@ def _tail(graph: fx.Graph, inputs: list[fx.Node], after: set[fx.Node]) -> fx.Gra
     return tail
 
 
-def _dependents(graph: fx.Graph, node: fx.Node) -> set[fx.Node]:
+def _dependents(graph: fx.Graph, roots: Sequence[fx.Node]) -> set[fx.Node]:
     found: set[fx.Node] = set()
     for step in graph.nodes:
-        if any(value is node or value in found for value in step.all_input_nodes) and step.op != "output":
+        if any(value in roots or value in found for value in step.all_input_nodes) and step.op != "output":
             found.add(step)
     return found
+
+
+def _fixed(graph: fx.Graph, node: fx.Node, after: set[fx.Node]) -> set[fx.Node]:
+    """Return the steps that the tail needs and that no image reaches: it takes them itself, from the parameters.
+
+    Among the values that cross they could be taken for one entry an image, where their length is that of the batch.
+    """
+    images = [step for step in graph.nodes if step.op == "placeholder"]
+    moved = _dependents(graph, images) | set(images)
+    needed: set[fx.Node] = set()
+    for step in reversed(graph.nodes):
+        if step in after or step in needed or step.op == "output":
+            needed |= {v for v in step.all_input_nodes if v not in moved and v is not node and v.op != "get_attr"}
+    return needed
 
 
 def _crossing(graph: fx.Graph, node: fx.Node, after: set[fx.Node]) -> list[fx.Node]:
@@ -130,13 +165,28 @@ def _crossing(graph: fx.Graph, node: fx.Node, after: set[fx.Node]) -> list[fx.No
 
 @torch.no_grad()
 def _same_logits(model: nn.Module, parts: Split, example: Tensor) -> bool:
-    expected = model(example.clone())
-    feature, others = parts.body(example.clone())
-    found = parts.tail(feature, *others)
+    """Whether the parts give what the whole gives, on the example and on noise: black images tell nothing."""
+    for images in (example, noise_like(example)):
+        expected = model(images.clone())
+        feature, others = parts.body(images.clone())
+        if not same(expected, parts.tail(feature, *others)):
+            return False
+    return True
+
+
+def noise_like(images: Tensor) -> Tensor:
+    """Return normal noise of the images' shape, the same each time."""
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    return noise.to(images)
+
+
+def same(expected: Any, found: Any) -> bool:
+    """Whether two outputs are one, but for rounding."""
     if not isinstance(expected, Tensor) or not isinstance(found, Tensor):
         return type(expected) is type(found)
     scale = float(expected.abs().max()) if expected.isfinite().all() else 0.0
-    return torch.allclose(expected, found, rtol=0.0, atol=LOGIT_TOLERANCE * max(1.0, scale), equal_nan=True)
+    tolerance = LOGIT_TOLERANCE * max(1.0, scale)
+    return torch.allclose(expected.float(), found.float(), rtol=0.0, atol=tolerance, equal_nan=True)
 
 
 def _traced(model: nn.Module, example: Tensor, target_layer: str | None) -> tuple[Trace | None, str]:
@@ -197,8 +247,20 @@ class _Hooked:
 
     def tail(self, feature: Tensor, inputs: Tensor) -> Tensor:
         """Return the logits of `inputs` with the layer's output replaced."""
-        calls = iter(range(1, self.calls + 1))
-        return self._run(inputs, lambda output: feature.clone() if next(calls) == self.calls else None)
+        calls = itertools.count(1)
+        made = []
+
+        def replace(_output: Any) -> Any:
+            made.append(next(calls))
+            return feature.clone() if made[-1] == self.calls else None
+
+        logits = self._run(inputs, replace)
+        if len(made) != self.calls:
+            raise ModelError(
+                f"the target layer ({type(self.layer).__name__}) is called {len(made)} times on a changed feature map, "
+                f"{self.calls} times before: name a layer that is called once"
+            )
+        return logits
 
     def _run(self, inputs: Tensor, replace: Callable[[Any], Any]) -> Any:
         handle = self.layer.register_forward_hook(lambda module, arguments, output: replace(output))

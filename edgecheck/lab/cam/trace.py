@@ -16,7 +16,9 @@ from attrs import field, frozen
 from torch import Tensor, fx, nn
 
 from edgecheck.errors import ModelError
+from edgecheck.lab.cam.intact import unchanged_attributes
 
+_CONSTANT = "_tensor_constant"  # what fx calls them
 SHAPE = "shape"  # the key in fx's free-form node.meta under which a tensor's shape is kept
 _NAMES_SHOWN = 8  # in an error line: enough to find the slip, few enough to read
 
@@ -67,7 +69,12 @@ def trace(model: nn.Module, example: Tensor) -> Trace:
             values, say); inner modules that do so are kept whole instead.
     """
     tracer = _Tracer()
-    graph = tracer.trace(model)
+    with unchanged_attributes(model):
+        graph = tracer.trace(model)
+        constants = {name: value for name, value in vars(model).items() if name.startswith(_CONSTANT)}
+    # The graph names the constants it has met as attributes of the model: `as_found` takes them away in the end.
+    for name, value in constants.items():
+        setattr(model, name, value)
     Shapes(fx.GraphModule(model, graph)).run(example)
     return Trace(model, graph, tracer.outputs, labels(graph), tracer.opaque)
 

@@ -57,7 +57,7 @@ _ALL = (
     Metric("params.nonzero", "count", "lower", "float initialiser elements that are not zero", "ONNX graph"),
     Metric("macs", "count", "lower", "multiply-adds of one inference", "ONNX graph"),
     Metric("flops", "count", "lower", "2 x MACs", "ONNX graph"),
-    Metric("memory.activation_bytes", "bytes", "lower", "peak of live activations over the execution order", "liveness over the ONNX graph"),
+    Metric("memory.activation_bytes", "bytes", "lower", "peak of live activations over the execution order", "liveness over the graph that ONNX Runtime runs"),
     Metric("memory.rss_bytes", "bytes", "lower", "peak resident memory of a fresh process that runs the file", "operating system"),
     Metric("parity.max_abs", "logit", "lower", "largest difference between the logits of ONNX file and twin", "all test images"),
     Metric("parity.agreement", "fraction", "higher", "share of images on which ONNX file and twin predict the same class", "top-1"),

@@ -149,6 +149,24 @@ class Variant:
     ir_version: int | None = None
     warnings: list[str] = field(factory=list)
     pictures: list[str] = field(factory=list)
+    layers: list[LayerCost] = field(factory=list)
+    weight_bytes: dict[str, int] = field(factory=dict)
+    arena_bytes: int | None = None
+
+
+@frozen
+class LayerCost:
+    """One node that ONNX Runtime ran: mean seconds, multiply-adds with padding, and bytes live while it runs.
+
+    `layer` is the name that baseline and variant share; what is not known is None.
+    """
+
+    layer: str
+    operator: str
+    shape: list[int] | None
+    macs: int | None
+    seconds: float
+    live_bytes: int | None
 
 
 @frozen

@@ -41,6 +41,7 @@ for command in (
     judging.report,
     inspecting.count,
     inspecting.bench,
+    inspecting.layers,
     staging.train,
     staging.prune,
     staging.export,

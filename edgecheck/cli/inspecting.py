@@ -70,6 +70,21 @@ def bench(files: tuple[Path, ...], shape: Sequence[int] | None, form: str, **fla
     screen.show_listing(inspection.latencies(files, _shape(shape), measure, screen.Screen()), form)
 
 
+@click.command(short_help="Show which layers cost time, MACs and memory.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("other", required=False, type=click.Path(path_type=Path))
+@shape_option
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Intra-op threads.")
+@format_option
+def layers(file: Path, other: Path | None, shape: Sequence[int] | None, threads: int, form: str) -> None:
+    """Profile an ONNX FILE, or a baseline FILE beside OTHER, layer by layer as ONNX Runtime runs them."""
+    from edgecheck.pipeline import inspection
+    from edgecheck.plan import Measure
+
+    files = [file, other] if other else [file]
+    screen.show_listing(inspection.layer_table(files, _shape(shape), Measure(intra_op_threads=threads)), form)
+
+
 @click.command(short_help="Show versions, CPU and what is missing.")
 @format_option
 def doctor(form: str) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 
 from edgecheck.device.graph import GraphCounts
+from edgecheck.device.layers import LAYOUT
 from edgecheck.device.lowering import lowered
 from edgecheck.device.operators import MACS
 from edgecheck.device.tensors import stored
 from edgecheck.device.weights import SCALED, owner_of, stored_constants, uses_of, values
+from edgecheck.records import LayerCost
 
+# Of the work and of the time: below these another channel count would gain nothing to speak of.
+PADDED_SHARE, MOVING_SHARE = 0.10, 0.10
 ZERO_SHARE = 0.10  # training leaves next to no exact zeros, rounding to int8 a few per cent
 # Of the types a CPU computes in: float16 is widened first, and out of the subnormal range by that.
 SMALLEST_NORMAL = {np.dtype(kind): np.finfo(kind).tiny for kind in (np.float32, np.float64)}
@@ -82,6 +88,24 @@ def _zeros(counts: GraphCounts) -> str:
         "many weights are zero but stored densely: ONNX Runtime computes all of them, so they save neither bytes nor "
         "time; remove whole filters for that"
     )
+
+
+def padded(counts: GraphCounts, layers: Sequence[LayerCost]) -> list[str]:
+    """Return a warning where channel counts that fill no vector register cost ONNX Runtime work.
+
+    It pads channels to whole blocks, or changes the layout of data before and after a layer that it cannot pad.
+    """
+    if not layers or counts.unsupported:
+        return []
+    computed = sum(layer.macs or 0 for layer in layers)
+    moving = sum(layer.seconds for layer in layers if layer.layer == LAYOUT) / sum(layer.seconds for layer in layers)
+    wasted = computed / counts.macs - 1 if counts.macs else 0.0
+    if wasted <= PADDED_SHARE and moving <= MOVING_SHARE:
+        return []
+    return [
+        f"channel counts that vector units dislike: ONNX Runtime computes {wasted:+.0%} MACs of padding and spends "
+        f"{moving:.0%} of the time on changing layouts; keep channels at multiples of 16 (round_to when pruning)"
+    ]
 
 
 def _unsupported(counts: GraphCounts) -> str:

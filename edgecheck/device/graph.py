@@ -127,13 +127,14 @@ def _node_counts(graph: Graph, held: Sequence[Parameter]) -> list[NodeCounts]:
     rows = []
     for node in graph.nodes:
         operation = graph.operation(node)
-        kind, macs = _macs(operation)
+        kind, macs = macs_of(operation)
         shape = operation.outputs[0] if operation.outputs else None
         rows.append(NodeCounts(node.name or _key(node), node.op_type, kind, macs, params[_key(node)], shape))
     return rows
 
 
-def _macs(operation: Operation) -> tuple[Kind, int | None]:
+def macs_of(operation: Operation) -> tuple[Kind, int | None]:
+    """Return whether the multiply-adds of an operation count, and how many they are; None where not known."""
     op_type = operation.node.op_type if is_standard(operation.node) else ""
     if op_type in FREE:
         return "free", 0

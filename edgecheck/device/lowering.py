@@ -12,12 +12,15 @@ import onnx
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 CONTRIB_DOMAIN = "com.microsoft"
+BLOCKED_DOMAIN = "com.microsoft.nchwc"  # channels in blocks that fill a vector register, padded to whole blocks
 
 Lowering = Callable[[onnx.NodeProto], onnx.NodeProto]
 
 
 def lowered(node: onnx.NodeProto) -> onnx.NodeProto:
     """Return the standard node with the same outputs; the node itself where it is standard or not known."""
+    if node.domain == BLOCKED_DOMAIN and node.op_type in BLOCKED_LOWERINGS:
+        return BLOCKED_LOWERINGS[node.op_type](node)
     if node.domain != CONTRIB_DOMAIN or node.op_type not in LOWERINGS:
         return node
     if any(attribute.name == "channels_last" and attribute.i for attribute in node.attribute):
@@ -92,4 +95,15 @@ LOWERINGS: dict[str, Lowering] = {
             "QuickGelu",
         )
     },
+}
+
+# As shapes of weights and maps are told with the padding in them, so are the products: what is really computed.
+BLOCKED_LOWERINGS: dict[str, Lowering] = {
+    "Conv": _as("Conv", 0, 1, 2),
+    **{
+        op_type: _as(op_type, 0)
+        for op_type in ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "Upsample")
+    },
+    "ReorderInput": _as("Identity", 0),
+    "ReorderOutput": _as("Identity", 0),
 }

@@ -1,32 +1,38 @@
-"""Peak of live activations over the execution order: what a board's tensor arena must hold.
+"""Peak of live activations over the order of execution: what an arena for the tensors of one inference must hold.
 
-Rules, for one image, nodes in the order of the file:
+Taken on the graph that ONNX Runtime really runs (`execution`), by its rules for sharing memory:
 
 - The input lives until its last use, outputs until the end, everything else from the node that makes it to the last
   that reads it. While a node runs, its inputs and outputs are all live.
 - Weights, Constant nodes and what is computed from them alone do not count: they lie in flash.
 - Reshape, Flatten, Squeeze, Unsqueeze, Identity and Dropout share the buffer of their input.
-- An elementwise operator of one input (Relu, Clip, Sigmoid ...) works in place, if that input is not read again and is
-  not the input of the graph, which belongs to the caller.
-- QuantizeLinear and DequantizeLinear are read as integer kernels run them: a float tensor that is only quantised never
-  exists as float, and a dequantised one is the integer tensor itself, unless it is an output.
+- Elementwise operators (Relu, Clip, Sigmoid ... and Add, Sub, Mul, Div, Sum, Max, Min, Mean), Softmax and Cast work in
+  place, if an input of the same bytes is not read again and is not the input of the graph, which belongs to the caller.
+- A convolution with a fused sum adds onto the other summand, under the same conditions.
+- An output of the graph is never a shared buffer: the caller gets it.
 - A second output (the mask of Dropout, the indices of MaxPool) that nothing reads is not made.
-- Scratch space of the kernels (im2col, packed weights) is not in it: no file says how much that is.
+- Scratch space of the kernels (im2col, packed weights) is not in it: nothing says how much that is.
+
+ONNX Runtime's own arena does not hold the input, which is the caller's. It may have more in use than is live, for it
+hands the buffer of a dead tensor on to a later one of exactly the same size, and keeps it in between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import accumulate
-from pathlib import Path
 
 import onnx
 from attrs import define, frozen
 
-from edgecheck.device.lowering import lowered
-from edgecheck.device.operators import ELEMENTWISE_UNARY, SAME_BYTES, Shape
-from edgecheck.device.shapes import Graph, data_inputs, open_graph, reads
+from edgecheck.device.lowering import is_standard
+from edgecheck.device.operators import ELEMENTWISE_UNARY, SAME_BYTES
+from edgecheck.device.shapes import Graph, data_inputs, reads
 from edgecheck.device.tensors import BITS
+
+_ONE_INPUT = ELEMENTWISE_UNARY | {"Softmax", "LogSoftmax", "Cast"}
+_ANY_INPUT = frozenset({"Add", "Sub", "Mul", "Div", "Sum", "Max", "Min", "Mean"})
+_FUSED_SUM = 3  # where ONNX Runtime's own convolutions take the other summand
 
 
 @frozen
@@ -51,15 +57,6 @@ class _Buffer:
     born: int
     dies: int
     writable: bool = True
-
-
-def peak_activation_bytes(path: str | Path, input_shape: Shape | None = None) -> int | None:
-    """Return the peak of live activations of a file in bytes, None where a shape cannot be found.
-
-    Raises:
-        ModelError: as `shapes.open_graph`.
-    """
-    return peak_activations(open_graph(path, input_shape)).peak_bytes
 
 
 def peak_activations(graph: Graph) -> Liveness:
@@ -107,18 +104,16 @@ class _Arena:
                 self.buffer_of[name] = shared
 
     def _shared(self, step: int, node: onnx.NodeProto, output: str) -> _Buffer | None:
-        """Return the buffer of the first input, if the output takes it over."""
-        op_type = lowered(node).op_type
-        buffer = self.buffer_of.get(node.input[0]) if node.input else None
-        if buffer is None:
+        """Return the buffer of an input, if the output takes it over."""
+        if output in self.outputs:
             return None
-        if op_type in SAME_BYTES or (op_type == "DequantizeLinear" and output not in self.outputs):
-            return buffer
-        free = buffer.writable and buffer.dies <= step
-        if free and op_type == "QuantizeLinear":
-            buffer.size = self._size(output)  # from its birth on: the integer kernel writes integers
-            return buffer
-        return buffer if free and op_type in ELEMENTWISE_UNARY and buffer.size == self._size(output) else None
+        if is_standard(node) and node.op_type in SAME_BYTES:
+            return self.buffer_of.get(node.input[0])
+        for index in _in_place(node):
+            buffer = self.buffer_of.get(node.input[index])
+            if buffer and buffer.writable and buffer.dies <= step and buffer.size == self._size(output):
+                return buffer
+        return None
 
     def _allocate(self, name: str, step: int, writable: bool = True) -> None:
         buffer = _Buffer(self._size(name), step, self.last_use.get(name, step), writable)
@@ -141,3 +136,13 @@ def _sums(buffers: Iterable[_Buffer], steps: int) -> list[int]:
         changes[buffer.born] += buffer.size
         changes[min(buffer.dies, steps) + 1] -= buffer.size
     return list(accumulate(changes))[:steps]
+
+
+def _in_place(node: onnx.NodeProto) -> list[int]:
+    """Return the inputs that a node may overwrite with its output, the first choice first."""
+    if is_standard(node) and node.op_type in _ONE_INPUT:
+        return [0]
+    if is_standard(node) and node.op_type in _ANY_INPUT:
+        return list(range(len(node.input)))
+    summand = _FUSED_SUM if node.op_type in ("Conv", "FusedConv") and not is_standard(node) else len(node.input)
+    return [summand] if summand < len(node.input) else []

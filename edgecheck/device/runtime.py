@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 from attrs import frozen
@@ -40,7 +41,7 @@ class Options:
     denormal_as_zero: bool = False
 
 
-def start(path: Path, options: Options, **extra: str) -> onnxruntime.InferenceSession:
+def start(path: Path, options: Options, **extra: Any) -> onnxruntime.InferenceSession:
     """Return a session that runs one node at a time.
 
     Args:

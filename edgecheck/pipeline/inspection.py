@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgecheck import __version__
-from edgecheck.device import doubts, environment, graph, latency, paper, session, timing
+from edgecheck.device import diagnostics, doubts, environment, graph, latency, layers, paper, session, timing
 from edgecheck.device.files import size_bytes
 from edgecheck.device.runtime import Options
 from edgecheck.device.stopping import Stopping
@@ -21,6 +21,7 @@ from edgecheck.plan import Measure
 from edgecheck.progress import Progress
 from edgecheck.records import Reading, to_dict
 from edgecheck.report.format import MISSING, format_integer, format_interval, format_reading, format_value
+from edgecheck.report.layers import Sums, layer_rows
 from edgecheck.report.listing import Listing
 
 # What each extra brings, in the words of `pip install`, and what it is for.
@@ -104,6 +105,47 @@ def latencies(files: Sequence[Path], shape: Shape | None, measure: Measure, prog
         "size",
     ]
     return Listing("latency of one inference", columns, rows, data, notes)
+
+
+def layer_table(files: Sequence[Path], shape: Shape | None, measure: Measure) -> Listing:
+    """Profile files and list their layers side by side; the first is the baseline."""
+    options = runtime_options(measure)
+    size = _common_shape([session.open_classifier(path, options) for path in files], shape)
+    ran = {name: layers.examine(path, options, size) for name, path in zip(_names(files), files, strict=True)}
+    (first, baseline), *others = ran.items()
+    rows = layer_rows(baseline.layers, others[0][1].layers if others else [])
+    table = [[row.layer, row.operators, *_sums(row.baseline), *(_sums(row.variant) if others else [])] for row in rows]
+    sides = [first, *(name for name, _ in others)]
+    columns = [
+        f"{what} {side}" if len(sides) > 1 else what for side in sides for what in ("MACs", "time", "share", "live")
+    ]
+    notes = [note for name, path in zip(ran, files, strict=True) for note in _memory_notes(name, path, size, ran[name])]
+    data = {name: {**to_dict(each), "file": str(path)} for (name, each), path in zip(ran.items(), files, strict=True)}
+    return Listing("layers, as ONNX Runtime runs them", ["layer", "operators", *columns], table, data, notes, 2)
+
+
+def _sums(side: Sums | None) -> list[str]:
+    if side is None:
+        return [MISSING] * 4
+    macs = format_value(side.macs, "count") if side.macs is not None else MISSING
+    live = format_value(side.live_bytes, "bytes") if side.live_bytes is not None else MISSING
+    return [macs, format_value(side.seconds, "s"), format_value(side.share, "fraction"), live]
+
+
+def _memory_notes(name: str, path: Path, shape: Shape, ran: layers.Ran) -> list[str]:
+    """Say what the file needs of flash and memory, and how that compares with ONNX Runtime's own account."""
+    if ran.peak_bytes is None:
+        return [f"{name}: {ran.note}"]
+    counts = graph.count(path, shape)
+    weights = ", ".join(f"{format_value(size, 'bytes')} {kind}" for kind, size in counts.weight_bytes.items())
+    arena = "this ONNX Runtime does not tell its arena"
+    if ran.arena_peak_bytes is not None:
+        arena = (
+            f"ONNX Runtime's arena has {format_value(ran.arena_peak_bytes, 'bytes')} in use at its peak (without the "
+            f"input of {format_value(ran.input_bytes, 'bytes')}; with buffers kept for later tensors of the same size)"
+        )
+    peak = f"{format_value(ran.peak_bytes, 'bytes')} of activations live at the peak"
+    return [f"{name}: weights {weights}; {peak}; {arena}", *diagnostics.padded(counts, ran.layers)]
 
 
 def installation() -> Listing:

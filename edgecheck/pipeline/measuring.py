@@ -21,7 +21,7 @@ from edgecheck.device import (
     fresh,
     graph,
     latency,
-    memory,
+    layers,
     session,
     timing,
 )
@@ -30,7 +30,7 @@ from edgecheck.device.stopping import Stopping
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.plan import Measure
-from edgecheck.records import Reading, Variant, from_dict, reading, to_dict
+from edgecheck.records import LayerCost, Reading, Variant, from_dict, reading, to_dict
 
 
 def runtime_options(measure: Measure) -> Options:
@@ -67,7 +67,12 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
     """Return size, parameters, MACs and memory of a file, its warnings, and its record with hash and versions."""
     name, onnx = entry.name, entry.file
     fingerprint = files.sha256(onnx)
-    inputs = {"file": fingerprint, "shape": job.data.shape, "rss": job.plan.measure.rss, "version": __version__}
+    inputs = {
+        "file": fingerprint,
+        "shape": job.data.shape,
+        "measure": to_dict(job.plan.measure),
+        "version": __version__,
+    }
     options = runtime_options(job.plan.measure)
 
     def compute() -> dict[str, Any]:
@@ -78,13 +83,14 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
             raise ModelError(
                 f"{onnx}: NaN or infinite weights in {', '.join(broken[:3])}; such a model cannot be judged"
             )
+        ran = layers.examine(onnx, options, job.data.shape)
         readings = [
             reading(name, "size.bytes", files.size_bytes(onnx)),
             reading(name, "size.zlib_bytes", files.zlib_bytes(onnx)),
             reading(name, "params.graph", counts.params_graph),
             reading(name, "params.nonzero", counts.params_nonzero),
             *_multiply_adds(name, counts),
-            _tried(name, "memory.activation_bytes", lambda: memory.peak_activation_bytes(onnx, job.data.shape)),
+            reading(name, "memory.activation_bytes", ran.peak_bytes, note=ran.note),
         ]
         if job.plan.measure.rss:
             readings.append(
@@ -92,16 +98,27 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
             )
         return {
             "readings": [to_dict(r) for r in readings],
-            "warnings": diagnostics.diagnose(model, counts),
+            "warnings": [*diagnostics.diagnose(model, counts), *diagnostics.padded(counts, ran.layers)],
             "opset": counts.opset,
             "ir_version": counts.ir_version,
+            "weight_bytes": counts.weight_bytes,
+            "layers": [to_dict(layer) for layer in ran.layers],
+            "arena_bytes": ran.arena_peak_bytes,
         }
 
     result = job.store.stage(name, "count", inputs, compute)
     readings = [from_dict(r, Reading) for r in result["readings"]]
     if entry.twin is not None and entry.twin.parameters is not None:
         readings.append(reading(name, "params", entry.twin.parameters))
-    record = attrs.evolve(entry.variant, sha256=fingerprint, opset=result["opset"], ir_version=result["ir_version"])
+    record = attrs.evolve(
+        entry.variant,
+        sha256=fingerprint,
+        opset=result["opset"],
+        ir_version=result["ir_version"],
+        weight_bytes=result["weight_bytes"],
+        layers=[from_dict(layer, LayerCost) for layer in result["layers"]],
+        arena_bytes=result["arena_bytes"],
+    )
     return readings, result["warnings"], record
 
 

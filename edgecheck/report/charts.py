@@ -19,9 +19,11 @@ BAR_HEIGHT = 0.22
 NAME_WIDTH, NAME_HEIGHT = 130, 11  # pixels that a name takes at matplotlib's 100 dots an inch
 LINEAR_DROP_PP = 1.0  # drops are drawn evenly up to here and by decades beyond: small ones decide, large ones exist
 MAX_NAME_LENGTH = 30
+KIB = 1024
 MAX_TICKS = 6  # " 20 %" takes that much room
 
 _LOOKS = {"grad-cam": (svg.BLUE, "s"), "grad-cam++": (svg.GREEN, "^"), "ablation-cam": (svg.VERMILION, "D")}
+_LINES = (svg.INK, svg.BLUE, svg.VERMILION, svg.GREEN)
 _FLOOR = {"linestyle": ":", "linewidth": 1.4}
 _LIMIT = {"linestyle": (0, (6, 4)), "linewidth": 1.0}
 
@@ -67,6 +69,34 @@ def _charts(report: Report) -> Iterator[Chart]:
         )
         paint = partial(_cost, report, bars)
         yield _chart("cost", "Size and latency against the baseline", description, (PANEL_SIZE[0], height), paint)
+    if drawn := _profiled(report):
+        description = (
+            "Memory for activations while ONNX Runtime runs one image: the baseline and the variants that need least."
+        )
+        yield _chart("memory", "Live memory", description, PANEL_SIZE, partial(_memory, drawn))
+
+
+def _memory(drawn: Sequence[Variant], figure: Any, axes: Any) -> None:
+    """Live bytes over the share of nodes done: files with different nodes stand beside each other."""
+    for index, variant in enumerate(drawn):
+        live = [layer.live_bytes for layer in variant.layers if layer.live_bytes is not None]
+        edges = [step / len(live) for step in range(len(live) + 1)]
+        axes.stairs([size / KIB for size in live], edges, baseline=None, color=_LINES[index], label=variant.name)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("nodes run")
+    axes.set_ylabel("live activations in KiB")
+    _legend(figure, axes)
+
+
+def _profiled(report: Report) -> list[Variant]:
+    """Return the baseline and the variants with the lowest peaks, as far as memory is known."""
+    known = [v for v in report.variants if any(layer.live_bytes for layer in v.layers)]
+    best = sorted(
+        (variant for variant in known if variant.role == "candidate"),
+        key=lambda variant: max(layer.live_bytes or 0 for layer in variant.layers),
+    )
+    return [variant for variant in known if variant.role == "baseline"] + best[: len(_LINES) - 1]
 
 
 def _chart(name: str, title: str, description: str, size: tuple[float, float], paint: Any) -> Chart:

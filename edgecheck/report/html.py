@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from edgecheck.metrics import METRICS
-from edgecheck.records import Report, Similarity
+from edgecheck.records import Report, Similarity, Variant
 from edgecheck.report import charts, format, reasons, svg, table
+from edgecheck.report.layers import layer_rows
 
 WORST_CLASSES = 3  # enough to see where to look; report.json has all
 
@@ -64,6 +65,8 @@ def _environment() -> Environment:
         worst_classes=worst_classes,
         class_name=class_name,
         cell_status=cell_status,
+        layer_rows=layer_rows,
+        weight_text=weight_text,
     )
     return environment
 
@@ -82,6 +85,11 @@ def class_name(report: Report, index: int) -> str:
     """Return the name of a class, or its number where the data set names none."""
     names = report.subject.classes
     return names[index] if 0 <= index < len(names) else str(index)
+
+
+def weight_text(variant: Variant) -> str:
+    """Return the bytes of a file's weights by type, as "268 kB float32"."""
+    return ", ".join(f"{format.format_value(size, 'bytes')} {kind}" for kind, size in variant.weight_bytes.items())
 
 
 def cell_status(report: Report, variant: str, metric: str) -> str:

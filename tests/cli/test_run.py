@@ -119,6 +119,9 @@ def timeless(report):
     report = json.loads(json.dumps(report))
     for part in ("readings", "verdicts"):
         report[part] = [row for row in report[part] if not row["metric"].startswith("latency.")]
+    for variant in report["variants"]:
+        variant["layers"] = [{**layer, "seconds": None} for layer in variant["layers"]]
+        variant["warnings"] = [text for text in variant["warnings"] if "vector units" not in text]
     report.pop("warnings")
     report.pop("recommendation")
     return report

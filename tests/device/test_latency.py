@@ -131,7 +131,7 @@ def test_a_machine_that_switches_for_seconds_widens_the_interval():
 
 
 @settings(deadline=None, max_examples=30)
-@given(seconds=st.floats(1e-5, 0.1), others=st.floats(1e-5, 0.1), budget=st.floats(0.01, 3))
+@given(seconds=st.floats(1e-5, 0.05), others=st.floats(1e-5, 0.05), budget=st.floats(0.01, 3))
 def test_every_file_gets_its_samples_in_as_many_rounds(seconds, others, budget):
     samples = take({"baseline": steady(seconds), "variant": steady(others)}, budget)
 

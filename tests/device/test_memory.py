@@ -1,10 +1,7 @@
-from pathlib import Path
-
 import numpy as np
 import onnx
-import pytest
 
-from edgecheck.device.memory import Liveness, peak_activation_bytes, peak_activations
+from edgecheck.device.memory import Liveness, peak_activations
 from edgecheck.device.shapes import Graph, infer
 
 from . import graphs
@@ -34,7 +31,7 @@ def test_a_branch_keeps_its_root_alive():
 
 def test_a_residual_sum_keeps_its_shortcut_alive():
     found = liveness(f"a = {CONV} (x, w)\n r = Relu (a)\n b = {CONV} (r, w)\n s = Add (b, x)\n y = Relu (s)")
-    assert found.live_bytes == (2 * MAP, 2 * MAP, 3 * MAP, 3 * MAP, MAP)
+    assert found.live_bytes == (2 * MAP, 2 * MAP, 3 * MAP, 2 * MAP, 2 * MAP)
 
 
 def test_an_activation_is_not_in_place_if_its_input_is_read_again():
@@ -53,8 +50,8 @@ def test_an_activation_never_overwrites_an_output():
 
 def test_outputs_live_until_the_end():
     body = f"a = {CONV} (x, w)\n b = GlobalAveragePool (a)\n y = Flatten (b)"
-    assert liveness(body).live_bytes == (2 * MAP, MAP + 16, 16)
-    assert liveness(body, output="float[n,m] y, float[n,c,h,w] a").live_bytes == (2 * MAP, MAP + 16, MAP + 16)
+    assert liveness(body).live_bytes == (2 * MAP, MAP + 16, 32)
+    assert liveness(body, output="float[n,m] y, float[n,c,h,w] a").live_bytes == (2 * MAP, MAP + 16, MAP + 32)
 
 
 SHAPE = np.array([1, 4, 8, 8])
@@ -82,39 +79,29 @@ def test_an_unread_mask_is_not_made():
     assert with_mask.live_bytes == (2 * MAP, MAP + INT8_MAP, 2 * MAP + INT8_MAP)
 
 
-QUANTISE, DEQUANTISE = "QuantizeLinear ({}, s, z)", "DequantizeLinear ({}, s, z)"
-SCALES = {"s": np.float32(0.1), "z": np.uint8(3)}
-
-
-def test_quantised_maps_are_counted_as_integers():
-    body = f"""
-        q = {QUANTISE.format("x")}
-        d = {DEQUANTISE.format("q")}
-        a = {CONV} (d, w)
-        r = Relu (a)
-        qa = {QUANTISE.format("r")}
-        da = {DEQUANTISE.format("qa")}
-        b = {CONV} (da, w)
-        qb = {QUANTISE.format("b")}
-        y = {DEQUANTISE.format("qb")}"""
-    found = liveness(body, **SCALES)
-    two = 2 * INT8_MAP
-    assert found.live_bytes == (
-        MAP + INT8_MAP,
-        INT8_MAP,
-        two,
-        INT8_MAP,
-        INT8_MAP,
-        INT8_MAP,
-        two,
-        INT8_MAP,
-        INT8_MAP + MAP,
+def test_a_sum_overwrites_either_summand_but_not_one_that_is_read_again():
+    last = f"s = Add (r, a)\n y = {CONV} (s, w)"
+    assert liveness(f"a = {CONV} (x, w)\n r = {CONV} (a, w)\n {last}").live_bytes == (
+        2 * MAP,
+        2 * MAP,
+        2 * MAP,
+        2 * MAP,
     )
+    again = (
+        f"a = {CONV} (x, w)\n r = {CONV} (a, w)\n s = Add (r, a)\n t = Add (a, r)\n u = Add (s, t)\n y = {CONV} (u, w)"
+    )
+    assert liveness(again).live_bytes == (2 * MAP, 2 * MAP, 3 * MAP, 3 * MAP, 2 * MAP, 2 * MAP)
 
 
-def test_a_map_that_is_read_as_float_too_stays_float():
-    body = f"a = {CONV} (x, w)\n q = {QUANTISE.format('a')}\n d = {DEQUANTISE.format('q')}\n y = Add (d, a)"
-    assert liveness(body, **SCALES).live_bytes == (2 * MAP, MAP + INT8_MAP, MAP + INT8_MAP, 2 * MAP + INT8_MAP)
+def test_a_sum_that_broadcasts_overwrites_the_large_summand_only():
+    body = f"p = GlobalAveragePool (x)\n a = {CONV} (x, w)\n s = Mul (p, a)\n y = {CONV} (s, w)"
+    assert liveness(body).live_bytes == (MAP + 16, 2 * MAP + 16, MAP + 16, 2 * MAP)
+
+
+def test_changes_of_type_make_a_map_of_their_own():
+    body = f"a = {CONV} (x, w)\n q = QuantizeLinear (a, s, z)\n d = DequantizeLinear (q, s, z)\n y = {CONV} (d, w)"
+    scales = {"s": np.float32(0.1), "z": np.uint8(3)}
+    assert liveness(body, **scales).live_bytes == (2 * MAP, MAP + INT8_MAP, INT8_MAP + MAP, 2 * MAP)
 
 
 def test_a_branch_of_if_keeps_what_it_captures_alive():
@@ -131,16 +118,3 @@ def test_an_unknown_size_leaves_no_peak():
     assert found.peak_bytes is None
     assert found.unsized == ("h", "y")
     assert found.live_bytes[0] == 2 * MAP
-
-
-def test_the_batch_in_the_file_counts(tmp_path: Path):
-    text = "g (float[{},4,8,8] x) => (float[n,c,h,w] y) {{ y = Conv <pads = [1,1,1,1]> (x, w) }}"
-    paths = [graphs.save(tmp_path / f"{n}.onnx", text.format(n), {"w": W}) for n in ("N", "5")]
-    assert [peak_activation_bytes(path) for path in paths] == [2 * MAP, 10 * MAP]
-
-
-@pytest.mark.parametrize("name", ["resnet50", "vgg19"])
-def test_known_networks(name):
-    """VGG-19 peaks at two maps of 64 x 224 x 224; ResNet-50 at three of 256 x 56 x 56, in its first block's sum."""
-    light = Path(onnx.__file__).parent / "backend/test/data/light" / f"light_{name}.onnx"
-    assert peak_activation_bytes(light) == {"vgg19": 2 * 64 * 224 * 224 * 4, "resnet50": 3 * 256 * 56 * 56 * 4}[name]

@@ -1,0 +1,141 @@
+"""What ONNX Runtime really runs, on files made by hand: its nodes, their sizes and times, and what is live then."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from edgecheck.device import diagnostics, execution, graph, layers
+from edgecheck.device.runtime import Options
+
+from . import graphs
+
+MAP = 16 * 32 * 32 * 4  # bytes of a float32 map (1, 16, 32, 32): whole blocks of channels, so nothing is padded
+INPUT = 3 * 32 * 32 * 4
+STEM, W = graphs.ones(16, 3, 3, 3), graphs.ones(16, 16, 3, 3)
+WEIGHTS = {"stem.weight": STEM, "one.weight": W, "two.weight": W * 2, "three.weight": W * 3}
+CONV = "Conv <pads = [1,1,1,1]>"
+SHAPE = (3, 32, 32)
+
+CHAIN = f"""a = {CONV} (x, stem) ra = Relu (a) b = {CONV} (ra, one) rb = Relu (b) c = {CONV} (rb, two) rc = Relu (c)
+    p = GlobalAveragePool (rc) y = Flatten (p)"""
+BRANCH = f"""a = {CONV} (x, stem) b = {CONV} (a, one) c = {CONV} (a, two) j = Concat <axis = 1> (b, c)
+    p = GlobalAveragePool (j) y = Flatten (p)"""
+RESIDUAL = f"""a = {CONV} (x, stem) ra = Relu (a) b = {CONV} (ra, one) rb = Relu (b) c = {CONV} (rb, two)
+    s = Add (c, ra) rs = Relu (s) p = GlobalAveragePool (rs) y = Flatten (p)"""
+
+
+def saved(path: Path, body: str, **weights: np.ndarray) -> Path:
+    body = body.replace("stem)", "stem.weight)")
+    made = graphs.model(f"g (float[N,3,32,32] x) => (float[n,m] y) {{ {_plain(body)} }}", {})
+    given = {**WEIGHTS, **weights}
+    for node in made.graph.node:
+        for index, name in enumerate(node.input):
+            if f"{name}.weight" in given:
+                node.input[index] = f"{name}.weight"
+    made.graph.initializer.extend(onnx.numpy_helper.from_array(a.astype(np.float32), n) for n, a in given.items())
+    onnx.save(made, path)
+    return path
+
+
+def _plain(body: str) -> str:
+    """The text form knows no dots in names."""
+    return body.replace(".weight", "")
+
+
+# By hand, after fusion of Conv and Relu (and of Conv, Add and Relu): what is live at the widest moment. The input is
+# dead by then; ONNX Runtime's blocked layout has no padding at 16 channels.
+@pytest.mark.parametrize(
+    ("body", "peak"),
+    [
+        (CHAIN, 2 * MAP),  # one map read, one written
+        (BRANCH, 4 * MAP),  # both branches and their concatenation
+        (RESIDUAL, 2 * MAP),  # the shortcut is added onto: rb read, ra overwritten
+    ],
+    ids=["chain", "branch", "residual"],
+)
+def test_peak_by_hand_on_the_graph_that_runs(tmp_path, body, peak):
+    found = layers.examine(saved(tmp_path / "model.onnx", body), Options(), SHAPE)
+
+    assert found.peak_bytes == peak
+    assert found.input_bytes == INPUT
+    assert found.note == ""
+    if found.arena_peak_bytes is not None:  # told by newer versions; never less than what must be live
+        assert found.arena_peak_bytes >= peak
+
+
+@pytest.mark.parametrize("level", ["all", "basic", "disabled"])
+def test_without_fusion_each_step_is_there(tmp_path, level):
+    found = layers.examine(saved(tmp_path / "model.onnx", CHAIN), Options(graph_optimization=level), SHAPE)
+    operators = [layer.operator for layer in found.layers if layer.layer != layers.LAYOUT]
+
+    assert operators.count("Conv") + operators.count("FusedConv") == 3
+    assert operators.count("Relu") == (0 if level == "all" else 3)
+    assert found.peak_bytes == 2 * MAP
+
+
+def test_layers_have_the_names_of_their_weights_and_the_work_of_the_file(tmp_path):
+    path = saved(tmp_path / "model.onnx", RESIDUAL)
+    found = layers.examine(path, Options(), SHAPE).layers
+    work = {layer.layer: layer.macs for layer in found if layer.macs}
+
+    assert work == {"stem": 16 * 32 * 32 * 27, "one": 16 * 32 * 32 * 144, "two": 16 * 32 * 32 * 144}
+    assert sum(work.values()) == graph.count(path, SHAPE).macs
+    assert all(layer.seconds >= 0 for layer in found)
+    assert sum(layer.seconds for layer in found) > 0
+    assert diagnostics.padded(graph.count(path, SHAPE), [layer for layer in found if layer.macs]) == []
+
+
+def test_padding_to_blocks_is_told(tmp_path):
+    odd = {
+        "stem.weight": graphs.ones(11, 3, 3, 3),
+        "one.weight": graphs.ones(11, 11, 3, 3),
+        "two.weight": graphs.ones(11, 11, 3, 3),
+    }
+    path = saved(tmp_path / "model.onnx", CHAIN, **odd)
+    counts, found = graph.count(path, SHAPE), layers.examine(path, Options(), SHAPE).layers
+    if all(layer.operator == "FusedConv" for layer in found if layer.macs):
+        pytest.skip("this CPU has no blocked layout")
+
+    assert sum(layer.macs or 0 for layer in found) > counts.macs
+    (told,) = diagnostics.padded(counts, found)
+    assert "channel counts that vector units dislike" in told
+
+
+def test_nodes_without_names_are_told_apart(tmp_path):
+    path = saved(tmp_path / "model.onnx", CHAIN)
+    model = onnx.load(path)
+    assert not any(node.name for node in model.graph.node)
+
+    assert len(layers.examine(path, Options(), SHAPE).layers) >= 4
+
+
+def test_a_profile_that_cannot_be_read_leaves_a_note(tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "_is_node", lambda event: False)
+
+    found = layers.examine(saved(tmp_path / "model.onnx", CHAIN), Options(), SHAPE)
+
+    assert (found.layers, found.peak_bytes) == ([], None)
+    assert "profile cannot be read" in found.note
+
+
+def test_fixed_batch_counts_whole(tmp_path):
+    path = saved(tmp_path / "model.onnx", CHAIN)
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 5
+    onnx.save(model, path)
+
+    assert layers.examine(path, Options(), SHAPE).peak_bytes == 5 * 2 * MAP
+
+
+UNIT = 64 * 56 * 56 * 4
+
+
+# VGG-19: two maps of 64 x 224 x 224 (16 units each). ResNet-50: at the start of its second stage the input of 256 maps
+# of 56 x 56 is still read (4), the shortcut of 512 of 28 x 28 is made (2), and the first layer's 128 of 28 x 28 (1/2).
+@pytest.mark.parametrize(("name", "units"), [("vgg19", 32), ("resnet50", 6.5)])
+def test_known_networks(name, units):
+    light = Path(onnx.__file__).parent / "backend/test/data/light" / f"light_{name}.onnx"
+
+    assert layers.examine(light, Options(), (3, 224, 224)).peak_bytes == units * UNIT

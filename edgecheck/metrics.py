@@ -35,7 +35,10 @@ _LATENCY = "one session.run on one image"
 
 _ALL = (
     Metric("accuracy", "fraction", "higher", "share of test images the ONNX file classifies correctly", "top-1"),
+    Metric("accuracy.top5", "fraction", "higher", "share of test images whose class is among the five largest outputs", "top-5"),
+    Metric("accuracy.worst_class", "fraction", "higher", "accuracy on the class where it is lowest", "top-1"),
     Metric("accuracy_drop_pp", "pp", "lower", "accuracy of the baseline minus that of the variant", "top-1"),
+    Metric("calibration.error", "fraction", "lower", "how far confidence is from accuracy, over 15 bins of confidence", "Guo et al. 2017, Eq. 3"),
     Metric("agreement", "fraction", "higher", "share of images on which variant and baseline predict the same class", "top-1"),
     *(
         Metric(f"sp2ps.{method}", "score", "higher", f"similarity of the {method} heatmaps of baseline and variant", _SP2PS)

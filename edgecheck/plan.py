@@ -141,6 +141,8 @@ class Measure:
     provider: str = "CPUExecutionProvider"
     graph_optimization: GraphOptimization = "all"
     rss: bool = True
+    max_opset: int = field(default=21, validator=within(1, 100))
+    max_ir: int = field(default=10, validator=within(1, 100))
 
 
 @frozen

@@ -152,6 +152,7 @@ class Variant:
     layers: list[LayerCost] = field(factory=list)
     weight_bytes: dict[str, int] = field(factory=dict)
     arena_bytes: int | None = None
+    class_accuracy: dict[str, float] = field(factory=dict)
 
 
 @frozen

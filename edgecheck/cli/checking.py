@@ -32,6 +32,8 @@ from edgecheck.cli.options import format_option, numbers, out_option, whole_numb
 @click.option("--target-layer", help="Dotted name of the layer to explain.")
 @click.option("--time-budget", type=click.FloatRange(0), help="Seconds of latency sampling a file; 0 for none.")
 @click.option("--threads", type=click.IntRange(1), help="Intra-op threads.")
+@click.option("--max-opset", type=click.IntRange(1, 100), help="Newest opset that the device's ONNX Runtime reads.")
+@click.option("--max-ir", type=click.IntRange(1, 100), help="Newest IR version that it reads.")
 @out_option(None, "Keep the run folder with its reports.")
 @format_option
 @click.pass_context
@@ -88,7 +90,12 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
             "std": flags["std"],
         },
         "explain": {"target_layer": flags["target_layer"]},
-        "measure": {"latency_budget_s": flags["time_budget"], "intra_op_threads": flags["threads"]},
+        "measure": {
+            "latency_budget_s": flags["time_budget"],
+            "intra_op_threads": flags["threads"],
+            "max_opset": flags["max_opset"],
+            "max_ir": flags["max_ir"],
+        },
         "gate": {"criteria": list(flags["sentences"]) or None},
     }
     if flags["root"]:

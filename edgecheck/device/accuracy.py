@@ -16,6 +16,7 @@ from edgecheck.images import ImageSet
 from edgecheck.plan import Preprocessing
 from edgecheck.progress import Progress, Silent
 from edgecheck.records import Reading, reading
+from edgecheck.score.parity import log_probabilities
 from edgecheck.stats import CONFIDENCE, Interval
 
 # Bounds the input of a run and with it the activations (VGG at 224 x 224: 25 MB of them an image).
@@ -25,6 +26,8 @@ FLOAT32_BYTES = 4
 
 Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 PERCENT = 100.0
+TOP = 5
+CALIBRATION_BINS = 15  # as in the paper
 
 
 def predict(
@@ -57,10 +60,10 @@ def readings(
     labels: NDArray[np.int64],
     baseline_logits: NDArray[np.float32] | None = None,
 ) -> list[Reading]:
-    """Return accuracy and, beside a baseline, the drop in percentage points and the agreement, with 95 % intervals.
+    """Return accuracies and calibration error and, beside a baseline, the drop in percentage points and the agreement.
 
-    Shares have the Wilson score interval; the drop has that of `drop_interval`, which knows that both saw the same
-    images. Without a baseline (for the baseline itself) there is only the accuracy.
+    Shares have the Wilson score interval of 95 %; the drop has that of `drop_interval`, which knows that both saw the
+    same images, and says on how many they differ. Top-5 is missing where there are no more than five classes.
 
     Args:
         variant: whose readings they are.
@@ -76,18 +79,66 @@ def readings(
         raise DataError(f"{variant}: outputs and labels are of different lengths {sorted(sizes)}: predict again")
     n, predicted = len(labels), logits.argmax(axis=1)
     right = predicted == labels
-    taken = [reading(variant, "accuracy", right.mean(), wilson_interval(int(right.sum()), n), n)]
+    taken = [
+        reading(variant, "accuracy", right.mean(), wilson_interval(int(right.sum()), n), n),
+        _top5(variant, logits, labels),
+        reading(variant, "accuracy.worst_class", min(per_class(logits, labels).values()), n=n),
+        reading(variant, "calibration.error", calibration_error(logits, labels), n=n),
+    ]
     if baseline_logits is None:
         return taken
     expected = baseline_logits.argmax(axis=1)
     was_right, same = expected == labels, predicted == expected
     lost, gained = int((was_right & ~right).sum()), int((right & ~was_right).sum())
     drop = PERCENT * (lost - gained) / n
+    differ = f"{lost} images lost, {gained} gained; exact McNemar test: p = {mcnemar(lost, gained):.2g}"
     return [
         *taken,
-        reading(variant, "accuracy_drop_pp", drop, drop_interval(lost, gained, n), n),
+        reading(variant, "accuracy_drop_pp", drop, drop_interval(lost, gained, n), n, differ),
         reading(variant, "agreement", same.mean(), wilson_interval(int(same.sum()), n), n),
     ]
+
+
+def per_class(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[int, float]:
+    """Return the accuracy, 0..1, on the images of each class that there are any of."""
+    right = logits.argmax(axis=1) == labels
+    return {int(label): float(right[labels == label].mean()) for label in np.unique(labels)}
+
+
+def calibration_error(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Return the expected calibration error, 0..1 (Guo et al. 2017, Eq. 3), of outputs that are logits or softmax.
+
+    Images are put into 15 bins of equal width by the probability of their predicted class; it is the mean over images
+    of |mean probability - accuracy| of their bin.
+    """
+    probabilities = np.exp(log_probabilities(logits))
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, confidence - right, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test: that as many images are lost as gained but by chance."""
+    differing, fewer = lost + gained, min(lost, gained)
+    if differing == 0:
+        return 1.0
+    return min(1.0, 2 * math.exp(_log_binomial_cdf(differing, fewer)))
+
+
+def _log_binomial_cdf(n: int, k: int) -> float:
+    """Return log P(Binomial(n, 1/2) <= k), without underflow for any n."""
+    terms = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) for i in range(k + 1)]
+    largest = max(terms)
+    return largest + math.log(sum(math.exp(term - largest) for term in terms)) - n * math.log(2)
+
+
+def _top5(variant: str, logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Reading:
+    classes, n = logits.shape[1], len(labels)
+    if classes <= TOP:
+        return reading(variant, "accuracy.top5", None, note=f"with {classes} classes nearly every answer would count")
+    among = int((np.argpartition(-logits, TOP - 1, axis=1)[:, :TOP] == labels[:, None]).any(axis=1).sum())
+    return reading(variant, "accuracy.top5", among / n, wilson_interval(among, n), n)
 
 
 def wilson_interval(hits: int, n: int) -> Interval:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
+from attrs import frozen
 
+from edgecheck.device.denormals import Gain
 from edgecheck.device.graph import GraphCounts
 from edgecheck.device.layers import LAYOUT
 from edgecheck.device.lowering import lowered
 from edgecheck.device.operators import MACS
 from edgecheck.device.tensors import stored
 from edgecheck.device.weights import SCALED, owner_of, stored_constants, uses_of, values
+from edgecheck.errors import MeasurementError
 from edgecheck.records import LayerCost
 
 # Of the work and of the time: below these another channel count would gain nothing to speak of.
@@ -20,25 +23,38 @@ PADDED_SHARE, MOVING_SHARE = 0.10, 0.10
 ZERO_SHARE = 0.10  # training leaves next to no exact zeros, rounding to int8 a few per cent
 # Of the types a CPU computes in: float16 is widened first, and out of the subnormal range by that.
 SMALLEST_NORMAL = {np.dtype(kind): np.finfo(kind).tiny for kind in (np.float32, np.float64)}
-# The oldest ONNX Runtime that edgecheck is declared for, and the newest opset and IR version it reads.
-OLD_RUNTIME, OLD_OPSET, OLD_IR_VERSION = "1.18", 21, 10
+# ONNX Runtime and the newest opset and IR version it reads. Boards are behind: the default is the oldest one that
+# edgecheck is declared for.
+RUNTIMES = (("1.18", 21, 10), ("1.16", 19, 9), ("1.14", 18, 8))
 
 
-def diagnose(model: onnx.ModelProto, counts: GraphCounts) -> list[str]:
+@frozen
+class Target:
+    """The newest opset and IR version that the device's ONNX Runtime reads."""
+
+    max_opset: int = RUNTIMES[0][1]
+    max_ir: int = RUNTIMES[0][2]
+
+
+def diagnose(
+    model: onnx.ModelProto, counts: GraphCounts, target: Target, cure: Callable[[], Gain] | None = None
+) -> list[str]:
     """Return warnings with advice about a file that can be measured all the same.
 
     Args:
         model: the file as `files.load_model` gives it.
         counts: the same file as `graph.count` gives it.
+        target: what the ONNX Runtime on the device reads.
+        cure: measures what `session.set_denormal_as_zero` gains; asked only where there are subnormal weights.
     """
     found = [
-        _subnormals(model),
+        _subnormals(model, cure),
         _zeros(counts),
         _unsupported(counts),
         _batch(counts),
         _external(counts),
-        _too_new("opset", counts.opset, OLD_OPSET),
-        _too_new("IR version", counts.ir_version, OLD_IR_VERSION),
+        _too_new("opset", counts.opset, target.max_opset),
+        _too_new("IR version", counts.ir_version, target.max_ir),
     ]
     return [warning for warning in found if warning]
 
@@ -65,7 +81,7 @@ def _multiplies(owner: onnx.NodeProto | None) -> bool:
     return op_type in MACS or op_type.startswith(SCALED) or op_type.endswith("Normalization")
 
 
-def _subnormals(model: onnx.ModelProto) -> str:
+def _subnormals(model: onnx.ModelProto, cure: Callable[[], Gain] | None) -> str:
     count = 0
     for constant in stored_constants(model.graph).values():
         array = values(constant) if stored(constant).is_float else np.zeros(0)
@@ -73,10 +89,19 @@ def _subnormals(model: onnx.ModelProto) -> str:
             count += int(np.count_nonzero((array != 0) & (np.abs(array) < SMALLEST_NORMAL[array.dtype])))
     if not count:
         return ""
+    gained = _gained(cure) if cure else ""
     return (
         f"{count} subnormal weights, which slow many CPUs several times: run with the session option "
-        "session.set_denormal_as_zero=1, or set them to zero before export"
+        f"session.set_denormal_as_zero=1{gained}, or set them to zero before export"
     )
+
+
+def _gained(cure: Callable[[], Gain]) -> str:
+    try:
+        gain = cure()
+    except MeasurementError as error:
+        return f" (what that gains was not measured: {error})"
+    return f" (measured here: {gain.as_is_s:.3g} s a run as it is, {gain.flushed_s:.3g} s so, {gain.ratio:.2f} times)"
 
 
 def _zeros(counts: GraphCounts) -> str:
@@ -128,8 +153,11 @@ def _external(counts: GraphCounts) -> str:
     )
 
 
-def _too_new(what: str, version: int, old_version: int) -> str:
-    if version <= old_version:
+def _too_new(what: str, version: int, highest: int) -> str:
+    if version <= highest:
         return ""
-    reads = f"newer than ONNX Runtime {OLD_RUNTIME} reads ({old_version})"
-    return f"{what} {version} is {reads}: check the version on the device, or export with a lower one"
+    runtime = next((f"ONNX Runtime {name}" for name, *known in RUNTIMES if highest in known), "the device")
+    return (
+        f"{what} {version} is newer than {runtime} reads ({highest}): export with a lower one, or say what the device "
+        "reads with --max-opset and --max-ir (measure.max_opset, measure.max_ir)"
+    )

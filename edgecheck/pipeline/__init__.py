@@ -81,12 +81,13 @@ def _examine(job: Run, entry: Entry, baseline: Findings | None = None) -> Findin
     explained = explaining.explain(job, entry, baseline)
     similarities = explaining.similarities(job, entry, explained, baseline)
     pictures = explaining.pictures(job, entry, similarities, explained, baseline)
+    record = attrs.evolve(record, pictures=pictures, class_accuracy=comparing.class_accuracy(job, logits))
     readings += comparing.predictions(job, entry.name, logits, baseline)
     readings += comparing.twin_parity(entry.name, logits, explained.cams)
     if baseline is not None:
         readings += comparing.explanation(job, entry.name, similarities)
     return Findings(
-        entry=attrs.evolve(entry, variant=attrs.evolve(record, pictures=pictures)),
+        entry=attrs.evolve(entry, variant=record),
         readings=readings,
         similarities=similarities,
         logits=logits,

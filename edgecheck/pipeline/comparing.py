@@ -25,6 +25,15 @@ def predictions(job: Run, variant: str, logits: NDArray[np.float32], baseline: F
     return accuracy.readings(variant, logits, job.data.labels, reference)
 
 
+def class_accuracy(job: Run, logits: NDArray[np.float32]) -> dict[str, float]:
+    """Return the accuracy on each class by its name."""
+    names = job.data.classes
+    return {
+        names[label] if label < len(names) else str(label): share
+        for label, share in accuracy.per_class(logits, job.data.labels).items()
+    }
+
+
 def twin_parity(variant: str, logits: NDArray[np.float32], cams: CamFile | None) -> list[Reading]:
     """Return how far the ONNX file and its twin disagree; without a twin both readings are missing."""
     if cams is None:

@@ -14,6 +14,7 @@ from edgecheck import __version__, images
 from edgecheck import store as storage
 from edgecheck.device import (
     accuracy,
+    denormals,
     diagnostics,
     doubts,
     environment,
@@ -84,6 +85,8 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
                 f"{onnx}: NaN or infinite weights in {', '.join(broken[:3])}; such a model cannot be judged"
             )
         ran = layers.examine(onnx, options, job.data.shape)
+        target = diagnostics.Target(job.plan.measure.max_opset, job.plan.measure.max_ir)
+        cure = functools.partial(denormals.measure, onnx, options, job.data.shape)
         readings = [
             reading(name, "size.bytes", files.size_bytes(onnx)),
             reading(name, "size.zlib_bytes", files.zlib_bytes(onnx)),
@@ -98,7 +101,7 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
             )
         return {
             "readings": [to_dict(r) for r in readings],
-            "warnings": [*diagnostics.diagnose(model, counts), *diagnostics.padded(counts, ran.layers)],
+            "warnings": [*diagnostics.diagnose(model, counts, target, cure), *diagnostics.padded(counts, ran.layers)],
             "opset": counts.opset,
             "ir_version": counts.ir_version,
             "weight_bytes": counts.weight_bytes,

@@ -11,6 +11,7 @@ from edgecheck.report.format import format_criterion, format_reading
 GUESSING = 2.0
 # MACs that fell by less than this promise no gain.
 FEWER_MACS = 0.95
+INTEGERS = ("int8", "uint8", "int4", "uint4")
 
 
 def remarks(variants: Sequence[Variant], readings: Sequence[Reading], policy: Policy, classes: int) -> Iterator[str]:
@@ -20,8 +21,24 @@ def remarks(variants: Sequence[Variant], readings: Sequence[Reading], policy: Po
     for name in by_role["baseline"]:
         yield from _guessing(taken.get((name, "accuracy")), classes)
         yield from _no_faster(name, by_role["candidate"], taken)
+    yield from _slow_integers([v for v in variants if v.role == "candidate"], taken)
     for name in by_role["control"]:
         yield from _below_floor(name, policy, taken)
+
+
+def _slow_integers(candidates: Sequence[Variant], taken: dict[tuple[str, str], Reading]) -> Iterator[str]:
+    slow = []
+    for variant in candidates:
+        whole = sum(variant.weight_bytes.values())
+        integers = sum(size for kind, size in variant.weight_bytes.items() if kind in INTEGERS)
+        ratio = taken.get((variant.name, "latency.ratio"))
+        if whole and integers > whole / 2 and ratio and (ratio.low or 0) > 1:
+            slow.append(f"{variant.name} ({format_reading(ratio)})")
+    if slow:
+        yield (
+            f"int8, yet slower than the baseline: {', '.join(slow)}. This processor lacks fast integer kernels for "
+            "such layers, or they are too small to repay the conversion: see `edgecheck layers`, measure on the target"
+        )
 
 
 def _guessing(accuracy: Reading | None, classes: int) -> Iterator[str]:

@@ -15,6 +15,7 @@ from edgecheck.records import Report, Similarity, Variant
 from edgecheck.report import charts, format, reasons, svg, table
 from edgecheck.report.layers import layer_rows
 
+CLASSES_SHOWN = 10  # all of CIFAR-10, the worst of ImageNet
 WORST_CLASSES = 3  # enough to see where to look; report.json has all
 
 
@@ -65,6 +66,7 @@ def _environment() -> Environment:
         worst_classes=worst_classes,
         class_name=class_name,
         cell_status=cell_status,
+        class_rows=class_rows,
         layer_rows=layer_rows,
         weight_text=weight_text,
     )
@@ -85,6 +87,13 @@ def class_name(report: Report, index: int) -> str:
     """Return the name of a class, or its number where the data set names none."""
     names = report.subject.classes
     return names[index] if 0 <= index < len(names) else str(index)
+
+
+def class_rows(report: Report, variant: Variant) -> list[tuple[str, float | None, float]]:
+    """Return (class, baseline's accuracy, variant's accuracy) of the classes that lost most, the worst first."""
+    before = report.variants[0].class_accuracy
+    rows = [(name, before.get(name), share) for name, share in variant.class_accuracy.items()]
+    return sorted(rows, key=lambda row: row[2] - (row[1] or 0.0))[:CLASSES_SHOWN]
 
 
 def weight_text(variant: Variant) -> str:

@@ -145,6 +145,7 @@ def test_a_board_without_torch_can_check_gate_report_bench_and_count(files):
     assert board("report", "run", "--format", "markdown", cwd=files).returncode == 0
     assert board("bench", "a.onnx", "b.onnx", "--time-budget", "0.02", cwd=files).returncode == 0
     assert board("count", "a.onnx", cwd=files).returncode == 0
+    assert board("layers", "a.onnx", "b.onnx", cwd=files).returncode == 0
     doctor = board("doctor", cwd=files)
     assert doctor.returncode == 0
 

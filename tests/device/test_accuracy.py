@@ -7,7 +7,10 @@ from onnx import TensorProto
 from edgecheck.device.accuracy import (
     BATCH_BYTES,
     LARGEST_BATCH,
+    calibration_error,
     drop_interval,
+    mcnemar,
+    per_class,
     predict,
     readings,
     wilson_interval,
@@ -99,18 +102,23 @@ def test_readings_by_hand():
     baseline = one_hot([0, 1, 2, 3, 0, 1, 2, 3, 1, 2])  # 8 right
     variant = one_hot([0, 1, 2, 3, 0, 0, 0, 0, 0, 2])  # 6 right: three lost, one gained; 6 the same
 
-    accuracy, drop, agreement = readings("half", variant, labels, baseline)
+    taken = {r.metric: r for r in readings("half", variant, labels, baseline)}
+    accuracy, drop, agreement = (taken[name] for name in ("accuracy", "accuracy_drop_pp", "agreement"))
 
     assert (accuracy.metric, accuracy.value, accuracy.n) == ("accuracy", 0.6, 10)
     assert drop.metric == "accuracy_drop_pp"
     assert drop.value == pytest.approx(20.0)
+    assert drop.note == "3 images lost, 1 gained; exact McNemar test: p = 0.62"
     assert (agreement.metric, agreement.value) == ("agreement", 0.6)
     assert {r.variant for r in (accuracy, drop, agreement)} == {"half"}
     assert all(r.low < r.value < r.high for r in (accuracy, drop, agreement))
 
 
-def test_baseline_has_an_accuracy_only():
-    assert [r.metric for r in readings("baseline", one_hot([0, 1]), np.array([0, 0]))] == ["accuracy"]
+def test_baseline_has_no_drop():
+    metrics = [r.metric for r in readings("baseline", one_hot([0, 1]), np.array([0, 0]))]
+
+    assert "accuracy" in metrics
+    assert not {"accuracy_drop_pp", "agreement"} & set(metrics)
 
 
 def test_arrays_of_different_lengths_are_refused():
@@ -147,3 +155,46 @@ def test_drop_interval_encloses_the_drop_and_changes_sign_with_it(numbers):
     assert -100 <= low <= 100 * (lost - gained) / n <= high <= 100
     assert low < high
     assert drop_interval(gained, lost, n) == pytest.approx((-high, -low))
+
+
+def test_accuracy_by_class_by_hand():
+    labels, predicted = np.array([0, 0, 0, 2, 2]), np.array([0, 1, 0, 2, 0])
+    taken = {r.metric: r for r in readings("v", one_hot(predicted), labels)}
+
+    assert per_class(one_hot(predicted), labels) == {0: 2 / 3, 2: 0.5}
+    assert taken["accuracy.worst_class"].value == 0.5
+
+
+def test_top5_by_hand():
+    logits = np.arange(70, dtype=np.float32).reshape(10, 7)  # class 6 is the largest, class 2 the fifth
+    taken = {r.metric: r for r in readings("v", logits, np.array([6, 5, 4, 3, 2, 1, 0, 6, 6, 6]))}
+
+    assert taken["accuracy.top5"].value == 0.8
+    few = {r.metric: r for r in readings("v", one_hot([0, 1]), np.array([0, 1]))}
+    assert few["accuracy.top5"].value is None
+    assert "with 4 classes" in few["accuracy.top5"].note
+
+
+def test_calibration_error_by_hand():
+    """Two bins: three images at 0.9 of which two are right, one at 0.6 that is wrong."""
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.6, 0.4]], np.float32)
+    labels = np.array([0, 0, 1, 1])
+    expected = 3 / 4 * abs(0.9 - 2 / 3) + 1 / 4 * 0.6
+
+    assert calibration_error(probabilities, labels) == pytest.approx(expected, abs=1e-6)
+    assert calibration_error(np.log(probabilities), labels) == pytest.approx(expected, abs=1e-6)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_mcnemar_is_the_binomial_test(lost, gained):
+    from scipy.stats import binomtest
+
+    expected = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
+
+    assert mcnemar(lost, gained) == pytest.approx(expected, rel=1e-6)
+    assert mcnemar(lost, gained) == pytest.approx(mcnemar(gained, lost))
+
+
+def test_mcnemar_does_not_underflow():
+    assert 0 <= mcnemar(0, 5000) < 1e-300

@@ -76,15 +76,18 @@ def _drifting(samples: LatencySamples) -> Iterator[str]:
 
 
 def _switching(samples: LatencySamples) -> Iterator[str]:
+    moving = []
     for name in samples.names:
         ratios = samples.ratios(name, samples.baseline)
-        kept, spread = len(stats.independent(ratios)), np.quantile(ratios, (0.1, 0.9))
-        if name != samples.baseline and kept < len(ratios) and spread[1] / spread[0] > 1 + DRIFT_TOLERANCE:
-            yield (
-                f"the ratio of {name} goes up and down between {spread[0]:.2f} and {spread[1]:.2f} for seconds at a "
-                "time: a neighbour on the same core or a changing clock slows one file more than the other; its "
-                "interval allows for what was seen, another run may see something else"
-            )
+        kept, (low, high) = len(stats.independent(ratios)), np.quantile(ratios, (0.1, 0.9))
+        if name != samples.baseline and kept < len(ratios) and high / low > 1 + DRIFT_TOLERANCE:
+            moving.append(f"{name} ({low:.2f} to {high:.2f})")
+    if moving:
+        yield (
+            f"latency ratios go up and down for seconds at a time: {', '.join(moving)}. A neighbour on the same core "
+            "or a changing clock slows one file more than the other; the intervals allow for what was seen, another "
+            "run may see something else"
+        )
 
 
 def _scattered(samples: LatencySamples) -> Iterator[str]:

@@ -78,25 +78,31 @@ def _charts(report: Report) -> Iterator[Chart]:
 
 def _memory(drawn: Sequence[Variant], figure: Any, axes: Any) -> None:
     """Live bytes over the share of nodes done: files with different nodes stand beside each other."""
+    from matplotlib.ticker import PercentFormatter
+
     for index, variant in enumerate(drawn):
-        live = [layer.live_bytes for layer in variant.layers if layer.live_bytes is not None]
+        live = _live(variant)
         edges = [step / len(live) for step in range(len(live) + 1)]
         axes.stairs([size / KIB for size in live], edges, baseline=None, color=_LINES[index], label=variant.name)
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     axes.set_xlabel("nodes run")
     axes.set_ylabel("live activations in KiB")
-    _legend(figure, axes)
+    _legend(figure, axes, columns=2)  # names of variants are long
 
 
 def _profiled(report: Report) -> list[Variant]:
-    """Return the baseline and the variants with the lowest peaks, as far as memory is known."""
+    """Return the baseline and the variants with the lowest peaks, as far as memory is known; one of those alike."""
     known = [v for v in report.variants if any(layer.live_bytes for layer in v.layers)]
-    best = sorted(
-        (variant for variant in known if variant.role == "candidate"),
-        key=lambda variant: max(layer.live_bytes or 0 for layer in variant.layers),
-    )
-    return [variant for variant in known if variant.role == "baseline"] + best[: len(_LINES) - 1]
+    baseline = [variant for variant in known if variant.role == "baseline"]
+    kept = {_live(variant): variant for variant in [*candidates(report)[::-1], *baseline] if variant in known}
+    others = [variant for variant in kept.values() if variant.role == "candidate"]
+    return baseline + sorted(others, key=lambda variant: max(_live(variant)))[: len(_LINES) - 1]
+
+
+def _live(variant: Variant) -> tuple[int, ...]:
+    return tuple(layer.live_bytes for layer in variant.layers if layer.live_bytes is not None)
 
 
 def _chart(name: str, title: str, description: str, size: tuple[float, float], paint: Any) -> Chart:
@@ -252,10 +258,10 @@ def _bars(axes: Any, found: Sequence[Bar], shift: float, label: str, look: dict[
         axes.text(max(value, high or 0) + 0.015, y, format_value(value, "ratio"), va="center", fontsize=8)
 
 
-def _legend(figure: Any, axes: Any) -> None:
+def _legend(figure: Any, axes: Any, columns: int = 4) -> None:
     handles, _ = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(loc="outside lower center", ncols=4)
+        figure.legend(loc="outside lower center", ncols=columns)
 
 
 def _controls(report: Report) -> list[Variant]:

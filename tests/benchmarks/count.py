@@ -80,7 +80,7 @@ def compare(name: str, folder: Path) -> dict[str, Any]:
 
 
 def torch_count(module: nn.Module) -> int:
-    """Return torch's MACs, without its fused ways through attention: FlopCounterMode does not see into them on a CPU."""
+    """Return torch's MACs, without its fused ways through attention, into which FlopCounterMode does not see."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -29,7 +29,7 @@ def test_no_warning_where_all_is_well():
         ),
         (
             {"blocks": blocks(baseline=[[[1.0]] * 3] * 30, half=SWITCHING)},
-            "the ratio of half goes up and down between 1.00 and 1.50",
+            r"go up and down for seconds at a time: half \(1.00 to 1.50\)",
         ),
         (
             {"blocks": blocks(baseline=[[[1.0] * 9 + [3.0]]] * 30, half=[[[1.0] * 10]] * 30)},

@@ -59,6 +59,7 @@ _ALL = (
     Metric("params.graph", "count", "lower", "float initialiser elements of the ONNX file", "ONNX graph"),
     Metric("params.nonzero", "count", "lower", "float initialiser elements that are not zero", "ONNX graph"),
     Metric("macs", "count", "lower", "multiply-adds of one inference", "ONNX graph"),
+    Metric("macs.nonzero", "count", "lower", "multiply-adds whose weight is not zero: what skipping zeros would leave", "ONNX graph"),
     Metric("flops", "count", "lower", "2 x MACs", "ONNX graph"),
     Metric("memory.activation_bytes", "bytes", "lower", "peak of live activations over the execution order", "liveness over the graph that ONNX Runtime runs"),
     Metric("memory.rss_bytes", "bytes", "lower", "peak resident memory of a fresh process that runs the file", "operating system"),

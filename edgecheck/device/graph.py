@@ -24,12 +24,17 @@ Kind = Literal["counted", "free", "unsupported"]
 
 @frozen
 class NodeCounts:
-    """One node. `macs` is None where they are not known; `output_shape` likewise."""
+    """One node. `macs` is None where they are not known; `output_shape` likewise.
+
+    `nonzero_macs` are those whose weight is not zero: what a runtime that skips zeros would compute. Every element of a
+    stored weight is used equally often; products of two activations count whole.
+    """
 
     name: str
     op_type: str
     kind: Kind
     macs: int | None
+    nonzero_macs: int | None
     params: int
     output_shape: Shape | None
 
@@ -42,6 +47,7 @@ class OperatorCounts:
     kind: Kind
     nodes: int
     macs: int | None
+    nonzero_macs: int | None
     params: int
 
 
@@ -57,6 +63,7 @@ class GraphCounts:
     params_nonzero: int
     weight_bytes: dict[str, int]
     macs: int
+    nonzero_macs: int
     nodes: tuple[NodeCounts, ...]
     operators: tuple[OperatorCounts, ...]
     counted: tuple[str, ...]
@@ -106,6 +113,7 @@ def count(path: str | Path, input_shape: Shape | None = None) -> GraphCounts:
         params_nonzero=sum(parameter.nonzero for parameter in held),
         weight_bytes=dict(weight_bytes),
         macs=sum(row.macs or 0 for row in rows),
+        nonzero_macs=sum(row.nonzero_macs or 0 for row in rows),
         nodes=rows,
         operators=_by_operator(rows),
         counted=_names(rows, "counted"),
@@ -124,13 +132,26 @@ def _node_counts(graph: Graph, held: Sequence[Parameter]) -> list[NodeCounts]:
     for parameter in held:
         if parameter.owner is not None:
             params[_key(parameter.owner)] += parameter.tensor.elements
-    rows = []
+    rows, density = [], _density(held)
     for node in graph.nodes:
         operation = graph.operation(node)
         kind, macs = macs_of(operation)
         shape = operation.outputs[0] if operation.outputs else None
-        rows.append(NodeCounts(node.name or _key(node), node.op_type, kind, macs, params[_key(node)], shape))
+        nonzero = None if macs is None else round(macs * density.get(_key(node), 1.0))
+        name = node.name or _key(node)
+        rows.append(NodeCounts(name, node.op_type, kind, macs, nonzero, params[_key(node)], shape))
     return rows
+
+
+def _density(held: Sequence[Parameter]) -> dict[str, float]:
+    """Return the share of a node's weight (its largest parameter, biases aside) that is not zero."""
+    weights: dict[str, Parameter] = {}
+    for parameter in held:
+        if parameter.owner is not None and len(parameter.tensor.shape) > 1:
+            key = _key(parameter.owner)
+            if key not in weights or weights[key].tensor.elements < parameter.tensor.elements:
+                weights[key] = parameter
+    return {key: weight.nonzero / max(weight.tensor.elements, 1) for key, weight in weights.items()}
 
 
 def macs_of(operation: Operation) -> tuple[Kind, int | None]:
@@ -157,6 +178,7 @@ def _by_operator(rows: Sequence[NodeCounts]) -> tuple[OperatorCounts, ...]:
             kind,
             nodes=len(group),
             macs=None if kind == "unsupported" else sum(row.macs or 0 for row in group),
+            nonzero_macs=None if kind == "unsupported" else sum(row.nonzero_macs or 0 for row in group),
             params=sum(row.params for row in group),
         )
         for (op_type, kind), group in groups.items()

@@ -42,14 +42,31 @@ def counts(file: Path, shape: Shape | None) -> Listing:
     """Count parameters and MACs of a file by operator."""
     found = graph.count(file, shape)
     rows = [
-        [row.op_type, str(row.nodes), format_integer(row.params), format_integer(row.macs), _flops(row.macs), row.kind]
+        [
+            row.op_type,
+            str(row.nodes),
+            format_integer(row.params),
+            format_integer(row.macs),
+            format_integer(row.nonzero_macs),
+            _flops(row.macs),
+            row.kind,
+        ]
         for row in sorted(found.operators, key=lambda row: -(row.macs or 0))
     ]
-    total = ["total", str(len(found.nodes)), *map(format_integer, (found.params_graph, found.macs, found.flops)), ""]
-    notes = [f"opset {found.opset}, IR version {found.ir_version}, {format_value(size_bytes(file), 'bytes')} on disk"]
+    total = [
+        "total",
+        str(len(found.nodes)),
+        *map(format_integer, (found.params_graph, found.macs, found.nonzero_macs, found.flops)),
+        "",
+    ]
+    weights = ", ".join(f"{format_value(size, 'bytes')} {kind}" for kind, size in found.weight_bytes.items())
+    notes = [
+        f"weights: {weights or 'none stored'}",
+        f"opset {found.opset}, IR version {found.ir_version}, {format_value(size_bytes(file), 'bytes')} on disk",
+    ]
     if found.unsupported:
         notes.append(f"the total is a lower bound: nobody has counted {', '.join(found.unsupported)}")
-    columns = ["operator", "nodes", "parameters", "MACs", "FLOPs", "kind"]
+    columns = ["operator", "nodes", "parameters", "MACs", "of them nonzero", "FLOPs", "kind"]
     data = {"file": str(file), "flops": found.flops, **to_dict(found)}
     return Listing(f"{file}: one inference", columns, [*rows, total], data, notes)
 

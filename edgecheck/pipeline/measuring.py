@@ -171,8 +171,12 @@ def _multiply_adds(variant: str, counts: graph.GraphCounts) -> list[Reading]:
     """MACs and FLOPs; with operators nobody could count, the sum is a lower bound and must not be judged by."""
     if counts.unsupported:
         note = f"at least {counts.macs} MACs, but not counted: {', '.join(sorted(set(counts.unsupported)))}"
-        return [reading(variant, metric, None, note=note) for metric in ("macs", "flops")]
-    return [reading(variant, "macs", counts.macs), reading(variant, "flops", counts.flops)]
+        return [reading(variant, metric, None, note=note) for metric in ("macs", "macs.nonzero", "flops")]
+    return [
+        reading(variant, "macs", counts.macs),
+        reading(variant, "macs.nonzero", counts.nonzero_macs),
+        reading(variant, "flops", counts.flops),
+    ]
 
 
 def _tried(variant: str, metric: str, measure: Callable[[], float | None]) -> Reading:

@@ -30,11 +30,22 @@ def test_everything_of_a_small_file(tmp_path):
     assert (counts.counted, counts.free) == (("Conv", "Gemm"), ("Flatten", "GlobalAveragePool", "Relu"))
     assert (counts.unsupported, counts.is_lower_bound) == ((), False)
     assert (counts.opset, counts.ir_version, counts.batch, counts.external_files) == (17, 9, 1, ())
-    first = graph.NodeCounts("first", "Conv", "counted", 8 * 8 * 4 * 27, 112, (1, 4, 8, 8))
+    first = graph.NodeCounts("first", "Conv", "counted", 8 * 8 * 4 * 27, 8 * 8 * 4 * 27, 112, (1, 4, 8, 8))
     assert counts.nodes[0] == first
     assert counts.nodes[1].name == "r"
-    assert counts.operators[0] == graph.OperatorCounts("Conv", "counted", 1, 8 * 8 * 4 * 27, 112)
-    assert counts.operators[1] == graph.OperatorCounts("Gemm", "counted", 1, 40, 50)
+    assert counts.operators[0] == graph.OperatorCounts("Conv", "counted", 1, 8 * 8 * 4 * 27, 8 * 8 * 4 * 27, 112)
+    assert counts.operators[1] == graph.OperatorCounts("Gemm", "counted", 1, 40, 40, 50)
+
+
+def test_macs_of_weights_that_are_zero_by_hand(tmp_path):
+    pruned = {name: np.array(weight) for name, weight in WEIGHTS.items()}
+    first = max((name for name in pruned if pruned[name].ndim == 4), key=lambda name: pruned[name].size)
+    pruned[first][0] = 0  # one of four filters
+    counts = graph.count(graphs.save(tmp_path / "model.onnx", TWO_LAYERS, pruned))
+
+    assert counts.nonzero_macs == 8 * 8 * 3 * 27 + 40
+    assert counts.macs == 8 * 8 * 4 * 27 + 40
+    assert counts.operators[0].nonzero_macs == 8 * 8 * 3 * 27
 
 
 def test_rows_add_up_to_the_whole(tmp_path):

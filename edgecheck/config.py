@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from ruamel.yaml.comments import CommentedMap
 
 from edgecheck import criteria, document, images
@@ -22,6 +22,7 @@ from edgecheck.plan import (
     ModelSpec,
     Plan,
     Preprocessing,
+    Quantize,
     Recipe,
     Scope,
     VariantSpec,
@@ -45,11 +46,15 @@ def _rates(_instance: object, _attribute: object, rates: list[float]) -> None:
 
 @frozen
 class VariantRow:
-    """A cross product: every criterion with every structure at every rate."""
+    """A cross product: every criterion with every structure at every rate, in every quantization.
 
-    criterion: list[str]
-    structure: list[str]
-    rate: list[float] = field(validator=_rates)
+    Without a criterion it is the baseline that is quantised; `none` keeps the float file among the variants.
+    """
+
+    criterion: list[str] = field(factory=list)
+    structure: list[str] = field(factory=list)
+    rate: list[float] = field(factory=list, validator=_rates)
+    quantization: list[str] = field(factory=list)
     # Global thresholds mean something among weights; among filters of layers with different
     # fan-in they would empty the small ones, so there each layer gives its own share.
     scope: Scope | None = None
@@ -93,6 +98,7 @@ class Document:
     compute: Compute = field(factory=Compute)
     train: Recipe = field(factory=Recipe)
     finetune: Recipe = field(factory=Recipe)
+    quantize: Quantize = field(factory=Quantize)
     variants: list[VariantRow] = field(factory=list)
     measure: Measure = field(factory=Measure)
     export: ExportSection = field(factory=ExportSection)
@@ -193,7 +199,8 @@ def _plan(whole: Document, written: CommentedMap, path: Path) -> Plan:
         compute=whole.compute,
         train=whole.train,
         finetune=whole.finetune,
-        variants=list(_variants(whole.variants)),
+        quantize=whole.quantize,
+        variants=list(_variants(whole.variants, written, str(path))),
         measure=whole.measure,
         opset=whole.export.opset,
         policy=policy(whole.gate, written, str(path)),
@@ -220,19 +227,36 @@ def is_file_factory(factory: str) -> bool:
     return factory.rpartition(":")[0].endswith(".py")
 
 
-def _variants(rows: list[VariantRow]) -> Iterator[VariantSpec]:
+def _variants(rows: list[VariantRow], written: CommentedMap, source: str) -> Iterator[VariantSpec]:
     """Expand the rows; a variant that two rows name is made once."""
     seen: set[str] = set()
-    for row in rows:
-        for criterion, structure, rate in product(row.criterion, row.structure, row.rate):
-            usual: Scope = "layer" if structure == "filters" else "global"
-            scope = row.scope or usual
-            # Two digits where they say it all, more where another rate would get the same name.
-            share = f"{rate:.2f}" if round(rate, 2) == rate else f"{rate:g}"
-            name = "-".join([criterion, structure, *([scope] if scope != usual else []), share])
-            if name not in seen:
-                seen.add(name)
-                yield VariantSpec(name, criterion, structure, scope, rate)
+    for index, row in enumerate(rows):
+        pruned = [bool(part) for part in (row.criterion, row.structure, row.rate)]
+        if any(pruned) != all(pruned) or not (all(pruned) or set(row.quantization) - {"none"}):
+            place = f"{source}:{document.line_of(written, ('variants', index))}"
+            raise ConfigError(f"{place}: a variant needs criterion, structure and rate, or a quantization, or all four")
+        for spec in _pruned(row) if all(pruned) else [VariantSpec("baseline", "", "", "global", 0.0)]:
+            for quantization in row.quantization or ["none"]:
+                made = _quantised(spec, quantization)
+                if made.name not in seen and (made.quantization or made.criterion):
+                    seen.add(made.name)
+                    yield made
+
+
+def _pruned(row: VariantRow) -> Iterator[VariantSpec]:
+    for criterion, structure, rate in product(row.criterion, row.structure, row.rate):
+        usual: Scope = "layer" if structure == "filters" else "global"
+        scope = row.scope or usual
+        # Two digits where they say it all, more where another rate would get the same name.
+        share = f"{rate:.2f}" if round(rate, 2) == rate else f"{rate:g}"
+        name = "-".join([criterion, structure, *([scope] if scope != usual else []), share])
+        yield VariantSpec(name, criterion, structure, scope, rate)
+
+
+def _quantised(spec: VariantSpec, quantization: str) -> VariantSpec:
+    if quantization == "none":
+        return spec
+    return evolve(spec, name=f"{spec.name}-{quantization}", quantization=quantization)
 
 
 def _check_methods(methods: list[str], written: CommentedMap, source: str) -> None:

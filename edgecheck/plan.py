@@ -109,25 +109,50 @@ class Compute:
 
 @frozen
 class Recipe:
-    """SGD with momentum on cross-entropy. The defaults are the paper's fine-tuning."""
+    """SGD with momentum on cross-entropy. The defaults are the paper's fine-tuning.
+
+    `distill` is the weight of the baseline's softened answers in the loss, `temperature` what softens them.
+    `validation` is the share of the training images held out to choose the best epoch by, and to stop after `patience`
+    epochs without a better one.
+    """
 
     epochs: int = field(default=10, validator=within(0, 10**6))
     batch_size: int = field(default=32, validator=within(1, 2**20))
     learning_rate: float = field(default=0.001, validator=within(0, 1e6))
     momentum: float = field(default=0.9, validator=within(0, 1))
     weight_decay: float = field(default=0.0, validator=within(0, 1))
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    warmup_epochs: float = field(default=0.0, validator=within(0, 10**6))
+    label_smoothing: float = field(default=0.0, validator=within(0, 0.99))
+    flip: bool = False
+    crop: int = field(default=0, validator=within(0, 1024))
+    distill: float = field(default=0.0, validator=within(0, 1))
+    temperature: float = field(default=4.0, validator=within(0.1, 100))
+    validation: float = field(default=0.0, validator=within(0, 0.5))
+    patience: int | None = field(default=None, validator=optional(within(1, 10**6)))
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+@frozen
+class Quantize:
+    """How the ranges of int8 activations are found: on so many images, drawn by the seed from the training split."""
+
+    calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
+    images: int = field(default=128, validator=within(1, 10**6))
+    per_channel: bool = True
+    activations: Literal["int8", "uint8"] = "uint8"
 
 
 @frozen
 class VariantSpec:
-    """One way of compressing the baseline. Rate 0 and no criterion: the control."""
+    """One way of compressing the baseline. No criterion: nothing is pruned, and with no quantization: the control."""
 
     name: str
     criterion: str
     structure: str
     scope: Scope
     rate: float
+    quantization: str = ""
 
 
 @frozen
@@ -157,6 +182,7 @@ class Plan:
     compute: Compute
     train: Recipe
     finetune: Recipe
+    quantize: Quantize
     variants: list[VariantSpec]
     measure: Measure
     opset: int

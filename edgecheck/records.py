@@ -145,6 +145,7 @@ class Variant:
     rate: float | None = None
     effective_rate: float | None = None
     epochs: int | None = None
+    quantization: str = ""
     opset: int | None = None
     ir_version: int | None = None
     warnings: list[str] = field(factory=list)

@@ -1,3 +1,4 @@
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -142,4 +143,31 @@ def test_the_file_that_init_writes_is_understood():
     text = resources.files("edgecheck.cli").joinpath("edgecheck.yaml").read_text()
     plan = config.parse(text, Path("edgecheck.yaml"), {})
     assert plan.model.factory == "my_model.py:build"
-    assert len(plan.variants) == 10
+    assert len(plan.variants) == 11
+
+
+def variants(text):
+    rows = textwrap.dedent(text)
+    return read("data: {dataset: digits}\nvariants:\n" + textwrap.indent(rows.strip(), "  ") + "\n").variants
+
+
+def test_quantised_variants_of_the_baseline_and_of_pruned_ones():
+    found = variants("""
+        - quantization: [int8, fp16]
+        - {criterion: l1, structure: filters, rate: 0.2, quantization: [none, int8]}
+        - {criterion: l1, structure: filters, rate: 0.4, quantization: int8}
+        """)
+
+    assert [(v.name, v.quantization, v.criterion) for v in found] == [
+        ("baseline-int8", "int8", ""),
+        ("baseline-fp16", "fp16", ""),
+        ("l1-filters-0.20", "", "l1"),
+        ("l1-filters-0.20-int8", "int8", "l1"),
+        ("l1-filters-0.40-int8", "int8", "l1"),
+    ]
+
+
+@pytest.mark.parametrize("row", ["- {criterion: l1}", "- {criterion: l1, rate: 0.2}", "- {quantization: none}", "- {}"])
+def test_a_row_that_says_too_little_is_refused_at_its_line(row):
+    with pytest.raises(ConfigError, match=r"edgecheck\.yaml:3: a variant needs criterion, structure and rate, or a"):
+        variants(row)

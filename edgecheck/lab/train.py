@@ -1,4 +1,4 @@
-"""Training and fine-tuning: SGD with momentum on cross-entropy, the same weights from the same seed."""
+"""Training and fine-tuning: SGD with momentum, the same weights from the same seed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from edgecheck.errors import MeasurementError, ModelError
-from edgecheck.images import ImageSet, preprocess
+from edgecheck.images import ImageSet, preprocess, take
+from edgecheck.lab.augment import augmented
 from edgecheck.lab.compute import device_of
+from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.subjects import check_fits
 from edgecheck.plan import Preprocessing, Recipe
 from edgecheck.progress import Progress
@@ -33,48 +35,74 @@ def train(
     seed: int,
     progress: Progress,
     masks: Mapping[str, Tensor] | None = None,
+    teacher: nn.Module | None = None,
 ) -> list[float]:
     """Train `model` in place and leave it in eval mode.
 
     Equal seeds give equal weights, bit for bit on one machine and number of threads, whatever the state of the
-    global random generator; that state is left as it was.
+    global random generator; that state is left as it was. Where images are held out (`recipe.validation`), the model
+    ends with the weights of the epoch that did best on them; else with those of the last.
 
     Args:
         model: the network; BatchNorm statistics are learnt too.
         data: the training split.
         how: the preprocessing, that of the measurements.
-        recipe: epochs, batch size, learning rate and schedule; 0 epochs change nothing.
-        seed: of the order of images, and of what the network itself draws (dropout).
+        recipe: epochs, batch size, learning rate and what else it says; 0 epochs change nothing.
+        seed: of the order of images, of what is held out and augmented, and of what the network draws (dropout).
         progress: told of every batch.
         masks: bool tensors by parameter name, True where a weight is kept; the others are 0 after every step.
+        teacher: gives the answers that `recipe.distill` asks for; left in eval mode.
 
     Returns:
-        The mean cross-entropy of each epoch in nats per image, each batch's taken before its step.
+        The mean loss of each epoch in nats per image, each batch's taken before its step.
 
     Raises:
         ModelError: the network does not fit the data, or does not work in training mode.
-        MeasurementError: the loss or a weight is no longer finite.
+        MeasurementError: the loss or a weight is no longer finite; the model then has the weights of the epoch before.
     """
     check_fits(model, data)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("the network has nothing to train: all its parameters are frozen (requires_grad is False)")
-    step = _Step(model, _optimiser(model, recipe), _held(model, masks or {}))
-    batches = _batches(len(data), recipe, seed)
-    sums, images = [0.0] * recipe.epochs, [0] * recipe.epochs
+    if recipe.distill and teacher is None:
+        raise ModelError("distill asks for a baseline to learn from, and there is none here")
+    kept, held_out = held_out_split(data, recipe, seed)
+    step = _Step(model, _optimiser(model, recipe), _held(model, masks or {}), recipe, teacher)
+    batches = _batches(len(kept), recipe, seed)
+    best, random = _Best(model, recipe), np.random.default_rng([seed, 1])
+    losses: list[list[tuple[float, int]]] = [[] for _ in range(recipe.epochs)]
+    last_of = {epoch: number for number, (epoch, _) in enumerate(batches)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model.train()
         try:
             for number, (epoch, batch) in enumerate(progress.track(batches, "training", len(batches))):
                 step.set_rate(learning_rate(recipe, number, len(batches)))
-                loss = step.take(preprocess(data.images[batch], how), data.labels[batch])
+                images = augmented(np.asarray(kept.images[batch]), recipe, random)
+                loss = step.take(preprocess(images, how), kept.labels[batch])
                 _check_loss(loss, epoch, recipe)
-                sums[epoch] += loss * len(batch)
-                images[epoch] += len(batch)
+                losses[epoch].append((loss, len(batch)))
+                if number == last_of[epoch]:
+                    _check_weights(model, recipe, epoch)
+                    best.keep(accuracy(model, held_out, how) if held_out else None)
+                    if best.exhausted:
+                        break
+                    model.train()
+            best.restore()
+        except MeasurementError:
+            best.restore_last()
+            raise
         finally:
             model.eval()
-    _check_weights(model, recipe)
-    return [total / count for total, count in zip(sums, images, strict=True)]
+    return [sum(loss * n for loss, n in epoch) / sum(n for _, n in epoch) for epoch in losses if epoch]
+
+
+def held_out_split(data: ImageSet, recipe: Recipe, seed: int) -> tuple[ImageSet, ImageSet | None]:
+    """Return the images to train with and those held out by the seed, None where the recipe holds out none."""
+    count = round(recipe.validation * len(data))
+    if not count:
+        return data, None
+    order = np.random.default_rng([seed, 2]).permutation(len(data))
+    return take(data, np.sort(order[count:]).tolist()), take(data, np.sort(order[:count]).tolist())
 
 
 def accuracy(model: nn.Module, data: ImageSet, how: Preprocessing) -> float:
@@ -94,16 +122,6 @@ def accuracy(model: nn.Module, data: ImageSet, how: Preprocessing) -> float:
     return correct / len(data)
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Return the learning rate at `step` of `steps`, counted from 0.
-
-    The cosine schedule falls from the recipe's rate towards 0, without restarts (Loshchilov & Hutter 2017, Eq. 5).
-    """
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    return recipe.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
-
-
 @frozen
 class _Step:
     """One step of descent; `held` pairs parameters with True where they are pruned."""
@@ -111,6 +129,8 @@ class _Step:
     model: nn.Module
     optimiser: SGD
     held: list[tuple[nn.Parameter, Tensor]]
+    recipe: Recipe
+    teacher: nn.Module | None
 
     def set_rate(self, rate: float) -> None:
         for group in self.optimiser.param_groups:
@@ -119,13 +139,28 @@ class _Step:
     def take(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
         self.optimiser.zero_grad()
         device = device_of(self.model)
-        loss = F.cross_entropy(self._logits(torch.from_numpy(images).to(device)), torch.from_numpy(labels).to(device))
+        inputs, targets = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            logits = self._logits(inputs)
+        loss = self._loss(logits.float(), inputs, targets)
         loss.backward()
         self.optimiser.step()
         with torch.no_grad():  # after the step, so that neither gradient nor momentum brings a pruned weight back
             for parameter, pruned in self.held:
                 parameter.masked_fill_(pruned, 0)
         return loss.item()
+
+    def _loss(self, logits: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return cross-entropy, mixed with the teacher's softened answers (Hinton et al. 2015, section 2)."""
+        recipe = self.recipe
+        loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+        if not recipe.distill or self.teacher is None:
+            return loss
+        with torch.no_grad():
+            answers = F.log_softmax(self.teacher(inputs).float() / recipe.temperature, dim=1)
+        softened = F.log_softmax(logits / recipe.temperature, dim=1)
+        distance = F.kl_div(softened, answers, reduction="batchmean", log_target=True)
+        return (1 - recipe.distill) * loss + recipe.distill * recipe.temperature**2 * distance
 
     def _logits(self, images: Tensor) -> Tensor:
         try:
@@ -138,6 +173,39 @@ class _Step:
                 "where there are auxiliary heads, set model.arguments: {aux_logits: false}"
             )
         return output
+
+
+class _Best:
+    """The weights to go back to: of the epoch that did best on the images held out, and of the last good one."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+        self.model, self.patience = model, recipe.patience
+        self.last = self.best = self._weights()
+        self.score, self.since = -1.0, 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there was no better epoch for as long as patience lasts."""
+        return self.patience is not None and self.since >= self.patience
+
+    def keep(self, score: float | None) -> None:
+        """Take down the weights at the end of an epoch; without a score each is better than the one before."""
+        self.last = self._weights()
+        if score is None or score > self.score:
+            self.best, self.score, self.since = self.last, score or 0.0, 0
+        else:
+            self.since += 1
+
+    def restore(self) -> None:
+        """Give the model the best weights."""
+        self.model.load_state_dict(self.best)
+
+    def restore_last(self) -> None:
+        """Give the model the weights of the last whole epoch."""
+        self.model.load_state_dict(self.last)
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> SGD:
@@ -170,10 +238,10 @@ def _check_loss(loss: float, epoch: int, recipe: Recipe) -> None:
         )
 
 
-def _check_weights(model: nn.Module, recipe: Recipe) -> None:
+def _check_weights(model: nn.Module, recipe: Recipe, epoch: int) -> None:
     for name, value in model.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
             raise MeasurementError(
-                f"{name} is not finite after epoch {recipe.epochs} of {recipe.epochs}; "
+                f"{name} is not finite after epoch {epoch + 1} of {recipe.epochs}; "
                 f"lower the learning_rate of {recipe.learning_rate:g}"
             )

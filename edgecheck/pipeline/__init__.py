@@ -60,7 +60,7 @@ def entry_of(plan: Plan, role: Role, file: Path, twin: str | None, weights: str 
         raise UsageError(f"--{role}-twin {twin}: {FACTORY_FORMS}")
     spec = ModelSpec(twin, Path(weights) if weights else None)
     build = functools.cache(lambda: making.build_twin(spec, plan.seed))
-    return Entry(Variant(role, role, file=str(file), twin=twin), file, Twin(build, making.identity(spec), twin))
+    return Entry(Variant(role, role, file=str(file), twin=twin), file, Twin(build, making.identity(spec), twin, role))
 
 
 def _try_variant(job: Run, spec: VariantSpec, baseline: Findings) -> Findings:
@@ -83,7 +83,13 @@ def _examine(job: Run, entry: Entry, baseline: Findings | None = None) -> Findin
     pictures = explaining.pictures(job, entry, similarities, explained, baseline)
     record = attrs.evolve(record, pictures=pictures, class_accuracy=comparing.class_accuracy(job, logits))
     readings += comparing.predictions(job, entry.name, logits, baseline)
-    readings += comparing.twin_parity(entry.name, logits, explained.cams)
+    if entry.source is None:
+        readings += comparing.twin_parity(entry.name, logits, explained.cams)
+    else:
+        # The twin stands for the float file; how far the quantised one follows it is a reading of its own.
+        floats = measuring.predict(job, entry.source)
+        readings += comparing.twin_parity(entry.name, floats, explained.cams, comparing.OF_THE_FLOAT_FILE)
+        readings += comparing.quantization(entry.name, logits, floats)
     if baseline is not None:
         readings += comparing.explanation(job, entry.name, similarities)
     return Findings(

@@ -12,6 +12,7 @@ from edgecheck.records import Reading, Similarity, reading
 from edgecheck.score.compare import CamFile
 from edgecheck.score.parity import parity
 
+OF_THE_FLOAT_FILE = "of the float file that it was quantised from"
 NO_TWIN = "no twin: give the PyTorch module the file was exported from, heatmaps come from it"
 
 
@@ -34,15 +35,22 @@ def class_accuracy(job: Run, logits: NDArray[np.float32]) -> dict[str, float]:
     }
 
 
-def twin_parity(variant: str, logits: NDArray[np.float32], cams: CamFile | None) -> list[Reading]:
+def twin_parity(variant: str, logits: NDArray[np.float32], cams: CamFile | None, note: str = "") -> list[Reading]:
     """Return how far the ONNX file and its twin disagree; without a twin both readings are missing."""
     if cams is None:
         return [reading(variant, metric, None, note=NO_TWIN) for metric in ("parity.max_abs", "parity.agreement")]
     found = parity(logits, cams.logits)
     return [
-        reading(variant, "parity.max_abs", found.max_abs, n=found.n),
-        reading(variant, "parity.agreement", found.agreement, n=found.n),
+        reading(variant, "parity.max_abs", found.max_abs, n=found.n, note=note),
+        reading(variant, "parity.agreement", found.agreement, n=found.n, note=note),
     ]
+
+
+def quantization(variant: str, logits: NDArray[np.float32], floats: NDArray[np.float32]) -> list[Reading]:
+    """Return on what share of the images a quantised file predicts what the float file predicts that it was made of."""
+    same = int((logits.argmax(axis=1) == floats.argmax(axis=1)).sum())
+    n = len(logits)
+    return [reading(variant, "quantization.agreement", same / n, accuracy.wilson_interval(same, n), n)]
 
 
 def explanation(job: Run, variant: str, similarities: list[Similarity]) -> list[Reading]:

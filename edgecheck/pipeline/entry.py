@@ -38,21 +38,27 @@ class Twin:
     """A PyTorch module that is built only when a stage really needs it.
 
     `identity` holds everything the module depends on, JSON-able, so that stages can be found finished without it.
+    `folder` is that of the entry which keeps its heatmaps: a quantised file shares the twin of its float one.
     """
 
     build: Callable[[], nn.Module]
     identity: dict[str, Any]
     description: str
+    folder: str
     parameters: int | None = None
 
 
 @frozen(eq=False)
 class Entry:
-    """One model of a run: its record, its file, its twin. A variant that could not be made has no file."""
+    """One model of a run: its record, its file, its twin. A variant that could not be made has no file.
+
+    `source` is the float entry that a quantised one was made from.
+    """
 
     variant: Variant
     onnx: Path | None
     twin: Twin | None
+    source: Entry | None = None
 
     @property
     def file(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def explain(job: Run, entry: Entry, baseline: Findings | None) -> Explained:
     twin, options = entry.twin, job.plan.explain
     classes = _classes(job, baseline)
     layer = options.target_layer or (baseline.target_layer if baseline else None)
-    path = job.store.path(entry.name, CAMS)
+    path = _cams_file(job, entry)
     inputs = {
         "twin": twin.identity,
         "data": job.data_sha256,
@@ -65,8 +66,13 @@ def explain(job: Run, entry: Entry, baseline: Findings | None) -> Explained:
             compare.save_cams(temporary, CamFile(found.maps, found.logits, found.classes))
         return {"target_layer": found.target_layer, "device": device, "warnings": found.warnings}
 
-    result = job.store.stage(entry.name, "explain", inputs, compute, files=[CAMS])
+    result = job.store.stage(twin.folder, "explain", inputs, compute, files=[CAMS])
     return Explained(compare.load_cams(path), result["target_layer"], result["device"], result["warnings"])
+
+
+def _cams_file(job: Run, entry: Entry) -> Path:
+    assert entry.twin is not None, f"{entry.name} has no twin"
+    return job.store.path(entry.twin.folder, CAMS)
 
 
 def cam_engine(name: CamEngine) -> Callable[..., Explanation]:
@@ -87,7 +93,7 @@ def similarities(job: Run, entry: Entry, explained: Explained, baseline: Finding
         return []
     sides = baseline.cams, explained.cams
     inputs = {
-        "cams": [storage.sha256(job.store.path(name, CAMS)) for name in (baseline.entry.name, entry.name)],
+        "cams": [storage.sha256(_cams_file(job, side)) for side in (baseline.entry, entry)],
         "labels": job.data_sha256,
         "sam": job.plan.explain.sam,
         "seed": job.plan.seed,
@@ -125,7 +131,7 @@ def pictures(
     chosen = [(s.method, image.index) for s in found for image in s.worst[: job.plan.explain.pictures]]
     files = [picture_name(method, index) for method, index in chosen]
     inputs = {
-        "cams": [storage.sha256(job.store.path(name, CAMS)) for name in (baseline.entry.name, entry.name)],
+        "cams": [storage.sha256(_cams_file(job, side)) for side in (baseline.entry, entry)],
         "chosen": chosen,
         "version": __version__,
     }

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +20,10 @@ from edgecheck.config import FACTORY_FORMS, is_file_factory
 from edgecheck.errors import ConfigError, DataError, DependencyError
 from edgecheck.images import ImageSet
 from edgecheck.pipeline.entry import Entry, Run, Twin
-from edgecheck.plan import DataSpec, ModelSpec, Plan, Recipe, VariantSpec
+from edgecheck.plan import Compute, DataSpec, ModelSpec, Plan, Recipe, VariantSpec
 from edgecheck.progress import Progress
 from edgecheck.records import Variant, to_dict
+from edgecheck.registry import lookup
 from edgecheck.store import Store
 
 if TYPE_CHECKING:
@@ -44,12 +48,16 @@ def check_names(plan: Plan) -> None:
     need_lab()
     from edgecheck.lab.compute import choose
     from edgecheck.lab.prune import check_spec
+    from edgecheck.lab.quantize import QUANTIZERS
 
     choose(plan.compute)
     if not plan.variants:
         raise ConfigError(f"{plan.source}: variants: none are named, so there is nothing to judge")
     for spec in plan.variants:
-        check_spec(spec)
+        if spec.criterion:
+            check_spec(spec)
+        if spec.quantization:
+            lookup(QUANTIZERS, spec.quantization, "quantization")
 
 
 def data(plan: Plan, store: Store, progress: Progress) -> tuple[ImageSet, str]:
@@ -101,11 +109,67 @@ def baseline(job: Run) -> Entry:
 
     made = job.store.stage("baseline", "make", inputs, save, files=[weights.name])
     # The weights alone do not tell: the same weights in an edited forward are another model.
-    twin = Twin(build, {**inputs, "weights": storage.sha256(weights)}, spec.factory, made["parameters"])
+    twin = Twin(build, {**inputs, "weights": storage.sha256(weights)}, spec.factory, "baseline", made["parameters"])
     return _export(job, Variant("baseline", "baseline", twin=spec.factory), twin)
 
 
 def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
+    """Prune the baseline as `spec` says, fine-tune it, export it, and quantise the file.
+
+    Raises:
+        MeasurementError: the fine-tuning ran into a loss that is no number.
+        ModelError: the network cannot be pruned, exported or quantised so.
+    """
+    if not spec.quantization:
+        return _pruned(job, spec, base)
+    unquantised = attrs.evolve(spec, name=spec.name.removesuffix(f"-{spec.quantization}"), quantization="")
+    return _quantise(job, spec, _pruned(job, unquantised, base) if spec.criterion else base)
+
+
+def _quantise(job: Run, spec: VariantSpec, source: Entry) -> Entry:
+    """Write the quantised copy of a float entry's file; it keeps that entry's twin."""
+    file = job.store.path(spec.name, "model.onnx")
+    inputs = {
+        "file": storage.sha256(source.file),
+        "quantization": spec.quantization,
+        "quantize": to_dict(job.plan.quantize),
+        "preprocessing": to_dict(job.plan.preprocessing),
+        "train": _describe_data(job.plan.data),
+        "seed": job.plan.seed,
+        "version": __version__,
+    }
+
+    def write() -> dict[str, Any]:
+        from edgecheck.lab import quantize
+
+        options = job.plan.quantize
+        training = training_data(job)
+        if options.images > len(training):
+            raise DataError(
+                f"quantize.images: {options.images} calibration images are asked for, but the training split has "
+                f"{len(training)}"
+            )
+        images, places = quantize.draw(training, options.images, job.plan.seed)
+        calibration = quantize.Calibration(images, job.plan.preprocessing, options)
+        warnings = quantize.quantise(spec.quantization, source.file, file, calibration)
+        return {"warnings": warnings, "calibration": {"places": places, "sha256": images.sha256}}
+
+    made = job.store.stage(spec.name, "quantize", inputs, write, files=[file.name])
+    float_name = source.name
+    record = attrs.evolve(
+        record_of(job.plan, spec),
+        file=f"{spec.name}/{file.name}",
+        effective_rate=source.variant.effective_rate,
+        warnings=[
+            f"accuracy, latency and agreement are those of the {spec.quantization} file; heatmaps, Sp2PS and parity "
+            f"those of {float_name}, the float twin that it was quantised from",
+            *made["warnings"],
+        ],
+    )
+    return Entry(record, file, source.twin, source)
+
+
+def _pruned(job: Run, spec: VariantSpec, base: Entry) -> Entry:
     """Prune the baseline as `spec` says, fine-tune it, and export it.
 
     The same recipe, data order and seed serve all variants and the control.
@@ -114,11 +178,12 @@ def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
         MeasurementError: the fine-tuning ran into a loss that is no number.
         ModelError: the network cannot be pruned or exported so.
     """
-    assert base.twin is not None
+    teacher = base.twin
+    assert teacher is not None
     weights = job.store.path(spec.name, "weights.safetensors")
     record = record_of(job.plan, spec)
     inputs = {
-        "baseline": base.twin.identity,
+        "baseline": teacher.identity,
         "spec": to_dict(spec),
         "finetune": to_dict(job.plan.finetune),
         "preprocessing": to_dict(job.plan.preprocessing),
@@ -136,7 +201,7 @@ def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
 
         done = pruned()
         job.progress.note(f"{spec.name}: fine-tuning")
-        losses = _finetune(job, done, spec.name)
+        losses = _finetune(job, done, teacher)
         with storage.atomic(weights) as temporary:
             save_weights(done.model, temporary)
         return {
@@ -157,8 +222,8 @@ def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
 
     made = job.store.stage(spec.name, "make", inputs, tune, files=[weights.name])
     record = attrs.evolve(record, effective_rate=made["effective_rate"], warnings=made["notes"])
-    made_of = {"baseline": base.twin.identity, "weights": storage.sha256(weights), "spec": to_dict(spec)}
-    twin = Twin(build, made_of, base.twin.description, made["parameters"])
+    made_of = {"baseline": teacher.identity, "weights": storage.sha256(weights), "spec": to_dict(spec)}
+    twin = Twin(build, made_of, teacher.description, spec.name, made["parameters"])
     return _export(job, record, twin)
 
 
@@ -171,8 +236,9 @@ def record_of(plan: Plan, spec: VariantSpec) -> Variant:
         criterion=spec.criterion,
         structure=spec.structure,
         scope=spec.scope if spec.structure else "",
-        rate=spec.rate,
-        epochs=plan.finetune.epochs,
+        rate=spec.rate if spec.criterion or not spec.quantization else None,
+        epochs=plan.finetune.epochs if spec.criterion or not spec.quantization else None,
+        quantization=spec.quantization,
     )
 
 
@@ -235,17 +301,23 @@ def _prune(job: Run, spec: VariantSpec, base: Entry) -> Any:
     return prune.prune(base.twin.build(), spec, example, job.plan.seed)
 
 
-def _finetune(job: Run, pruned: Any, name: str) -> list[float]:
+def _finetune(job: Run, pruned: Any, teacher: Twin) -> list[float]:
     from edgecheck.lab import train
     from edgecheck.lab.compute import placed
 
     recipe = job.plan.finetune
     if recipe.epochs == 0:
         return []
-    with placed(pruned.model, job.plan.compute) as model:
-        return train.train(
-            model, training_data(job), job.plan.preprocessing, recipe, job.plan.seed, job.progress, pruned.masks
-        )
+    guide = copy.deepcopy(teacher.build()) if recipe.distill else None
+    with placed(pruned.model, job.plan.compute) as model, _beside(guide, job.plan.compute):
+        examples, how = training_data(job), job.plan.preprocessing
+        return train.train(model, examples, how, recipe, job.plan.seed, job.progress, pruned.masks, guide)
+
+
+def _beside(model: nn.Module | None, options: Compute) -> AbstractContextManager[Any]:
+    from edgecheck.lab.compute import placed
+
+    return nullcontext() if model is None else placed(model, options)
 
 
 @functools.lru_cache(maxsize=1)
@@ -281,7 +353,28 @@ def describe_recipe(recipe: Recipe) -> str:
     return (
         f"SGD, learning rate {recipe.learning_rate:g} ({recipe.schedule}), momentum {recipe.momentum:g}, "
         f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs, cross-entropy"
+        + "".join(f", {words}" for words in _extras(recipe))
     )
+
+
+def _extras(recipe: Recipe) -> Iterator[str]:
+    """Yield what a recipe asks for beyond the paper's."""
+    if recipe.warmup_epochs:
+        yield f"warm-up over {recipe.warmup_epochs:g} epochs"
+    if recipe.label_smoothing:
+        yield f"label smoothing {recipe.label_smoothing:g}"
+    if recipe.flip:
+        yield "mirrored at random"
+    if recipe.crop:
+        yield f"shifted by up to {recipe.crop} pixels"
+    if recipe.distill:
+        yield f"distilled from the baseline ({recipe.distill:g}, temperature {recipe.temperature:g})"
+    if recipe.validation:
+        yield f"best epoch by {recipe.validation:.0%} of the training images"
+    if recipe.patience:
+        yield f"stopped after {recipe.patience} epochs without a better one"
+    if recipe.precision != "float32":
+        yield recipe.precision
 
 
 def _describe_data(spec: DataSpec) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from torch import nn
 
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess
-from edgecheck.lab.train import accuracy, learning_rate, train
+from edgecheck.lab.schedule import learning_rate
+from edgecheck.lab.train import accuracy, held_out_split, train
 from edgecheck.lab.weights import weights_sha256
 from edgecheck.plan import Preprocessing, Recipe
 from edgecheck.progress import Silent
@@ -228,3 +229,98 @@ def test_cosine_is_what_training_uses():
         train(model, images(8), HOW, Recipe(epochs=3, batch_size=8, schedule=schedule), 0, Silent())
         results.append(weights_sha256(model))
     assert results[0] != results[1]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step"])
+def test_warm_up_rises_in_equal_steps_and_the_schedule_follows(schedule):
+    recipe = Recipe(epochs=4, learning_rate=0.8, schedule=schedule, warmup_epochs=1)
+    rates = [learning_rate(recipe, step, 40) for step in range(40)]
+
+    np.testing.assert_allclose(rates[:10], np.arange(1, 11) * 0.08)
+    plain = Recipe(epochs=3, learning_rate=0.8, schedule=schedule)
+    np.testing.assert_allclose(rates[10:], [learning_rate(plain, step, 30) for step in range(30)])
+
+
+def test_the_step_schedule_by_hand():
+    rates = [learning_rate(Recipe(learning_rate=1.0, schedule="step"), step, 8) for step in range(8)]
+
+    np.testing.assert_allclose(rates, [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_held_out_images_are_no_training_images():
+    data = images(40)
+    kept, held_out = held_out_split(data, Recipe(validation=0.25), seed=1)
+
+    assert (len(kept), len(held_out)) == (30, 10)
+    both = np.concatenate([kept.images[:], held_out.images[:]]).reshape(40, -1)
+    assert sorted(map(bytes, both)) == sorted(map(bytes, data.images[:].reshape(40, -1)))
+    again, _ = held_out_split(data, Recipe(validation=0.25), seed=1)
+    np.testing.assert_array_equal(kept.images[:], again.images[:])
+    assert held_out_split(data, Recipe(), seed=1) == (data, None)
+
+
+def test_the_best_epoch_by_the_images_held_out_is_kept(monkeypatch):
+    """Scores are planted: the second of four epochs is best, and patience ends the training after the fourth."""
+    from edgecheck.lab import train as training
+
+    scores, seen = iter([0.2, 0.9, 0.3, 0.4, 0.5]), []
+    model = linear()
+
+    def planted(net, _data, _how):
+        seen.append({name: value.clone() for name, value in net.state_dict().items()})
+        return next(scores)
+
+    monkeypatch.setattr(training, "accuracy", planted)
+    recipe = Recipe(epochs=5, batch_size=8, learning_rate=0.1, validation=0.25, patience=2)
+    losses = train(model, images(32), HOW, recipe, 0, Silent())
+
+    assert len(losses) == len(seen) == 4
+    assert all(torch.equal(value, seen[1][name]) for name, value in model.state_dict().items())
+    assert not model.training
+
+
+def test_distillation_by_hand():
+    """With nothing but the teacher in the loss, a copy of the teacher has nothing to learn."""
+    model, teacher = linear(), linear()
+    teacher.load_state_dict(model.state_dict())
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    still = Recipe(epochs=1, batch_size=8, learning_rate=0.1, distill=1.0)
+
+    (loss,) = train(model.eval(), images(16), HOW, still, 0, Silent(), teacher=teacher.eval())
+
+    assert loss == pytest.approx(0, abs=1e-6)
+    assert all(torch.allclose(value, before[name], atol=1e-6) for name, value in model.named_parameters())
+    with pytest.raises(ModelError, match="distill asks for a baseline"):
+        train(linear(), images(16), HOW, still, 0, Silent())
+
+
+def test_after_a_broken_epoch_the_weights_are_those_of_the_one_before(monkeypatch):
+    from edgecheck.lab import train as training
+
+    model, calls, seen = linear(), iter(range(100)), []
+
+    def breaking(loss, epoch, recipe):
+        if epoch == 1:
+            raise MeasurementError("planted")
+        seen[:] = [{name: value.clone() for name, value in model.state_dict().items()}]
+        next(calls)
+
+    monkeypatch.setattr(training, "_check_loss", breaking)
+    with pytest.raises(MeasurementError, match="planted"):
+        train(model, images(16), HOW, Recipe(epochs=3, batch_size=8, learning_rate=0.1), 0, Silent())
+
+    assert all(torch.equal(value, seen[0][name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("options", [{"flip": True}, {"crop": 2}, {"label_smoothing": 0.1}, {"precision": "bfloat16"}])
+def test_every_option_trains_and_the_same_seed_gives_the_same_weights(options):
+    recipe, found = Recipe(epochs=2, batch_size=8, learning_rate=0.05, **options), []
+    for _ in range(2):
+        model = linear()
+        train(model, images(24), HOW, recipe, 5, Silent())
+        found.append(model.state_dict())
+    plain = linear()
+    train(plain, images(24), HOW, Recipe(epochs=2, batch_size=8, learning_rate=0.05), 5, Silent())
+
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    assert any(not torch.equal(found[0][name], value) for name, value in plain.state_dict().items())

@@ -22,10 +22,13 @@ from edgecheck.lab.cam.head import Head, Mixing
 # Bytes of ablated copies made at once. Larger chunks gain nothing once every operator is busy, and leave the cache.
 CHUNK_BYTES = 8 * 2**20
 
-# The checks: how many batches, the copies run one by one in each, and the largest disagreement between two float32 ways
-# to one logit, relative to the logits' size. A wrong formula is off by the size of the drops themselves.
+# The checks: on how many batches; with how many channels, copies run one by one, and random halves of all channels
+# (where drops add up); and the largest disagreement between two float32 ways to one logit, relative to the logits'
+# size. A wrong formula is off by the size of the drops themselves.
 CHECKS = 2
+CHECKED_CHANNELS = 32
 CHECKED_ALONE = 4
+CHECKED_SETS = 8
 TOLERANCE = 1e-4
 
 
@@ -73,10 +76,12 @@ class Ablation:
     """The way to ablate behind one head, chosen on the first batches and kept. `slow`: one copy at a time."""
 
     def __init__(self, head: Head, tail: Callable[..., Tensor]) -> None:
-        self.by_copies, self.one_by_one, self.slow = _copies(tail), _one_by_one(tail), False
+        self.tail, self.slow = tail, False
+        self.by_copies, self.one_by_one = _copies(tail), _one_by_one(tail)
         self.candidates: list[Way] = []
+        self.additive = _closed_form(head)
         if head.affine:
-            self.candidates.append(_closed_form(head))
+            self.candidates.append(self.additive)
         if head.mixing is not None:
             self.candidates.append(_from_mixing(head, head.mixing))
         self.checks_left = CHECKS
@@ -94,20 +99,33 @@ class Ablation:
         return next(iter(self.candidates), self.one_by_one if self.slow else self.by_copies)
 
     def _check(self, batch: Pass) -> None:
-        """Drop the ways that are wrong on the first image of a batch; every channel of it is looked at."""
+        """Drop the ways that are wrong on the first image of a batch."""
         self.checks_left -= 1
         first = batch.first(1) if all(_repeats(value, batch) for value in batch.others) else batch
-        channels = _channels(first)
-        some = channels[:: -(-len(channels) // CHECKED_ALONE)]
-        self.slow = self.slow or not _agree(self.by_copies(first, some), self.one_by_one(first, some), first)
-        true_drops = (self.one_by_one if self.slow else self.by_copies)(first, channels) if self.candidates else None
-        while self.candidates and true_drops is not None:
-            try:
-                if _agree(self.candidates[0](first, channels), true_drops, first):
-                    break
-            except RuntimeError:  # shapes that do not fit: not the operators they were taken for
-                pass
+        every = _channels(first)
+        alone, some = (every[:: -(-len(every) // count)] for count in (CHECKED_ALONE, CHECKED_CHANNELS))
+        self.slow = self.slow or not _agree(self.by_copies(first, alone), self.one_by_one(first, alone), first)
+        by_definition = self.one_by_one if self.slow else self.by_copies
+        while self.candidates and not self._holds(self.candidates[0], first, some, by_definition):
             self.candidates.pop(0)
+
+    def _holds(self, way: Way, batch: Pass, channels: Tensor, by_definition: Way) -> bool:
+        try:
+            if not _agree(way(batch, channels), by_definition(batch, channels), batch):
+                return False
+            return way is not self.additive or len(batch.classes) > 1 or self._adds_up(batch)
+        except RuntimeError:  # shapes that do not fit: not the operators they were taken for
+            return False
+
+    def _adds_up(self, batch: Pass) -> bool:
+        """Whether a random half of the channels, taken away at once, takes the sum of its drops: all have a part."""
+        drops = self.additive(batch, _channels(batch))
+        generator = torch.Generator().manual_seed(0)
+        gone = torch.rand(CHECKED_SETS, drops.shape[1], generator=generator).to(drops.device) < 1 / 2
+        copies = batch.activations * ~gone[:, :, None, None]
+        others = [value.repeat_interleave(CHECKED_SETS, dim=0) for value in batch.others]
+        found = _drops(self.tail(copies, *others), batch)
+        return _agree(found, (drops * gone).sum(dim=1)[None], batch)
 
 
 def _agree(found: Tensor, expected: Tensor, batch: Pass) -> bool:

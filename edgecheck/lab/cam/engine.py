@@ -19,7 +19,7 @@ from edgecheck.lab.cam.explanation import Collected, Explanation, Result
 from edgecheck.lab.cam.head import read_head
 from edgecheck.lab.cam.intact import as_found
 from edgecheck.lab.cam.method import METHODS, Evidence, Method
-from edgecheck.lab.cam.split import Split, noise_like, same, split
+from edgecheck.lab.cam.split import Split, probe_of, same, split
 from edgecheck.lab.cam.trace import reason
 from edgecheck.lab.compute import device_of
 from edgecheck.plan import Preprocessing
@@ -58,17 +58,16 @@ def explain(
     """
     chosen = {name: lookup(METHODS, name, "CAM method") for name in methods}
     with torch.inference_mode(False), as_found(model):
-        example = _inputs(model, data, how, slice(0, min(2, len(data))))
-        _check_output(model, example, classes, len(data))
-        warnings = _entangled(model, example)
+        probe = probe_of(_inputs(model, data, how, slice(0, 1)))
+        warnings = _entangled(model, probe, _checked_output(model, probe, classes, len(data)))
         batches = _batches(len(data), 1 if warnings else batch_size)
         # Logits alone need no target layer, so any classifier will do.
-        target = split(model, example, target_layer) if chosen else None
+        target = split(model, probe, target_layer) if chosen else None
         engine = Engine(model, target.split, chosen) if target else _Plain(model)
         found: Collected | None = None
         with _blaming(model):
             if target and not warnings:
-                engine.run(noise_like(example), None)  # what is checked on the first batches is checked on noise first
+                engine.run(probe, None)  # what is checked on the first batches is checked on this first
             for batch, inputs in zip(
                 (progress or Silent()).track(batches, "explaining", len(batches)),
                 _prefetched(model, data, how, batches),
@@ -164,13 +163,10 @@ def _blaming(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _entangled(model: nn.Module, example: Tensor) -> list[str]:
+def _entangled(model: nn.Module, probe: Tensor, together: Tensor) -> list[str]:
     """Return a warning where the answer for an image depends on the others in its batch; nothing where it does not."""
-    if len(example) < 2:
-        return []
-    together = model(noise_like(example))
     try:
-        alone = torch.cat([model(image[None]) for image in noise_like(example)])
+        alone = torch.cat([model(image[None].clone()) for image in probe])
     except Exception:  # a network that cannot take a single image
         return []
     if alone.shape != together.shape or same(together, alone):
@@ -204,19 +200,20 @@ def _prefetched(model: nn.Module, data: ImageSet, how: Preprocessing, batches: S
 
 
 @torch.no_grad()
-def _check_output(model: nn.Module, example: Tensor, classes: NDArray[np.int64] | None, images: int) -> None:
+def _checked_output(model: nn.Module, example: Tensor, classes: NDArray[np.int64] | None, images: int) -> Tensor:
+    """Return the logits of the example, once they are known to be such."""
     name, shape = type(model).__name__, tuple(example.shape[1:])
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(f"{name} is a TorchScript module, which cannot be cut: give the Python module it was made of")
     try:
-        output = model(example)
+        output = model(example.clone())
     except Exception as error:  # a user's forward can raise anything at all
         raise ModelError(f"{name} cannot take images of shape (C, H, W) = {shape}: {reason(error)}") from error
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(example):
         found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
         raise ModelError(f"{name} gives {found} for {len(example)} images, but a classifier gives logits (N, classes)")
     if classes is None:
-        return
+        return output
     if np.shape(classes) != (images,):
         raise ModelError(
             f"classes to explain are of shape {np.shape(classes)}, but there are {images} images: one each"
@@ -225,3 +222,4 @@ def _check_output(model: nn.Module, example: Tensor, classes: NDArray[np.int64] 
         raise ModelError(f"class {np.max(classes)} is to be explained, but {name} has only {output.shape[1]} classes")
     if np.min(classes) < 0:
         raise ModelError(f"class {np.min(classes)} is to be explained: classes count from 0")
+    return output

@@ -53,9 +53,7 @@ def split(model: nn.Module, example: Tensor, target_layer: str | None = None) ->
     Raises:
         ModelError: no such layer, no default one, or one that does not give each image a feature map of real numbers.
     """
-    target = _cut_at(model, example, target_layer)
-    with torch.no_grad():
-        feature, _ = target.split.body(example)
+    target, feature = _cut_at(model, example, target_layer)
     if len(feature) != len(example):
         raise ModelError(
             f"target layer {target.name!r} of {type(model).__name__} gives {len(feature)} feature maps for "
@@ -68,29 +66,30 @@ def split(model: nn.Module, example: Tensor, target_layer: str | None = None) ->
     return target
 
 
-def _cut_at(model: nn.Module, example: Tensor, target_layer: str | None) -> Target:
+def _cut_at(model: nn.Module, example: Tensor, target_layer: str | None) -> tuple[Target, Tensor]:
+    """Return the cut network and the feature maps of the example."""
     traced, why = _traced(model, example, target_layer)
     if traced is None:
         return _by_hooks(model, example, target_layer, why)
     node = traced.find(target_layer) if target_layer else default_node(traced)
     name = target_layer or traced.name(node)
-    parts = cut(traced.model, traced.graph, node)
-    if not _same_logits(model, parts, example):
+    parts, expected = cut(traced.model, traced.graph, node), _logits(model, example)
+    feature = _feature_if_same(expected, parts, example)
+    if feature is None:
         named = name if name in dict(model.named_modules()) else target_layer
         return _by_hooks(model, example, named, "its two parts give other logits than the whole")
-    return Target(name, _quickened(model, parts, example))
+    return Target(name, _quickened(expected, parts, example)), feature
 
 
-def _quickened(model: nn.Module, parts: Split, example: Tensor) -> Split:
+def _quickened(expected: Any, parts: Split, example: Tensor) -> Split:
     """Return the parts with a faster body, if that gives the same logits (a layer called twice cannot be folded)."""
     if parts.body_graph is None:
         return parts
     try:
         quick = Split(Folded(parts.body_graph), parts.tail, parts.graph)
-        same = _same_logits(model, quick, example)
+        return quick if _feature_if_same(expected, quick, example) is not None else parts
     except Exception:  # modules that cannot be fused or rewritten, each in its own way: the plain body is there
         return parts
-    return quick if same else parts
 
 
 def cut(root: nn.Module, graph: fx.Graph, node: fx.Node) -> Split:
@@ -164,20 +163,21 @@ def _crossing(graph: fx.Graph, node: fx.Node, after: set[fx.Node]) -> list[fx.No
 
 
 @torch.no_grad()
-def _same_logits(model: nn.Module, parts: Split, example: Tensor) -> bool:
-    """Whether the parts give what the whole gives, on the example and on noise: black images tell nothing."""
-    for images in (example, noise_like(example)):
-        expected = model(images.clone())
-        feature, others = parts.body(images.clone())
-        if not same(expected, parts.tail(feature, *others)):
-            return False
-    return True
+def _logits(model: nn.Module, example: Tensor) -> Any:
+    return model(example.clone())
 
 
-def noise_like(images: Tensor) -> Tensor:
-    """Return normal noise of the images' shape, the same each time."""
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
-    return noise.to(images)
+@torch.no_grad()
+def _feature_if_same(expected: Any, parts: Split, example: Tensor) -> Tensor | None:
+    """Return the feature maps of the example, if the parts give the logits that the whole gives."""
+    feature, others = parts.body(example.clone())
+    return feature if same(expected, parts.tail(feature, *others)) else None
+
+
+def probe_of(images: Tensor) -> Tensor:
+    """Return the first of some images and one of normal noise: what is checked on black images alone holds for any."""
+    noise = torch.randn(images[:1].shape, generator=torch.Generator().manual_seed(0))
+    return torch.cat([images[:1], noise.to(images)])
 
 
 def same(expected: Any, found: Any) -> bool:
@@ -213,7 +213,7 @@ def _enclosing(traced: Trace, target_layer: str | None) -> str | None:
     return next((name for name in traced.opaque if target_layer and target_layer.startswith(name + ".")), None)
 
 
-def _by_hooks(model: nn.Module, example: Tensor, target_layer: str | None, why: str) -> Target:
+def _by_hooks(model: nn.Module, example: Tensor, target_layer: str | None, why: str) -> tuple[Target, Tensor]:
     name = target_layer or default_module(model, example)
     modules = dict(model.named_modules())
     if name not in modules:
@@ -226,7 +226,7 @@ def _by_hooks(model: nn.Module, example: Tensor, target_layer: str | None, why: 
         f"heatmaps are slow: {type(model).__name__} cannot be cut at {name!r} ({why}), "
         "so the whole network runs for every ablated channel"
     )
-    return Target(name, Split(hooked.body, hooked.tail), [warning])
+    return Target(name, Split(hooked.body, hooked.tail), [warning]), feature
 
 
 class _Hooked:

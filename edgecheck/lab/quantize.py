@@ -1,0 +1,156 @@
+"""Quantised copies of a float ONNX file, made by ONNX Runtime's own tools.
+
+`int8` puts QuantizeLinear and DequantizeLinear around every layer, with ranges seen on calibration images.
+`int8-dynamic` stores int8 weights of matrix products and finds the ranges of activations at run time. `fp16` halves
+every float, with float32 inputs and outputs. What the copy computes is measured like any other file; its heatmaps are
+those of the float twin, since rounding has no gradient.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from attrs import frozen
+from numpy.typing import NDArray
+
+from edgecheck.errors import ModelError
+from edgecheck.images import ImageSet, preprocess, take
+from edgecheck.plan import Preprocessing, Quantize
+from edgecheck.registry import lookup, register
+from edgecheck.store import atomic, write_bytes
+
+BATCH = 16  # calibration images a run: few, as ONNX Runtime keeps every activation of a run
+
+Quantiser = Callable[[Path, Path, "Calibration"], list[str]]
+QUANTIZERS: dict[str, Quantiser] = {}
+
+
+@frozen(eq=False)
+class Calibration:
+    """The images that ranges are taken from, and how."""
+
+    images: ImageSet
+    how: Preprocessing
+    options: Quantize
+
+
+def draw(training: ImageSet, count: int, seed: int) -> tuple[ImageSet, list[int]]:
+    """Return so many training images drawn by the seed, and their places in rising order; all where there are fewer."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(training))[:count])
+    places = [int(place) for place in chosen]
+    return take(training, places), places
+
+
+def quantise(name: str, source: Path, out: Path, calibration: Calibration) -> list[str]:
+    """Write a quantised copy of the float file `source`, whole or not at all; return warnings.
+
+    Raises:
+        ConfigError: an unknown quantisation.
+        ModelError: ONNX Runtime's tools cannot quantise the file.
+    """
+    make = lookup(QUANTIZERS, name, "quantization")
+    try:
+        with _quiet():
+            return make(source, out, calibration)
+    except Exception as error:  # the tools raise anything at all
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{source}: cannot be quantised to {name} ({first})") from error
+
+
+@register(QUANTIZERS, "int8")
+def _static(source: Path, out: Path, calibration: Calibration) -> list[str]:
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    methods = {
+        "minmax": CalibrationMethod.MinMax,
+        "entropy": CalibrationMethod.Entropy,
+        "percentile": CalibrationMethod.Percentile,
+    }
+    options = calibration.options
+    with _prepared(source) as prepared, atomic(out) as temporary:
+        quantize_static(
+            prepared,
+            temporary,
+            _Reader(prepared, calibration),  # type: ignore[arg-type]  # by its one method
+            quant_format=QuantFormat.QDQ,
+            per_channel=options.per_channel,
+            activation_type=QuantType.QUInt8 if options.activations == "uint8" else QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=methods[options.calibration],
+        )
+    return []
+
+
+@register(QUANTIZERS, "int8-dynamic")
+def _dynamic(source: Path, out: Path, calibration: Calibration) -> list[str]:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    # Convolutions are left alone: ONNX Runtime has no kernel for the signed ConvInteger that they would become.
+    model = onnx.load(source)
+    del model.graph.value_info[:]  # it tells the shapes of weights that are transposed on the way
+    with atomic(out) as temporary:
+        quantize_dynamic(
+            model,
+            temporary,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=calibration.options.per_channel,
+            weight_type=QuantType.QInt8,
+        )
+    if not any(tensor.data_type == onnx.TensorProto.INT8 for tensor in onnx.load(out).graph.initializer):
+        return ["int8-dynamic changed nothing: it quantises matrix products, and the file has none with stored weights"]
+    return []
+
+
+@register(QUANTIZERS, "fp16")
+def _half(source: Path, out: Path, calibration: Calibration) -> list[str]:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    write_bytes(out, convert_float_to_float16(onnx.load(source), keep_io_types=True).SerializeToString())
+    return ["fp16: a CPU without half-precision kernels converts every layer back, so it may be slower than float32"]
+
+
+class _Reader:
+    """Feeds ONNX Runtime's calibration, batch by batch."""
+
+    def __init__(self, file: Path, calibration: Calibration) -> None:
+        given = onnx.load(file, load_external_data=False).graph.input[0]
+        fixed = given.type.tensor_type.shape.dim[0].dim_value
+        self.name, self.batches = given.name, self._batches(calibration, fixed or BATCH)
+
+    def _batches(self, calibration: Calibration, size: int) -> Iterator[NDArray[np.float32]]:
+        images = calibration.images
+        for start in range(0, len(images) - len(images) % size or len(images), size):
+            yield preprocess(images.images[start : start + size], calibration.how)
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next feed, None after the last."""
+        batch = next(self.batches, None)
+        return None if batch is None else {self.name: batch}
+
+
+@contextmanager
+def _prepared(source: Path) -> Iterator[Path]:
+    """Yield the file with shapes inferred and constants folded, as ONNX Runtime's quantiser wants it."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory(prefix="edgecheck-") as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        yield prepared
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,110 @@
+"""Quantised copies of a small trained-like network, and that they are what they claim to be."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from edgecheck.device import files, graph, session
+from edgecheck.errors import ConfigError, ModelError
+from edgecheck.images import ImageSet
+from edgecheck.lab import export, quantize
+from edgecheck.lab.quantize import Calibration, draw, quantise
+from edgecheck.plan import Preprocessing, Quantize
+
+SHAPE = (3, 32, 32)
+HOW = Preprocessing(mean=[0.5, 0.5, 0.5], std=[0.25, 0.25, 0.25])
+
+
+def data(count=40, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+    return ImageSet(pixels, np.arange(count) % 10, tuple("0123456789"))
+
+
+@pytest.fixture(scope="module")
+def float_file(tmp_path_factory):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.Conv2d(32, 64, 3, 2, 1), nn.BatchNorm2d(64), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
+    ).eval()  # fmt: skip
+    path = tmp_path_factory.mktemp("float") / "model.onnx"
+    export.export(model, path, SHAPE, 18)
+    return path
+
+
+def outputs(path):
+    pixels = data(24, seed=1).images[:].transpose(0, 3, 1, 2).astype(np.float32)
+    return session.open_classifier(path).run((pixels / 255 - 0.5) / 0.25)
+
+
+@pytest.mark.parametrize("calibration", ["minmax", "entropy", "percentile"])
+@pytest.mark.parametrize("activations", ["int8", "uint8"])
+def test_int8_computes_about_the_same_from_a_third_of_the_bytes(float_file, tmp_path, calibration, activations):
+    out, options = tmp_path / "int8.onnx", Quantize(calibration=calibration, activations=activations)
+
+    assert quantise("int8", float_file, out, Calibration(data(), HOW, options)) == []
+
+    before, after = outputs(float_file), outputs(out)
+    spread = before.std()
+    assert 0 < np.abs(before - after).max() < (1.0 if calibration == "minmax" else 3.0) * spread
+    assert graph.count(out, SHAPE).weight_bytes["int8"] >= 0.9 * graph.count(float_file, SHAPE).params_graph * 0.9
+    assert graph.count(out, SHAPE).macs == graph.count(float_file, SHAPE).macs
+    assert files.size_bytes(out) < 0.6 * files.size_bytes(float_file)
+
+
+def test_fp16_halves_the_file_and_keeps_its_inputs(float_file, tmp_path):
+    out = tmp_path / "fp16.onnx"
+    quantise("fp16", float_file, out, Calibration(data(), HOW, Quantize()))
+
+    np.testing.assert_allclose(outputs(out), outputs(float_file), atol=2e-2)
+    assert files.size_bytes(out) < 0.6 * files.size_bytes(float_file)
+    assert onnx.load(out).graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+
+def test_dynamic_quantises_the_linear_layer(float_file, tmp_path):
+    out = tmp_path / "dynamic.onnx"
+
+    assert quantise("int8-dynamic", float_file, out, Calibration(data(), HOW, Quantize())) == []
+
+    assert graph.count(out, SHAPE).weight_bytes["int8"] == 640
+    np.testing.assert_allclose(outputs(out), outputs(float_file), atol=0.1)
+
+
+def test_calibration_images_are_drawn_by_the_seed():
+    chosen, places = draw(data(40), 8, seed=3)
+
+    assert places == sorted(set(places))
+    assert len(chosen) == 8
+    np.testing.assert_array_equal(chosen.images[0], data(40).images[places[0]])
+    assert draw(data(40), 8, seed=3)[1] == places
+    assert draw(data(40), 8, seed=4)[1] != places
+
+
+def test_the_same_images_give_the_same_file(float_file, tmp_path):
+    for name in ("one", "two"):
+        quantise("int8", float_file, tmp_path / name, Calibration(data(), HOW, Quantize()))
+
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_fixed_batch_is_fed_whole_batches(float_file, tmp_path):
+    model = onnx.load(float_file)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 7
+    fixed = tmp_path / "fixed.onnx"
+    onnx.save(model, fixed)
+    fed = list(quantize._Reader(fixed, Calibration(data(40), HOW, Quantize())).batches)
+
+    assert [len(batch) for batch in fed] == [7] * 5
+
+
+def test_what_cannot_be_quantised_is_one_line(float_file, tmp_path):
+    with pytest.raises(ConfigError, match="int9"):
+        quantise("int9", float_file, tmp_path / "x.onnx", Calibration(data(), HOW, Quantize()))
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(ModelError, match=r"text\.onnx: cannot be quantised to int8") as told:
+        quantise("int8", tmp_path / "text.onnx", tmp_path / "x.onnx", Calibration(data(), HOW, Quantize()))
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "x.onnx").exists()

@@ -111,8 +111,11 @@ def _dynamic(source: Path, out: Path, calibration: Calibration) -> list[str]:
 @register(QUANTIZERS, "fp16")
 def _half(source: Path, out: Path, calibration: Calibration) -> list[str]:
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
-    write_bytes(out, convert_float_to_float16(onnx.load(source), keep_io_types=True).SerializeToString())
+    half = OnnxModel(convert_float_to_float16(onnx.load(source), keep_io_types=True))
+    half.topological_sort()  # the casts of inputs are appended at the end
+    write_bytes(out, half.model.SerializeToString())
     return ["fp16: a CPU without half-precision kernels converts every layer back, so it may be slower than float32"]
 
 

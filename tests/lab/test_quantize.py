@@ -62,6 +62,8 @@ def test_fp16_halves_the_file_and_keeps_its_inputs(float_file, tmp_path):
     np.testing.assert_allclose(outputs(out), outputs(float_file), atol=2e-2)
     assert files.size_bytes(out) < 0.6 * files.size_bytes(float_file)
     assert onnx.load(out).graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert graph.count(out, SHAPE).macs == graph.count(float_file, SHAPE).macs
+    onnx.checker.check_model(onnx.load(out), full_check=True)
 
 
 def test_dynamic_quantises_the_linear_layer(float_file, tmp_path):

@@ -13,8 +13,9 @@ import attrs
 from edgecheck.config import FACTORY_FORMS
 from edgecheck.errors import MeasurementError, ModelError, UsageError
 from edgecheck.metrics import METRICS
-from edgecheck.pipeline import comparing, explaining, making, measuring, reporting
+from edgecheck.pipeline import comparing, explaining, making, measuring, quantising, reporting
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
+from edgecheck.pipeline.fingerprints import identity
 from edgecheck.plan import ModelSpec, Plan, VariantSpec
 from edgecheck.progress import Progress
 from edgecheck.records import Report, Role, Variant, reading
@@ -60,13 +61,13 @@ def entry_of(plan: Plan, role: Role, file: Path, twin: str | None, weights: str 
         raise UsageError(f"--{role}-twin {twin}: {FACTORY_FORMS}")
     spec = ModelSpec(twin, Path(weights) if weights else None)
     build = functools.cache(lambda: making.build_twin(spec, plan.seed))
-    return Entry(Variant(role, role, file=str(file), twin=twin), file, Twin(build, making.identity(spec), twin, role))
+    return Entry(Variant(role, role, file=str(file), twin=twin), file, Twin(build, identity(spec), twin, role))
 
 
 def _try_variant(job: Run, spec: VariantSpec, baseline: Findings) -> Findings:
     """Make and examine a variant; one that fails leaves its criteria MISSING, with the reason, and the others go on."""
     try:
-        return _examine(job, making.variant(job, spec, baseline.entry), baseline)
+        return _examine(job, quantising.variant(job, spec, baseline.entry), baseline)
     except (MeasurementError, ModelError) as error:
         job.progress.note(f"{spec.name}: {error}")
         entry = Entry(making.record_of(job.plan, spec), None, None)

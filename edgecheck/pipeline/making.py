@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -20,7 +18,8 @@ from edgecheck.config import FACTORY_FORMS, is_file_factory
 from edgecheck.errors import ConfigError, DataError, DependencyError
 from edgecheck.images import ImageSet
 from edgecheck.pipeline.entry import Entry, Run, Twin
-from edgecheck.plan import Compute, DataSpec, ModelSpec, Plan, Recipe, VariantSpec
+from edgecheck.pipeline.fingerprints import describe_data, identity
+from edgecheck.plan import Compute, ModelSpec, Plan, VariantSpec
 from edgecheck.progress import Progress
 from edgecheck.records import Variant, to_dict
 from edgecheck.registry import lookup
@@ -64,7 +63,7 @@ def data(plan: Plan, store: Store, progress: Progress) -> tuple[ImageSet, str]:
     """Return the test images and their fingerprint; `data.npz` in the run folder is what a board can read."""
     spec = plan.data
     how = to_dict(plan.preprocessing)
-    inputs = {"data": _describe_data(spec), "preprocessing": how, "split": "test", "version": __version__}
+    inputs = {"data": describe_data(spec), "preprocessing": how, "split": "test", "version": __version__}
     path = store.path("", "data.npz")
 
     def load() -> dict[str, Any]:
@@ -113,63 +112,7 @@ def baseline(job: Run) -> Entry:
     return _export(job, Variant("baseline", "baseline", twin=spec.factory), twin)
 
 
-def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
-    """Prune the baseline as `spec` says, fine-tune it, export it, and quantise the file.
-
-    Raises:
-        MeasurementError: the fine-tuning ran into a loss that is no number.
-        ModelError: the network cannot be pruned, exported or quantised so.
-    """
-    if not spec.quantization:
-        return _pruned(job, spec, base)
-    unquantised = attrs.evolve(spec, name=spec.name.removesuffix(f"-{spec.quantization}"), quantization="")
-    return _quantise(job, spec, _pruned(job, unquantised, base) if spec.criterion else base)
-
-
-def _quantise(job: Run, spec: VariantSpec, source: Entry) -> Entry:
-    """Write the quantised copy of a float entry's file; it keeps that entry's twin."""
-    file = job.store.path(spec.name, "model.onnx")
-    inputs = {
-        "file": storage.sha256(source.file),
-        "quantization": spec.quantization,
-        "quantize": to_dict(job.plan.quantize),
-        "preprocessing": to_dict(job.plan.preprocessing),
-        "train": _describe_data(job.plan.data),
-        "seed": job.plan.seed,
-        "version": __version__,
-    }
-
-    def write() -> dict[str, Any]:
-        from edgecheck.lab import quantize
-
-        options = job.plan.quantize
-        training = training_data(job)
-        if options.images > len(training):
-            raise DataError(
-                f"quantize.images: {options.images} calibration images are asked for, but the training split has "
-                f"{len(training)}"
-            )
-        images, places = quantize.draw(training, options.images, job.plan.seed)
-        calibration = quantize.Calibration(images, job.plan.preprocessing, options)
-        warnings = quantize.quantise(spec.quantization, source.file, file, calibration)
-        return {"warnings": warnings, "calibration": {"places": places, "sha256": images.sha256}}
-
-    made = job.store.stage(spec.name, "quantize", inputs, write, files=[file.name])
-    float_name = source.name
-    record = attrs.evolve(
-        record_of(job.plan, spec),
-        file=f"{spec.name}/{file.name}",
-        effective_rate=source.variant.effective_rate,
-        warnings=[
-            f"accuracy, latency and agreement are those of the {spec.quantization} file; heatmaps, Sp2PS and parity "
-            f"those of {float_name}, the float twin that it was quantised from",
-            *made["warnings"],
-        ],
-    )
-    return Entry(record, file, source.twin, source)
-
-
-def _pruned(job: Run, spec: VariantSpec, base: Entry) -> Entry:
+def pruned(job: Run, spec: VariantSpec, base: Entry) -> Entry:
     """Prune the baseline as `spec` says, fine-tune it, and export it.
 
     The same recipe, data order and seed serve all variants and the control.
@@ -187,7 +130,7 @@ def _pruned(job: Run, spec: VariantSpec, base: Entry) -> Entry:
         "spec": to_dict(spec),
         "finetune": to_dict(job.plan.finetune),
         "preprocessing": to_dict(job.plan.preprocessing),
-        "train": _describe_data(job.plan.data),
+        "train": describe_data(job.plan.data),
         "seed": job.plan.seed,
         "version": __version__,
     }
@@ -274,21 +217,6 @@ def trainable_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def identity(spec: ModelSpec) -> dict[str, Any]:
-    """Return what tells one model from another: the factory's source, its arguments, the weights' bytes."""
-    file, _, function = spec.factory.rpartition(":")
-    source = _sources(Path(file)) if file.endswith(".py") else file
-    weights = storage.sha256(spec.weights) if spec.weights else None
-    return {"source": source, "function": function, "arguments": spec.arguments, "weights": weights}
-
-
-def _sources(file: Path) -> dict[str, str]:
-    """Return the hashes of a factory's file and of all Python files beside and below it, which it may import."""
-    beside = file.parent.rglob("*.py") if file.is_file() else []
-    hidden = [path for path in beside if not any(part.startswith(".") for part in path.relative_to(file.parent).parts)]
-    return {str(path.relative_to(file.parent)): storage.sha256(path) for path in sorted({file, *hidden})}
-
-
 def _prune(job: Run, spec: VariantSpec, base: Entry) -> Any:
     import torch
 
@@ -344,47 +272,3 @@ def _export(job: Run, record: Variant, twin: Twin) -> Entry:
     result = job.store.stage(record.name, "export", inputs, write, files=[file.name])
     record = attrs.evolve(record, file=f"{record.name}/{file.name}", warnings=[*record.warnings, *result["warnings"]])
     return Entry(record, file, twin)
-
-
-def describe_recipe(recipe: Recipe) -> str:
-    """Return a recipe in one line, for the report."""
-    if recipe.epochs == 0:
-        return "none"
-    return (
-        f"SGD, learning rate {recipe.learning_rate:g} ({recipe.schedule}), momentum {recipe.momentum:g}, "
-        f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs, cross-entropy"
-        + "".join(f", {words}" for words in _extras(recipe))
-    )
-
-
-def _extras(recipe: Recipe) -> Iterator[str]:
-    """Yield what a recipe asks for beyond the paper's."""
-    if recipe.warmup_epochs:
-        yield f"warm-up over {recipe.warmup_epochs:g} epochs"
-    if recipe.label_smoothing:
-        yield f"label smoothing {recipe.label_smoothing:g}"
-    if recipe.flip:
-        yield "mirrored at random"
-    if recipe.crop:
-        yield f"shifted by up to {recipe.crop} pixels"
-    if recipe.distill:
-        yield f"distilled from the baseline ({recipe.distill:g}, temperature {recipe.temperature:g})"
-    if recipe.validation:
-        yield f"best epoch by {recipe.validation:.0%} of the training images"
-    if recipe.patience:
-        yield f"stopped after {recipe.patience} epochs without a better one"
-    if recipe.precision != "float32":
-        yield recipe.precision
-
-
-def _describe_data(spec: DataSpec) -> dict[str, Any]:
-    """Return the data source with a stamp of its files, so that changed files make the stages run again."""
-    described = {**attrs.asdict(spec), "root": str(spec.root) if spec.root else None}
-    return {**described, "stamp": _stamp(spec.root) if spec.root and spec.root.exists() else None}
-
-
-def _stamp(root: Path) -> str:
-    """Return a hash of names, sizes and times below `root`: cheap where hashing every pixel is not."""
-    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
-    facts = {str(path.relative_to(root)): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
-    return storage.digest(facts)

@@ -14,8 +14,8 @@ from edgecheck.device import environment
 from edgecheck.errors import InputError
 from edgecheck.pipeline import explaining
 from edgecheck.pipeline.entry import Findings, Run
-from edgecheck.pipeline.making import describe_recipe
 from edgecheck.pipeline.measuring import runtime_options
+from edgecheck.pipeline.recipes import describe_recipe
 from edgecheck.pipeline.remarks import remarks
 from edgecheck.records import (
     SCHEMA_VERSION,

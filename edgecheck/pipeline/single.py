@@ -11,7 +11,7 @@ from edgecheck import images
 from edgecheck import store as storage
 from edgecheck.device import accuracy, session
 from edgecheck.errors import DataError
-from edgecheck.pipeline import explaining, making
+from edgecheck.pipeline import explaining, making, quantising
 from edgecheck.pipeline.entry import Entry, Run
 from edgecheck.plan import Plan
 from edgecheck.progress import Progress
@@ -44,7 +44,7 @@ def prune(plan: Plan, store: Store, progress: Progress) -> Entry:
     """Make the one variant of a plan in a run folder."""
     making.check_names(plan)
     job = Run(plan, store, progress, *making.data(plan, store, progress))
-    return making.variant(job, plan.variants[0], making.baseline(job))
+    return quantising.variant(job, plan.variants[0], making.baseline(job))
 
 
 def export(plan: Plan, out: Path, progress: Progress) -> Parity:

@@ -1,0 +1,72 @@
+"""Variants in the form in which they are deployed: pruned, and then perhaps quantised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from edgecheck import __version__
+from edgecheck import store as storage
+from edgecheck.errors import DataError
+from edgecheck.pipeline.entry import Entry, Run
+from edgecheck.pipeline.fingerprints import describe_data
+from edgecheck.pipeline.making import pruned, record_of, training_data
+from edgecheck.plan import VariantSpec
+from edgecheck.records import to_dict
+
+
+def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
+    """Prune the baseline as `spec` says, fine-tune it, export it, and quantise the file.
+
+    Raises:
+        MeasurementError: the fine-tuning ran into a loss that is no number.
+        ModelError: the network cannot be pruned, exported or quantised so.
+    """
+    if not spec.quantization:
+        return pruned(job, spec, base)
+    unquantised = attrs.evolve(spec, name=spec.name.removesuffix(f"-{spec.quantization}"), quantization="")
+    return quantised(job, spec, pruned(job, unquantised, base) if spec.criterion else base)
+
+
+def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
+    """Write the quantised copy of a float entry's file; it keeps that entry's twin."""
+    file = job.store.path(spec.name, "model.onnx")
+    inputs = {
+        "file": storage.sha256(source.file),
+        "quantization": spec.quantization,
+        "quantize": to_dict(job.plan.quantize),
+        "preprocessing": to_dict(job.plan.preprocessing),
+        "train": describe_data(job.plan.data),
+        "seed": job.plan.seed,
+        "version": __version__,
+    }
+
+    def write() -> dict[str, Any]:
+        from edgecheck.lab import quantize
+
+        options = job.plan.quantize
+        training = training_data(job)
+        if options.images > len(training):
+            raise DataError(
+                f"quantize.images: {options.images} calibration images are asked for, but the training split has "
+                f"{len(training)}"
+            )
+        images, places = quantize.draw(training, options.images, job.plan.seed)
+        calibration = quantize.Calibration(images, job.plan.preprocessing, options)
+        warnings = quantize.quantise(spec.quantization, source.file, file, calibration)
+        return {"warnings": warnings, "calibration": {"places": places, "sha256": images.sha256}}
+
+    made = job.store.stage(spec.name, "quantize", inputs, write, files=[file.name])
+    float_name = source.name
+    record = attrs.evolve(
+        record_of(job.plan, spec),
+        file=f"{spec.name}/{file.name}",
+        effective_rate=source.variant.effective_rate,
+        warnings=[
+            f"accuracy, latency and agreement are those of the {spec.quantization} file; heatmaps, Sp2PS and parity "
+            f"those of {float_name}, the float twin that it was quantised from",
+            *made["warnings"],
+        ],
+    )
+    return Entry(record, file, source.twin, source)

@@ -1,0 +1,38 @@
+"""A training recipe in words, for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgecheck.plan import Recipe
+
+
+def describe_recipe(recipe: Recipe) -> str:
+    """Return a recipe in one line, for the report."""
+    if recipe.epochs == 0:
+        return "none"
+    return (
+        f"SGD, learning rate {recipe.learning_rate:g} ({recipe.schedule}), momentum {recipe.momentum:g}, "
+        f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs, cross-entropy"
+        + "".join(f", {words}" for words in _extras(recipe))
+    )
+
+
+def _extras(recipe: Recipe) -> Iterator[str]:
+    """Yield what a recipe asks for beyond the paper's."""
+    if recipe.warmup_epochs:
+        yield f"warm-up over {recipe.warmup_epochs:g} epochs"
+    if recipe.label_smoothing:
+        yield f"label smoothing {recipe.label_smoothing:g}"
+    if recipe.flip:
+        yield "mirrored at random"
+    if recipe.crop:
+        yield f"shifted by up to {recipe.crop} pixels"
+    if recipe.distill:
+        yield f"distilled from the baseline ({recipe.distill:g}, temperature {recipe.temperature:g})"
+    if recipe.validation:
+        yield f"best epoch by {recipe.validation:.0%} of the training images"
+    if recipe.patience:
+        yield f"stopped after {recipe.patience} epochs without a better one"
+    if recipe.precision != "float32":
+        yield recipe.precision

@@ -119,7 +119,9 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     """Read a configuration; relative paths in it are taken from the folder of `path`."""
     written = document.read(text, str(path)) if text else CommentedMap()
     # Flags name paths as the shell does: from where the command was started.
-    here = document.merge(_absolute(written, path.parent), overrides)
+    # A section that is no section stays as it is written, so that its line is refused below.
+    flags = {k: v for k, v in overrides.items() if not isinstance(v, Mapping) or _is_section(written.get(k))}
+    here = document.merge(_absolute(written, path.parent), flags)
     data = here.get("data")
     dataset = data.get("dataset") if isinstance(data, Mapping) else None
     where = f"{path}:{document.line_of(written, ('data', 'dataset'))}" if written else str(path)
@@ -207,6 +209,10 @@ def _plan(whole: Document, written: CommentedMap, path: Path) -> Plan:
         seed=whole.seed,
         source=path,
     )
+
+
+def _is_section(value: Any) -> bool:
+    return value is None or isinstance(value, Mapping)
 
 
 def _absolute(written: CommentedMap, folder: Path) -> dict[str, Any]:

@@ -55,6 +55,8 @@ _ALL = (
     Metric("latency.ratio", "ratio", "lower", "median latency of the variant over that of the baseline", "per block, bootstrap over blocks"),
     Metric("size.bytes", "bytes", "lower", "the .onnx file with its external data", "file system"),
     Metric("size.zlib_bytes", "bytes", "lower", "the same, compressed, where zeros do pay", "zlib level 6"),
+    Metric("opset", "count", "lower", "version of the ONNX operators that the file asks for", "ONNX file"),
+    Metric("ir_version", "count", "lower", "version of the ONNX format that the file is written in", "ONNX file"),
     Metric("params", "count", "lower", "trainable parameters of the twin", "torch module"),
     Metric("params.graph", "count", "lower", "float initialiser elements of the ONNX file", "ONNX graph"),
     Metric("params.nonzero", "count", "lower", "float initialiser elements that are not zero", "ONNX graph"),

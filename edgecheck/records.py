@@ -206,6 +206,9 @@ class Environment:
     provider: str
     intra_op_threads: int
     host: str = ""
+    graph_optimization: str = "all"
+    pace_hz: float | None = None
+    batch: int = 1
 
 
 @frozen

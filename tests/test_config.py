@@ -171,3 +171,8 @@ def test_quantised_variants_of_the_baseline_and_of_pruned_ones():
 def test_a_row_that_says_too_little_is_refused_at_its_line(row):
     with pytest.raises(ConfigError, match=r"edgecheck\.yaml:3: a variant needs criterion, structure and rate, or a"):
         variants(row)
+
+
+def test_a_section_that_is_none_is_refused_though_a_flag_sets_a_key_of_it():
+    with pytest.raises(ConfigError, match="measure: expected"):
+        read("data: {dataset: digits}\nmeasure: nonsense\n", measure={"latency_budget_s": 0.0})

@@ -32,8 +32,12 @@ from edgecheck.cli.options import format_option, numbers, out_option, whole_numb
 @click.option("--target-layer", help="Dotted name of the layer to explain.")
 @click.option("--time-budget", type=click.FloatRange(0), help="Seconds of latency sampling a file; 0 for none.")
 @click.option("--threads", type=click.IntRange(1), help="Intra-op threads.")
-@click.option("--max-opset", type=click.IntRange(1, 100), help="Newest opset that the device's ONNX Runtime reads.")
-@click.option("--max-ir", type=click.IntRange(1, 100), help="Newest IR version that it reads.")
+@click.option(
+    "--max-opset",
+    type=click.IntRange(1, 100),
+    help="Newest opset that the device's ONNX Runtime reads: with --gate, a criterion.",
+)
+@click.option("--max-ir", type=click.IntRange(1, 100), help="Newest IR version that it reads: likewise.")
 @out_option(None, "Keep the run folder with its reports.")
 @format_option
 @click.pass_context
@@ -53,6 +57,9 @@ def check(context: click.Context, baseline: Path, candidate: Path, out: Path | N
         raise UsageError("--data is missing: name test images with labels, or a --config that does")
     if not flags["config"] and not flags["size"] and _data(flags["source"])["dataset"] == "folder":
         flags["size"] = _size_of(baseline)
+    for metric, limit in (("opset", flags["max_opset"]), ("ir_version", flags["max_ir"])):
+        if limit is not None and flags["sentences"]:
+            flags["sentences"] = (*flags["sentences"], f"{metric} <= {limit}")
     overrides = _overrides(flags)
     plan = (
         reader.load(flags["config"], overrides)

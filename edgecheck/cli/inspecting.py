@@ -38,7 +38,7 @@ def count(file: Path, shape: Sequence[int] | None, paper: bool, form: str) -> No
     type=click.FloatRange(0.01),
     default=30.0,
     show_default=True,
-    help="Seconds a file at most; it stops once ratios are known to 1 %.",
+    help="Seconds a file; less once ratios are known to 1 %, more where 64 runs take longer.",
 )
 @click.option("--pace", type=click.FloatRange(0.01, 1e6), help="Runs a second, with idle gaps between them.")
 @click.option("--batch", type=click.IntRange(1, 4096), default=1, show_default=True, help="Images a run.")

@@ -18,8 +18,8 @@ from edgecheck.device.weights import SCALED, owner_of, stored_constants, uses_of
 from edgecheck.errors import MeasurementError
 from edgecheck.records import LayerCost
 
-# Of the work and of the time: below these another channel count would gain nothing to speak of.
-PADDED_SHARE, MOVING_SHARE = 0.10, 0.10
+# Of the work: below this another channel count would gain nothing to speak of.
+PADDED_SHARE = 0.10
 # Time with subnormal numbers flushed, as a share: above this the cure gains nothing to speak of.
 HELPFUL = 0.95
 ZERO_SHARE = 0.10  # training leaves next to no exact zeros, rounding to int8 a few per cent
@@ -129,7 +129,7 @@ def padded(counts: GraphCounts, layers: Sequence[LayerCost]) -> list[str]:
     computed = sum(layer.macs or 0 for layer in layers)
     moving = sum(layer.seconds for layer in layers if layer.layer == LAYOUT) / sum(layer.seconds for layer in layers)
     wasted = computed / counts.macs - 1 if counts.macs else 0.0
-    if wasted <= PADDED_SHARE and moving <= MOVING_SHARE:
+    if wasted <= PADDED_SHARE:
         return []
     return [
         f"channel counts that vector units dislike: ONNX Runtime computes {wasted:+.0%} MACs of padding and spends "
@@ -162,6 +162,6 @@ def _too_new(what: str, version: int, highest: int) -> str:
         return ""
     runtime = next((f"ONNX Runtime {name}" for name, *known in RUNTIMES if highest in known), "the device")
     return (
-        f"{what} {version} is newer than {runtime} reads ({highest}): export with a lower one, or say what the device "
-        "reads with --max-opset and --max-ir (measure.max_opset, measure.max_ir)"
+        f"{what} {version} is newer than {runtime} reads ({highest}): export with a lower one; measure.max_opset and "
+        "measure.max_ir say what the device reads, a criterion such as opset <= 17 makes it count"
     )

@@ -80,7 +80,8 @@ def _switching(samples: LatencySamples) -> Iterator[str]:
     for name in samples.names:
         ratios = samples.ratios(name, samples.baseline)
         kept, (low, high) = len(stats.independent(ratios)), np.quantile(ratios, (0.1, 0.9))
-        if name != samples.baseline and kept < len(ratios) and high / low > 1 + DRIFT_TOLERANCE:
+        comparable = name != samples.baseline and samples.batch[name] == samples.batch[samples.baseline]
+        if comparable and kept < len(ratios) and high / low > 1 + DRIFT_TOLERANCE:
             moving.append(f"{name} ({low:.2f} to {high:.2f})")
     if moving:
         yield (

@@ -53,6 +53,7 @@ def describe(options: Options, with_host: bool = False) -> Environment:
         versions=_versions(),
         provider=options.provider,
         intra_op_threads=options.threads,
+        graph_optimization=options.graph_optimization,
         host=platform.node() if with_host else "",
     )
 

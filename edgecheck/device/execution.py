@@ -19,7 +19,7 @@ import onnx
 from attrs import frozen
 
 from edgecheck.device import runtime, signature
-from edgecheck.device.files import load_model
+from edgecheck.device.files import external_files, load_model
 from edgecheck.device.runtime import Options
 from edgecheck.device.shapes import Graph, data_inputs
 from edgecheck.device.tensors import Tensor, stored
@@ -93,10 +93,13 @@ def _execute(path: Path, options: Options, input_shape: tuple[int, int, int], fo
 
 
 def _with_names(path: Path, folder: Path) -> Path:
-    """Return the file, or a copy in which every node has a name of its own, so that the profile can be read."""
+    """Return the file, or a copy of it: whole, and with a name of its own for every node, so that profiles can be read.
+
+    What ONNX Runtime saves of its optimised graph would look for external data beside itself.
+    """
     model = load_model(path)
     names = [node.name for node in model.graph.node]
-    if all(names) and len(set(names)) == len(names):
+    if all(names) and len(set(names)) == len(names) and not external_files(path):
         return path
     for index, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{index}"

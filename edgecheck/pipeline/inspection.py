@@ -54,7 +54,7 @@ def counts(file: Path, shape: Shape | None) -> Listing:
         for row in sorted(found.operators, key=lambda row: -(row.macs or 0))
     ]
     total = [
-        "total",
+        "at least" if found.is_lower_bound else "total",
         str(len(found.nodes)),
         *map(format_integer, (found.params_graph, found.macs, found.nonzero_macs, found.flops)),
         "",
@@ -67,7 +67,7 @@ def counts(file: Path, shape: Shape | None) -> Listing:
     if found.unsupported:
         notes.append(f"the total is a lower bound: nobody has counted {', '.join(found.unsupported)}")
     columns = ["operator", "nodes", "parameters", "MACs", "of them nonzero", "FLOPs", "kind"]
-    data = {"file": str(file), "flops": found.flops, **to_dict(found)}
+    data = {"file": str(file), "is_lower_bound": found.is_lower_bound, "flops": found.flops, **to_dict(found)}
     return Listing(f"{file}: one inference", columns, [*rows, total], data, notes)
 
 
@@ -102,10 +102,13 @@ def latencies(files: Sequence[Path], shape: Shape | None, measure: Measure, prog
     rows = [_timing(name, path, readings, samples) for name, path in named.items()]
     machine = environment.describe(options)
     paced = f", {measure.pace_hz:g} runs a second" if measure.pace_hz else ""
+    if measure.graph_optimization != "all":
+        paced += f", graph optimisation {measure.graph_optimization}"
     notes = [
         f"{machine.cpu}, {_many(options.threads, 'thread')}, {options.provider} of ONNX Runtime "
-        f"{machine.versions['onnxruntime']}, {_many(measure.batch, 'image')} {channels}x{height}x{width} a run{paced}, "
-        f"{_many(len(samples.blocks), 'block')} in {samples.elapsed_s:.0f} s",
+        f"{machine.versions['onnxruntime']}, {_images(samples)} {channels}x{height}x{width} a run{paced}, "
+        f"{_many(len(samples.blocks), 'block')} in {samples.elapsed_s:.2g} s",
+        *(f"{r.variant}, {r.metric}: {r.note}" for r in readings if r.value is None),
         *doubts.warnings(samples),
     ]
     data = {"environment": to_dict(machine), "readings": [to_dict(r) for r in readings], "samples": to_dict(samples)}
@@ -162,7 +165,7 @@ def _memory_notes(name: str, path: Path, shape: Shape, ran: layers.Ran) -> list[
             f"input of {format_value(ran.input_bytes, 'bytes')}; with buffers kept for later tensors of the same size)"
         )
     peak = f"{format_value(ran.peak_bytes, 'bytes')} of activations live at the peak"
-    return [f"{name}: weights {weights}; {peak}; {arena}", *diagnostics.padded(counts, ran.layers)]
+    return [f"{name}: weights {weights or 'none stored'}; {peak}; {arena}", *diagnostics.padded(counts, ran.layers)]
 
 
 def installation() -> Listing:
@@ -220,6 +223,11 @@ def _timing(name: str, path: Path, readings: Sequence[Reading], samples: timing.
         str(doubts.outliers(samples, name)),
         format_value(size_bytes(path), "bytes"),
     ]
+
+
+def _images(samples: timing.LatencySamples) -> str:
+    sizes = sorted(set(samples.batch.values()))
+    return _many(sizes[0], "image") if len(sizes) == 1 else f"{' or '.join(map(str, sizes))} images"
 
 
 def _many(count: int, what: str) -> str:

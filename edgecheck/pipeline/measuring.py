@@ -90,6 +90,8 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
         readings = [
             reading(name, "size.bytes", files.size_bytes(onnx)),
             reading(name, "size.zlib_bytes", files.zlib_bytes(onnx)),
+            reading(name, "opset", counts.opset),
+            reading(name, "ir_version", counts.ir_version),
             reading(name, "params.graph", counts.params_graph),
             reading(name, "params.nonzero", counts.params_nonzero),
             *_multiply_adds(name, counts),

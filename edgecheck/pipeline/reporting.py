@@ -46,7 +46,11 @@ def assemble(job: Run, findings: Sequence[Findings], warnings: Sequence[str]) ->
     return Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
-        environment=environment.describe(runtime_options(job.plan.measure)),
+        environment=attrs.evolve(
+            environment.describe(runtime_options(job.plan.measure)),
+            pace_hz=job.plan.measure.pace_hz,
+            batch=job.plan.measure.batch,
+        ),
         subject=_subject(job, findings[0]),
         variants=variants,
         readings=readings,

@@ -12,7 +12,7 @@ import re
 from attrs import evolve, frozen
 
 from edgecheck.metrics import METRICS, Unit
-from edgecheck.records import Reading, Verdict
+from edgecheck.records import Environment, Reading, Verdict
 
 MISSING = "—"
 SIGNIFICANT_DIGITS = 3  # what a timing on a computer that does other things can honestly carry
@@ -156,3 +156,13 @@ def _decimals(value: float, digits: int = SIGNIFICANT_DIGITS) -> int:
     if value == 0 or not math.isfinite(value):
         return 0
     return max(0, digits - 1 - math.floor(math.log10(float(f"{abs(value):.{digits - 1}e}"))))
+
+
+def describe_runs(machine: Environment) -> str:
+    """Return what is unusual about the way files were run, "" where nothing is: it can turn a latency verdict round."""
+    told = [
+        f"graph optimisation {machine.graph_optimization}" if machine.graph_optimization != "all" else "",
+        f"{machine.pace_hz:g} runs a second" if machine.pace_hz else "",
+        f"{machine.batch} images a run" if machine.batch != 1 else "",
+    ]
+    return ", ".join(filter(None, told))

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from edgecheck.records import Criterion, Report, Variant
 from edgecheck.report import reasons
-from edgecheck.report.format import format_criterion, format_integer, plain
+from edgecheck.report.format import describe_runs, format_criterion, format_integer, plain
 from edgecheck.report.table import ALWAYS, Column, candidates, columns, rows, verdict_word
 
 WIDTH = 100
@@ -72,7 +72,18 @@ def _header(report: Report) -> RenderableType:
         "input": subject.preprocessing,
         "heatmaps": f"{subject.target_layer}, class: {subject.class_explained}" if subject.target_layer else "none",
         "gate": f"{report.policy.require} of: {'; '.join(map(_criterion, report.policy.criteria))}",
-        "machine": f"{machine.cpu}, threads: {machine.intra_op_threads}, {machine.provider}, {machine.system}",
+        "machine": ", ".join(
+            filter(
+                None,
+                [
+                    machine.cpu,
+                    f"threads: {machine.intra_op_threads}",
+                    machine.provider,
+                    describe_runs(machine),
+                    machine.system,
+                ],
+            )
+        ),
         "tool": f"{report.tool.name} {report.tool.version}",
     }
     grid = Table.grid(padding=(0, 2, 0, 0))

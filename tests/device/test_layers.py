@@ -120,6 +120,14 @@ def test_a_profile_that_cannot_be_read_leaves_a_note(tmp_path, monkeypatch):
     assert "profile cannot be read" in found.note
 
 
+def test_external_data_is_no_hindrance(tmp_path):
+    path = saved(tmp_path / "model.onnx", RESIDUAL)
+    beside = tmp_path / "beside.onnx"
+    onnx.save(onnx.load(path), beside, save_as_external_data=True, location="beside.data", size_threshold=0)
+
+    assert layers.examine(beside, Options(), SHAPE).peak_bytes == layers.examine(path, Options(), SHAPE).peak_bytes
+
+
 def test_fixed_batch_counts_whole(tmp_path):
     path = saved(tmp_path / "model.onnx", CHAIN)
     model = onnx.load(path)

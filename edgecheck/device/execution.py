@@ -80,7 +80,7 @@ def _execute(path: Path, options: Options, input_shape: tuple[int, int, int], fo
     }
     session = runtime.start(source, options, **asked)
     found = signature.read(str(path), session.get_inputs(), session.get_outputs())
-    feed = {found.input: _image(found, input_shape)}
+    feed = {found.input: signature.random_image(found, input_shape)}
     began, runs = time.perf_counter(), 0
     try:
         while runs < LEAST_RUNS or (runs < MOST_RUNS and time.perf_counter() - began < SECONDS):
@@ -105,12 +105,6 @@ def _with_names(path: Path, folder: Path) -> Path:
         node.name = f"{node.op_type}_{index}"
     onnx.save(model, folder / "named.onnx")
     return folder / "named.onnx"
-
-
-def _image(found: signature.Signature, input_shape: tuple[int, int, int]) -> np.ndarray:
-    channels, height, width = (want or given for want, given in zip(found.input_size, input_shape, strict=True))
-    size = (channels, height, width) if found.layout == "NCHW" else (height, width, channels)
-    return np.random.default_rng(0).random((found.batch or 1, *size), np.float32).astype(found.dtype, copy=False)
 
 
 def _is_node(event: dict[str, Any]) -> bool:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 from attrs import field, frozen
 
 from edgecheck.device import runtime, signature
@@ -89,11 +88,7 @@ def peak_rss_bytes(path: str | Path, options: Options, input_shape: tuple[int, i
 def _times(path: Path, options: Options, input_shape: tuple[int, int, int], runs: int) -> list[float]:
     session = runtime.start(path, options)
     found = signature.read(str(path), session.get_inputs(), session.get_outputs())
-    channels, height, width = (want or given for want, given in zip(found.input_size, input_shape, strict=True))
-    size = (channels, height, width) if found.layout == "NCHW" else (height, width, channels)
-    # Not zeros: they would leave the activations zero too, and pages that were never written are not resident.
-    pixels = np.random.default_rng(0).random((found.batch or 1, *size), np.float32)
-    feed = {found.input: pixels.astype(found.dtype, copy=False)}
+    feed = {found.input: signature.random_image(found, input_shape)}
     times = []
     for _ in range(max(runs, LEAST_RUNS)):
         began = time.perf_counter()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+import numpy as np
 from attrs import frozen
 
 from edgecheck.errors import ModelError
@@ -123,3 +124,17 @@ def _is_squeezable(argument: Argument) -> bool:
 def _class_count(shape: Dimensions) -> int | None:
     known = math.prod(size or 1 for size in shape)
     return None if known == 1 and None in shape else known
+
+
+def random_image(found: Signature, input_shape: tuple[int, int, int]) -> np.ndarray:
+    """Return random numbers in 0..1 as a file takes them: one image, or as many as its fixed batch.
+
+    Not zeros: they would leave the activations zero too, and pages that were never written are not resident.
+
+    Args:
+        found: what the file says of its input.
+        input_shape: channels, height, width of an image, for where the file leaves them free.
+    """
+    channels, height, width = (want or given for want, given in zip(found.input_size, input_shape, strict=True))
+    size = (channels, height, width) if found.layout == "NCHW" else (height, width, channels)
+    return np.random.default_rng(0).random((found.batch or 1, *size), np.float32).astype(found.dtype, copy=False)

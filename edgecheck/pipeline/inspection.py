@@ -20,7 +20,14 @@ from edgecheck.pipeline.measuring import runtime_options
 from edgecheck.plan import Measure
 from edgecheck.progress import Progress
 from edgecheck.records import Reading, to_dict
-from edgecheck.report.format import MISSING, format_integer, format_interval, format_reading, format_value
+from edgecheck.report.format import (
+    MISSING,
+    format_integer,
+    format_interval,
+    format_reading,
+    format_value,
+    format_weights,
+)
 from edgecheck.report.layers import Sums, layer_rows
 from edgecheck.report.listing import Listing
 
@@ -59,9 +66,8 @@ def counts(file: Path, shape: Shape | None) -> Listing:
         *map(format_integer, (found.params_graph, found.macs, found.nonzero_macs, found.flops)),
         "",
     ]
-    weights = ", ".join(f"{format_value(size, 'bytes')} {kind}" for kind, size in found.weight_bytes.items())
     notes = [
-        f"weights: {weights or 'none stored'}",
+        f"weights: {format_weights(found.weight_bytes)}",
         f"opset {found.opset}, IR version {found.ir_version}, {format_value(size_bytes(file), 'bytes')} on disk",
     ]
     if found.unsupported:
@@ -157,7 +163,7 @@ def _memory_notes(name: str, path: Path, shape: Shape, ran: layers.Ran) -> list[
     if ran.peak_bytes is None:
         return [f"{name}: {ran.note}"]
     counts = graph.count(path, shape)
-    weights = ", ".join(f"{format_value(size, 'bytes')} {kind}" for kind, size in counts.weight_bytes.items())
+    weights = format_weights(counts.weight_bytes)
     arena = "this ONNX Runtime does not tell its arena"
     if ran.arena_peak_bytes is not None:
         arena = (
@@ -165,7 +171,7 @@ def _memory_notes(name: str, path: Path, shape: Shape, ran: layers.Ran) -> list[
             f"input of {format_value(ran.input_bytes, 'bytes')}; with buffers kept for later tensors of the same size)"
         )
     peak = f"{format_value(ran.peak_bytes, 'bytes')} of activations live at the peak"
-    return [f"{name}: weights {weights or 'none stored'}; {peak}; {arena}", *diagnostics.padded(counts, ran.layers)]
+    return [f"{name}: weights {weights}; {peak}; {arena}", *diagnostics.padded(counts, ran.layers)]
 
 
 def installation() -> Listing:

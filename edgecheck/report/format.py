@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
@@ -156,6 +157,11 @@ def _decimals(value: float, digits: int = SIGNIFICANT_DIGITS) -> int:
     if value == 0 or not math.isfinite(value):
         return 0
     return max(0, digits - 1 - math.floor(math.log10(float(f"{abs(value):.{digits - 1}e}"))))
+
+
+def format_weights(weight_bytes: Mapping[str, int]) -> str:
+    """Return the bytes of a file's weights by type, as "268 kB float32"; "none stored" where there are none."""
+    return ", ".join(f"{format_value(size, 'bytes')} {kind}" for kind, size in weight_bytes.items()) or "none stored"
 
 
 def describe_runs(machine: Environment) -> str:

@@ -68,7 +68,6 @@ def _environment() -> Environment:
         cell_status=cell_status,
         class_rows=class_rows,
         layer_rows=layer_rows,
-        weight_text=weight_text,
     )
     return environment
 
@@ -94,11 +93,6 @@ def class_rows(report: Report, variant: Variant) -> list[tuple[str, float | None
     before = report.variants[0].class_accuracy
     rows = [(name, before.get(name), share) for name, share in variant.class_accuracy.items()]
     return sorted(rows, key=lambda row: row[2] - (row[1] or 0.0))[:CLASSES_SHOWN]
-
-
-def weight_text(variant: Variant) -> str:
-    """Return the bytes of a file's weights by type, as "268 kB float32"."""
-    return ", ".join(f"{format.format_value(size, 'bytes')} {kind}" for kind, size in variant.weight_bytes.items())
 
 
 def cell_status(report: Report, variant: str, metric: str) -> str:

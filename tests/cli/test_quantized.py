@@ -67,21 +67,18 @@ def test_which_images_calibrated_is_kept(report, config):
     assert len(json.dumps(kept).split("places")[1].split("]")[0].split(",")) == 32
 
 
-def test_more_calibration_images_than_there_are(config, edgecheck, tmp_path):
-    greedy = tmp_path / "edgecheck.yaml"
-    greedy.write_text(config.read_text().replace("images: 32", "images: 97"))
-
-    code, _, err = edgecheck("run", greedy, "--out", tmp_path / "run")
-
-    assert code == 2
-    assert "97 calibration images are asked for, but the training split has 96" in err
-
-
-def test_an_unknown_quantisation_lists_the_known(config, edgecheck, tmp_path):
+@pytest.mark.parametrize(
+    ("written", "instead", "says"),
+    [
+        ("images: 32", "images: 97", "97 calibration images are asked for, but the training split has 96"),
+        ("quantization: int8", "quantization: int7", "int8-dynamic"),  # the known ones are listed
+    ],
+)
+def test_what_cannot_be_quantised_so_is_refused(config, edgecheck, tmp_path, written, instead, says):
     odd = tmp_path / "edgecheck.yaml"
-    odd.write_text(config.read_text().replace("quantization: int8", "quantization: int7"))
+    odd.write_text(config.read_text().replace(written, instead))
 
     code, _, err = edgecheck("run", odd, "--out", tmp_path / "run")
 
     assert code == 2
-    assert "int8-dynamic" in err
+    assert says in err

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import resources
-from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from ruamel.yaml.comments import CommentedMap
 
-from edgecheck import criteria, document, images
+from edgecheck import criteria, document, images, variants
 from edgecheck.errors import ConfigError, InputError
 from edgecheck.metrics import ALL_CAM_METHODS
 from edgecheck.plan import (
@@ -22,10 +21,9 @@ from edgecheck.plan import (
     ModelSpec,
     Plan,
     Preprocessing,
+    Prune,
     Quantize,
     Recipe,
-    Scope,
-    VariantSpec,
     within,
 )
 from edgecheck.records import Level, Policy
@@ -35,29 +33,7 @@ PRESETS = "edgecheck.calibration"
 DEFAULT_OPSET = 18
 # These belong together: the mean of a preset means nothing in another range.
 _NORMALISATION = {"range", "mean", "std"}
-FACTORY_FORMS = "write path/file.py:function, torchvision:NAME or edgecheck:NAME"
-
-
-def _rates(_instance: object, _attribute: object, rates: list[float]) -> None:
-    for rate in rates:
-        if not 0 < rate < 1:
-            raise ValueError(f"a pruning rate lies between 0 and 1, not {rate:g} (rate 0 is the control, made anyway)")
-
-
-@frozen
-class VariantRow:
-    """A cross product: every criterion with every structure at every rate, in every quantization.
-
-    Without a criterion it is the baseline that is quantised; `none` keeps the float file among the variants.
-    """
-
-    criterion: list[str] = field(factory=list)
-    structure: list[str] = field(factory=list)
-    rate: list[float] = field(factory=list, validator=_rates)
-    quantization: list[str] = field(factory=list)
-    # Global thresholds mean something among weights; among filters of layers with different
-    # fan-in they would empty the small ones, so there each layer gives its own share.
-    scope: Scope | None = None
+FACTORY_FORMS = "write path/file.py:function, torchvision:NAME, timm:NAME or edgecheck:NAME"
 
 
 @frozen
@@ -98,8 +74,10 @@ class Document:
     compute: Compute = field(factory=Compute)
     train: Recipe = field(factory=Recipe)
     finetune: Recipe = field(factory=Recipe)
+    prune: Prune = field(factory=Prune)
     quantize: Quantize = field(factory=Quantize)
-    variants: list[VariantRow] = field(factory=list)
+    controls: int = field(default=1, validator=within(1, 1000))
+    variants: list[variants.Row] = field(factory=list)
     measure: Measure = field(factory=Measure)
     export: ExportSection = field(factory=ExportSection)
     seed: int = field(default=0, validator=within(0, 2**32 - 1))
@@ -201,8 +179,10 @@ def _plan(whole: Document, written: CommentedMap, path: Path) -> Plan:
         compute=whole.compute,
         train=whole.train,
         finetune=whole.finetune,
+        prune=whole.prune,
         quantize=whole.quantize,
-        variants=list(_variants(whole.variants, written, str(path))),
+        controls=whole.controls,
+        variants=list(variants.expand(whole.variants, written, str(path))),
         measure=whole.measure,
         opset=whole.export.opset,
         policy=policy(whole.gate, written, str(path)),
@@ -229,40 +209,8 @@ def _absolute(written: CommentedMap, folder: Path) -> dict[str, Any]:
 
 
 def is_file_factory(factory: str) -> bool:
-    """Tell `path/file.py:function` from `torchvision:NAME` and `edgecheck:NAME`."""
+    """Tell `path/file.py:function` from `torchvision:NAME`, `timm:NAME` and `edgecheck:NAME`."""
     return factory.rpartition(":")[0].endswith(".py")
-
-
-def _variants(rows: list[VariantRow], written: CommentedMap, source: str) -> Iterator[VariantSpec]:
-    """Expand the rows; a variant that two rows name is made once."""
-    seen: set[str] = set()
-    for index, row in enumerate(rows):
-        pruned = [bool(part) for part in (row.criterion, row.structure, row.rate)]
-        if any(pruned) != all(pruned) or not (all(pruned) or set(row.quantization) - {"none"}):
-            place = f"{source}:{document.line_of(written, ('variants', index))}"
-            raise ConfigError(f"{place}: a variant needs criterion, structure and rate, or a quantization, or all four")
-        for spec in _pruned(row) if all(pruned) else [VariantSpec("baseline", "", "", "global", 0.0)]:
-            for quantization in row.quantization or ["none"]:
-                made = _quantised(spec, quantization)
-                if made.name not in seen and (made.quantization or made.criterion):
-                    seen.add(made.name)
-                    yield made
-
-
-def _pruned(row: VariantRow) -> Iterator[VariantSpec]:
-    for criterion, structure, rate in product(row.criterion, row.structure, row.rate):
-        usual: Scope = "layer" if structure == "filters" else "global"
-        scope = row.scope or usual
-        # Two digits where they say it all, more where another rate would get the same name.
-        share = f"{rate:.2f}" if round(rate, 2) == rate else f"{rate:g}"
-        name = "-".join([criterion, structure, *([scope] if scope != usual else []), share])
-        yield VariantSpec(name, criterion, structure, scope, rate)
-
-
-def _quantised(spec: VariantSpec, quantization: str) -> VariantSpec:
-    if quantization == "none":
-        return spec
-    return evolve(spec, name=f"{spec.name}-{quantization}", quantization=quantization)
 
 
 def _check_methods(methods: list[str], written: CommentedMap, source: str) -> None:

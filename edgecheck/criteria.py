@@ -13,10 +13,13 @@ from edgecheck.registry import lookup
 
 _OPERATORS = get_args(Operator)
 _LEVELS = get_args(Level)
+_MAGNITUDE = r"(?:\.?(?:nan|inf(?:inity)?)|[\d.]+(?:e[-+]?\d+)?)"
 _SENTENCE = re.compile(
-    r"""\s*(?P<metric>[^\s<>=]+)
+    rf"""\s*(?P<metric>[^\s<>=]+)
         \s*(?P<op>>=|<=|==|>|<)
-        \s*(?P<number>[-+]?(?:\.?(?:nan|inf(?:inity)?)|[\d.]+(?:e[-+]?\d+)?))
+        \s*(?:(?P<number>[-+]?{_MAGNITUDE})
+            | (?P<reference>(?-i:control))
+              (?:\s*(?P<offset>[-+]\s*{_MAGNITUDE}) | (?=\s*$ | \s+(?:{"|".join(_LEVELS)})\s*$)))
         (?P<rest>.*)""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -36,35 +39,45 @@ SUFFIXES: dict[Unit, dict[str, float]] = {
 
 
 def parse(sentence: str, where: str = "") -> Criterion:
-    """Read `METRIC OP NUMBER [UNIT] [warn|fail]`; the limit is returned in the metric's own unit.
+    """Read `METRIC OP LIMIT [warn|fail]`; the limit is returned in the metric's own unit.
 
     Args:
-        sentence: for example `size.bytes <= 300 kB`.
+        sentence: for example `size.bytes <= 300 kB`, or `sp2ps.grad-cam >= control - 0.02`.
         where: file and line, for the error and the report.
 
     Raises:
-        ConfigError: no such form, unknown metric, a unit that does not fit it, or a limit that is not finite.
+        ConfigError: no such form, unknown metric, a unit that does not fit it, a limit that is not finite, or a
+            latency relative to the control.
     """
     place = f"{where}: " if where else ""
     match = _SENTENCE.fullmatch(sentence)
     if not match:
-        raise ConfigError(f"{place}{sentence!r} is no gate; write METRIC {'|'.join(_OPERATORS)} NUMBER [UNIT] [warn]")
+        raise ConfigError(
+            f"{place}{sentence!r} is no gate; write METRIC {'|'.join(_OPERATORS)} LIMIT [warn], where LIMIT is "
+            "NUMBER [UNIT], control, control + NUMBER [UNIT] or control - NUMBER [UNIT]"
+        )
     try:
         metric = lookup(METRICS, match["metric"], "metric")
     except ConfigError as error:
         raise ConfigError(f"{place}{error}") from None
-    limit = _number(match["number"], sentence, place)
+    if match["reference"] and metric.name.startswith("latency."):
+        raise ConfigError(
+            f"{place}{sentence!r}: latency is sampled until it is decided, so its limit must be a number from the "
+            "start; write one, or gate latency.ratio, which is relative to the baseline"
+        )
+    limit = _number(match["number"] or match["offset"] or "0", sentence, place)
     words = match["rest"].split()
     level: Level = words.pop() if words and words[-1] in _LEVELS else "fail"  # type: ignore[assignment]
     limit *= _factor(" ".join(words), metric, sentence, place)
     if not math.isfinite(limit):
         raise ConfigError(f"{place}{sentence!r}: the limit is too large to be a number")
-    return Criterion(metric.name, match["op"], limit, level, sentence.strip(), where)  # type: ignore[arg-type]
+    reference = match["reference"] or ""
+    return Criterion(metric.name, match["op"], limit, level, sentence.strip(), where, reference)  # type: ignore[arg-type]
 
 
 def _number(text: str, sentence: str, place: str) -> float:
     try:
-        number = float(text.lower().replace(".nan", "nan").replace(".inf", "inf"))
+        number = float("".join(text.split()).lower().replace(".nan", "nan").replace(".inf", "inf"))
     except ValueError:
         raise ConfigError(f"{place}{sentence!r}: {text!r} is no number") from None
     if not math.isfinite(number):

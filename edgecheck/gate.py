@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
+from edgecheck.floor import absolute
 from edgecheck.records import Criterion, Level, Policy, Reading, Recommendation, Status, Variant, Verdict
 
 # Names and metadata move a file by a few bytes; less than this share is not "smaller".
@@ -41,10 +42,11 @@ def judge(policy: Policy, variants: Sequence[Variant], readings: Iterable[Readin
     taken = {(r.variant, r.metric): r for r in readings}
     candidates = [v.name for v in variants if v.role == "candidate"]
     baseline = next((v.name for v in variants if v.role == "baseline"), "")
+    asked = [(criterion, *absolute(criterion, variants, list(taken.values()))) for criterion in policy.criteria]
     verdicts = [
-        _apply(criterion, name, taken.get((name, criterion.metric)), policy)
+        _apply(criterion, fixed, lacking, name, taken.get((name, criterion.metric)), policy)
         for name in candidates
-        for criterion in policy.criteria
+        for criterion, fixed, lacking in asked
     ]
     statuses = {name: _worst(policy, [v for v in verdicts if v.variant == name]) for name in candidates}
     passing = [name for name in candidates if statuses[name] in _PASSING]
@@ -53,20 +55,24 @@ def judge(policy: Policy, variants: Sequence[Variant], readings: Iterable[Readin
     return Judgement(verdicts, statuses, passed, _recommend(passing, baseline, taken))
 
 
-def _apply(criterion: Criterion, variant: str, reading: Reading | None, policy: Policy) -> Verdict:
-    status, reason = _decide(criterion, reading, policy)
+def _apply(
+    criterion: Criterion, fixed: Criterion | None, lacking: str, variant: str, reading: Reading | None, policy: Policy
+) -> Verdict:
+    """Judge by the criterion with its limit `fixed`; without one the verdict is missing what is `lacking`."""
+    status, reason = _decide(fixed, reading, policy) if fixed else ("MISSING", lacking)
     if status == "FAIL" and criterion.level == "warn":
         status = "WARN"
     return Verdict(
         variant=variant,
         metric=criterion.metric,
         op=criterion.op,
-        limit=criterion.limit,
+        limit=fixed.limit if fixed else None,
         actual=reading.value if reading else None,
         status=status,
         level=criterion.level,
         reason=reason,
         n=reading.n if reading else None,
+        offset=criterion.offset,
     )
 
 

@@ -96,6 +96,13 @@ def head(data: ImageSet, limit: int | None) -> ImageSet:
     return data if limit is None else evolve(data, images=data.images[:limit], labels=data.labels[:limit])
 
 
+def draw(data: ImageSet, count: int, seed: int) -> tuple[ImageSet, list[int]]:
+    """Return so many images drawn by the seed, and their places in rising order; all where there are fewer."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(data))[:count])
+    places = [int(place) for place in chosen]
+    return take(data, places), places
+
+
 def take(data: ImageSet, indices: Sequence[int]) -> ImageSet:
     """Return the images at some indices, in that order."""
     chosen = list(indices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -100,11 +101,14 @@ class Explain:
 class Compute:
     """Where twins are trained and explained; files are always measured on the CPU.
 
-    Without `threads`, PyTorch takes as many as this process may use cores.
+    Without `threads`, PyTorch takes as many as this process may use cores. One network is trained by `processes` that
+    share each batch and these threads; on GPUs each has one of its own. No number but 1 is taken from the machine: it
+    would change the weights.
     """
 
     device: Device = "auto"
     threads: int | None = field(default=None, validator=optional(within(1, 256)))
+    processes: int = field(default=1, validator=within(1, 256))
 
 
 @frozen
@@ -112,11 +116,13 @@ class Recipe:
     """SGD with momentum on cross-entropy. The defaults are the paper's fine-tuning.
 
     `distill` is the weight of the baseline's softened answers in the loss, `temperature` what softens them.
+    An iterative schedule trains for `epochs_between` after each of its steps but the last.
     `validation` is the share of the training images held out to choose the best epoch by, and to stop after `patience`
     epochs without a better one.
     """
 
     epochs: int = field(default=10, validator=within(0, 10**6))
+    epochs_between: int = field(default=1, validator=within(0, 10**6))
     batch_size: int = field(default=32, validator=within(1, 2**20))
     learning_rate: float = field(default=0.001, validator=within(0, 1e6))
     momentum: float = field(default=0.9, validator=within(0, 1))
@@ -134,6 +140,13 @@ class Recipe:
 
 
 @frozen
+class Prune:
+    """How many images, drawn by the seed from the training split, a criterion looks at that needs images."""
+
+    images: int = field(default=128, validator=within(1, 10**6))
+
+
+@frozen
 class Quantize:
     """How the ranges of int8 activations are found: on so many images, drawn by the seed from the training split."""
 
@@ -145,7 +158,11 @@ class Quantize:
 
 @frozen
 class VariantSpec:
-    """One way of compressing the baseline. No criterion: nothing is pruned, and with no quantization: the control."""
+    """One way of compressing the baseline. No criterion: nothing is pruned, and with no quantization: the control.
+
+    The rate is reached in `steps`, with fine-tuning between; layers keep a multiple of `round_to` channels.
+    `seed` is that of the fine-tuning, where it is not the plan's.
+    """
 
     name: str
     criterion: str
@@ -153,6 +170,16 @@ class VariantSpec:
     scope: Scope
     rate: float
     quantization: str = ""
+    steps: int = 1
+    round_to: int = 1
+    seed: int | None = None
+
+
+def n_of_m(structure: str) -> tuple[int, int] | None:
+    """Return (n, m) of a structure's name such as `2:4`, of which n is the smaller; None where it is no such name."""
+    found = re.fullmatch(r"([1-9]\d{0,3}):([1-9]\d{0,3})", structure)
+    kept, group = (int(found[1]), int(found[2])) if found else (0, 0)
+    return (kept, group) if 0 < kept < group else None
 
 
 @frozen
@@ -182,7 +209,9 @@ class Plan:
     compute: Compute
     train: Recipe
     finetune: Recipe
+    prune: Prune
     quantize: Quantize
+    controls: int
     variants: list[VariantSpec]
     measure: Measure
     opset: int

@@ -1,7 +1,4 @@
-"""The frozen records that stages hand to each other, and their JSON form.
-
-Numbers are SI and unrounded; a missing number is `None` with its reason beside it, never 0.
-"""
+"""The frozen records between stages, and their JSON form: SI units, unrounded; what is missing is None, never 0."""
 
 from __future__ import annotations
 
@@ -67,7 +64,7 @@ def reading(
 
 @frozen
 class Criterion:
-    """What the gate asks of a metric; `text` is the sentence it was written as, `where` its place."""
+    """What the gate asks, as `text` at `where` says it; with `relative_to`, `limit` is added to the control's value."""
 
     metric: str = field(validator=_known_metric)
     op: Operator
@@ -75,21 +72,28 @@ class Criterion:
     level: Level = "fail"
     text: str = ""
     where: str = ""
+    relative_to: Literal["", "control"] = ""
+
+    @property
+    def offset(self) -> float | None:
+        """What is added to the control's value; None where the limit is a number of its own."""
+        return self.limit if self.relative_to else None
 
 
 @frozen
 class Verdict:
-    """A criterion applied to a reading."""
+    """A criterion applied to a reading; given an `offset`, `limit` is that beyond the control: None without one."""
 
     variant: str
     metric: str = field(validator=_known_metric)
     op: Operator
-    limit: float
+    limit: float | None
     actual: float | None
     status: Status
     level: Level
     reason: str
     n: int | None = None
+    offset: float | None = None
 
 
 @frozen
@@ -146,6 +150,8 @@ class Variant:
     effective_rate: float | None = None
     epochs: int | None = None
     quantization: str = ""
+    steps: int = 1
+    round_to: int = 1
     opset: int | None = None
     ir_version: int | None = None
     warnings: list[str] = field(factory=list)

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,13 +23,21 @@ REPORT_FILES = ("report.json", "report.html", "report.md", "junit.xml")
 class Store:
     """A run folder with one folder a variant and one JSON a stage.
 
+    Args:
+        folder: made if it is not there.
+        reuse: other run folders; a stage that one of them holds finished from the same inputs is copied.
+
     Raises:
-        InputError: the folder cannot be made or written to.
+        InputError: the folder cannot be made or written to, or one to reuse is not there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reuse: Sequence[Path] = ()) -> None:
         self.folder = folder
         self.kept = 0  # stages that were found finished
+        for other in reuse:
+            if not other.is_dir():
+                raise InputError(f"{other}: no such folder to reuse")
+        self._elsewhere = [other for other in reuse if other.resolve() != folder.resolve()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
@@ -61,27 +70,46 @@ class Store:
         """
         record = self.path(variant, f"{name}.json")
         key = digest(inputs)
-        found = _read(record)
-        whole = "result" in found and found.get("seal") == digest({"result": found["result"]})
-        if whole and found.get("key") == key and found.get("files") == self._hashes(variant, files):
+        found = self._finished(record, key, files) or self._fetched(variant, name, key, files)
+        if found is not None:
             self.kept += 1
             return found["result"]
         self._withdraw_reports()
         # What is read back later must be what is used now, so that a resumed run is the same run.
         result = json.loads(json.dumps(compute(), allow_nan=False))
         seal = digest({"result": result})
-        document = {"key": key, "inputs": inputs, "files": self._hashes(variant, files), "seal": seal, "result": result}
+        hashes = _hashes(record.parent, files)
+        document = {"key": key, "inputs": inputs, "files": hashes, "seal": seal, "result": result}
         write_text(record, json.dumps(document, indent=1, allow_nan=False))
         return result
+
+    def _finished(self, record: Path, key: str, files: Sequence[str]) -> dict[str, Any] | None:
+        """Return a stage's document where it is whole, of the same inputs, and its files are as it left them."""
+        found = _read(record)
+        whole = "result" in found and found.get("seal") == digest({"result": found["result"]})
+        same = whole and found.get("key") == key and found.get("files") == _hashes(record.parent, files)
+        return found if same else None
+
+    def _fetched(self, variant: str, name: str, key: str, files: Sequence[str]) -> dict[str, Any] | None:
+        """Copy a finished stage from another run folder, whatever the variant is called there."""
+        for other in self._elsewhere:
+            records = [other / f"{name}.json"] if not variant else sorted(other.glob(f"*/{name}.json"))
+            for record in records:
+                found = self._finished(record, key, files)
+                if found is None:
+                    continue
+                self._withdraw_reports()
+                for file in files:
+                    with atomic(self.path(variant, file)) as temporary:
+                        shutil.copyfile(record.parent / file, temporary)
+                write_text(self.path(variant, f"{name}.json"), json.dumps(found, indent=1, allow_nan=False))
+                return found
+        return None
 
     def _withdraw_reports(self) -> None:
         """Remove the reports of an earlier state: should this run fail, they must not speak for it."""
         for name in REPORT_FILES:
             (self.folder / name).unlink(missing_ok=True)
-
-    def _hashes(self, variant: str, files: Sequence[str]) -> dict[str, str | None]:
-        paths = {name: self.path(variant, name) for name in files}
-        return {name: sha256(path) if path.is_file() else None for name, path in paths.items()}
 
 
 @contextmanager
@@ -157,6 +185,10 @@ def reason(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return "no space left on the disk; free some and start again"
     return error.strerror or str(error)
+
+
+def _hashes(folder: Path, files: Sequence[str]) -> dict[str, str | None]:
+    return {name: sha256(folder / name) if (folder / name).is_file() else None for name in files}
 
 
 def _read(record: Path) -> dict[str, Any]:

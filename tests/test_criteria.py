@@ -58,6 +58,75 @@ def test_refusals_name_place_and_cure(sentence, word):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("sentence", "offset", "level"),
+    [
+        ("sp2ps.grad-cam >= control - 0.02", -0.02, "fail"),
+        ("sp2ps.grad-cam>=control-0.02", -0.02, "fail"),
+        ("sp2ps.grad-cam >= control + .5e-1 warn", 0.05, "warn"),
+        ("sp2ps.grad-cam >= control", 0, "fail"),
+        (" sp2ps.grad-cam  >=  control  warn ", 0, "warn"),
+        ("accuracy_drop_pp <= control + 1 pp", 1, "fail"),
+        ("accuracy >= control - 2 %", -0.02, "fail"),
+        ("size.bytes < control - 300 kB warn", -300_000, "warn"),
+        ("opset == control", 0, "fail"),
+    ],
+)
+def test_sentences_relative_to_the_control(sentence, offset, level):
+    criterion = parse(sentence)
+    assert (criterion.relative_to, criterion.level) == ("control", level)
+    assert criterion.limit == criterion.offset == pytest.approx(offset)
+    assert parse("sp2ps.grad-cam >= 0.95").offset is None
+
+
+@pytest.mark.parametrize(
+    ("ending", "word"),
+    [
+        ("control -", "control - NUMBER"),
+        ("control - warn", "control - NUMBER"),
+        ("controll", "control - NUMBER"),
+        ("controll - 0.02", "control - NUMBER"),
+        ("Control - 0.02", "control - NUMBER"),
+        ("controlwarn", "control - NUMBER"),
+        ("control 0.02", "control - NUMBER"),
+        ("control * 0.98", "control - NUMBER"),
+        ("control - - 0.02", "control - NUMBER"),
+        ("0.98 control", "does not fit"),
+        ("control - nan", "finite"),
+        ("control + .inf", "finite"),
+        ("control - 1.2.3", "no number"),
+        ("control - 2 pp", "takes %"),
+        ("control - 0.02 maybe", "does not fit"),
+    ],
+)
+def test_refusals_of_what_is_nearly_relative(ending, word):
+    with pytest.raises(ConfigError) as error:
+        parse(f"accuracy >= {ending}", "edgecheck.yaml:7")
+    assert str(error.value).startswith("edgecheck.yaml:7: ")
+    assert word in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("metric", [name for name in METRICS if name.startswith("latency.")])
+def test_a_latency_relative_to_the_control_is_refused(metric):
+    with pytest.raises(ConfigError, match=r"latency.ratio, which is relative to the baseline"):
+        parse(f"{metric} <= control")
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(sorted(name for name in METRICS if not name.startswith("latency."))),
+    st.floats(0, 1e9),
+    st.sampled_from("+-"),
+    st.data(),
+)
+def test_units_multiply_offsets_too(name, number, sign, data):
+    suffixes = SUFFIXES[METRICS[name].unit]
+    suffix = data.draw(st.sampled_from(sorted(suffixes)))
+    criterion = parse(f"{name} <= control {sign} {number!r} {suffix}")
+    assert criterion.offset == float(f"{sign}{number!r}") * suffixes[suffix]
+
+
 @settings(deadline=None)
 @given(st.sampled_from(sorted(METRICS)), st.floats(-1e9, 1e9), st.data())
 def test_units_multiply(name, number, data):
@@ -71,3 +140,11 @@ def test_units_multiply(name, number, data):
 def test_any_text_is_a_criterion_or_a_config_error(text):
     with contextlib.suppress(ConfigError):
         assert parse(text).metric in METRICS
+
+
+@settings(deadline=None)
+@given(st.text("control+-0.9 %ekBwarnif", max_size=24))
+def test_any_ending_is_a_criterion_or_a_config_error(ending):
+    with contextlib.suppress(ConfigError):
+        criterion = parse(f"accuracy >= {ending}")
+        assert bool(criterion.relative_to) == ending.lstrip().startswith("control")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edgecheck.criteria import parse
 from edgecheck.gate import judge
-from edgecheck.records import Policy, Reading, Variant, reading
+from edgecheck.records import Policy, Reading, Variant, Verdict, from_dict, reading, to_dict
 
 BASELINE, CONTROL = Variant("baseline", "baseline"), Variant("control", "control")
 A, B = Variant("a", "candidate"), Variant("b", "candidate")
@@ -145,6 +145,77 @@ def test_the_smallest_passing_variant_is_recommended():
         readings += [reading(name, "size.bytes", size), reading(name, "accuracy", 1.0)]
     judged = judge(Policy(criteria=[parse("accuracy >= 0.5")]), [BASELINE, A, B], readings)
     assert judged.recommendation.variant == "b"
+
+
+def relative(sentence, value, *floors, **policy):
+    """Judge a value beside controls that reached `floors`; the verdict on it, and on the run."""
+    metric = sentence.split()[0]
+    names = [f"control-seed{seed}" for seed in range(len(floors))]
+    readings = [reading(name, metric, floor) for name, floor in zip(names, floors, strict=True)]
+    variants = [BASELINE, *(Variant(name, "control") for name in names), A]
+    judged = judge(Policy(criteria=[parse(sentence)], **policy), variants, [*readings, reading("a", metric, value)])
+    return judged.verdicts[0], judged.passed
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value", "floors", "limit", "status"),
+    [
+        ("sp2ps.grad-cam >= control - 0.02", 0.89, [0.91], 0.89, "PASS"),
+        ("sp2ps.grad-cam >= control - 0.02", 0.8899999, [0.91], 0.89, "FAIL"),
+        ("sp2ps.grad-cam >= control - 0.02 warn", 0.8899999, [0.91], 0.89, "WARN"),
+        ("sp2ps.grad-cam > control - 0.02", 0.89, [0.91], 0.89, "FAIL"),
+        ("sp2ps.grad-cam >= control", 0.9472222222222222, [341 / 360], 341 / 360, "PASS"),
+        ("sp2ps.grad-cam >= control", 0.875, [0.75, 0.875, 1.0], 0.875, "PASS"),
+        ("sp2ps.grad-cam >= control", 0.874, [0.75, 0.875, 1.0], 0.875, "FAIL"),
+        ("sp2ps.grad-cam >= control - 0.25", 0.5, [0.5, None, 1.0], 0.5, "PASS"),
+        ("accuracy_drop_pp <= control + 1 pp", 0.5, [-0.5], 0.5, "PASS"),
+        ("accuracy_drop_pp <= control + 1 pp", 0.51, [-0.5], 0.5, "FAIL"),
+        ("accuracy >= control - 1 %", 0.06, [0.07], 0.06, "PASS"),  # 0.07 - 0.01 > 0.06 in binary
+        ("size.bytes < control", 99, [100], 100, "PASS"),
+    ],
+)
+def test_value_against_the_noise_floor(sentence, value, floors, limit, status):
+    verdict, passed = relative(sentence, value, *floors)
+    assert (verdict.limit, verdict.actual, verdict.status) == (limit, value, status)
+    assert verdict.offset == parse(sentence).offset
+    assert passed == (status in {"PASS", "WARN"})
+
+
+@pytest.mark.parametrize(("floors", "word"), [([], "no control in this run"), ([None], "no reading of sp2ps.grad-cam")])
+def test_without_a_floor_a_relative_limit_fails_closed(floors, word):
+    verdict, passed = relative("sp2ps.grad-cam >= control - 0.02", 1.0, *floors)
+    assert (verdict.status, verdict.limit, verdict.actual, passed) == ("MISSING", None, 1.0, False)
+    assert word in verdict.reason
+
+
+def test_a_missing_reading_beside_a_floor_keeps_its_limit():
+    verdict, passed = relative("sp2ps.grad-cam >= control - 0.5", None, 0.75)
+    assert (verdict.status, verdict.limit, verdict.actual, passed) == ("MISSING", 0.25, None, False)
+
+
+def test_an_interval_is_held_against_the_resolved_limit():
+    readings = [reading("control", "accuracy", 0.9), reading("a", "accuracy", 0.89, (0.87, 0.91))]
+    policy = Policy(
+        decide="interval", criteria=[parse("accuracy >= control - 2 %"), parse("accuracy >= control - 5 %")]
+    )
+    verdicts = judge(policy, [BASELINE, CONTROL, A], readings).verdicts
+    assert [v.status for v in verdicts] == ["INCONCLUSIVE", "PASS"]
+
+
+@pytest.mark.parametrize("floors", [[], [0.91]])
+def test_relative_criteria_and_verdicts_survive_json(floors):
+    policy = Policy(criteria=[parse("sp2ps.grad-cam >= control - 0.02"), parse("accuracy >= 0.5")])
+    verdict, _ = relative("sp2ps.grad-cam >= control - 0.02", 0.9, *floors)
+    assert from_dict(to_dict(policy), Policy) == policy
+    assert from_dict(to_dict(verdict), Verdict) == verdict
+
+
+def test_records_written_before_there_were_relative_limits_are_read():
+    policy, (verdict, _) = Policy(criteria=[parse("accuracy >= 0.5")]), relative("accuracy >= 0.5", 0.9)
+    old_policy, old_verdict = to_dict(policy), to_dict(verdict)
+    del old_policy["criteria"][0]["relative_to"], old_verdict["offset"]
+    assert from_dict(old_policy, Policy) == policy
+    assert from_dict(old_verdict, Verdict) == verdict
 
 
 @settings(deadline=None)

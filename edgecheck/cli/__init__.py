@@ -13,7 +13,7 @@ import traceback
 import click
 
 from edgecheck import __version__
-from edgecheck.cli import checking, inspecting, judging, running, staging
+from edgecheck.cli import checking, inspecting, judging, running, staging, sweeping
 from edgecheck.errors import EdgecheckError
 
 # What a shell reports for a program ended by Ctrl-C.
@@ -35,6 +35,7 @@ def cli(debug: bool) -> None:
 for command in (
     running.demo,
     running.run,
+    sweeping.sweep,
     running.init,
     checking.check,
     judging.gate,

@@ -45,6 +45,11 @@ def numbers(_context: click.Context, _option: click.Parameter, text: str | None)
         raise click.BadParameter(f"{text!r} is no list of numbers such as 0.485,0.456,0.406") from None
 
 
+def words(_context: click.Context, _option: click.Parameter, text: str | None) -> list[str] | None:
+    """Read `l1,random` as a list of words."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
 def whole_numbers(context: click.Context, option: click.Parameter, text: str | None) -> list[int] | None:
     """Read `3,32,32` or `32x32` as whole numbers."""
     found = numbers(context, option, text)

@@ -25,19 +25,32 @@ def train(config: Path, out: Path) -> None:
 @click.command(short_help="Prune and fine-tune one variant.")
 @config_argument
 @click.option("--criterion", default="l1", show_default=True, help="What weights or filters are ranked by.")
-@click.option("--structure", default="unstructured", show_default=True, help="unstructured or filters.")
+@click.option("--structure", default="unstructured", show_default=True, help="unstructured, filters, 2:4, ...")
 @click.option("--scope", type=click.Choice(["global", "layer"]), help="One ranking, or one a layer.")
 @click.option(
-    "--rate", type=click.FloatRange(0, 1, min_open=True, max_open=True), required=True, help="Share to remove."
+    "--rate", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Share to remove; 2:4 has its own."
 )
+@click.option("--steps", type=click.IntRange(1, 1000), default=1, help="Steps with fine-tuning between. [default: 1]")
+@click.option("--round-to", type=click.IntRange(1, 4096), default=1, help="Keep multiples of so many channels.")
 @out_option("edgecheck-report", "Run folder; `edgecheck run` with the same --out uses what is there.")
-def prune(config: Path, criterion: str, structure: str, scope: str | None, rate: float, out: Path) -> None:
+def prune(
+    config: Path,
+    criterion: str,
+    structure: str,
+    scope: str | None,
+    rate: float | None,
+    steps: int,
+    round_to: int,
+    out: Path,
+) -> None:
     """Prune and fine-tune one variant of the model of CONFIG, and export it."""
     from edgecheck import config as reader
     from edgecheck.pipeline import single
     from edgecheck.store import Store
 
-    row = {"criterion": criterion, "structure": structure, "rate": rate, **({"scope": scope} if scope else {})}
+    given = {"scope": scope, "rate": rate}
+    row = {"criterion": criterion, "structure": structure, "steps": steps, "round_to": round_to}
+    row |= {key: value for key, value in given.items() if value is not None}
     plan = reader.load(config, {"variants": [row]})
     made = single.prune(plan, Store(out), screen.Screen())
     click.echo(

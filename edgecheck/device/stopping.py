@@ -36,7 +36,8 @@ class Stopping:
     """Says of what was timed so far whether it will do.
 
     Attributes:
-        criteria: those on latency that are decided by interval; with none, precision decides.
+        criteria: those on latency that are decided by interval, their limits numbers (`criteria.parse` refuses those
+            relative to the control); with none, precision decides.
         candidates: the files that they judge.
     """
 

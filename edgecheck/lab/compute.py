@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,18 +13,30 @@ from edgecheck.cores import usable_cores
 from edgecheck.errors import DependencyError
 from edgecheck.plan import Compute
 
+MULTI = ("accelerate", "cloudpickle")  # the packages of the extra by this name
+
 
 def choose(options: Compute) -> torch.device:
     """Return the device that `compute.device` means on this machine.
 
     Raises:
-        DependencyError: CUDA is asked for by name, and PyTorch has no use of one here.
+        DependencyError: CUDA is asked for by name, and PyTorch has no use of one here; or there are fewer GPUs than
+            processes, or not what several processes need.
     """
     available = torch.cuda.is_available()
     if options.device == "cuda" and not available:
         built = "finds no GPU it can use" if torch.version.cuda else "is a build without CUDA"
         raise DependencyError(f"compute.device: cuda, but PyTorch {torch.__version__} {built}; say auto or cpu")
-    return torch.device("cuda" if available and options.device != "cpu" else "cpu")
+    device = torch.device("cuda" if available and options.device != "cpu" else "cpu")
+    if options.processes > 1:
+        _check_processes(options.processes, device)
+    return device
+
+
+def share(model: nn.Module, processes: int) -> Compute:
+    """Return where each of several processes trains: on the kind of device of the model, with its share of threads."""
+    threads = max(1, torch.get_num_threads() // processes)
+    return Compute("cuda" if device_of(model).type == "cuda" else "cpu", threads)
 
 
 @contextmanager
@@ -54,3 +67,16 @@ def describe(device: torch.device) -> str:
 def device_of(model: nn.Module) -> torch.device:
     """Return where the parameters of a model are."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def _check_processes(processes: int, device: torch.device) -> None:
+    for package in MULTI:
+        if importlib.util.find_spec(package) is None:
+            raise DependencyError(
+                f"compute.processes: {processes} needs {package}, which is not installed; "
+                "run: pip install 'edgecheck[multi]'"
+            )
+    if device.type == "cuda" and torch.cuda.device_count() < processes:
+        raise DependencyError(
+            f"compute.processes: {processes} need a GPU each, but PyTorch finds {torch.cuda.device_count()}"
+        )

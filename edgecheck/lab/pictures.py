@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ SMALLEST_SIDE = 160  # pixels; below that a reader sees nothing, so small images
 IMAGE_SHARE = 0.5  # of the blend, the rest is the coloured heatmap; grad-cam's default
 GAP = 4  # white pixels between the pictures of a strip
 WHITE = 255
+LINE_HEIGHT = 22  # pixels, of a heading
 
 
 def overlay(image: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> bytes:
@@ -43,6 +46,41 @@ def strip(image: NDArray[np.uint8], *heatmaps: NDArray[np.floating]) -> bytes:
     gap = np.full((len(pictures[0]), GAP, 3), WHITE, dtype=np.uint8)
     row = [part for picture in pictures for part in (gap, picture)][1:]
     return _png(np.concatenate(row, axis=1))
+
+
+def grid(image: NDArray[np.uint8], rows: Sequence[tuple[str, Sequence[tuple[str, NDArray[np.floating]]]]]) -> bytes:
+    """Return as PNG one row a series: its name, then the image, then one overlay per heatmap with its heading above it.
+
+    Args:
+        image: uint8 `(H, W, C)`, RGB or grey.
+        rows: each a name and its (heading, heatmap `(H, W)` in 0..1); all of one length or shorter.
+
+    Raises:
+        ValueError: an image and a heatmap that differ in size.
+        MeasurementError: the picture cannot be encoded.
+    """
+    longest = max(len(row) for _, row in rows)
+    parts = []
+    for name, row in rows:
+        cells = [("image", _enlarged(_rgb(image))), *((text, _blended(image, heatmap)) for text, heatmap in row)]
+        blank = np.full_like(cells[0][1], WHITE)
+        cells += [("", blank)] * (1 + longest - len(cells))
+        line = np.concatenate([_headed(text, picture) for text, picture in cells], axis=1)
+        parts += [_words(name, line.shape[1]), line]
+    return _png(np.concatenate(parts, axis=0))
+
+
+def _headed(text: str, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    gap = np.full((len(picture), GAP, 3), WHITE, dtype=np.uint8)
+    framed = np.concatenate([gap, picture, gap], axis=1)
+    return np.concatenate([_words(text, framed.shape[1]), framed], axis=0)
+
+
+def _words(text: str, width: int) -> NDArray[np.uint8]:
+    """Return a line of black text on white; the font knows ASCII alone."""
+    line = np.full((LINE_HEIGHT, width, 3), WHITE, dtype=np.uint8)
+    plain = text.encode("ascii", "replace").decode()
+    return cv2.putText(line, plain, (GAP, LINE_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)  # type: ignore[return-value]
 
 
 def _blended(image: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck.errors import ModelError
-from edgecheck.images import ImageSet, preprocess, take
+from edgecheck.images import ImageSet, preprocess
 from edgecheck.plan import Preprocessing, Quantize
 from edgecheck.registry import lookup, register
 from edgecheck.store import atomic, write_bytes
@@ -39,13 +39,6 @@ class Calibration:
     images: ImageSet
     how: Preprocessing
     options: Quantize
-
-
-def draw(training: ImageSet, count: int, seed: int) -> tuple[ImageSet, list[int]]:
-    """Return so many training images drawn by the seed, and their places in rising order; all where there are fewer."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(training))[:count])
-    places = [int(place) for place in chosen]
-    return take(training, places), places
 
 
 def quantise(name: str, source: Path, out: Path, calibration: Calibration) -> list[str]:

@@ -16,31 +16,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgecheck.errors import ConfigError, ModelError
+from edgecheck.errors import ConfigError, DependencyError, ModelError
 from edgecheck.images import ImageSet
 from edgecheck.lab.compute import device_of
 from edgecheck.lab.weights import load_weights
 from edgecheck.lab.weights import save_weights as save_weights
-from edgecheck.lab.weights import weights_sha256 as weights_sha256
 from edgecheck.models import MODELS
 from edgecheck.plan import ModelSpec
 from edgecheck.registry import lookup, nearest
 
 Factory = Callable[..., Any]
+FORMS = "FILE.py:FUNCTION, torchvision:NAME, timm:NAME or edgecheck:NAME"
 
 
 def build(spec: ModelSpec) -> nn.Module:
     """Return the specified network in eval mode, with its weights where the specification names some.
 
     Raises:
-        ConfigError: an unknown `torchvision:` or `edgecheck:` name.
+        ConfigError: an unknown `torchvision:`, `timm:` or `edgecheck:` name.
+        DependencyError: a `timm:` name, but timm is not installed.
         ModelError: no such factory, a factory that fails or returns something else, or weights that do not fit.
     """
     source, colon, name = spec.factory.rpartition(":")
     if not (source and colon and name):
-        raise ModelError(f"{spec.factory}: no factory; write FILE.py:FUNCTION, torchvision:NAME or edgecheck:NAME")
+        raise ModelError(f"{spec.factory}: no factory; write {FORMS}")
     if source == "torchvision":
         model = _call(spec, _torchvision(name))
+    elif source == "timm":
+        model = _call(spec, _timm(name))
     elif source == "edgecheck":
         module, _, function = lookup(MODELS, name, "edgecheck model").partition(":")
         model = _call(spec, getattr(importlib.import_module(module), function))
@@ -89,6 +92,23 @@ def _torchvision(name: str) -> Factory:
     return factory
 
 
+def _timm(name: str) -> Factory:
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            f"timm:{name}: {error.name} is not installed; run: pip install 'edgecheck[timm]'"
+        ) from None
+
+    if not timm.is_model(name):  # it looks at what stands before the tag of resnet18.a1_in1k
+        raise ConfigError(f"unknown timm model {name!r}{nearest(name, timm.list_models())}")
+
+    def factory(**arguments: Any) -> Any:
+        return timm.create_model(name, pretrained=False, **arguments)
+
+    return factory
+
+
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
     """Put the folder first on sys.path, so that a factory's file may import its neighbours."""
@@ -102,7 +122,7 @@ def _importable(folder: Path) -> Iterator[None]:
 
 def _from_file(path: Path, name: str) -> Factory:
     if not path.is_file():
-        raise ModelError(f"{path}: no such file; a factory is FILE.py:FUNCTION, torchvision:NAME or edgecheck:NAME")
+        raise ModelError(f"{path}: no such file; a factory is {FORMS}")
     module = _import(path)
     factory = getattr(module, name, None)
     if not callable(factory):

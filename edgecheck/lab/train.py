@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from attrs import frozen
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim import SGD
 
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess, take
 from edgecheck.lab.augment import augmented
 from edgecheck.lab.compute import device_of
+from edgecheck.lab.descent import Job, Steps, descent
 from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.subjects import check_fits
 from edgecheck.plan import Preprocessing, Recipe
@@ -36,6 +35,7 @@ def train(
     progress: Progress,
     masks: Mapping[str, Tensor] | None = None,
     teacher: nn.Module | None = None,
+    processes: int = 1,
 ) -> list[float]:
     """Train `model` in place and leave it in eval mode.
 
@@ -52,13 +52,17 @@ def train(
         progress: told of every batch.
         masks: bool tensors by parameter name, True where a weight is kept; the others are 0 after every step.
         teacher: gives the answers that `recipe.distill` asks for; left in eval mode.
+        processes: that share each batch, each on a GPU of its own or all on the CPU, where the model is; the weights
+            differ by the order of floating-point sums, by dropout and by BatchNorm (see `parallel`).
 
     Returns:
         The mean loss of each epoch in nats per image, each batch's taken before its step.
 
     Raises:
-        ModelError: the network does not fit the data, or does not work in training mode.
-        MeasurementError: the loss or a weight is no longer finite; the model then has the weights of the epoch before.
+        ConfigError: batches too small for so many processes.
+        ModelError: the network does not fit the data, does not work in training mode, or cannot be sent to a process.
+        MeasurementError: the loss or a weight is no longer finite, or a process died; the model then has the weights
+            of the epoch before.
     """
     check_fits(model, data)
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -66,22 +70,22 @@ def train(
     if recipe.distill and teacher is None:
         raise ModelError("distill asks for a baseline to learn from, and there is none here")
     kept, held_out = held_out_split(data, recipe, seed)
-    step = _Step(model, _optimiser(model, recipe), _held(model, masks or {}), recipe, teacher)
+    job = Job(model, how, recipe, seed, masks or {}, teacher)
     batches = _batches(len(kept), recipe, seed)
     best, random = _Best(model, recipe), np.random.default_rng([seed, 1])
     losses: list[list[tuple[float, int]]] = [[] for _ in range(recipe.epochs)]
     last_of = {epoch: number for number, (epoch, _) in enumerate(batches)}
-    with torch.random.fork_rng(devices=[]):
+    with _steps(job, processes) as steps, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model.train()
         try:
             for number, (epoch, batch) in enumerate(progress.track(batches, "training", len(batches))):
-                step.set_rate(learning_rate(recipe, number, len(batches)))
                 images = augmented(np.asarray(kept.images[batch]), recipe, random)
-                loss = step.take(preprocess(images, how), kept.labels[batch])
+                loss = steps.take(images, kept.labels[batch], learning_rate(recipe, number, len(batches)))
                 _check_loss(loss, epoch, recipe)
                 losses[epoch].append((loss, len(batch)))
                 if number == last_of[epoch]:
+                    steps.collect()
                     _check_weights(model, recipe, epoch)
                     best.keep(accuracy(model, held_out, how) if held_out else None)
                     if best.exhausted:
@@ -122,59 +126,6 @@ def accuracy(model: nn.Module, data: ImageSet, how: Preprocessing) -> float:
     return correct / len(data)
 
 
-@frozen
-class _Step:
-    """One step of descent; `held` pairs parameters with True where they are pruned."""
-
-    model: nn.Module
-    optimiser: SGD
-    held: list[tuple[nn.Parameter, Tensor]]
-    recipe: Recipe
-    teacher: nn.Module | None
-
-    def set_rate(self, rate: float) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-
-    def take(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-        self.optimiser.zero_grad()
-        device = device_of(self.model)
-        inputs, targets = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
-            logits = self._logits(inputs)
-        loss = self._loss(logits.float(), inputs, targets)
-        loss.backward()
-        self.optimiser.step()
-        with torch.no_grad():  # after the step, so that neither gradient nor momentum brings a pruned weight back
-            for parameter, pruned in self.held:
-                parameter.masked_fill_(pruned, 0)
-        return loss.item()
-
-    def _loss(self, logits: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return cross-entropy, mixed with the teacher's softened answers (Hinton et al. 2015, section 2)."""
-        recipe = self.recipe
-        loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
-        if not recipe.distill or self.teacher is None:
-            return loss
-        with torch.no_grad():
-            answers = F.log_softmax(self.teacher(inputs).float() / recipe.temperature, dim=1)
-        softened = F.log_softmax(logits / recipe.temperature, dim=1)
-        distance = F.kl_div(softened, answers, reduction="batchmean", log_target=True)
-        return (1 - recipe.distill) * loss + recipe.distill * recipe.temperature**2 * distance
-
-    def _logits(self, images: Tensor) -> Tensor:
-        try:
-            output = self.model(images)
-        except (RuntimeError, ValueError) as error:  # as BatchNorm on a single value per channel
-            raise ModelError(f"the network fails in training mode on a batch {tuple(images.shape)}: {error}") from None
-        if not isinstance(output, Tensor):  # as torchvision's googlenet and inception_v3, with their second heads
-            raise ModelError(
-                f"in training mode the network returns {type(output).__name__}, not logits; "
-                "where there are auxiliary heads, set model.arguments: {aux_logits: false}"
-            )
-        return output
-
-
 class _Best:
     """The weights to go back to: of the epoch that did best on the images held out, and of the last good one."""
 
@@ -208,12 +159,12 @@ class _Best:
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
 
-def _optimiser(model: nn.Module, recipe: Recipe) -> SGD:
-    return SGD(model.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay)
+def _steps(job: Job, processes: int) -> AbstractContextManager[Steps]:
+    if processes > 1:
+        from edgecheck.lab.parallel import team  # only then are its packages needed
 
-
-def _held(model: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
-    return [(model.get_parameter(name), ~keep.to(device_of(model))) for name, keep in masks.items()]
+        return team(job, processes)
+    return nullcontext(descent(job))
 
 
 def _batches(images: int, recipe: Recipe, seed: int) -> list[tuple[int, Indices]]:

@@ -49,10 +49,10 @@ def save_weights(model: nn.Module, path: Path) -> None:
     path.write_bytes(safetensors.torch.save(state))
 
 
-def weights_sha256(model: nn.Module) -> str:
-    """Return the fingerprint of all parameters and buffers: names, types, shapes and values."""
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of named tensors, such as a state_dict: names, types, shapes and values."""
     digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -13,7 +13,7 @@ import attrs
 from edgecheck.config import FACTORY_FORMS
 from edgecheck.errors import MeasurementError, ModelError, UsageError
 from edgecheck.metrics import METRICS
-from edgecheck.pipeline import comparing, explaining, making, measuring, quantising, reporting
+from edgecheck.pipeline import comparing, explaining, making, measuring, pruning, quantising, reporting
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
 from edgecheck.pipeline.fingerprints import identity
 from edgecheck.plan import ModelSpec, Plan, VariantSpec
@@ -34,10 +34,16 @@ def run(plan: Plan, store: Store, progress: Progress) -> Report:
     job = Run(plan, store, progress, *making.data(plan, store, progress))
     if plan.explain.methods:
         check_size(*job.data.shape[1:])
-    findings = [_examine(job, making.baseline(job))]
-    for spec in [making.CONTROL, *plan.variants]:
-        findings.append(_try_variant(job, spec, findings[0]))
-    return _conclude(job, findings)
+    base = making.baseline(job)
+    pruning.check_fits(job, base)
+    findings = {base.name: _examine(job, base)}
+    for spec in [*making.controls(plan), *plan.variants]:
+        found = _try_variant(job, spec, findings["baseline"])
+        if found.entry.name == spec.name:
+            findings[spec.name] = found
+        else:
+            findings[found.entry.name].warnings.append(f"{spec.name} comes out the same, and was not made twice")
+    return _conclude(job, list(findings.values()))
 
 
 def check(plan: Plan, baseline: Entry, candidate: Entry, store: Store, progress: Progress) -> Report:
@@ -65,9 +71,13 @@ def entry_of(plan: Plan, role: Role, file: Path, twin: str | None, weights: str 
 
 
 def _try_variant(job: Run, spec: VariantSpec, baseline: Findings) -> Findings:
-    """Make and examine a variant; one that fails leaves its criteria MISSING, with the reason, and the others go on."""
+    """Make and examine a variant; one that fails leaves its criteria MISSING, with the reason, and the others go on.
+
+    What comes out the same as an earlier one is returned under that one's name, and not examined again.
+    """
     try:
-        return _examine(job, quantising.variant(job, spec, baseline.entry), baseline)
+        entry = quantising.variant(job, spec, baseline.entry)
+        return _examine(job, entry, baseline) if entry.name == spec.name else Findings(entry)
     except (MeasurementError, ModelError) as error:
         job.progress.note(f"{spec.name}: {error}")
         entry = Entry(making.record_of(job.plan, spec), None, None)

@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 
 @frozen(eq=False)
 class Run:
-    """What every stage needs: the plan, the run folder, who watches, and the test images."""
+    """What every stage needs: the plan, the run folder, who watches, and the test images.
+
+    `made` holds the variants made so far by what they were made of, so that none is made twice.
+    """
 
     plan: Plan
     store: Store
     progress: Progress
     data: ImageSet
     data_sha256: str
+    made: dict[str, Entry] = field(factory=dict)
 
 
 @frozen(eq=False)

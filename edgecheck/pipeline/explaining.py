@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
@@ -119,7 +120,9 @@ def similarities(job: Run, entry: Entry, explained: Explained, baseline: Finding
             for method in job.plan.explain.methods
         ]
 
-    return [from_dict(s, Similarity) for s in job.store.stage(entry.name, "similarity", inputs, compute)]
+    found = job.store.stage(entry.name, "similarity", inputs, compute)
+    # A stage taken from another run folder may have had another name there.
+    return [attrs.evolve(from_dict(s, Similarity), variant=entry.name) for s in found]
 
 
 def pictures(

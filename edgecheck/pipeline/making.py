@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import copy
 import functools
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,7 +17,7 @@ from edgecheck.errors import ConfigError, DataError, DependencyError
 from edgecheck.images import ImageSet
 from edgecheck.pipeline.entry import Entry, Run, Twin
 from edgecheck.pipeline.fingerprints import describe_data, identity
-from edgecheck.plan import Compute, ModelSpec, Plan, VariantSpec
+from edgecheck.plan import ModelSpec, Plan, VariantSpec
 from edgecheck.progress import Progress
 from edgecheck.records import Variant, to_dict
 from edgecheck.registry import lookup
@@ -27,9 +25,6 @@ from edgecheck.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
-
-# The noise floor: the same fine-tuning, nothing pruned. It is shown beside every variant and never judged.
-CONTROL = VariantSpec("control", criterion="", structure="", scope="global", rate=0.0)
 
 
 def need_lab() -> None:
@@ -109,72 +104,14 @@ def baseline(job: Run) -> Entry:
     made = job.store.stage("baseline", "make", inputs, save, files=[weights.name])
     # The weights alone do not tell: the same weights in an edited forward are another model.
     twin = Twin(build, {**inputs, "weights": storage.sha256(weights)}, spec.factory, "baseline", made["parameters"])
-    return _export(job, Variant("baseline", "baseline", twin=spec.factory), twin)
-
-
-def pruned(job: Run, spec: VariantSpec, base: Entry) -> Entry:
-    """Prune the baseline as `spec` says, fine-tune it, and export it.
-
-    The same recipe, data order and seed serve all variants and the control.
-
-    Raises:
-        MeasurementError: the fine-tuning ran into a loss that is no number.
-        ModelError: the network cannot be pruned or exported so.
-    """
-    teacher = base.twin
-    assert teacher is not None
-    weights = job.store.path(spec.name, "weights.safetensors")
-    record = record_of(job.plan, spec)
-    inputs = {
-        "baseline": teacher.identity,
-        "spec": to_dict(spec),
-        "finetune": to_dict(job.plan.finetune),
-        "preprocessing": to_dict(job.plan.preprocessing),
-        "train": describe_data(job.plan.data),
-        "seed": job.plan.seed,
-        "version": __version__,
-    }
-
-    @functools.cache
-    def pruned() -> Any:
-        return _prune(job, spec, base)
-
-    def tune() -> dict[str, Any]:
-        from edgecheck.lab.weights import save_weights
-
-        done = pruned()
-        job.progress.note(f"{spec.name}: fine-tuning")
-        losses = _finetune(job, done, teacher)
-        with storage.atomic(weights) as temporary:
-            save_weights(done.model, temporary)
-        return {
-            "parameters": trainable_parameters(done.model),
-            "effective_rate": done.effective_rate,
-            "notes": done.notes,
-            "losses": losses,
-        }
-
-    @functools.cache
-    def build() -> nn.Module:
-        """The tuned twin: pruning again gives its shapes, the saved weights give the rest."""
-        from edgecheck.lab.weights import load_weights
-
-        model = pruned().model
-        load_weights(model, weights)
-        return model
-
-    made = job.store.stage(spec.name, "make", inputs, tune, files=[weights.name])
-    record = attrs.evolve(record, effective_rate=made["effective_rate"], warnings=made["notes"])
-    made_of = {"baseline": teacher.identity, "weights": storage.sha256(weights), "spec": to_dict(spec)}
-    twin = Twin(build, made_of, teacher.description, spec.name, made["parameters"])
-    return _export(job, record, twin)
+    return export(job, Variant("baseline", "baseline", twin=spec.factory), twin)
 
 
 def record_of(plan: Plan, spec: VariantSpec) -> Variant:
     """Return what is known of a variant before it is made."""
     return Variant(
         spec.name,
-        "control" if spec is CONTROL else "candidate",
+        "control" if is_control(spec) else "candidate",
         twin=need_model(plan).factory,
         criterion=spec.criterion,
         structure=spec.structure,
@@ -182,7 +119,21 @@ def record_of(plan: Plan, spec: VariantSpec) -> Variant:
         rate=spec.rate if spec.criterion or not spec.quantization else None,
         epochs=plan.finetune.epochs if spec.criterion or not spec.quantization else None,
         quantization=spec.quantization,
+        steps=spec.steps,
+        round_to=spec.round_to,
     )
+
+
+def controls(plan: Plan) -> list[VariantSpec]:
+    """Return the noise floor: the same fine-tuning, nothing pruned, as often as asked for, each by its own seed."""
+    first = VariantSpec("control", criterion="", structure="", scope="global", rate=0.0)
+    seeds = range(plan.seed + 1, plan.seed + plan.controls)
+    return [first, *(attrs.evolve(first, name=f"control-seed{seed}", seed=seed) for seed in seeds)]
+
+
+def is_control(spec: VariantSpec) -> bool:
+    """Return whether a variant is fine-tuned and nothing else."""
+    return not spec.criterion and not spec.quantization
 
 
 def need_model(plan: Plan) -> ModelSpec:
@@ -217,37 +168,6 @@ def trainable_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def _prune(job: Run, spec: VariantSpec, base: Entry) -> Any:
-    import torch
-
-    from edgecheck.lab import prune
-
-    assert base.twin is not None
-    example = torch.zeros(1, *job.data.shape)
-    if spec is CONTROL:
-        return prune.unpruned(base.twin.build())
-    return prune.prune(base.twin.build(), spec, example, job.plan.seed)
-
-
-def _finetune(job: Run, pruned: Any, teacher: Twin) -> list[float]:
-    from edgecheck.lab import train
-    from edgecheck.lab.compute import placed
-
-    recipe = job.plan.finetune
-    if recipe.epochs == 0:
-        return []
-    guide = copy.deepcopy(teacher.build()) if recipe.distill else None
-    with placed(pruned.model, job.plan.compute) as model, _beside(guide, job.plan.compute):
-        examples, how = training_data(job), job.plan.preprocessing
-        return train.train(model, examples, how, recipe, job.plan.seed, job.progress, pruned.masks, guide)
-
-
-def _beside(model: nn.Module | None, options: Compute) -> AbstractContextManager[Any]:
-    from edgecheck.lab.compute import placed
-
-    return nullcontext() if model is None else placed(model, options)
-
-
 @functools.lru_cache(maxsize=1)
 def training_data(job: Run) -> ImageSet:
     """Return the training split; it is read once a run, and only if something is trained."""
@@ -259,7 +179,19 @@ def training_data(job: Run) -> ImageSet:
     return found
 
 
-def _export(job: Run, record: Variant, twin: Twin) -> Entry:
+def drawn(job: Run, count: int, what: str) -> tuple[ImageSet, list[int]]:
+    """Return so many training images drawn by the seed, and their places; `what` is the key that asks for them.
+
+    Raises:
+        DataError: the training split has fewer.
+    """
+    training = training_data(job)
+    if count > len(training):
+        raise DataError(f"{what}: {count} images are asked for, but the training split has {len(training)}")
+    return images.draw(training, count, job.plan.seed)
+
+
+def export(job: Run, record: Variant, twin: Twin) -> Entry:
     """Write the twin's ONNX file with a free batch dimension."""
     file = job.store.path(record.name, "model.onnx")
     inputs = {"twin": twin.identity, "opset": job.plan.opset, "shape": job.data.shape, "version": __version__}

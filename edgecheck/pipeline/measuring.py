@@ -112,7 +112,8 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
         }
 
     result = job.store.stage(name, "count", inputs, compute)
-    readings = [from_dict(r, Reading) for r in result["readings"]]
+    # A stage taken from another run folder may have had another name there.
+    readings = [attrs.evolve(from_dict(r, Reading), variant=name) for r in result["readings"]]
     if entry.twin is not None and entry.twin.parameters is not None:
         readings.append(reading(name, "params", entry.twin.parameters))
     record = attrs.evolve(

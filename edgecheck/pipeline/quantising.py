@@ -8,10 +8,10 @@ import attrs
 
 from edgecheck import __version__
 from edgecheck import store as storage
-from edgecheck.errors import DataError
 from edgecheck.pipeline.entry import Entry, Run
 from edgecheck.pipeline.fingerprints import describe_data
-from edgecheck.pipeline.making import pruned, record_of, training_data
+from edgecheck.pipeline.making import drawn, record_of
+from edgecheck.pipeline.pruning import pruned
 from edgecheck.plan import VariantSpec
 from edgecheck.records import to_dict
 
@@ -32,6 +32,9 @@ def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
 def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
     """Write the quantised copy of a float entry's file; it keeps that entry's twin."""
     file = job.store.path(spec.name, "model.onnx")
+    key = storage.digest({"file": storage.sha256(source.file), "quantization": spec.quantization})
+    if key in job.made:
+        return job.made[key]
     inputs = {
         "file": storage.sha256(source.file),
         "quantization": spec.quantization,
@@ -46,27 +49,21 @@ def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
         from edgecheck.lab import quantize
 
         options = job.plan.quantize
-        training = training_data(job)
-        if options.images > len(training):
-            raise DataError(
-                f"quantize.images: {options.images} calibration images are asked for, but the training split has "
-                f"{len(training)}"
-            )
-        images, places = quantize.draw(training, options.images, job.plan.seed)
+        images, places = drawn(job, options.images, "quantize.images")
         calibration = quantize.Calibration(images, job.plan.preprocessing, options)
         warnings = quantize.quantise(spec.quantization, source.file, file, calibration)
         return {"warnings": warnings, "calibration": {"places": places, "sha256": images.sha256}}
 
     made = job.store.stage(spec.name, "quantize", inputs, write, files=[file.name])
-    float_name = source.name
     record = attrs.evolve(
         record_of(job.plan, spec),
         file=f"{spec.name}/{file.name}",
         effective_rate=source.variant.effective_rate,
         warnings=[
             f"accuracy, latency and agreement are those of the {spec.quantization} file; heatmaps, Sp2PS and parity "
-            f"those of {float_name}, the float twin that it was quantised from",
+            "those of the float twin that it was quantised from",
             *made["warnings"],
         ],
     )
-    return Entry(record, file, source.twin, source)
+    job.made[key] = Entry(record, file, source.twin, source)
+    return job.made[key]

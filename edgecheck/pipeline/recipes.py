@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from edgecheck.plan import Recipe
 
 
-def describe_recipe(recipe: Recipe) -> str:
-    """Return a recipe in one line, for the report."""
+def describe_recipe(recipe: Recipe, images: int | None = None) -> str:
+    """Return a recipe in one line, for the report; `images` are the first of the training split, None means all."""
     if recipe.epochs == 0:
         return "none"
     return (
         f"SGD, learning rate {recipe.learning_rate:g} ({recipe.schedule}), momentum {recipe.momentum:g}, "
-        f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs, cross-entropy"
+        f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs"
+        f"{f' of the first {images:,} training images' if images else ''}, cross-entropy"
         + "".join(f", {words}" for words in _extras(recipe))
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from edgecheck.floor import floor as floor_of
 from edgecheck.records import Policy, Reading, Variant
-from edgecheck.report.format import format_criterion, format_reading
+from edgecheck.report.format import describe_floor, format_criterion, format_reading
 
 # A baseline that is right less than this many times as often as a guess was most likely fed wrongly.
 GUESSING = 2.0
@@ -17,13 +18,12 @@ INTEGERS = ("int8", "uint8", "int4", "uint4")
 def remarks(variants: Sequence[Variant], readings: Sequence[Reading], policy: Policy, classes: int) -> Iterator[str]:
     """Yield what a reader should know before trusting verdicts and limits."""
     taken = {(r.variant, r.metric): r for r in readings}
-    by_role = {role: [v.name for v in variants if v.role == role] for role in ("baseline", "control", "candidate")}
+    by_role = {role: [v.name for v in variants if v.role == role] for role in ("baseline", "candidate")}
     for name in by_role["baseline"]:
         yield from _guessing(taken.get((name, "accuracy")), classes)
         yield from _no_faster(name, by_role["candidate"], taken)
     yield from _slow_integers([v for v in variants if v.role == "candidate"], taken)
-    for name in by_role["control"]:
-        yield from _below_floor(name, policy, taken)
+    yield from _below_floor(variants, readings, policy)
 
 
 def _slow_integers(candidates: Sequence[Variant], taken: dict[tuple[str, str], Reading]) -> Iterator[str]:
@@ -49,16 +49,16 @@ def _guessing(accuracy: Reading | None, classes: int) -> Iterator[str]:
         )
 
 
-def _below_floor(control: str, policy: Policy, taken: dict[tuple[str, str], Reading]) -> Iterator[str]:
+def _below_floor(variants: Sequence[Variant], readings: Sequence[Reading], policy: Policy) -> Iterator[str]:
+    """Only a limit written as a number can lie there by mistake; one relative to the control is meant to."""
     for criterion in policy.criteria:
-        floor = taken.get((control, criterion.metric))
-        if criterion.metric.startswith("sp2ps.") and criterion.op in (">=", ">"):
-            if floor is None or floor.value is None or floor.value >= criterion.limit:
-                continue
+        metric, asked_for_more = criterion.metric, criterion.op in (">=", ">") and criterion.offset is None
+        floor = floor_of(variants, readings, metric)
+        if metric.startswith("sp2ps.") and asked_for_more and floor and floor.mean < criterion.limit:
             yield (
-                f"{format_criterion(criterion.metric, criterion.op, criterion.limit)} lies above the noise floor: the "
-                f"control, not pruned at all, reaches {format_reading(floor)} after the same fine-tuning; fine-tune "
-                "more gently, or judge against that floor"
+                f"{format_criterion(criterion)} lies above the noise floor: the control, not pruned at all, reaches "
+                f"{describe_floor(metric, floor)} after the same fine-tuning; fine-tune more gently, or judge against "
+                f"that floor, as `{metric} {criterion.op} control - 0.02` does"
             )
 
 

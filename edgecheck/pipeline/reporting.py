@@ -149,7 +149,7 @@ def _subject(job: Run, baseline: Findings) -> Subject:
         class_explained=plan.explain.class_explained,
         sam=plan.explain.sam,
         seed=plan.seed,
-        finetune=describe_recipe(plan.finetune),
+        finetune=describe_recipe(plan.finetune, plan.data.train_limit),
         explained_on=baseline.explained_on,
         skipped_images=job.data.skipped,
     )

@@ -11,7 +11,7 @@ from edgecheck import images
 from edgecheck import store as storage
 from edgecheck.device import accuracy, session
 from edgecheck.errors import DataError
-from edgecheck.pipeline import explaining, making, quantising
+from edgecheck.pipeline import explaining, making, pruning, quantising
 from edgecheck.pipeline.entry import Entry, Run
 from edgecheck.plan import Plan
 from edgecheck.progress import Progress
@@ -32,7 +32,8 @@ def train(plan: Plan, out: Path, progress: Progress) -> float:
     model = making.build_twin(attrs.evolve(making.need_model(plan), weights=None), plan.seed)
     examples = data.load(plan.data, plan.preprocessing, "train", progress)
     with placed(model, plan.compute):
-        training.train(model, examples, plan.preprocessing, plan.train, plan.seed, progress)
+        how, processes = plan.preprocessing, plan.compute.processes
+        training.train(model, examples, how, plan.train, plan.seed, progress, processes=processes)
     with storage.atomic(out) as temporary:
         save_weights(model, temporary)
     unseen = data.load(plan.data, plan.preprocessing, "test", progress)
@@ -44,7 +45,9 @@ def prune(plan: Plan, store: Store, progress: Progress) -> Entry:
     """Make the one variant of a plan in a run folder."""
     making.check_names(plan)
     job = Run(plan, store, progress, *making.data(plan, store, progress))
-    return quantising.variant(job, plan.variants[0], making.baseline(job))
+    base = making.baseline(job)
+    pruning.check_fits(job, base)
+    return quantising.variant(job, plan.variants[0], base)
 
 
 def export(plan: Plan, out: Path, progress: Progress) -> Parity:

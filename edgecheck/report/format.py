@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
+from edgecheck.floor import Floor
 from edgecheck.metrics import METRICS, Unit
-from edgecheck.records import Environment, Reading, Verdict
+from edgecheck.records import Criterion, Environment, Reading, Verdict
 
 MISSING = "—"
 SIGNIFICANT_DIGITS = 3  # what a timing on a computer that does other things can honestly carry
@@ -101,29 +102,65 @@ def format_interval(reading: Reading | None) -> str:
     return f"{chosen.number(reading.low)}..{chosen.number(reading.high)}{suffix}"
 
 
-def format_limit(metric: str, value: float) -> str:
-    """Return a limit as it was written, without rounding: `0.95`, `1 pp`, `5 %`, `2.5 ms`, `0.5x`."""
+def format_limit(metric: str, value: float | None, offset: float | None = None) -> str:
+    """Return a limit as it was written, without rounding: `0.95`, `1 pp`, `5 %`, `2.5 ms`, `0.5x`, `control - 2 %`."""
+    if offset is not None:
+        return f"control {'-' if offset < 0 else '+'} {format_limit(metric, abs(offset))}" if offset else "control"
+    if value is None:
+        return MISSING
     if METRICS[metric].unit == "logit":
         return f"{value:.{LIMIT_DIGITS}g}"
     chosen = style(value, METRICS[metric].unit, _NOUNS.get(metric, ""))
     return f"{value / chosen.scale:.{LIMIT_DIGITS}g}{chosen.suffix}"
 
 
+def format_resolved(metric: str, limit: float | None, offset: float | None, actual: float | None = None) -> str:
+    """Return a limit as `format_limit` does, with the number that one relative to the control comes to, where known.
+
+    For example `control - 0.02 (0.893)`, with more digits where rounding would make that look like `actual`.
+    """
+    number = f" ({_told_apart(metric, limit, actual)})" if offset is not None and limit is not None else ""
+    return format_limit(metric, limit, offset) + number
+
+
 def format_actual(verdict: Verdict) -> str:
     """Return what was measured, with more digits where rounding would make it look like the limit it missed."""
-    metric, actual, limit = METRICS[verdict.metric], verdict.actual, verdict.limit
-    noun = _NOUNS.get(metric.name, "")
-    if actual is None or not math.isfinite(actual) or metric.unit == "logit":
-        return format_value(actual, metric.unit, noun)
-    chosen = style(actual, metric.unit, noun)
-    while actual != limit and chosen.number(actual) == chosen.number(limit) and chosen.decimals < MAX_DIGITS:
+    return _told_apart(verdict.metric, verdict.actual, verdict.limit)
+
+
+def _told_apart(metric: str, value: float | None, other: float | None) -> str:
+    """Return a value with as many digits as it takes to see that it is not the other."""
+    unit, noun = METRICS[metric].unit, _NOUNS.get(metric, "")
+    if value is None or other is None or not math.isfinite(value) or unit == "logit":
+        return format_value(value, unit, noun)
+    chosen = style(value, unit, noun)
+    while value != other and chosen.number(value) == chosen.number(other) and chosen.decimals < MAX_DIGITS:
         chosen = evolve(chosen, decimals=chosen.decimals + 1)
-    return chosen.number(actual) + chosen.suffix
+    return chosen.number(value) + chosen.suffix
 
 
-def format_criterion(metric: str, op: str, limit: float) -> str:
-    """Return `sp2ps.grad-cam >= 0.95`."""
-    return f"{metric} {op} {format_limit(metric, limit)}"
+def format_criterion(asked: Criterion | Verdict) -> str:
+    """Return what was asked, `sp2ps.grad-cam >= 0.95` or `sp2ps.grad-cam >= control - 0.02`: alike in every run."""
+    return f"{asked.metric} {asked.op} {format_limit(asked.metric, asked.limit, asked.offset)}"
+
+
+def format_floor(metric: str, floor: Floor | None) -> str:
+    """Return a noise floor; empty where there is no control."""
+    return format_value(floor.mean, METRICS[metric].unit, _NOUNS.get(metric, "")) if floor else ""
+
+
+def format_spread(metric: str, floor: Floor | None) -> str:
+    """Return `0.951..0.970 of 3 controls`; empty where there are not several."""
+    if floor is None or floor.n == 1:
+        return ""
+    spread = Reading("", metric, floor.mean, METRICS[metric].unit, floor.low, floor.high)
+    return f"{format_interval(spread)} of {floor.n} controls"
+
+
+def describe_floor(metric: str, floor: Floor | None) -> str:
+    """Return `0.962`, or `0.959 (0.951..0.964 of 3 controls)`; empty where there is no control."""
+    spread = format_spread(metric, floor)
+    return format_floor(metric, floor) + (f" ({spread})" if spread else "")
 
 
 def format_integer(value: int | None) -> str:

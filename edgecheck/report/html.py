@@ -38,7 +38,7 @@ def render(report: Report, pictures: Mapping[str, Sequence[Picture]] | None = No
     Charts need matplotlib; without it the page says so in their place.
     """
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             report=report,
@@ -49,8 +49,9 @@ def render(report: Report, pictures: Mapping[str, Sequence[Picture]] | None = No
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return the templates with what they may call."""
+    made = Environment(
         loader=PackageLoader("edgecheck.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -58,7 +59,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.globals.update(
+    made.globals.update(
         format=format,
         reasons=reasons,
         table=table,
@@ -69,7 +70,7 @@ def _environment() -> Environment:
         class_rows=class_rows,
         layer_rows=layer_rows,
     )
-    return environment
+    return made
 
 
 def _finalize(value: Any) -> Any:

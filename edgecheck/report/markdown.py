@@ -41,10 +41,10 @@ def _lines(report: Report) -> Iterable[str]:
 
 def _table(report: Report) -> Iterable[str]:
     shown = columns(report)
-    yield _row(escape(column.name) for column in shown)
-    yield _row("---:" if column.number else "---" for column in shown)
+    yield table_row(escape(column.name) for column in shown)
+    yield table_row("---:" if column.number else "---" for column in shown)
     for variant in rows(report):
-        yield _row(_cell(report, variant, column) for column in shown)
+        yield table_row(_cell(report, variant, column) for column in shown)
 
 
 def _cell(report: Report, variant: Variant, column: Column) -> str:
@@ -55,7 +55,8 @@ def _cell(report: Report, variant: Variant, column: Column) -> str:
     return f"{text}<br><sub>{escape(beside)}</sub>" if beside else text
 
 
-def _row(cells: Iterable[str]) -> str:
+def table_row(cells: Iterable[str]) -> str:
+    """Return cells as a row of a table."""
     return f"| {' | '.join(cells)} |"
 
 
@@ -75,12 +76,12 @@ def _heatmaps(report: Report) -> Iterable[str]:
     if not compared:
         return
     yield from ("", "<details><summary>Heatmaps</summary>", "", reasons.DRIFT, "")
-    yield _row(("variant", "predicts another class", "degenerate maps, worst method", "explained logit below 0"))
-    yield _row(("---", "---:", "---:", "---:"))
+    yield table_row(("variant", "predicts another class", "degenerate maps, worst method", "explained logit below 0"))
+    yield table_row(("---", "---:", "---:", "---:"))
     for variant, found in compared:
         worst = max(map(reasons.degenerate, found))
         negative = max(similarity.negative_logits for similarity in found)
-        yield _row((escape(variant.name), escape(reasons.differing(found[0])), f"{worst:,}", f"{negative:,}"))
+        yield table_row((escape(variant.name), escape(reasons.differing(found[0])), f"{worst:,}", f"{negative:,}"))
     yield from ("", "</details>")
 
 

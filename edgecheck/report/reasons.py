@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from edgecheck.records import Level, Report, Similarity, Status, Verdict
-from edgecheck.report.format import MISSING, format_actual, format_interval, format_limit, format_share, plain
-from edgecheck.report.table import candidates, noise_floor
+from edgecheck.floor import absolute
+from edgecheck.floor import floor as floor_of
+from edgecheck.records import Criterion, Level, Report, Similarity, Status, Verdict
+from edgecheck.report.format import (
+    MISSING,
+    describe_floor,
+    format_actual,
+    format_interval,
+    format_resolved,
+    format_share,
+    plain,
+)
+from edgecheck.report.table import candidates
 
 DRIFT = (
     "A low Sp2PS is explanation drift: the variant looks at other pixels than the baseline. It does not say that its "
@@ -35,13 +45,26 @@ def severity(report: Report, verdict: Verdict) -> Level | None:
     return "warn" if verdict.status == "WARN" or "warn" in levels else "fail"
 
 
+def asked(report: Report, criterion: Criterion) -> str:
+    """Return `sp2ps.grad-cam >= 0.95`, or `sp2ps.grad-cam >= control - 0.02 (0.942)` with what that is in this run."""
+    fixed, _ = absolute(criterion, report.variants, report.readings)
+    limit = format_resolved(criterion.metric, fixed.limit if fixed else None, criterion.offset)
+    return f"{criterion.metric} {criterion.op} {limit}"
+
+
 def sentence(report: Report, verdict: Verdict) -> str:
     """Return `sp2ps.grad-cam 0.912, limit >= 0.95, noise floor 0.962: reason`."""
-    limit = f"limit {verdict.op} {format_limit(verdict.metric, verdict.limit)}"
-    floor = noise_floor(report, verdict.metric) if verdict.metric.startswith("sp2ps.") else ""
-    facts = [_measured(report, verdict), limit, f"noise floor {floor}" if floor else ""]
+    limit = format_resolved(verdict.metric, verdict.limit, verdict.offset, verdict.actual)
+    facts = [_measured(report, verdict), f"limit {verdict.op} {limit}", _floor(report, verdict)]
     reason = f": {plain(verdict.reason)}" if verdict.reason else ""
     return ", ".join(filter(None, facts)) + reason
+
+
+def _floor(report: Report, verdict: Verdict) -> str:
+    """Return the noise floor beside an Sp2PS and beside whatever is judged by it; empty where it means nothing."""
+    floor = floor_of(report.variants, report.readings, verdict.metric)
+    asked_for = verdict.metric.startswith("sp2ps.") or verdict.offset is not None
+    return f"noise floor {describe_floor(verdict.metric, floor)}" if floor and asked_for else ""
 
 
 def _measured(report: Report, verdict: Verdict) -> str:

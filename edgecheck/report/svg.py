@@ -71,6 +71,13 @@ def draw(name: str, title: str, description: str, size: tuple[float, float], pai
     return _themed(page.getvalue(), name, title, description)
 
 
+def standalone(svg: str) -> str:
+    """Return such an SVG as a file of its own: its ink follows the reader's theme, its ground is the page's."""
+    opening, _, rest = svg.partition(">")
+    ink = "svg{color:#1c2126;background:#fff}@media(prefers-color-scheme:dark){svg{color:#e7eaee;background:#1b1f24}}"
+    return f"{opening}><style>{ink}</style>{rest}\n"
+
+
 def _themed(svg: str, name: str, title: str, description: str) -> str:
     body = svg[svg.index("<svg") :].strip()
     for colour, variable in _VARIABLES.items():

@@ -6,9 +6,18 @@ from collections.abc import Callable
 
 from attrs import evolve, frozen
 
+from edgecheck.floor import floor as floor_of
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
-from edgecheck.report.format import MISSING, format_interval, format_reading, format_value, plain
+from edgecheck.report.format import (
+    MISSING,
+    format_floor,
+    format_interval,
+    format_reading,
+    format_spread,
+    format_value,
+    plain,
+)
 
 ALWAYS = 100  # importance of the columns without which a row says nothing
 
@@ -55,7 +64,7 @@ def columns(report: Report) -> list[Column]:
 
 
 def rows(report: Report) -> list[Variant]:
-    """Return the baseline, the control, then the candidates, each group in the order of the run."""
+    """Return the baseline, the controls, then the candidates, each group in the order of the run."""
     order = {"baseline": 0, "control": 1, "candidate": 2}
     return sorted(report.variants, key=lambda variant: order[variant.role])
 
@@ -63,6 +72,11 @@ def rows(report: Report) -> list[Variant]:
 def candidates(report: Report) -> list[Variant]:
     """Return the variants that are judged."""
     return [variant for variant in report.variants if variant.role == "candidate"]
+
+
+def controls(report: Report) -> list[Variant]:
+    """Return the variants that were fine-tuned alike, but not pruned."""
+    return [variant for variant in report.variants if variant.role == "control"]
 
 
 def verdict_word(report: Report, variant: Variant) -> str:
@@ -73,10 +87,13 @@ def verdict_word(report: Report, variant: Variant) -> str:
 
 
 def noise_floor(report: Report, metric: str) -> str:
-    """Return the control's value of a metric: what fine-tuning alone does. Empty where there is no control."""
-    control = next((variant for variant in report.variants if variant.role == "control"), None)
-    text = format_reading(report.value(control.name, metric)) if control else MISSING
-    return "" if text == MISSING else text
+    """Return the control's value of a metric, the mean of several: what fine-tuning alone does. Empty without one."""
+    return format_floor(metric, floor_of(report.variants, report.readings, metric))
+
+
+def noise_spread(report: Report, metric: str) -> str:
+    """Return between which values several controls lie; empty where there are not several."""
+    return format_spread(metric, floor_of(report.variants, report.readings, metric))
 
 
 def _metric(title: tuple[str, ...], metric: str, importance: int) -> Column:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from edgecheck.records import Criterion, Report, Variant
 from edgecheck.report import reasons
-from edgecheck.report.format import describe_runs, format_criterion, format_integer, plain
+from edgecheck.report.format import describe_runs, format_integer, plain
 from edgecheck.report.table import ALWAYS, Column, candidates, columns, rows, verdict_word
 
 WIDTH = 100
@@ -71,7 +71,7 @@ def _header(report: Report) -> RenderableType:
         + (f", {format_integer(subject.skipped_images)} unreadable left out" if subject.skipped_images else ""),
         "input": subject.preprocessing,
         "heatmaps": f"{subject.target_layer}, class: {subject.class_explained}" if subject.target_layer else "none",
-        "gate": f"{report.policy.require} of: {'; '.join(map(_criterion, report.policy.criteria))}",
+        "gate": f"{report.policy.require} of: {'; '.join(_criterion(report, c) for c in report.policy.criteria)}",
         "machine": ", ".join(
             filter(
                 None,
@@ -92,8 +92,8 @@ def _header(report: Report) -> RenderableType:
     return grid
 
 
-def _criterion(criterion: Criterion) -> str:
-    sentence = format_criterion(criterion.metric, criterion.op, criterion.limit)
+def _criterion(report: Report, criterion: Criterion) -> str:
+    sentence = reasons.asked(report, criterion)
     return f"{sentence} (warn)" if criterion.level == "warn" else sentence
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from edgecheck.images import ImageSet, head, load_npz
 from edgecheck.lab.weights import load_weights
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
-from edgecheck.models.resnet_cifar import resnet20
+from edgecheck.models.resnet_cifar import resnet8, resnet20
 from edgecheck.plan import Preprocessing
 
 IMAGENET = Preprocessing(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
@@ -90,4 +90,28 @@ SUBJECTS = {
     "vgg11_bn": Subject(torchvision("vgg11_bn"), "features.27", 224, 32, 1),
     "densenet121": Subject(torchvision("densenet121"), "features.norm5+relu", 224, 32, 1, wrap=wrapped),
     "squeezenet1_1": Subject(torchvision("squeezenet1_1"), "features", 224, 64, 1),
+}
+
+
+@frozen
+class Prunable:
+    """A network to prune, its image's side and its classes.
+
+    `few` is how many images the senpis criteria get. They run the network once a filter; where there are ten thousand
+    filters, one image takes minutes.
+    """
+
+    make: Callable[[], nn.Module]
+    side: int
+    classes: int
+    few: int = 4
+
+
+PRUNABLE = {
+    "resnet8": Prunable(resnet8, 32, 10),
+    "resnet20": Prunable(resnet20, 32, 10),
+    "cifar10_cnn7": Prunable(cifar10_cnn7, 32, 10),
+    "resnet18": Prunable(torchvision("resnet18"), 64, 1000),
+    "mobilenet_v2": Prunable(torchvision("mobilenet_v2"), 64, 1000, few=1),
+    "densenet121": Prunable(torchvision("densenet121"), 64, 1000, few=1),
 }

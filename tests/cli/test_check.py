@@ -45,6 +45,14 @@ def test_without_twins_sp2ps_is_missing_and_does_not_pass(check):
     assert report["statuses"] == {"candidate": "MISSING"}
 
 
+def test_two_files_have_no_control_to_be_judged_by(check):
+    code, report, _ = check("--gate", "accuracy_drop_pp <= control + 1 pp", "--gate", "agreement >= 100 %")
+    assert code == 1
+    missing, held = report["verdicts"]
+    assert (missing["status"], missing["limit"], held["status"]) == ("MISSING", None, "PASS")
+    assert "no control in this run" in missing["reason"]
+
+
 def test_a_gate_of_ones_own_passes_without_twins(check):
     code, report, _ = check("--gate", "accuracy_drop_pp <= 0", "--gate", "agreement >= 100 %")
     assert code == 0

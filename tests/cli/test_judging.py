@@ -1,6 +1,9 @@
 """Judging a saved run again, and what a reader is told."""
 
 import json
+import re
+
+import pytest
 
 from edgecheck.criteria import parse
 from edgecheck.pipeline.remarks import remarks
@@ -72,6 +75,65 @@ def test_a_limit_above_the_noise_floor_is_remarked_on():
     (line,) = remarks(VARIANTS, [reading("control", "sp2ps.grad-cam", 0.9)], POLICY, classes=10)
     assert "noise floor" in line
     assert not list(remarks(VARIANTS, [reading("control", "sp2ps.grad-cam", 0.96)], POLICY, classes=10))
+
+
+def test_a_limit_relative_to_the_control_cannot_lie_above_its_floor():
+    policy = Policy(criteria=[parse("sp2ps.grad-cam >= control + 0.02")])
+    assert not list(remarks(VARIANTS, [reading("control", "sp2ps.grad-cam", 0.9)], policy, classes=10))
+
+
+def test_several_controls_make_one_remark():
+    variants = [*VARIANTS, Variant("control-seed1", "control")]
+    readings = [reading("control", "sp2ps.grad-cam", 0.92), reading("control-seed1", "sp2ps.grad-cam", 0.96)]
+    (line,) = remarks(variants, readings, POLICY, classes=10)
+    assert "reaches 0.940 (0.920..0.960 of 2 controls) after" in line
+
+
+def test_a_saved_run_is_judged_by_its_control(tiny_run, tiny_report, edgecheck):
+    def judge(limit):
+        code, out, _ = edgecheck("gate", tiny_run, "--only", "--gate", f"sp2ps.grad-cam >= {limit}", "--format", "json")
+        return code, json.loads(out)["verdicts"]
+
+    floor = next(
+        r["value"] for r in tiny_report["readings"] if (r["variant"], r["metric"]) == ("control", "sp2ps.grad-cam")
+    )
+    code, verdicts = judge("control - 0.9")
+    assert code == 0
+    assert [v["limit"] for v in verdicts] == pytest.approx([floor - 0.9] * len(verdicts))
+    assert {v["offset"] for v in verdicts} == {-0.9}
+    code, verdicts = judge("control + 0.9")
+    assert code == 1
+    assert {v["status"] for v in verdicts} == {"FAIL"}
+
+
+def test_a_relative_limit_is_printed_with_what_it_comes_to(tiny_run, edgecheck):
+    _, out, _ = edgecheck("gate", tiny_run, "--only", "--gate", "sp2ps.grad-cam >= control + 0.9 warn")
+    assert re.search(r"sp2ps.grad-cam >= control \+ 0.9 \(1\.\d{3}\) \(warn\)", " ".join(out.split()))
+
+
+def test_a_report_of_before_there_were_relative_limits_is_read(tiny_run, tiny_report, tmp_path, edgecheck):
+    old = json.loads(json.dumps(tiny_report))
+    for criterion in old["policy"]["criteria"]:
+        del criterion["relative_to"]
+    for verdict in old["verdicts"]:
+        del verdict["offset"]
+    (tmp_path / "report.json").write_text(json.dumps(old))
+    _, out, _ = edgecheck("gate", tmp_path, "--format", "json")
+    assert json.loads(out)["verdicts"] == tiny_report["verdicts"]
+
+
+def test_a_saved_run_whose_control_was_not_measured_does_not_pass(tiny_run, tiny_report, tmp_path, edgecheck):
+    readings = [r for r in tiny_report["readings"] if r["variant"] != "control"]
+    (tmp_path / "report.json").write_text(json.dumps({**tiny_report, "readings": readings}))
+    sentence = "sp2ps.grad-cam >= control - 0.9"
+    code, out, _ = edgecheck("gate", tmp_path, "--only", "--gate", sentence, "--format", "json")
+    assert code == 1
+    assert all("the control has no reading" in v["reason"] for v in json.loads(out)["verdicts"])
+
+
+@pytest.mark.parametrize("limit", ["control -", "controll", "control - nan"])
+def test_a_malformed_relative_limit_is_one_line(tiny_run, refused, limit):
+    assert "--gate: " in refused("gate", tiny_run, "--gate", f"sp2ps.grad-cam >= {limit}")
 
 
 def test_fewer_macs_yet_slower_is_remarked_on():

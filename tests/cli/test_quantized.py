@@ -57,7 +57,7 @@ def test_the_file_is_measured_and_the_twin_explained(report, config):
     assert "of the float file" in value(report, quantised, "parity.max_abs")["note"]
     assert 0.5 < value(report, quantised, "quantization.agreement")["value"] <= 1
     record = next(v for v in report["variants"] if v["name"] == quantised)
-    assert any("heatmaps, Sp2PS and parity those of l1-filters-0.50" in text for text in record["warnings"])
+    assert any("heatmaps, Sp2PS and parity those of the float twin" in text for text in record["warnings"])
     assert record["quantization"] == "int8"
 
 
@@ -70,7 +70,7 @@ def test_which_images_calibrated_is_kept(report, config):
 @pytest.mark.parametrize(
     ("written", "instead", "says"),
     [
-        ("images: 32", "images: 97", "97 calibration images are asked for, but the training split has 96"),
+        ("images: 32", "images: 97", "97 images are asked for, but the training split has 96"),
         ("quantization: int8", "quantization: int7", "int8-dynamic"),  # the known ones are listed
     ],
 )

@@ -31,6 +31,25 @@ def test_auto_is_the_gpu_where_there_is_one_and_cpu_stays_cpu(monkeypatch):
     assert compute.choose(Compute(device="cpu")).type == "cpu"
 
 
+def test_several_processes_need_their_packages_and_a_gpu_each(monkeypatch):
+    assert compute.choose(Compute(device="cpu", processes=2)).type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert compute.choose(Compute(processes=2)).type == "cuda"
+    with pytest.raises(DependencyError, match=r"compute\.processes: 3 need a GPU each, but PyTorch finds 2"):
+        compute.choose(Compute(processes=3))
+    monkeypatch.setattr(compute, "MULTI", ("no_such_package",))
+    with pytest.raises(DependencyError, match=r"needs no_such_package.*pip install 'edgecheck\[multi\]'"):
+        compute.choose(Compute(processes=2))
+    assert compute.choose(Compute()).type == "cuda"
+
+
+def test_processes_share_the_threads(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    assert compute.share(nn.Linear(1, 1), 2) == Compute("cpu", threads=2)
+    assert compute.share(nn.Linear(1, 1), 8) == Compute("cpu", threads=1)
+
+
 def test_threads_hold_for_as_long_as_the_model_is_placed(monkeypatch):
     before = torch.get_num_threads()
     try:

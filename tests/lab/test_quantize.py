@@ -8,9 +8,9 @@ from torch import nn
 
 from edgecheck.device import files, graph, session
 from edgecheck.errors import ConfigError, ModelError
-from edgecheck.images import ImageSet
+from edgecheck.images import ImageSet, draw
 from edgecheck.lab import export, quantize
-from edgecheck.lab.quantize import Calibration, draw, quantise
+from edgecheck.lab.quantize import Calibration, quantise
 from edgecheck.plan import Preprocessing, Quantize
 
 SHAPE = (3, 32, 32)

@@ -1,6 +1,7 @@
-"""Factories in all three forms, and one clear line for everything that can be wrong with them."""
+"""Factories in all four forms, and one clear line for everything that can be wrong with them."""
 
 import sys
+from importlib.util import module_from_spec
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from edgecheck.errors import ConfigError, ModelError
+from edgecheck.errors import ConfigError, DependencyError, ModelError
 from edgecheck.images import ImageSet
+from edgecheck.lab import subjects
 from edgecheck.lab.subjects import build, check_fits
 from edgecheck.lab.weights import save_weights
 from edgecheck.models.digits_cnn import DigitsCNN
@@ -105,11 +107,36 @@ def test_builds_from_torchvision_with_arguments():
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 4)
 
 
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "resnet18.a1_in1k"])
+def test_builds_from_timm_with_arguments(name):
+    model = build(ModelSpec(f"timm:{name}", arguments={"num_classes": 4}))
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 4)
+    assert not model.training
+
+
+def test_timm_takes_weights_of_ones_own(tmp_path):
+    spec = ModelSpec("timm:test_resnet", arguments={"num_classes": 4})
+    torch.manual_seed(0)
+    save_weights(saved := build(spec), tmp_path / "w.safetensors")
+    model = build(ModelSpec(spec.factory, tmp_path / "w.safetensors", spec.arguments))
+    assert torch.equal(model.fc.weight, saved.fc.weight)
+
+
+def test_timm_is_imported_only_when_asked_for_and_where_it_is_missing_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    subjects.__spec__.loader.exec_module(afresh := module_from_spec(subjects.__spec__))
+    with pytest.raises(DependencyError) as caught:
+        afresh.build(ModelSpec("timm:resnet18"))
+    assert str(caught.value) == "timm:resnet18: timm is not installed; run: pip install 'edgecheck[timm]'"
+
+
 @pytest.mark.parametrize(
     ("factory", "said"),
     [
         ("torchvision:resnet81", "did you mean 'resnet18'"),
         ("torchvision:fasterrcnn_resnet50_fpn", "unknown torchvision model"),
+        ("timm:resnet81", "unknown timm model 'resnet81', did you mean 'resnet18'"),
+        ("timm:mobilenetv3_smal_050", "did you mean 'mobilenetv3_small_050'"),
         ("edgecheck:digitscnn", "did you mean 'digits_cnn'"),
     ],
 )
@@ -120,7 +147,7 @@ def test_unknown_names_get_the_nearest(factory, said):
 
 @pytest.mark.parametrize("factory", ["resnet18", ":make", "network.py:", ""])
 def test_what_is_no_factory_at_all(factory):
-    assert "torchvision:NAME" in refusal(factory)
+    assert "torchvision:NAME, timm:NAME" in refusal(factory)
 
 
 def test_no_such_file(tmp_path):
@@ -155,6 +182,7 @@ def test_a_factory_that_returns_something_else(file):
 def test_arguments_that_the_factory_does_not_take(file):
     assert "unexpected keyword argument 'depth'" in refusal(f"{file}:make", depth=3)
     assert "unexpected keyword argument 'depth'" in refusal("torchvision:squeezenet1_1", depth=3)
+    assert "unexpected keyword argument 'depth'" in refusal("timm:resnet18", depth=3)
     assert "unexpected keyword argument 'depth'" in refusal("edgecheck:digits_cnn", depth=3)
 
 

@@ -14,7 +14,7 @@ from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.train import accuracy, held_out_split, train
-from edgecheck.lab.weights import weights_sha256
+from edgecheck.lab.weights import fingerprint
 from edgecheck.plan import Preprocessing, Recipe
 from edgecheck.progress import Silent
 
@@ -106,7 +106,7 @@ def test_equal_seeds_give_equal_weights_whatever_the_global_generator_says():
         state = torch.get_rng_state()
         train(model, images(20), HOW, recipe, 7, Silent())
         assert torch.equal(torch.get_rng_state(), state)
-        results.append(weights_sha256(model))
+        results.append(fingerprint(model.state_dict()))
     assert results[0] == results[1]
 
 
@@ -116,7 +116,7 @@ def test_another_seed_gives_other_weights():
     for seed in (1, 2):
         model = linear()
         train(model, images(20), HOW, recipe, seed, Silent())
-        results.append(weights_sha256(model))
+        results.append(fingerprint(model.state_dict()))
     assert results[0] != results[1]
 
 
@@ -129,9 +129,9 @@ def test_learns_batchnorm_statistics_and_ends_in_eval_mode():
 
 def test_no_epochs_change_nothing():
     model = convolutional()
-    before = weights_sha256(model)
+    before = fingerprint(model.state_dict())
     assert train(model, images(8), HOW, Recipe(epochs=0, schedule="cosine"), 0, Silent()) == []
-    assert weights_sha256(model) == before
+    assert fingerprint(model.state_dict()) == before
     assert not model.training
 
 
@@ -227,7 +227,7 @@ def test_cosine_is_what_training_uses():
     for schedule in ("constant", "cosine"):
         model = linear()
         train(model, images(8), HOW, Recipe(epochs=3, batch_size=8, schedule=schedule), 0, Silent())
-        results.append(weights_sha256(model))
+        results.append(fingerprint(model.state_dict()))
     assert results[0] != results[1]
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edgecheck.errors import ModelError
-from edgecheck.lab.weights import load_weights, save_weights, weights_sha256
+from edgecheck.lab.weights import fingerprint, load_weights, save_weights
 
 
 def network(width: int = 3) -> nn.Module:
@@ -28,10 +28,10 @@ def refusal(path: Path, model: nn.Module | None = None) -> str:
 
 def test_what_is_saved_is_loaded(tmp_path):
     first, second = network(), network()
-    assert weights_sha256(first) != weights_sha256(second)
+    assert fingerprint(first.state_dict()) != fingerprint(second.state_dict())
     save_weights(first, tmp_path / "w.safetensors")
     load_weights(second, tmp_path / "w.safetensors")
-    assert weights_sha256(first) == weights_sha256(second)
+    assert fingerprint(first.state_dict()) == fingerprint(second.state_dict())
 
 
 def test_equal_weights_give_equal_bytes_that_others_may_read(tmp_path):
@@ -61,7 +61,7 @@ def test_reads_pytorch_files_as_training_scripts_write_them(tmp_path, suffix, ne
     content = state if nesting == "{}" else {"epoch": 3, nesting: state, "best": 0.5}
     torch.save(content, tmp_path / f"w{suffix}")
     load_weights(second, tmp_path / f"w{suffix}")
-    assert weights_sha256(first) == weights_sha256(second)
+    assert fingerprint(first.state_dict()) == fingerprint(second.state_dict())
 
 
 def test_half_precision_is_widened(tmp_path):
@@ -109,10 +109,10 @@ def test_unexpected_names_and_other_shapes_are_listed(tmp_path):
 
 def test_a_refused_file_leaves_the_model_as_it_was(tmp_path):
     model = network()
-    before = weights_sha256(model)
+    before = fingerprint(model.state_dict())
     torch.save(network().state_dict() | {"head.bias": torch.zeros(1)}, tmp_path / "w.pt")
     refusal(tmp_path / "w.pt", model)
-    assert weights_sha256(model) == before
+    assert fingerprint(model.state_dict()) == before
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -142,11 +142,11 @@ def test_files_that_are_not_weights(tmp_path):
 
 def test_fingerprint_sees_values_names_and_buffers():
     model = network()
-    seen = {weights_sha256(model)}
+    seen = {fingerprint(model.state_dict())}
     with torch.no_grad():
         model[0].weight[0, 0, 0, 0] += 1
-    seen.add(weights_sha256(model))
+    seen.add(fingerprint(model.state_dict()))
     model[1].running_mean[0] = 1
-    seen.add(weights_sha256(model))
-    seen.add(weights_sha256(nn.ModuleDict({"other": model})))
+    seen.add(fingerprint(model.state_dict()))
+    seen.add(fingerprint(nn.ModuleDict({"other": model}).state_dict()))
     assert len(seen) == 4

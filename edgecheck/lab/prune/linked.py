@@ -64,6 +64,16 @@ def is_layer(module: nn.Module) -> bool:
     return isinstance(module, (nn.Conv2d, nn.Linear))
 
 
+def layers_of(model: nn.Module) -> dict[str, Any]:
+    """Return the layers with filters by name."""
+    return {name: module for name, module in model.named_modules() if is_layer(module)}
+
+
+def filters_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights `(C, n)` of each layer's filters by the layer's name."""
+    return {name: layer.weight.detach().flatten(1) for name, layer in layers_of(model).items()}
+
+
 def find_families(model: nn.Module, example: Tensor) -> tuple[list[Family], list[str]]:
     """Return the families that can be pruned, and a note on each that is left alone.
 

@@ -8,7 +8,7 @@ wrong about the network, whatever the shapes say.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,45 +17,66 @@ from torch_pruning.pruner.function import PrunerBox
 
 from edgecheck.lab.blame import place_of
 from edgecheck.lab.prune import padding
-from edgecheck.lab.prune.linked import Family
+from edgecheck.lab.prune.choice import Removal
 
 TOLERANCE = 1e-4  # of the largest logit, or of 1: float32 sums in another order differ by far less
 _NOISE_SEED = 0
 
-Removal = tuple[Family, Tensor]  # a family and a bool mask over its units, True = removed
+Cuts = Mapping[tuple[str, str], Sequence[int]]  # channels to remove by module name and side, "out" or "in"
 
 
-def cut(model: nn.Module, removals: Iterable[Removal], example: Tensor) -> nn.Module:
-    """Return a copy of `model`, in eval mode, without the removed units."""
+def remove(model: nn.Module, cuts: Cuts, example: Tensor) -> nn.Module:
+    """Return a copy of `model`, in eval mode, without these channels."""
     pruned = copy.deepcopy(model).eval()
     widths = padding.channels_in(pruned, example)
-    for (name, side), channels in _channels(removals).items():
+    for (name, side), gone in cuts.items():
         module = pruned.get_submodule(name)
         if padding.has_rule(module):
-            padding.remove(module, channels, widths[name])
+            padding.remove(module, gone, widths[name])
         else:
             rule = PrunerBox[ops.module2type(module)]
-            (rule.prune_in_channels if side == "in" else rule.prune_out_channels)(module, channels)
+            (rule.prune_in_channels if side == "in" else rule.prune_out_channels)(module, list(gone))
     return pruned
 
 
-def silenced(model: nn.Module, removals: Iterable[Removal]) -> nn.Module:
-    """Return a copy of `model` of the same shapes whose layers do not read the removed units."""
+def silenced(model: nn.Module, cuts: Cuts) -> nn.Module:
+    """Return a copy of `model` of the same shapes whose layers do not read these channels."""
     silent = copy.deepcopy(model)
     with torch.no_grad():
-        for (name, side), channels in _channels(removals).items():
-            if side == "in":
-                silent.get_parameter(f"{name}.weight")[:, channels] = 0.0
+        for name, mask in masks(model, cuts).items():
+            silent.get_parameter(name).masked_fill_(~mask, 0.0)
     return silent
+
+
+def masks(model: nn.Module, cuts: Cuts) -> dict[str, Tensor]:
+    """Return what the readers of these channels keep of their weights, True = kept, by parameter name."""
+    kept = {}
+    for (name, side), gone in cuts.items():
+        if side == "in":
+            mask = torch.ones_like(model.get_parameter(f"{name}.weight"), dtype=torch.bool)
+            mask[:, list(gone)] = False
+            kept[f"{name}.weight"] = mask
+    return kept
+
+
+def channels(removals: Iterable[Removal]) -> dict[tuple[str, str], list[int]]:
+    """Return the channels that go with these units, sorted, by module name and side, over all families."""
+    found: dict[tuple[str, str], set[int]] = {}
+    for family, removed in removals:
+        for part in family.cuts:
+            gone = part.channels[removed[part.units]].tolist()
+            found.setdefault((part.module, part.side), set()).update(gone)
+    return {key: sorted(gone) for key, gone in found.items() if gone}
 
 
 def flaw(model: nn.Module, removals: list[Removal], example: Tensor) -> str | None:
     """Return what is wrong with cutting these units out of `model`, or None where it is right."""
+    cuts = channels(removals)
     noise = torch.randn(example.shape, generator=torch.Generator().manual_seed(_NOISE_SEED))
     with torch.no_grad():
-        expected = silenced(model, removals).eval()(noise)
+        expected = silenced(model, cuts).eval()(noise)
         try:
-            found = cut(model, removals, example)(noise)
+            found = remove(model, cuts, example)(noise)
         except Exception as error:  # whatever a forward pass that counts on its shapes may raise
             return f"without them the model cannot run: {place_of(error)}"
     if found.shape != expected.shape:
@@ -64,13 +85,3 @@ def flaw(model: nn.Module, removals: list[Removal], example: Tensor) -> str | No
     if not moved <= TOLERANCE * max(1.0, float(expected.abs().max())):
         return f"removing them is not the same as not reading them: logits move by {moved:.2g}"
     return None
-
-
-def _channels(removals: Iterable[Removal]) -> dict[tuple[str, str], list[int]]:
-    """Return the channels to remove, sorted, by module name and side, over all families."""
-    channels: dict[tuple[str, str], set[int]] = {}
-    for family, removed in removals:
-        for part in family.cuts:
-            gone = part.channels[removed[part.units]].tolist()
-            channels.setdefault((part.module, part.side), set()).update(gone)
-    return {key: sorted(gone) for key, gone in channels.items() if gone}

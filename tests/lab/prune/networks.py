@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgecheck.lab.prune import Samples, rank
+from edgecheck.plan import VariantSpec
+
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     """Return the model in eval mode with all numbers drawn from the seed, BatchNorm's away from 0 and 1."""
@@ -82,3 +85,26 @@ class Padded(Plain):
 
 
 EXAMPLE = torch.zeros(1, 1, 8, 8)
+
+
+class Normed(Plain):
+    """Its BatchNorm has a scale and a shift."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(4)
+
+
+def samples(count: int = 10, shape: tuple[int, ...] = (1, 8, 8), classes: int = 3, seed: int = 5) -> Samples:
+    """Return noise and labels in turn, so that each class is there."""
+    images = torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
+    return Samples(images, torch.arange(count) % classes)
+
+
+def scores(
+    criterion: str, model: nn.Module, seen: Samples | None = None, structure: str = "filters", seed: int = 0
+) -> dict[str, Tensor]:
+    """Return how a criterion ranks a network for 8x8 grey images, or for such images as the samples are."""
+    spec = VariantSpec("variant", criterion, structure, "global", 0.5)
+    example = EXAMPLE if seen is None else torch.zeros_like(seen.images[:1])
+    return rank(model, spec, example, seed, seen).scores

@@ -111,7 +111,7 @@ def test_rate_0_is_a_copy(structure):
         ({"rate": 1.2}, "outside 0..1"),
         ({"rate": -0.1}, "outside 0..1"),
         ({"rate": float("nan")}, "outside 0..1"),
-        ({"criterion": "l2"}, "known: l1, random"),
+        ({"criterion": "l3"}, "known: .*l1, l2"),
         ({"structure": "filter"}, "did you mean 'filters'"),
         ({"scope": "all"}, "known: global, layer"),
     ],
@@ -127,4 +127,8 @@ def test_nothing_to_prune():
 
 
 def test_registered():
-    assert (set(CRITERIA), set(STRUCTURES)) == ({"l1", "random"}, {"unstructured", "filters"})
+    assert set(STRUCTURES) == {"unstructured", "filters"}
+    both = {name for name, criterion in CRITERIA.items() if criterion.weights and criterion.filters}
+    filters_only = {name for name, criterion in CRITERIA.items() if not criterion.weights}
+    assert both == {"random", "l1", "l2", "taylor"}
+    assert filters_only == {"bn-scale", "fpgm", "functionality", "hrank", "lrp", "senpis", "senpis-faster"}

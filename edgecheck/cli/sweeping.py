@@ -1,0 +1,79 @@
+"""`edgecheck sweep`: compare criteria, structures, rates and quantizations."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgecheck.cli import screen
+from edgecheck.cli.options import config_argument, format_option, numbers, out_option, words
+
+_ROW = ("criterion", "structure", "rate", "quantization")
+
+
+@click.command(short_help="Compare ways of compressing a model, over the pruning rate.")
+@config_argument
+@click.option("--criterion", callback=words, help="Such as l1,random; --criterion and the like replace variants:.")
+@click.option("--structure", callback=words, help="Such as unstructured,filters,2:4.")
+@click.option("--rate", callback=numbers, help="Such as 0.2,0.4,0.6,0.8.")
+@click.option("--quantization", callback=words, help="Such as none,int8,fp16.")
+@click.option("--steps", type=click.IntRange(1, 1000), help="Steps to reach the rate in, fine-tuning between.")
+@click.option("--round-to", type=click.IntRange(1, 4096), help="Keep multiples of so many channels.")
+@click.option("--controls", type=click.IntRange(1, 1000), help="Controls, each by its own seed.")
+@click.option("--image", "images", type=click.IntRange(0), multiple=True, help="Show its heatmaps. Repeatable.")
+@click.option(
+    "--reuse",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Run folder whose finished stages serve here too: what has been trained is not trained twice. Repeatable.",
+)
+@out_option("edgecheck-sweep", "Run folder. A second sweep goes on from what it holds.")
+@format_option
+@click.pass_context
+def sweep(context: click.Context, config: Path, out: Path, form: str, images: tuple[int, ...], **given: Any) -> None:
+    """Make every variant that CONFIG (or the options) name, with the control beside, and compare them.
+
+    Writes sweep.html, sweep.md, sweep.csv, figures/ and heatmaps/ beside the usual report. Without variants: in CONFIG
+    and without options it is the experiment of Renza & Ballesteros 2023: L1 and random at four rates. A sweep compares
+    and does not judge: it exits 0 when every variant was made and measured, else 3.
+    """
+    from edgecheck import config as reader
+    from edgecheck.pipeline import sweeping
+    from edgecheck.store import Store
+
+    plan = reader.load(config, _overrides(given))
+    store = Store(out, given["reuse"])
+    with screen.own_words():
+        report = sweeping.sweep(plan, store, images or (0, 1), _command(context, config), screen.Screen())
+    screen.show(report, form)
+    click.echo(f"a sweep exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}", err=True)
+    click.echo(f"{store.kept} stages were finished before and kept", err=True)
+    click.echo(f"sweep: {store.folder}/{', '.join(sweeping.FILES)}, figures/, heatmaps/; and report.html", err=True)
+    if missing := sweeping.failed(report):
+        click.echo(f"could not be made: {', '.join(variant.name for variant in missing)}", err=True)
+        context.exit(3)
+
+
+def _overrides(given: dict[str, Any]) -> dict[str, Any]:
+    row = {key: given[key] for key in (*_ROW, "steps", "round_to") if given[key] is not None}
+    overrides: dict[str, Any] = {"variants": [row]} if row else {}
+    if given["controls"] is not None:
+        overrides["controls"] = given["controls"]
+    return overrides
+
+
+def _command(context: click.Context, config: Path) -> str:
+    """Return the command as it can be typed again; where the folders lie is each reader's own business."""
+    parts = ["edgecheck", "sweep", config.name]
+    for name, value in context.params.items():
+        if name in ("config", "out", "form", "reuse") or value in (None, ()):
+            continue
+        flag = f"--{'image' if name == 'images' else name.replace('_', '-')}"
+        if name == "images":
+            parts += [part for number in value for part in (flag, str(number))]
+        else:
+            parts += [flag, ",".join(map(str, value)) if isinstance(value, list) else str(value)]
+    return shlex.join(parts)

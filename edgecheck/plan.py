@@ -53,7 +53,7 @@ def _rising(_instance: object, attribute: Attribute[Any], values: Sequence[float
 
 @frozen
 class ModelSpec:
-    """A factory `path/file.py:function` or `torchvision:NAME` or `edgecheck:NAME`, and its weights."""
+    """A factory `path/file.py:function`, `torchvision:NAME`, `timm:NAME` or `edgecheck:NAME`, and its weights."""
 
     factory: str
     weights: Path | None = None

@@ -16,7 +16,7 @@ from edgecheck.cli.options import format_option, numbers, out_option, whole_numb
 @click.option("--candidate", required=True, type=click.Path(path_type=Path), help="The compressed model, .onnx.")
 @click.option("--data", "source", help="digits, cifar10, stl10, an .npz with images and labels, or an image folder.")
 @click.option("--root", help="Folder of the data set, for cifar10 and stl10.")
-@click.option("--baseline-twin", help="path/file.py:function, torchvision:NAME or edgecheck:NAME of the baseline.")
+@click.option("--baseline-twin", help="path/file.py:function, torchvision:, timm: or edgecheck:NAME of the baseline.")
 @click.option("--baseline-weights", help="Its weights: .safetensors or a state_dict .pt.")
 @click.option("--candidate-twin", help="The same for the candidate.")
 @click.option("--candidate-weights", help="Its weights.")

@@ -37,7 +37,7 @@ def output_of(model: nn.Module, example: Tensor) -> Any:
 def place_of(error: BaseException) -> str:
     """Return the first line of the error's message and, where there is one, the innermost line of the user's code."""
     message = (str(error).strip() or type(error).__name__).splitlines()[0]
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_the_users(frame.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_the_users(frame.filename)]
     if not frames:
         return f"{type(error).__name__}: {message}"
     return f"{message} at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}"
@@ -50,5 +50,6 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _is_the_users(file: str) -> bool:
+def is_the_users(file: str) -> bool:
+    """Return whether a file is neither ours, nor a tool's, nor of the standard library."""
     return not file.startswith((*_TOOLS, "<")) and Path(file).parent != _STANDARD_LIBRARY

@@ -38,6 +38,8 @@ EXTRAS = {
         *("torch", "torchvision", "grad-cam", "torch-pruning", "onnxscript", "safetensors"),
         *("scikit-learn", "opencv-python-headless", "matplotlib"),
     ),
+    "edgecheck[timm]": ("timm",),
+    "edgecheck[multi]": ("accelerate", "cloudpickle"),
 }
 # The full build of OpenCV serves as well as the one without display.
 INSTEAD = {"opencv-python-headless": "opencv-python"}

@@ -19,6 +19,7 @@ from torch_pruning.pruner.function import PrunerBox
 from edgecheck.errors import ModelError
 from edgecheck.lab.blame import output_of, place_of
 from edgecheck.lab.prune import padding
+from edgecheck.lab.prune.untraceable import suspects
 
 # Channels here stand alone, so that removing one is the same as silencing it; norms over channels are not such.
 SEPARABLE = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.PReLU)
@@ -119,8 +120,10 @@ def _dependency_graph(model: nn.Module, example: Tensor) -> torch_pruning.Depend
                 verbose=False,
             )
     except Exception as error:  # torch-pruning checks nothing: a shape it did not expect may raise anything
+        found = suspects(model, example)
         raise ModelError(
-            f"torch-pruning cannot trace {type(model).__name__} ({place_of(error)}); use the structure unstructured"
+            f"torch-pruning cannot trace {type(model).__name__} ({place_of(error)})"
+            f"{f', perhaps because of {found}' if found else ''}; use the structure unstructured"
         ) from error
     padding.map_channels(graph)
     return graph

@@ -1,0 +1,58 @@
+"""Which operators of a network a dependency graph may stumble over, and where in the user's code they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgecheck.lab.blame import is_the_users
+
+NAMED = 3  # how many operators a message names
+
+# Autograd's names of what a dependency graph follows through channels, without "Backward" and their number.
+_FOLLOWED = re.compile(
+    r"AccumulateGrad|.*Convolution|Addmm|T|.*BatchNorm|.*Norm.*|Add|Sub|Mul|Div|Neg|Mean|Sum|Pow|Sqrt|Cat|View|Reshape.*|"
+    r"UnsafeView|Clone|Expand|Squeeze|Unsqueeze|.*Pool.*|.*Dropout|ConstantPadNd|Upsample.*|.*Relu.*|.*elu|Sigmoid|"
+    r"Tanh|Silu|Mish|Hard.*|LeakyRelu|Softplus|.*Softmax|Exp|Log|Abs|Clamp.*|Copy.*|ToCopy|Permute|Transpose|Slice"
+)
+
+
+def suspects(model: nn.Module, example: Tensor) -> str:
+    """Return the unusual operators that `model` puts between its layers: `Split at net.py:31 in forward`; may be empty.
+
+    Args:
+        model: its parameters require gradients.
+        example: an input `(1, C, H, W)` that it runs on.
+    """
+    with torch.enable_grad(), torch.autograd.set_detect_anomaly(True, check_nan=False):  # keeps each operator's stack
+        nodes = _nodes(model(example).grad_fn)
+    found: dict[str, None] = {}
+    for node in nodes:
+        name = re.sub(r"Backward\d*$", "", type(node).__name__)
+        if not _FOLLOWED.fullmatch(name):
+            found[f"{name}{_place(node.metadata.get('traceback_', []))}"] = None
+    return ", ".join(list(found)[:NAMED])
+
+
+def _nodes(start: Any) -> list[Any]:
+    """Return the nodes of the graph from the output on, each once."""
+    seen, waiting = {start: None}, [start]
+    while waiting:
+        for node, _ in waiting.pop().next_functions:
+            if node is not None and node not in seen:
+                seen[node] = None
+                waiting.append(node)
+    return list(seen)
+
+
+def _place(stack: list[str]) -> str:
+    """Return the innermost line of the user's code of a stack that autograd kept as text."""
+    for frame in reversed(stack):
+        found = re.search(r'File "([^"]+)", line (\d+), in (\S+)', frame)
+        if found and is_the_users(found[1]):
+            return f" at {Path(found[1]).name}:{found[2]} in {found[3]}"
+    return ""

@@ -45,6 +45,8 @@ def expand(rows: list[Row], written: CommentedMap, source: str) -> Iterator[Vari
         own = bool(row.structure) and all(map(n_of_m, row.structure))  # 2:4 says its own rate
         if own and row.rate:
             raise ConfigError(f"{place}: {', '.join(row.structure)} has a rate of its own; leave rate out")
+        if own and (row.scope or row.round_to > 1):
+            raise ConfigError(f"{place}: {', '.join(row.structure)} takes neither scope nor round_to; leave them out")
         rates = row.rate or own
         pruned = [bool(part) for part in (row.criterion, row.structure, rates)]
         if any(pruned) != all(pruned) or not (all(pruned) or set(row.quantization) - {"none"}):

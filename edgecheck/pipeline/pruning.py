@@ -16,6 +16,7 @@ import attrs
 from edgecheck import __version__
 from edgecheck import images as pixels
 from edgecheck import store as storage
+from edgecheck.errors import ModelError
 from edgecheck.pipeline.entry import Entry, Run, Twin
 from edgecheck.pipeline.fingerprints import describe_data
 from edgecheck.pipeline.making import drawn, export, is_control, record_of, trainable_parameters, training_data
@@ -54,8 +55,11 @@ def pruned(job: Run, spec: VariantSpec, base: Entry) -> Entry:
     begun = job.store.stage(spec.name, "prune", _inputs(job, spec, base), lambda: _described(job, spec, first()))
     # What follows depends on nothing else: not on how it was ranked, unless it will be ranked again.
     key = storage.digest({"begun": begun["state"], "rest": _ranked_again(spec), "seed": _seed(job, spec)})
-    if key in job.made:
-        return job.made[key]
+    same = job.made.get(key)
+    if same is not None and same.variant.role == "control" and not is_control(spec):
+        raise ModelError("nothing is removed at this rate, so it is the control once more; raise rate or lower round_to")
+    if same is not None:
+        return same
     entry = _tuned(job, spec, base, begun, key, first)
     job.made[key] = entry
     return entry

@@ -33,19 +33,21 @@ def last_of(model: nn.Module, example: Tensor) -> dict[str, str]:
     """
     made: dict[str, Any] = {}  # the outputs are kept, so that no later one is taken for them
     norms: dict[str, str] = {}
+    readers = _Readers()
 
     def look(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if isinstance(module, _NORMS):
             norms.update({layer: name for layer, value in made.items() if value is inputs[0]})
         else:
             made[name] = output
+            readers.begin(output)
 
     watched = {**layers_of(model), **{n: m for n, m in model.named_modules() if isinstance(m, _NORMS)}}
     hooks = [
         module.register_forward_hook(lambda m, inputs, output, name=name: look(name, m, inputs, output))
         for name, module in watched.items()
     ]
-    with torch.no_grad(), _Readers() as readers:
+    with torch.no_grad(), readers:
         model(example)
     for hook in hooks:
         hook.remove()
@@ -66,8 +68,12 @@ class _Readers(TorchFunctionMode):
             self.counts.update({id(part) for part in tree_leaves((args, kwargs)) if isinstance(part, Tensor)})
         return result
 
-    def of(self, value: Tensor) -> int:
-        """Return how many read a tensor that still lives."""
+    def begin(self, value: Any) -> None:
+        """Count those of a new output from 0: one that no longer lives may have had the same id."""
+        self.counts[id(value)] = 0
+
+    def of(self, value: Any) -> int:
+        """Return how many read an output that still lives."""
         return self.counts[id(value)]
 
 

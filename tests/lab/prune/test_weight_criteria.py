@@ -14,7 +14,7 @@ from edgecheck.errors import ConfigError
 from edgecheck.lab.prune import check_fits, prune
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
 from edgecheck.models.digits_cnn import digits_cnn
-from edgecheck.models.resnet_cifar import resnet8
+from edgecheck.models.resnet_cifar import resnet8, resnet20
 from edgecheck.plan import VariantSpec
 from tests.lab.prune.networks import EXAMPLE, Normed, Plain, randomised, samples, scores
 
@@ -58,6 +58,19 @@ def test_filters_that_a_sum_ties_together_score_their_mean():
     tied = ("conv", "s1.conv2")  # the first stage's residual stream
     norms = [np.abs(filters(model, layer)).sum((1, 2, 3)) for layer in tied]
     assert found["conv"].numpy() == pytest.approx(np.mean([norm / norm.mean() for norm in norms], axis=0), rel=1e-5)
+
+
+def test_filters_that_a_padding_shifts_score_with_those_they_meet():
+    """ResNet-20's second stage adds 8 channels on each side of the first's 16; the third stage adds 16 more."""
+    model = randomised(resnet20())
+    added = [*range(8), *range(24, 32)]
+    parts = []
+    for stage, shift in ((model.layer2, 0), (model.layer3, 16)):
+        for block in stage:
+            norms = block.conv2.weight.detach().abs().sum((1, 2, 3))
+            parts.append((norms / norms.mean())[[channel + shift for channel in added]])
+    found = scores("l1", model, RGB)["layer2.0.conv2"]
+    torch.testing.assert_close(found, torch.stack(parts).mean(0), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize(("criterion", "order"), [("l1", 1), ("l2", 2)])
@@ -112,14 +125,24 @@ def test_filters_at_the_centre_of_the_others_score_lowest_together_under_fpgm(se
     weight[:4] += 10 * (weight[:4] - centre)
     weight[4] = weight[5] = centre
     found = scores("fpgm", model)["conv2"]
-    assert found[4] == pytest.approx(found[5], rel=1e-9)
+    assert float(found[4]) == pytest.approx(float(found[5]), rel=1e-9)
     assert sorted(found.argsort()[:2].tolist()) == [4, 5]
 
 
+def test_near_filters_are_told_apart_far_from_zero_under_fpgm():
+    """Squares of the numbers themselves would have lost the digits in which these filters differ."""
+    model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.ReLU(), nn.Linear(4, 2))
+    apart = torch.tensor([0.0, 1.0, 2.0, 7.0])[:, None] / 16
+    model[0].weight.data = 2.0**19 + apart.repeat(1, 3)
+    found = scores("fpgm", model, samples(1, (3,)))["0"]
+    sums = [10, 8, 8, 18]  # of the distances from places 0, 1, 2 and 7 to the others
+    assert found.tolist() == pytest.approx([total / 11 for total in sums], rel=1e-9)
+
+
 def test_identical_filters_are_no_distance_apart_under_fpgm():
-    model = randomised(Plain())
-    model.conv2.weight.data[:] = 1000 + torch.rand(1, 4, 3, 3)  # far from 0, where squares lose their small digits
-    assert scores("fpgm", model)["conv2"].tolist() == [0.0] * 6
+    model = nn.Sequential(nn.Linear(300, 40), nn.ReLU(), nn.Linear(40, 2))
+    model[0].weight.data[:] = torch.randn(300, generator=torch.Generator().manual_seed(0))
+    assert scores("fpgm", model, samples(1, (300,)))["0"].tolist() == [0.0] * 40
 
 
 def test_bn_scale_is_the_magnitude_of_gamma_and_leaves_alone_what_no_norm_sees():

@@ -4,8 +4,8 @@ Yeom et al. 2021, "Pruning by explaining: a novel criterion for deep neural netw
 class is handed back through the network by layer-wise relevance propagation, and a filter scores the relevance of its
 map, summed over positions and images. Convolutions and linear layers use the alpha 1, beta 0 rule, which hands
 relevance on by positive contributions only; BatchNorm is folded into the layer before it, where nothing else reads that
-one. Everything else (sums, concatenations, pooling, activations) hands on in proportion to value times gradient, which
-for them is the rule itself. Layers are compared as they are: relevance is conserved from layer to layer.
+one. Everything else (sums, concatenations, pooling, activations, a BatchNorm that could not be folded) hands on in
+proportion to value times gradient: what is added as a constant keeps its share. Layers are compared as they are.
 """
 
 from __future__ import annotations

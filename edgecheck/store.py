@@ -17,7 +17,8 @@ from edgecheck.errors import InputError
 
 _CHUNK_BYTES = 1 << 20
 
-REPORT_FILES = ("report.json", "report.html", "report.md", "junit.xml")
+SWEEP_FILES = ("sweep.html", "sweep.md", "sweep.csv")
+REPORT_FILES = ("report.json", "report.html", "report.md", "junit.xml", *SWEEP_FILES)
 
 
 class Store:
@@ -33,7 +34,7 @@ class Store:
 
     def __init__(self, folder: Path, reuse: Sequence[Path] = ()) -> None:
         self.folder = folder
-        self.kept = 0  # stages that were found finished
+        self._asked: dict[tuple[str, str], bool] = {}  # the stages so far, and whether they were found finished
         for other in reuse:
             if not other.is_dir():
                 raise InputError(f"{other}: no such folder to reuse")
@@ -44,6 +45,11 @@ class Store:
                 pass
         except OSError as error:
             raise InputError(f"{folder}: cannot write there ({reason(error)}); choose another --out") from None
+
+    @property
+    def kept(self) -> int:
+        """How many stages an earlier run had finished."""
+        return sum(self._asked.values())
 
     def path(self, variant: str, file: str = "") -> Path:
         """Return where a variant's file lies; its folder exists afterwards."""
@@ -71,8 +77,9 @@ class Store:
         record = self.path(variant, f"{name}.json")
         key = digest(inputs)
         found = self._finished(record, key, files) or self._fetched(variant, name, key, files)
+        # Asked for twice in one run, a stage was no more finished before than at first.
+        self._asked.setdefault((variant, name), found is not None)
         if found is not None:
-            self.kept += 1
             return found["result"]
         self._withdraw_reports()
         # What is read back later must be what is used now, so that a resumed run is the same run.

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from edgecheck.errors import InputError
-from edgecheck.store import Store, atomic, digest, write_text
+from edgecheck.store import REPORT_FILES, Store, atomic, digest, write_text
 
 
 class Counting:
@@ -116,3 +116,114 @@ def test_reports_of_an_earlier_state_are_withdrawn_when_something_is_made_anew(t
     assert (tmp_path / "report.json").exists()
     store.stage("v", "s", {"changed": True}, lambda: 1)
     assert not (tmp_path / "report.json").exists()
+
+
+def finished(folder, variant="v", inputs=None, text="made"):
+    """Leave a finished stage `s` with its file in a run folder; return that folder."""
+    store = Store(folder)
+
+    def compute():
+        write_text(store.path(variant, "out.txt"), text)
+        return {"value": text}
+
+    store.stage(variant, "s", inputs or {"a": 1}, compute, files=["out.txt"])
+    return folder
+
+
+def refuse():
+    raise AssertionError("made again")
+
+
+def test_a_stage_of_another_folder_is_copied_whatever_it_was_called_there(tmp_path):
+    store = Store(tmp_path / "new", [finished(tmp_path / "old", "another-name")])
+    assert store.stage("v", "s", {"a": 1}, refuse, files=["out.txt"]) == {"value": "made"}
+    assert (tmp_path / "new" / "v" / "out.txt").read_text() == "made"
+    assert store.kept == 1
+    # From then on the new folder stands alone.
+    assert Store(tmp_path / "new").stage("v", "s", {"a": 1}, refuse, files=["out.txt"]) == {"value": "made"}
+
+
+def test_what_belongs_to_the_whole_run_is_copied_too(tmp_path):
+    old = Store(tmp_path / "old")
+    old.stage("", "data", {"a": 1}, lambda: 7)
+    assert Store(tmp_path / "new", [tmp_path / "old"]).stage("", "data", {"a": 1}, refuse) == 7
+
+
+def test_the_first_folder_that_has_it_serves(tmp_path):
+    folders = [finished(tmp_path / "x", inputs={"a": 2}), finished(tmp_path / "y")]
+    store = Store(tmp_path / "new", folders)
+    assert store.stage("v", "s", {"a": 1}, refuse, files=["out.txt"]) == {"value": "made"}
+
+
+@pytest.mark.parametrize(
+    "spoil", ["other inputs", "file changed", "file lost", "record torn", "result edited", "no record", "empty"]
+)
+def test_what_is_not_whole_and_the_same_is_not_copied(tmp_path, spoil):
+    old = finished(tmp_path / "old", inputs={"a": 2} if spoil == "other inputs" else None)
+    record, file = old / "v" / "s.json", old / "v" / "out.txt"
+    if spoil == "file changed":
+        file.write_text("other")
+    elif spoil == "file lost":
+        file.unlink()
+    elif spoil == "record torn":
+        record.write_text(record.read_text()[:50])
+    elif spoil == "result edited":
+        record.write_text(record.read_text().replace("made", "faked"))
+    elif spoil == "no record":
+        record.unlink()
+    elif spoil == "empty":
+        record.write_text("")
+    store = Store(tmp_path / "new", [old])
+    compute = Counting(store)
+    assert store.stage("v", "s", {"a": 1}, compute, files=["out.txt"]) == {"value": 1}
+    assert (compute.calls, store.kept) == (1, 0)
+
+
+def test_a_damaged_copy_does_not_hide_a_whole_one(tmp_path):
+    old = finished(tmp_path / "old", "a")
+    (old / "a" / "out.txt").write_text("torn")
+    finished(old, "b")
+    store = Store(tmp_path / "new", [old])
+    assert store.stage("v", "s", {"a": 1}, refuse, files=["out.txt"]) == {"value": "made"}
+    assert (tmp_path / "new" / "v" / "out.txt").read_text() == "made"
+
+
+def test_the_other_folder_is_left_as_it_is(tmp_path):
+    old = finished(tmp_path / "old")
+    before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
+    Store(tmp_path / "new", [old]).stage("v", "s", {"a": 1}, refuse, files=["out.txt"])
+    assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("report", REPORT_FILES)
+def test_a_copied_stage_withdraws_the_reports_too(tmp_path, report):
+    store = Store(tmp_path / "new", [finished(tmp_path / "old")])
+    (tmp_path / "new" / report).write_text("of an earlier state")
+    store.stage("v", "s", {"a": 1}, refuse, files=["out.txt"])
+    assert not (tmp_path / "new" / report).exists()
+
+
+def test_to_reuse_the_folder_itself_is_to_go_on_in_it(tmp_path):
+    folder = finished(tmp_path / "run", "another-name")
+    store = Store(folder, [tmp_path / "run" / ".." / "run"])
+    compute = Counting(store)
+    store.stage("v", "s", {"a": 1}, compute, files=["out.txt"])
+    assert compute.calls == 1  # its own variants have names of their own
+    assert store.stage("another-name", "s", {"a": 1}, refuse, files=["out.txt"]) == {"value": "made"}
+
+
+def test_a_folder_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="no such folder to reuse"):
+        Store(tmp_path / "new", [tmp_path / "nowhere"])
+    assert os.listdir(tmp_path) == []
+
+
+def test_only_what_an_earlier_run_finished_counts_as_kept(tmp_path):
+    store = Store(tmp_path)
+    for _ in range(3):
+        store.stage("v", "s", {}, lambda: 1)
+    assert store.kept == 0
+    again = Store(tmp_path)
+    for _ in range(3):
+        again.stage("v", "s", {}, refuse)
+    assert again.kept == 1

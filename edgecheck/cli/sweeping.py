@@ -42,16 +42,17 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
     """
     from edgecheck import config as reader
     from edgecheck.pipeline import sweeping
-    from edgecheck.store import Store
+    from edgecheck.store import SWEEP_FILES, Store
 
     plan = reader.load(config, _overrides(given))
     store = Store(out, given["reuse"])
     with screen.own_words():
-        report = sweeping.sweep(plan, store, images or (0, 1), _command(context, config), screen.Screen())
+        report = sweeping.sweep(plan, store, images, _command(context, config), screen.Screen())
     screen.show(report, form)
     click.echo(f"a sweep exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}", err=True)
-    click.echo(f"{store.kept} stages were finished before and kept", err=True)
-    click.echo(f"sweep: {store.folder}/{', '.join(sweeping.FILES)}, figures/, heatmaps/; and report.html", err=True)
+    if store.kept:
+        click.echo(f"{store.kept} stages were finished before and kept", err=True)
+    click.echo(f"sweep: {store.folder}/{', '.join(SWEEP_FILES)}, figures/, heatmaps/; and report.html", err=True)
     if missing := sweeping.failed(report):
         click.echo(f"could not be made: {', '.join(variant.name for variant in missing)}", err=True)
         context.exit(3)

@@ -30,13 +30,14 @@ BATCH = 16  # calibration images a run: few, as ONNX Runtime keeps every activat
 
 Quantiser = Callable[[Path, Path, "Calibration"], list[str]]
 QUANTIZERS: dict[str, Quantiser] = {}
+CALIBRATED = ("int8",)  # the others look at no images
 
 
 @frozen(eq=False)
 class Calibration:
-    """The images that ranges are taken from, and how."""
+    """The images that ranges are taken from, and how; None where nothing is calibrated."""
 
-    images: ImageSet
+    images: ImageSet | None
     how: Preprocessing
     options: Quantize
 
@@ -122,6 +123,7 @@ class _Reader:
 
     def _batches(self, calibration: Calibration, size: int) -> Iterator[NDArray[np.float32]]:
         images = calibration.images
+        assert images is not None, "int8 is calibrated"
         for start in range(0, len(images) - len(images) % size or len(images), size):
             yield preprocess(images.images[start : start + size], calibration.how)
 

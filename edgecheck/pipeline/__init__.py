@@ -6,6 +6,7 @@ Every stage is kept in the run folder and reused while its inputs are the same.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -38,11 +39,10 @@ def run(plan: Plan, store: Store, progress: Progress) -> Report:
     pruning.check_fits(job, base)
     findings = {base.name: _examine(job, base)}
     for spec in [*making.controls(plan), *plan.variants]:
-        found = _try_variant(job, spec, findings["baseline"])
-        if found.entry.name == spec.name:
-            findings[spec.name] = found
-        else:
-            findings[found.entry.name].warnings.append(f"{spec.name} comes out the same, and was not made twice")
+        found = _try_variant(job, spec, findings)
+        kept = findings.setdefault(found.entry.name, found)
+        if kept.entry.name != spec.name:
+            kept.warnings.append(f"{spec.name} comes out the same, and was not made twice")
     return _conclude(job, list(findings.values()))
 
 
@@ -70,14 +70,15 @@ def entry_of(plan: Plan, role: Role, file: Path, twin: str | None, weights: str 
     return Entry(Variant(role, role, file=str(file), twin=twin), file, Twin(build, identity(spec), twin, role))
 
 
-def _try_variant(job: Run, spec: VariantSpec, baseline: Findings) -> Findings:
+def _try_variant(job: Run, spec: VariantSpec, known: Mapping[str, Findings]) -> Findings:
     """Make and examine a variant; one that fails leaves its criteria MISSING, with the reason, and the others go on.
 
     What comes out the same as an earlier one is returned under that one's name, and not examined again.
     """
+    baseline = known["baseline"]
     try:
         entry = quantising.variant(job, spec, baseline.entry)
-        return _examine(job, entry, baseline) if entry.name == spec.name else Findings(entry)
+        return Findings(entry) if entry.name in known else _examine(job, entry, baseline)
     except (MeasurementError, ModelError) as error:
         job.progress.note(f"{spec.name}: {error}")
         entry = Entry(making.record_of(job.plan, spec), None, None)

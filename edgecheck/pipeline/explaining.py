@@ -140,16 +140,17 @@ def pictures(
     }
     sides = baseline.cams, explained.cams
 
-    def compute() -> list[str]:
+    def compute() -> None:
         from edgecheck.lab import pictures as drawing
 
         _, height, width = job.data.shape
         for (method, index), file in zip(chosen, files, strict=True):
             maps = [cam.heatmaps(side.maps[method][index : index + 1], (height, width))[0] for side in sides]
             storage.write_bytes(job.store.path(entry.name, file), drawing.strip(job.data.images[index], *maps))
-        return [f"{entry.name}/{file}" for file in files]
 
-    return job.store.stage(entry.name, "pictures", inputs, compute, files=files)
+    job.store.stage(entry.name, "pictures", inputs, compute, files=files)
+    # Not part of the stage's result: taken from another run folder, the variant may have had another name there.
+    return [f"{entry.name}/{file}" for file in files]
 
 
 def picture_name(method: str, index: int) -> str:

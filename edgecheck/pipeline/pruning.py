@@ -57,7 +57,7 @@ def pruned(job: Run, spec: VariantSpec, base: Entry) -> Entry:
     key = storage.digest({"begun": begun["state"], "rest": _ranked_again(spec), "seed": _seed(job, spec)})
     same = job.made.get(key)
     if same is not None and same.variant.role == "control" and not is_control(spec):
-        raise ModelError("nothing is removed at this rate, so it is the control once more; raise rate or lower round_to")
+        raise ModelError("nothing is removed at this rate, so it equals the control; raise rate or lower round_to")
     if same is not None:
         return same
     entry = _tuned(job, spec, base, begun, key, first)

@@ -31,6 +31,8 @@ def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
 
 def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
     """Write the quantised copy of a float entry's file; it keeps that entry's twin."""
+    from edgecheck.lab.quantize import CALIBRATED
+
     file = job.store.path(spec.name, "model.onnx")
     key = storage.digest({"file": storage.sha256(source.file), "quantization": spec.quantization})
     if key in job.made:
@@ -39,9 +41,7 @@ def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
         "file": storage.sha256(source.file),
         "quantization": spec.quantization,
         "quantize": to_dict(job.plan.quantize),
-        "preprocessing": to_dict(job.plan.preprocessing),
-        "train": describe_data(job.plan.data),
-        "seed": job.plan.seed,
+        "images": _drawn_from(job) if spec.quantization in CALIBRATED else None,
         "version": __version__,
     }
 
@@ -49,10 +49,12 @@ def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
         from edgecheck.lab import quantize
 
         options = job.plan.quantize
-        images, places = drawn(job, options.images, "quantize.images")
+        images, places = None, None
+        if spec.quantization in CALIBRATED:
+            images, places = drawn(job, options.images, "quantize.images")
         calibration = quantize.Calibration(images, job.plan.preprocessing, options)
         warnings = quantize.quantise(spec.quantization, source.file, file, calibration)
-        return {"warnings": warnings, "calibration": {"places": places, "sha256": images.sha256}}
+        return {"warnings": warnings, "calibration": images and {"places": places, "sha256": images.sha256}}
 
     made = job.store.stage(spec.name, "quantize", inputs, write, files=[file.name])
     record = attrs.evolve(
@@ -67,3 +69,12 @@ def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
     )
     job.made[key] = Entry(record, file, source.twin, source)
     return job.made[key]
+
+
+def _drawn_from(job: Run) -> dict[str, Any]:
+    """Return what the calibration images depend on."""
+    return {
+        "preprocessing": to_dict(job.plan.preprocessing),
+        "train": describe_data(job.plan.data),
+        "seed": job.plan.seed,
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgecheck.plan import Recipe
+from edgecheck.report.format import format_count
 
 
 def describe_recipe(recipe: Recipe, images: int | None = None) -> str:
@@ -13,7 +14,7 @@ def describe_recipe(recipe: Recipe, images: int | None = None) -> str:
         return "none"
     return (
         f"SGD, learning rate {recipe.learning_rate:g} ({recipe.schedule}), momentum {recipe.momentum:g}, "
-        f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs"
+        f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {format_count(recipe.epochs, 'epoch')}"
         f"{f' of the first {images:,} training images' if images else ''}, cross-entropy"
         + "".join(f", {words}" for words in _extras(recipe))
     )
@@ -34,6 +35,6 @@ def _extras(recipe: Recipe) -> Iterator[str]:
     if recipe.validation:
         yield f"best epoch by {recipe.validation:.0%} of the training images"
     if recipe.patience:
-        yield f"stopped after {recipe.patience} epochs without a better one"
+        yield f"stopped after {format_count(recipe.patience, 'epoch')} without a better one"
     if recipe.precision != "float32":
         yield recipe.precision

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 import attrs
 import numpy as np
@@ -18,8 +18,10 @@ from edgecheck.plan import Plan, VariantSpec
 from edgecheck.progress import Progress
 from edgecheck.records import Report, Variant
 from edgecheck.report import curves, svg
+from edgecheck.report.format import format_exact
+from edgecheck.report.html import class_name
 from edgecheck.report.marks import Chart
-from edgecheck.report.series import series
+from edgecheck.report.series import Series, series
 from edgecheck.report.sweep import drops, page
 from edgecheck.report.sweep.sections import Picture, sections
 from edgecheck.report.table import controls
@@ -32,7 +34,7 @@ PAPER = [
     for criterion in ("l1", "random")
     for rate in (0.2, 0.4, 0.6, 0.8)
 ]
-FILES = ("sweep.html", "sweep.md", "sweep.csv")
+IMAGES_SHOWN = 2  # unless some are asked for
 
 
 def sweep(plan: Plan, store: Store, chosen: Sequence[int], command: str, progress: Progress) -> Report:
@@ -41,7 +43,7 @@ def sweep(plan: Plan, store: Store, chosen: Sequence[int], command: str, progres
     Args:
         plan: without variants, the paper's are made.
         store: the run folder.
-        chosen: which test images the heatmaps are shown of, by their place in the test split.
+        chosen: which test images the heatmaps are shown of, by their place in the test split; none: the first two.
         command: how this was called, for the page.
         progress: told of every stage.
 
@@ -50,23 +52,31 @@ def sweep(plan: Plan, store: Store, chosen: Sequence[int], command: str, progres
         EdgecheckError: as `pipeline.run`.
     """
     plan = plan if plan.variants else attrs.evolve(plan, variants=PAPER)
+    making.check_names(plan)
     data, _ = making.data(plan, store, progress)
     if chosen and max(chosen) >= len(data):
         raise DataError(f"image {max(chosen)} is asked for, but the test split has {len(data)}, counted from 0")
     report = run(plan, store, progress)
-    grids = {}
-    for picture, png in _grids(report, store, chosen, data):
-        storage.write_bytes(store.path("heatmaps", Path(picture.file).name), png)
-        grids[picture] = png
+    images = list(dict.fromkeys(chosen)) or range(min(IMAGES_SHOWN, len(data)))
+    _write(report, store, command, dict(_grids(report, store, images, data)))
+    return report
+
+
+def _write(report: Report, store: Store, command: str, grids: Mapping[Picture, bytes]) -> None:
+    """Write the page in its three forms, and its pictures in place of those of an earlier sweep."""
+    for stale in [*store.path("figures").glob("*.svg"), *store.path("heatmaps").glob("*.png")]:
+        stale.unlink()
+    for picture, png in grids.items():
+        storage.write_bytes(store.path("", picture.file), png)
     over_rate, drifts = _charts(report)
     for chart in [*over_rate, *drifts]:
         storage.write_text(store.path("figures", f"{chart.name}.svg"), svg.standalone(chart.svg))
     told = list(sections(report, command, over_rate, drifts, list(grids)))
-    storage.write_text(store.path("", "sweep.md"), page.markdown(report, told))
     by_file = {picture.file: png for picture, png in grids.items()}
-    storage.write_text(store.path("", "sweep.html"), page.html(report, told, by_file))
-    storage.write_text(store.path("", "sweep.csv"), page.table(report))
-    return report
+    html, markdown, table = (store.path("", file) for file in storage.SWEEP_FILES)
+    storage.write_text(html, page.html(report, told, by_file))
+    storage.write_text(markdown, page.markdown(report, told))
+    storage.write_text(table, page.table(report))
 
 
 def _charts(report: Report) -> tuple[list[Chart], list[Chart]]:
@@ -78,32 +88,39 @@ def _charts(report: Report) -> tuple[list[Chart], list[Chart]]:
 def _grids(
     report: Report, store: Store, chosen: Sequence[int], data: pixels.ImageSet
 ) -> Iterator[tuple[Picture, bytes]]:
-    """Yield a picture a CAM method and image: the baseline's heatmap, the control's, then those over the rate."""
+    """Yield a picture a CAM method and image: a row a way of pruning, over the rate."""
     from edgecheck.lab import pictures
 
+    found = {v.name: _heatmaps(store, v, chosen, data.shape[1:]) for v in report.variants if v.file}
+    ways = [(one.label, _columns(report, one)) for one in series(report) if not one.quantization]
     methods = dict.fromkeys(similarity.method for similarity in report.similarities)
-    shape = data.shape[1:]
-    shown = [one for one in series(report) if not one.quantization]
-    for method in methods:
-        for index in chosen:
-            before = [("baseline", "baseline"), *((variant.name, variant.name) for variant in controls(report)[:1])]
-            rows = []
-            for one in shown:
-                columns = [*before, *((f"{rate:.0%} removed", variant.name) for rate, variant in one.points)]
-                found = [(text, _heatmap(store, name, method, index, shape)) for text, name in columns]
-                rows.append((one.label, [(text, heatmap) for text, heatmap in found if heatmap is not None]))
-            if rows:
-                label = data.classes[int(data.labels[index])] if data.classes else str(data.labels[index])
-                file = f"heatmaps/{method.replace('++', '-plusplus')}-image-{index:05d}.png"
-                yield Picture(file, f"{method}, image {index} ({label})"), pictures.grid(data.images[index], rows)
+    for method, index in product(methods if ways else (), chosen):
+        key = method, index
+        rows = [(way, [(text, found[v][key]) for text, v in row if key in found.get(v, {})]) for way, row in ways]
+        file = f"heatmaps/{method.replace('++', '-plusplus')}-image-{index:05d}.png"
+        caption = f"{method}, image {index}, labelled {class_name(report, int(data.labels[index]))}"
+        yield Picture(file, caption), pictures.grid(data.images[index], rows)
 
 
-def _heatmap(store: Store, name: str, method: str, index: int, shape: tuple[int, int]) -> NDArray[np.floating] | None:
-    """Return a variant's heatmap of one image; None of a variant that could not be made."""
-    path = store.folder / name / CAMS
+def _columns(report: Report, one: Series) -> list[tuple[str, str]]:
+    """Return heading and variant of a row of heatmaps: baseline, control, then what was pruned, by rising rate."""
+    before = ["baseline", *(variant.name for variant in controls(report)[:1])]
+    after = [(f"{format_exact(rate, 'fraction')} pruned", variant.name) for rate, variant in one.points]
+    return [*((name, name) for name in before), *after]
+
+
+def _heatmaps(
+    store: Store, variant: Variant, chosen: Sequence[int], shape: tuple[int, ...]
+) -> dict[tuple[str, int], NDArray[np.floating]]:
+    """Return a variant's heatmaps by method and image; none of one that shares another's twin."""
+    path = store.folder / variant.name / CAMS
     if not path.is_file():
-        return None
-    return cam.heatmaps(compare.load_cams(path).maps[method][index : index + 1], shape)[0]
+        return {}
+    maps = compare.load_cams(path).maps
+    return {
+        (method, index): cam.heatmaps(maps[method][index : index + 1], (shape[0], shape[1]))[0]
+        for method, index in product(maps, chosen)
+    }
 
 
 def failed(report: Report) -> list[Variant]:

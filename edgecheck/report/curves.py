@@ -20,14 +20,19 @@ def charts(report: Report) -> Iterator[Chart]:
     found = series(report)
     if not any(len(one.points) > 1 for one in found):
         return
-    description = (
-        f"Accuracy and Sp2PS over pruning rate. Dotted: {_dotted(report)}, fine-tuned but not pruned (noise floor). "
-        "Dashed: the limit of the gate."
-    )
+    description = _description(report, quantised=any(one.quantization for one in found))
     for one in found:
-        yield chart(
-            f"rate-{one.slug}", plain(one.label), description, PANEL_SIZE, partial(_over_rate, report, found, one)
-        )
+        paint = partial(_over_rate, report, found, one)
+        yield chart(f"rate-{one.slug}", plain(one.label), description, PANEL_SIZE, paint)
+
+
+def _description(report: Report, quantised: bool) -> str:
+    told = ["Accuracy and Sp2PS over pruning rate."]
+    if quantised:
+        told.append("The Sp2PS of quantised files is that of the float networks they were made from.")
+    if controls(report):
+        told.append(f"Dotted: {_dotted(report)}, fine-tuned but not pruned (noise floor).")
+    return " ".join([*told, "Dashed: the limit of the gate."])
 
 
 def _dotted(report: Report) -> str:
@@ -41,7 +46,8 @@ def _over_rate(report: Report, found: list[Series], shown: Series, figure: Any, 
     for metric, label, colour, marker in curves():
         points = _curve(report, shown, metric)
         if points:
-            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=label)
+            # Unclipped, as the control's marks stand on the axis.
+            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=label, clip_on=False)
             if ground := floor(report, metric):
                 axes.axhline(ground.mean, color=colour, **FLOOR)
                 if ground.n > 1:

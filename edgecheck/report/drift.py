@@ -9,11 +9,10 @@ from typing import Any
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
 from edgecheck.report import svg
-from edgecheck.report.marks import LIMIT, LOOKS, PANEL_SIZE, Chart, chart, legend, limits, short, value
+from edgecheck.report.marks import LIMIT, LOOKS, PANEL_SIZE, Chart, chart, drop_axis, legend, limits, short, value
 from edgecheck.report.table import candidates, controls
 
 NAME_WIDTH, NAME_HEIGHT = 130, 11  # pixels that a name takes at matplotlib's 100 dots an inch
-LINEAR_DROP_PP = 1.0  # drops are drawn evenly up to here and by decades beyond: small ones decide, large ones exist
 
 
 def charts(report: Report) -> Iterator[Chart]:
@@ -52,10 +51,8 @@ def _drift(report: Report, figure: Any, axes: Any) -> None:
             axes.axhline(1 - limit, color=colour, **LIMIT)
     for limit in limits(report, "accuracy_drop_pp"):
         axes.axvline(limit, color=svg.INK, **LIMIT)
-    axes.set_xscale("symlog", linthresh=LINEAR_DROP_PP)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    drop_axis(axes)
     _name_points(points, axes)
-    axes.set_xlabel("accuracy drop (pp)")
     axes.set_ylabel("1 - Sp2PS")
     legend(figure, axes)
 

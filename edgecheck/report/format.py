@@ -110,8 +110,19 @@ def format_limit(metric: str, value: float | None, offset: float | None = None) 
         return MISSING
     if METRICS[metric].unit == "logit":
         return f"{value:.{LIMIT_DIGITS}g}"
-    chosen = style(value, METRICS[metric].unit, _NOUNS.get(metric, ""))
+    return format_exact(value, METRICS[metric].unit, _NOUNS.get(metric, ""))
+
+
+def format_exact(value: float, unit: Unit, noun: str = "") -> str:
+    """Return a number that a person chose or published, without rounding: `0.95`, `25 %`, `1 pp`."""
+    chosen = style(value, unit, noun)
     return f"{value / chosen.scale:.{LIMIT_DIGITS}g}{chosen.suffix}"
+
+
+def format_difference(value: float, unit: Unit) -> str:
+    """Return how far one measured value lies from another, with its sign: `-0.122`, `+0.004`."""
+    chosen = evolve(style(value, unit), signed=True)
+    return chosen.number(value) + chosen.suffix
 
 
 def format_resolved(metric: str, limit: float | None, offset: float | None, actual: float | None = None) -> str:
@@ -166,6 +177,11 @@ def describe_floor(metric: str, floor: Floor | None) -> str:
 def format_integer(value: int | None) -> str:
     """Return a whole number in full, `10,000`."""
     return MISSING if value is None else f"{value:,}"
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return `1 epoch`, `10 epochs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def format_share(part: int, whole: int) -> str:

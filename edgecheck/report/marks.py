@@ -16,6 +16,8 @@ from edgecheck.report.format import plain
 
 PANEL_SIZE = (5.2, 3.9)  # inches; two stand side by side on a desktop, one fills a phone
 MAX_NAME_LENGTH = 30
+LINEAR_DROP_PP = 1.0
+DROP_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)  # pp, on both sides
 
 LOOKS = {"grad-cam": (svg.BLUE, "s"), "grad-cam++": (svg.GREEN, "^"), "ablation-cam": (svg.VERMILION, "D")}
 FLOOR = {"linestyle": ":", "linewidth": 1.4}
@@ -68,6 +70,16 @@ def value(report: Report, variant: Variant, metric: str) -> float | None:
     """Return the value of a reading, None where it is missing."""
     reading = report.value(variant.name, metric)
     return reading.value if reading else None
+
+
+def drop_axis(axes: Any) -> None:
+    """Lay the accuracy drop along x: evenly up to 1 pp and by decades beyond, as small ones decide and large exist."""
+    from matplotlib.ticker import FixedLocator
+
+    axes.set_xscale("symlog", linthresh=LINEAR_DROP_PP)
+    axes.xaxis.set_major_locator(FixedLocator(sorted({sign * tick for tick in DROP_TICKS for sign in (-1, 1)})))
+    axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
+    axes.set_xlabel("accuracy drop (pp)")
 
 
 def legend(figure: Any, axes: Any, columns: int = 4) -> None:

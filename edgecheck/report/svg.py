@@ -72,10 +72,14 @@ def draw(name: str, title: str, description: str, size: tuple[float, float], pai
 
 
 def standalone(svg: str) -> str:
-    """Return such an SVG as a file of its own: its ink follows the reader's theme, its ground is the page's."""
-    opening, _, rest = svg.partition(">")
+    """Return such an SVG as a file of its own, with a size, and with ink and ground that follow the reader's theme.
+
+    Its other colours are plain numbers: few programs but browsers know CSS variables.
+    """
+    plain = re.sub(r"var\(--\w+, (#\w+)\)", r"\1", svg)
+    sized = re.sub(r'viewBox="0 0 (\S+) (\S+)"', r'width="\1pt" height="\2pt" \g<0>', plain, count=1)
     ink = "svg{color:#1c2126;background:#fff}@media(prefers-color-scheme:dark){svg{color:#e7eaee;background:#1b1f24}}"
-    return f"{opening}><style>{ink}</style>{rest}\n"
+    return f"{sized.removesuffix('</svg>')}<style>{ink}</style></svg>\n"
 
 
 def _themed(svg: str, name: str, title: str, description: str) -> str:

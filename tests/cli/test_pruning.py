@@ -21,12 +21,24 @@ variants:
     structure: filters
     rate: 0.5
     steps: 2
+  - criterion: l1
+    structure: unstructured
+    rate: 0.2
+    quantization: fp16
+  - criterion: l2
+    structure: unstructured
+    rate: 0.2
+  - criterion: l1
+    structure: filters
+    rate: 0.003
 controls: 2
 prune:
   images: 32
 """
 STEPS = "l1-filters-0.50-2steps"
-NAMES = ["baseline", "control", "control-seed1", TAYLOR, "l1-2of4", STEPS]
+# Among single weights l2 has the order of l1, of which so far only the fp16 file was asked for.
+HALF, FLOAT, NOTHING = "l1-unstructured-0.20-fp16", "l1-unstructured-0.20", "l1-filters-0.003"
+NAMES = ["baseline", "control", "control-seed1", TAYLOR, "l1-2of4", STEPS, HALF, FLOAT, NOTHING]
 TWICE = f"{SAME} comes out the same, and was not made twice"
 
 
@@ -75,7 +87,7 @@ def kept(folder, variant, stage):
 
 def test_every_variant_is_there_and_one_that_came_out_the_same_is_said_once(report):
     assert [variant["name"] for variant in report["variants"]] == NAMES
-    assert [variant["role"] for variant in report["variants"]] == ["baseline", *["control"] * 2, *["candidate"] * 3]
+    assert [variant["role"] for variant in report["variants"]] == ["baseline", *["control"] * 2, *["candidate"] * 6]
     assert {verdict["variant"] for verdict in report["verdicts"]} == set(NAMES[3:])
     assert json.dumps(report).count(TWICE) == 1
     assert TWICE in record(report, TAYLOR)["warnings"]
@@ -135,6 +147,16 @@ def test_steps_reach_the_rate(folder, report):
     assert record(report, STEPS)["effective_rate"] == 0.5
     losses = {name: kept(folder, name, "make")["losses"] for name in (STEPS, TAYLOR)}
     assert len(losses[STEPS]) == len(losses[TAYLOR]) == 1  # those after the last step
+
+
+def test_what_comes_out_as_the_float_of_a_quantised_variant_is_examined(report):
+    assert "l2-unstructured-0.20 comes out the same, and was not made twice" in record(report, FLOAT)["warnings"]
+    assert any(r["variant"] == FLOAT and r["metric"] == "accuracy" and r["value"] for r in report["readings"])
+
+
+def test_a_candidate_that_loses_nothing_is_missing(report):
+    assert report["statuses"][NOTHING] == "MISSING"
+    assert any("nothing is removed at this rate" in text for text in record(report, NOTHING)["warnings"])
 
 
 def test_controls_differ_by_their_seed_alone(folder):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgecheck.lab  # noqa: F401  (grad-cam imports torchvision)
-from edgecheck.lab.pictures import GAP, SMALLEST_SIDE, overlay, strip
+from edgecheck.lab.pictures import GAP, LINE_HEIGHT, SMALLEST_SIDE, grid, overlay, strip
 
 
 def decoded(png: bytes) -> np.ndarray:
@@ -76,3 +76,42 @@ def test_sizes_must_agree() -> None:
     image, _ = picture(20, 20)
     with pytest.raises(ValueError, match=r"image of \(20, 20\) and a heatmap of \(5, 5\)"):
         overlay(image, np.zeros((5, 5)))
+
+
+def test_a_grid_has_a_row_a_series_with_the_image_first() -> None:
+    image, first = picture(SMALLEST_SIDE, 200)
+    second = 1 - first
+    shown = decoded(grid(image, [("l1", [("baseline", first), ("20 %", second)]), ("random", [("baseline", first)])]))
+    cell, line = 200 + 2 * GAP, 2 * LINE_HEIGHT + SMALLEST_SIDE
+    assert shown.shape == (2 * line, 3 * cell, 3)
+
+    def at(row: int, column: int) -> np.ndarray:
+        return shown[row * line + 2 * LINE_HEIGHT : (row + 1) * line, column * cell + GAP : (column + 1) * cell - GAP]
+
+    for row in (0, 1):
+        assert (at(row, 0) == image).all()
+        assert (at(row, 1) == decoded(overlay(image, first))).all()
+    assert (at(0, 2) == decoded(overlay(image, second))).all()
+    assert (at(1, 2) == 255).all()  # a shorter row is filled with white
+    assert (shown[2 * LINE_HEIGHT : line, cell - GAP : cell + GAP] == 255).all()
+
+
+def test_a_grid_says_what_is_what() -> None:
+    image, heatmap = picture(SMALLEST_SIDE, SMALLEST_SIDE)
+    shown = decoded(grid(image, [("l1", [("20 %", heatmap)])]))
+    other = decoded(grid(image, [("l1", [("40 %", heatmap)])]))
+    assert (shown[:LINE_HEIGHT] < 128).any()  # the name, in black
+    assert (shown[LINE_HEIGHT : 2 * LINE_HEIGHT] != other[LINE_HEIGHT : 2 * LINE_HEIGHT]).any()
+    assert (shown[2 * LINE_HEIGHT :] == other[2 * LINE_HEIGHT :]).all()
+
+
+def test_a_grid_of_a_tiny_grey_image_is_enlarged_and_stands_any_name() -> None:
+    image, heatmap = picture(20, 40, channels=1)
+    shown = decoded(grid(image, [("größer \u202e\n" * 20, [("ü" * 80, heatmap)])]))
+    assert shown.shape == (2 * LINE_HEIGHT + 160, 2 * (320 + 2 * GAP), 3)
+
+
+def test_a_grid_refuses_heatmaps_of_another_size() -> None:
+    image, _ = picture(20, 20)
+    with pytest.raises(ValueError, match="cannot be laid together"):
+        grid(image, [("l1", [("20 %", np.zeros((5, 5)))])])

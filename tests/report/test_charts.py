@@ -95,3 +95,32 @@ def test_text_reports_need_no_matplotlib_and_none_of_them_numpy():
         "assert 'numpy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_alone_it_is_a_picture_with_a_size_and_plain_colours_in_both_themes(drawn):
+    for chart in drawn:
+        text = svg.standalone(chart.svg)
+        root = ElementTree.fromstring(text)
+        _, _, width, height = root.get("viewBox").split()
+        assert (root.get("width"), root.get("height")) == (f"{width}pt", f"{height}pt")
+        assert root.find(f"{SVG}title").text == chart.title
+        assert "var(" not in text
+        assert "xmlns" in text.partition(">")[0]
+        for theme in ("svg{color:#1c2126;background:#fff}", "prefers-color-scheme:dark", "background:#1b1f24"):
+            assert theme in text
+
+
+def test_alone_it_stands_hostile_names(hostile):
+    for chart in charts.charts(hostile):
+        ElementTree.fromstring(svg.standalone(chart.svg))
+
+
+def test_quantised_variants_are_said_to_have_the_heatmaps_of_others(report):
+    assert "float networks" not in charts.charts(report)[0].description
+    made = [evolve(v, quantization="int8") if v.role == "candidate" else v for v in report.variants]
+    assert "float networks" in charts.charts(evolve(report, variants=made))[0].description
+
+
+def test_without_a_control_none_is_spoken_of(report):
+    bare = evolve(report, variants=[variant for variant in report.variants if variant.role != "control"])
+    assert "control" not in charts.charts(bare)[0].description

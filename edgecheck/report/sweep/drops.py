@@ -9,12 +9,11 @@ from typing import Any
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
 from edgecheck.report import svg
-from edgecheck.report.marks import PANEL_SIZE, Chart, chart, legend, value
+from edgecheck.report.marks import PANEL_SIZE, Chart, chart, drop_axis, legend, value
 from edgecheck.report.sweep import paper
 from edgecheck.report.table import candidates, controls
 
 PERCENT = 100
-LINEAR_DROP_PP = 1.0  # drawn evenly up to here and by decades beyond
 
 _OURS = {"linestyle": "", "color": svg.BLUE}
 _PAPERS = {"linewidth": 1.0, "color": svg.YELLOW, "markerfacecolor": "none"}
@@ -25,34 +24,34 @@ Points = Sequence[tuple[float, float]]
 def charts(report: Report) -> Iterator[Chart]:
     """Yield a chart a CAM method."""
     for method in CAM_METHODS:
-        if drops(report, method, "sp2ps"):
+        if drops(report, method, "sp2ps", floats(report)):
             description = (
-                "Filled: this sweep, quantised variants aside; hollow: its control. Lines: the paper's table, of "
-                "another network. PE: ours is PE-like, the paper's is the PE-score of its own source."
+                "Blue: this sweep's float variants, a mark each; hollow: its control. Lines: the paper's table, of "
+                "another network. Circles: Sp2PS; triangles: our PE-like score, and the paper's PE-score."
             )
             title = f"Drop of scores against drop of accuracy: {method}"
             yield chart(f"drop-{_slug(method)}", title, description, PANEL_SIZE, partial(_paint, report, method))
 
 
-def drops(
-    report: Report, method: str, score: str, variants: Sequence[Variant] | None = None
-) -> list[tuple[float, float]]:
-    """Return (accuracy drop in pp, drop of the score in %) of each float candidate, or of `variants`."""
-    shown = variants if variants is not None else [v for v in candidates(report) if not v.quantization]
-    found = [(value(report, v, "accuracy_drop_pp"), value(report, v, f"{score}.{method}")) for v in shown]
-    return sorted((x, PERCENT * (1 - y)) for x, y in found if x is not None and y is not None)
+def floats(report: Report) -> list[Variant]:
+    """Return the candidates that heatmaps were made of: a quantised one has those of its float twin."""
+    return [variant for variant in candidates(report) if not variant.quantization]
+
+
+def drops(report: Report, method: str, score: str, variants: Sequence[Variant]) -> list[tuple[float, float]]:
+    """Return (accuracy drop in pp, drop of the score in %) of each variant that has both."""
+    found = [(value(report, v, "accuracy_drop_pp"), value(report, v, f"{score}.{method}")) for v in variants]
+    return [(x, PERCENT * (1 - y)) for x, y in found if x is not None and y is not None]
 
 
 def _paint(report: Report, method: str, figure: Any, axes: Any) -> None:
     for score, marker in (("sp2ps", "o"), ("pe_like", "^")):
         name = "Sp2PS" if score == "sp2ps" else "PE-like"
-        _scatter(axes, drops(report, method, score), marker, name, {})
+        _scatter(axes, drops(report, method, score, floats(report)), marker, name, {})
         _scatter(axes, drops(report, method, score, controls(report)), marker, None, {"markerfacecolor": "none"})
     axes.plot(paper.ACCURACY_DROP_PP[method], paper.SP2PS_DROP[method], marker="o", label="paper, Sp2PS", **_PAPERS)
     axes.plot(paper.PE_ACCURACY_DROP_PP, paper.PE_DROP[method], marker="^", label="paper, PE-score", **_PAPERS)
-    axes.set_xscale("symlog", linthresh=LINEAR_DROP_PP)
-    axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
-    axes.set_xlabel("accuracy drop (pp)")
+    drop_axis(axes)
     axes.set_ylabel("drop of the score (%)")
     legend(figure, axes)
 

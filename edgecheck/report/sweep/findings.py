@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from edgecheck.floor import Floor
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
-from edgecheck.report.format import describe_floor, format_value
+from edgecheck.report.format import describe_floor, format_count, format_exact, format_value
 from edgecheck.report.marks import floor, value
 from edgecheck.report.series import Series, series
 from edgecheck.report.sweep.paper import THRESHOLDS
@@ -14,6 +15,9 @@ from edgecheck.report.table import candidates
 
 FALLEN = 0.05  # share of the control's value by which a curve has left its flat part
 _COMPARED = ("accuracy", *(f"sp2ps.{method}" for method in CAM_METHODS))
+_FALLING = ("accuracy", "sp2ps.grad-cam")
+
+Pairs = Sequence[tuple[float, float, float]]
 
 
 def findings(report: Report) -> Iterator[str]:
@@ -31,19 +35,21 @@ def findings(report: Report) -> Iterator[str]:
 def floors(report: Report) -> Iterator[str]:
     """Yield where the paper's thresholds lie against this subject's noise floor."""
     for method in CAM_METHODS:
-        ground = floor(report, f"sp2ps.{method}")
-        if ground is None:
-            continue
-        sentence = f"{method}: {describe_floor(f'sp2ps.{method}', ground)} with nothing pruned"
-        if method in THRESHOLDS:
-            threshold = THRESHOLDS[method]
-            sentence += f"; the paper's threshold of {format_value(threshold, 'score')} lies "
-            sentence += (
-                "above: fine-tuning alone fails it, so judge against the control"
-                if ground.mean < threshold
-                else f"{format_value(ground.mean - threshold, 'score')} below"
-            )
-        yield sentence
+        metric = f"sp2ps.{method}"
+        ground = floor(report, metric)
+        if ground is not None:
+            yield f"{method}: {describe_floor(metric, ground)} with nothing pruned{_threshold(method, ground)}"
+
+
+def _threshold(method: str, ground: Floor) -> str:
+    """Return how the floor lies to the threshold of the paper, which has none for Grad-CAM++."""
+    if method not in THRESHOLDS:
+        return ""
+    threshold = THRESHOLDS[method]
+    words = f"; the paper trusts a network from {format_exact(threshold, 'score')} on, "
+    if ground.mean < threshold:
+        return words + "which here fine-tuning alone fails: judge against the control"
+    return words + f"{format_value(ground.mean - threshold, 'score')} below this floor"
 
 
 def _only_criterion_differs(one: Series, other: Series) -> bool:
@@ -55,22 +61,30 @@ def _only_criterion_differs(one: Series, other: Series) -> bool:
 
 
 def _above(report: Report, one: Series, yardstick: Series) -> Iterator[str]:
-    """Say which metrics of a criterion lie above Random's at each rate that both were tried at, and which do not."""
+    """Say which metrics of a criterion lie above Random's at each rate that both were measured at, and which do not."""
     others = dict(yardstick.points)
-    both = [(rate, variant, others[rate]) for rate, variant in one.points if rate in others]
-    holds, fails = [], []
+    holds: dict[str, list[str]] = {}
     for metric in _COMPARED:
-        pairs = [(rate, value(report, ours, metric), value(report, theirs, metric)) for rate, ours, theirs in both]
-        known = [(rate, ours, theirs) for rate, ours, theirs in pairs if ours is not None and theirs is not None]
-        below = [f"{rate:g}" for rate, ours, theirs in known if ours <= theirs]
+        pairs = _pairs(report, one, others, metric)
+        below = [format_exact(rate, "fraction") for rate, ours, theirs in pairs if ours <= theirs]
         if below:
-            fails.append(f"{metric} (not at {', '.join(below)})")
-        elif known:
-            holds.append(metric)
-    if holds:
-        yield f"{one.label}: above random's at each of {len(both)} rates: {', '.join(holds)}"
-    if fails:
-        yield f"{one.label}: not above random's at each of {len(both)} rates: {', '.join(fails)}"
+            at = ", ".join(below)
+            yield f"{one.label}: {metric} is not above random's at {at}, of {format_count(len(pairs), 'rate')} compared"
+        elif pairs:
+            holds.setdefault(_at_each(len(pairs)), []).append(metric)
+    for where, metrics in holds.items():
+        yield f"{one.label}: above random's {where}: {', '.join(metrics)}"
+
+
+def _pairs(report: Report, one: Series, others: dict[float, Variant], metric: str) -> Pairs:
+    """Return (rate, value, Random's value) wherever both are known."""
+    both = [(rate, value(report, ours, metric), others.get(rate)) for rate, ours in one.points]
+    known = [(rate, ours, value(report, theirs, metric) if theirs else None) for rate, ours, theirs in both]
+    return [(rate, ours, theirs) for rate, ours, theirs in known if ours is not None and theirs is not None]
+
+
+def _at_each(count: int) -> str:
+    return f"at each of {count} rates" if count > 1 else "at the one rate compared"
 
 
 def _highest_method(report: Report) -> Iterator[str]:
@@ -79,27 +93,25 @@ def _highest_method(report: Report) -> Iterator[str]:
     whole = [found for found in scores if None not in found.values()]
     if whole:
         highest = sum(max(found, key=lambda method: found[method] or 0.0) == "grad-cam++" for found in whole)
-        yield f"grad-cam++ has the highest Sp2PS of the three methods for {highest} of {len(whole)} variants"
+        of = format_count(len(whole), "variant")
+        yield f"grad-cam++ has the highest Sp2PS of the three methods for {highest} of {of}"
 
 
 def _falls_first(report: Report, one: Series) -> Iterator[str]:
     """Say at which rate accuracy and Sp2PS have left what the control has."""
-    rates = {metric: _fallen(report, one, metric) for metric in ("accuracy", "sp2ps.grad-cam")}
-    if len(one.points) > 1 and any(floor(report, metric) for metric in rates):
-        words = {metric: f"at {rate:g}" if rate else "at no rate tried" for metric, rate in rates.items()}
-        yield (
-            f"{one.label}: {FALLEN:.0%} below the control's: accuracy {words['accuracy']}, "
-            f"sp2ps.grad-cam {words['sp2ps.grad-cam']}"
-        )
+    told = [words for metric in _FALLING if (words := _fallen(report, one, metric))]
+    if told:
+        share = format_exact(FALLEN, "fraction")
+        yield f"{one.label}: more than {share} below the control: {', '.join(told)}"
 
 
-def _fallen(report: Report, one: Series, metric: str) -> float | None:
+def _fallen(report: Report, one: Series, metric: str) -> str:
+    """Return where a curve has left its flat part; empty where one rate or no floor cannot tell."""
     ground = floor(report, metric)
-    if ground is None:
-        return None
-    return next((rate for rate, variant in one.points if _below(report, variant, metric, ground.mean)), None)
-
-
-def _below(report: Report, variant: Variant, metric: str, mean: float) -> bool:
-    found = value(report, variant, metric)
-    return found is not None and found < (1 - FALLEN) * mean
+    known = [(rate, found) for rate, v in one.points if (found := value(report, v, metric)) is not None]
+    if ground is None or len(known) < 2:
+        return ""
+    rate = next((rate for rate, found in known if found < (1 - FALLEN) * ground.mean), None)
+    if rate is None:
+        return f"{metric} at none of {format_count(len(known), 'rate')}"
+    return f"{metric} first at {format_exact(rate, 'fraction')}"

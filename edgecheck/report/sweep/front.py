@@ -24,6 +24,7 @@ class Objective:
         return self.sign * (other - one) > self.share * min(abs(one), abs(other))
 
 
+# With shares on two of them at most, no circle of variants can each beat the next: the front is never empty.
 OBJECTIVES = (
     Objective("accuracy", -1),
     Objective("sp2ps.grad-cam", -1),
@@ -32,20 +33,35 @@ OBJECTIVES = (
 )
 
 
-def front(report: Report, variants: Sequence[Variant]) -> tuple[list[Variant], list[Objective]]:
-    """Return the variants that none of the others dominates, and the objectives that were measured for all of them.
+@frozen
+class Front:
+    """The variants `kept`, the `objectives` they were compared on, and those `left_out` for want of a reading."""
 
-    One dominates another if it is nowhere worse and somewhere better.
+    kept: list[Variant]
+    objectives: list[Objective]
+    left_out: list[Variant]
+
+
+def front(report: Report, variants: Sequence[Variant]) -> Front:
+    """Return the variants that none of the others dominates: none is nowhere worse and somewhere better.
+
+    An objective counts if any of them has a reading of it; a variant that lacks one of those is not compared.
     """
-    taken = {
-        objective.metric: {v.name: found for v in variants if (found := value(report, v, objective.metric)) is not None}
-        for objective in OBJECTIVES
-    }
-    known = [variant for variant in variants if any(variant.name in values for values in taken.values())]
-    used = [o for o in OBJECTIVES if known and all(variant.name in taken[o.metric] for variant in known)]
-    values = {variant.name: {o.metric: taken[o.metric][variant.name] for o in used} for variant in known}
-    kept = [v for v in known if not any(_dominates(used, values[w.name], values[v.name]) for w in known)]
-    return (kept if used else []), used
+    used = [o for o in OBJECTIVES if any(value(report, variant, o.metric) is not None for variant in variants)]
+    taken = {v.name: {o.metric: value(report, v, o.metric) for o in used} for v in variants}
+    whole = {name: found for name, known in taken.items() if used and (found := _whole(known))}
+    kept = [name for name, own in whole.items() if not any(_dominates(used, other, own) for other in whole.values())]
+    return Front(
+        [variant for variant in variants if variant.name in kept],
+        used,
+        [variant for variant in variants if variant.name not in whole],
+    )
+
+
+def _whole(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the values if none is missing, else nothing."""
+    known = {metric: value for metric, value in values.items() if value is not None}
+    return known if len(known) == len(values) else {}
 
 
 def _dominates(used: Sequence[Objective], one: Mapping[str, float], other: Mapping[str, float]) -> bool:

@@ -21,7 +21,7 @@ _SENTENCE = re.compile(
             | (?P<reference>(?-i:control))
               (?:\s*(?P<offset>[-+]\s*{_MAGNITUDE}) | (?=\s*$ | \s+(?:{"|".join(_LEVELS)})\s*$)))
         (?P<rest>.*)""",
-    re.IGNORECASE | re.VERBOSE,
+    re.IGNORECASE | re.VERBOSE | re.ASCII,
 )
 
 # What may stand behind the number, and what it multiplies it by. kB = 1000 bytes, KiB = 1024;

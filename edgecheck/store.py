@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,14 @@ from typing import Any
 
 from edgecheck.errors import InputError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
 _CHUNK_BYTES = 1 << 20
+
+_HELD: weakref.WeakValueDictionary[Path, _Hold] = weakref.WeakValueDictionary()
 
 SWEEP_FILES = ("sweep.html", "sweep.md", "sweep.csv")
 REPORT_FILES = ("report.json", "report.html", "report.md", "junit.xml", *SWEEP_FILES)
@@ -43,6 +51,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 pass
+            self._hold = _held(folder)
         except OSError as error:
             raise InputError(f"{folder}: cannot write there ({reason(error)}); choose another --out") from None
 
@@ -109,6 +118,8 @@ class Store:
                 for file in files:
                     with atomic(self.path(variant, file)) as temporary:
                         shutil.copyfile(record.parent / file, temporary)
+                if found["files"] != _hashes(self.path(variant), files):
+                    continue  # a run in that folder has gone on meanwhile
                 write_text(self.path(variant, f"{name}.json"), json.dumps(found, indent=1, allow_nan=False))
                 return found
         return None
@@ -117,6 +128,36 @@ class Store:
         """Remove the reports of an earlier state: should this run fail, they must not speak for it."""
         for name in REPORT_FILES:
             (self.folder / name).unlink(missing_ok=True)
+
+
+class _Hold:
+    """Keeps other processes out of a run folder for as long as it lives: two runs would mix their files."""
+
+    def __init__(self, handle: int) -> None:
+        weakref.finalize(self, os.close, handle)
+
+
+def _held(folder: Path) -> _Hold:
+    """Return this process's hold of a folder.
+
+    Raises:
+        InputError: another process has it.
+    """
+    place = folder.resolve()
+    hold = _HELD.get(place)
+    if hold is None:
+        handle = os.open(place, os.O_RDONLY)
+        hold = _HELD[place] = _Hold(handle)
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{folder}: another edgecheck is at work there; wait for it or choose another --out"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+    return hold
 
 
 @contextmanager

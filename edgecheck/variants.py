@@ -72,7 +72,7 @@ def _pruned(row: Row) -> Iterator[VariantSpec]:
         scope = row.scope or usual
         for rate in row.rate:
             # Two digits where they say it all, more where another rate would get the same name.
-            share = f"{rate:.2f}" if round(rate, 2) == rate else f"{rate:g}"
+            share = f"{rate:.2f}" if round(rate, 2) == rate else repr(rate)
             words = [criterion, structure, scope if scope != usual else "", share, *_schedule(row)]
             name = "-".join(filter(None, words))
             yield VariantSpec(name, criterion, structure, scope, rate, steps=row.steps, round_to=row.round_to)

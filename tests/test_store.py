@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -227,3 +229,13 @@ def test_only_what_an_earlier_run_finished_counts_as_kept(tmp_path):
     for _ in range(3):
         again.stage("v", "s", {}, refuse)
     assert again.kept == 1
+
+
+def test_a_folder_that_another_process_works_in_is_refused(tmp_path):
+    code = "import sys\nfrom pathlib import Path\nfrom edgecheck.store import Store\nStore(Path(sys.argv[1]))\n"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    first, second = Store(tmp_path), Store(tmp_path)  # one process may have it more than once
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "another edgecheck is at work there" in refused.stderr
+    del first, second
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0

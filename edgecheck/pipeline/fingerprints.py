@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,13 @@ def describe_data(spec: DataSpec) -> dict[str, Any]:
     return {**described, "stamp": _stamp(spec.root) if spec.root and spec.root.exists() else None}
 
 
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def _stamp(root: Path) -> str:
     """Return a hash of names, sizes and times below `root`: cheap where hashing every pixel is not."""
-    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
-    facts = {str(path.relative_to(root)): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+    beside = root.with_name(f"{root.stem}_train{root.suffix}")  # what an .npz file is trained with
+    files = [root, *([beside] if beside.is_file() else [])] if root.is_file() else _files(root)
+    facts = {os.path.relpath(path, root): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
     return storage.digest(facts)

@@ -54,7 +54,8 @@ def pruned(job: Run, spec: VariantSpec, base: Entry) -> Entry:
     first = functools.cache(lambda: _step(job, spec, base, None))
     begun = job.store.stage(spec.name, "prune", _inputs(job, spec, base), lambda: _described(job, spec, first()))
     # What follows depends on nothing else: not on how it was ranked, unless it will be ranked again.
-    key = storage.digest({"begun": begun["state"], "rest": _ranked_again(spec), "seed": _seed(job, spec)})
+    rest = _inputs(job, spec, base) if spec.steps > 1 else None
+    key = storage.digest({"begun": begun["state"], "rest": rest, "seed": _seed(job, spec)})
     same = job.made.get(key)
     if same is not None and same.variant.role == "control" and not is_control(spec):
         raise ModelError("nothing is removed at this rate, so it equals the control; raise rate or lower round_to")
@@ -73,10 +74,10 @@ def _tuned(
     recipe, teacher = job.plan.finetune, _twin(base)
     inputs = {
         "pruned": key,
+        "baseline": teacher.identity,  # equal weights in another forward are another network
         "finetune": to_dict(recipe),
         "preprocessing": to_dict(job.plan.preprocessing),
         "train": describe_data(job.plan.data),
-        "teacher": teacher.identity if recipe.distill else None,
         "processes": job.plan.compute.processes,  # each has BatchNorm statistics of its own
         "version": __version__,
     }
@@ -114,8 +115,8 @@ def _tuned(
 
     record = record_of(job.plan, spec)
     # What the ranking said belongs to this variant, however the same network was made before.
-    notes = list(dict.fromkeys([*begun["notes"], *made["notes"]]))
-    record = attrs.evolve(record, effective_rate=made["effective_rate"], warnings=notes)
+    told = begun if spec.steps == 1 else made
+    record = attrs.evolve(record, effective_rate=told["effective_rate"], warnings=told["notes"])
     made_of = {"baseline": teacher.identity, "weights": storage.sha256(weights), "cuts": storage.digest(made["cuts"])}
     return export(job, record, Twin(build, made_of, teacher.description, spec.name, made["parameters"]))
 
@@ -145,10 +146,11 @@ def _described(job: Run, spec: VariantSpec, done: Pruned) -> dict[str, Any]:
     from edgecheck.lab.weights import fingerprint
 
     seen = _drawn(job) if needs_images(spec) else None
-    masks = {f"{name} mask": mask for name, mask in done.masks.items()}
+    masks = {f"{name} mask": mask for name, mask in done.masks.items() if not mask.all()}
     return {
         "state": fingerprint({**done.model.state_dict(), **masks}),
         "images": {"places": seen[1], "sha256": seen[0].sha256} if seen else None,
+        "effective_rate": done.effective_rate,
         "notes": done.notes,
     }
 
@@ -185,10 +187,6 @@ def _ranked_by(spec: VariantSpec) -> VariantSpec:
 
     kind = "filters" if ranks_filters(spec) else "unstructured"
     return VariantSpec("", spec.criterion, kind, "global", 0.0)
-
-
-def _ranked_again(spec: VariantSpec) -> dict[str, Any] | None:
-    return _unnamed(spec) if spec.steps > 1 else None
 
 
 def _unnamed(spec: VariantSpec) -> dict[str, Any]:

@@ -22,6 +22,9 @@ def remarks(variants: Sequence[Variant], readings: Sequence[Reading], policy: Po
     for name in by_role["baseline"]:
         yield from _guessing(taken.get((name, "accuracy")), classes)
         yield from _no_faster(name, by_role["candidate"], taken)
+    failed = [v.name for v in variants if v.role == "control" and not v.file]
+    if failed:
+        yield f"{', '.join(failed)} could not be made: the noise floor is that of the other controls, if there are any"
     yield from _slow_integers([v for v in variants if v.role == "candidate"], taken)
     yield from _below_floor(variants, readings, policy)
 

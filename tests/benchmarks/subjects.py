@@ -110,7 +110,7 @@ class Prunable:
 PRUNABLE = {
     "resnet8": Prunable(resnet8, 32, 10),
     "resnet20": Prunable(resnet20, 32, 10),
-    "cifar10_cnn7": Prunable(cifar10_cnn7, 32, 10),
+    "cifar10_cnn7": Prunable(cifar10_cnn7, 32, 10, few=2),
     "resnet18": Prunable(torchvision("resnet18"), 64, 1000),
     "mobilenet_v2": Prunable(torchvision("mobilenet_v2"), 64, 1000, few=1),
     "densenet121": Prunable(torchvision("densenet121"), 64, 1000, few=1),

@@ -9,7 +9,8 @@ import attrs
 import torch
 from torch import Generator, Tensor, nn
 
-from edgecheck.errors import ConfigError
+from edgecheck.errors import ConfigError, EdgecheckError, ModelError
+from edgecheck.lab.blame import place_of
 from edgecheck.lab.prune import criteria, filters, surgery, unstructured  # each files itself in a registry
 from edgecheck.lab.prune.interface import (
     CRITERIA,
@@ -21,7 +22,7 @@ from edgecheck.lab.prune.interface import (
     Samples,
     Structure,
 )
-from edgecheck.lab.prune.linked import find_families
+from edgecheck.lab.prune.linked import Family, find_families
 from edgecheck.lab.prune.n_of_m import keeping
 from edgecheck.plan import VariantSpec, n_of_m
 from edgecheck.registry import lookup
@@ -112,14 +113,28 @@ def rank(
         Generator().manual_seed(seed),
         samples and Samples(samples.images.to(device), samples.labels.to(device)),
     )
-    with torch.random.fork_rng(devices=[]):
-        if ranks_filters(spec):
-            assert criterion.filters is not None, "check_spec looks at this"
-            scores = criterion.filters(evidence, find_families(copy.deepcopy(model), example)[0])
-        else:
-            assert criterion.weights is not None, "check_spec looks at this"
-            scores = criterion.weights(evidence, unstructured.prunable_weights(model))
+    families = find_families(copy.deepcopy(model), example)[0] if ranks_filters(spec) else []
+    weights = {} if ranks_filters(spec) else unstructured.prunable_weights(model)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            scores = _scores(criterion, evidence, families, weights)
+    except EdgecheckError:
+        raise
+    except Exception as error:  # whatever the network's own code makes of being watched
+        raise ModelError(
+            f"criterion {spec.criterion} cannot rank {type(model).__name__}: {place_of(error)}; use another"
+        ) from error
     return Ranking({name: score.cpu() for name, score in scores.items()}, evidence.notes)
+
+
+def _scores(
+    criterion: Criterion, evidence: Evidence, families: list[Family], weights: dict[str, nn.Parameter]
+) -> dict[str, Tensor]:
+    if weights:
+        assert criterion.weights is not None, "check_spec looks at this"
+        return criterion.weights(evidence, weights)
+    assert criterion.filters is not None, "check_spec looks at this"
+    return criterion.filters(evidence, families)
 
 
 def ranks_filters(spec: VariantSpec) -> bool:

@@ -48,7 +48,7 @@ def last_of(model: nn.Module, example: Tensor) -> dict[str, str]:
         for name, module in watched.items()
     ]
     with torch.no_grad(), readers:
-        model(example)
+        model(example.clone())
     for hook in hooks:
         hook.remove()
     # A shortcut may read the layer too, and a ReLU in between that writes over its input hands on the same tensor.
@@ -98,7 +98,7 @@ def maps(model: nn.Module, images: Tensor) -> Iterator[dict[str, Tensor]]:
     for batch in images.split(BATCH):
         seen: dict[str, Tensor] = {}
         with torch.no_grad(), hooked(model, {module: _keep(seen, layer) for layer, module in last.items()}):
-            model(batch)
+            model(batch.clone())  # some networks write over their input
         yield {layer: _spatial(found, axes[layer]) for layer, found in seen.items()}
 
 
@@ -125,9 +125,9 @@ def flows(
     axes = {layer: channel_axis(model.get_submodule(module)) for layer, module in watched.items()}
     for batch, wanted in zip(images.split(BATCH), labels.split(BATCH), strict=True):
         seen: dict[str, Tensor] = {}
-        hooks = {module: _keep(seen, layer, copied=False) for layer, module in watched.items()}
+        hooks = {module: _keep(seen, layer) for layer, module in watched.items()}
         with torch.enable_grad(), hooked(model, hooks):
-            target = objective(model(batch.detach().requires_grad_(True)), wanted)
+            target = objective(model(batch.clone().requires_grad_(True).clone()), wanted)
             gradients = torch.autograd.grad(target, list(seen.values()), allow_unused=True)
         yield {
             layer: _flow(value.detach(), gradient, axes[layer])
@@ -135,11 +135,12 @@ def flows(
         }
 
 
-def _keep(into: dict[str, Tensor], layer: str, copied: bool = True) -> Callable[[Tensor], None]:
-    """Return a hook that puts an output into a dictionary; copied, since what follows may write over it."""
+def _keep(into: dict[str, Tensor], layer: str) -> Callable[[Tensor], Tensor]:
+    """Return a hook that puts an output into a dictionary; what follows gets a copy, as it may write over it."""
 
-    def keep(output: Tensor) -> None:
-        into[layer] = output.clone() if copied else output
+    def keep(output: Tensor) -> Tensor:
+        into[layer] = output
+        return output.clone()
 
     return keep
 

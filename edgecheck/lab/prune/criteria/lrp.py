@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from edgecheck.errors import ModelError
 from edgecheck.lab.prune import observe
 from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence, joined
 from edgecheck.lab.prune.linked import Family
@@ -87,6 +88,8 @@ def _with_rules(model: nn.Module, example: Tensor) -> nn.Module:
     """Fold BatchNorm into the layers it follows and put the rule in the place of each layer."""
     for name, last in observe.last_of(model, example).items():
         layer, norm = model.get_submodule(name), model.get_submodule(last)
+        if type(layer) not in (nn.Conv2d, nn.Linear):
+            raise ModelError(f"criterion lrp knows no rule for {name} ({type(layer).__name__}); use another")
         if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             layer = fuse_conv_bn_eval(layer, norm)
             model.set_submodule(last, nn.Identity())

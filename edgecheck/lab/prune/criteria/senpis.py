@@ -81,7 +81,7 @@ def _class_losses(model: nn.Module, seen: Samples) -> Tensor:
     """Return the mean cross-entropy of each class that the images show, float64."""
     with torch.no_grad():
         parts = [
-            F.cross_entropy(model(images).double(), labels, reduction="none")
+            F.cross_entropy(model(images.clone()).double(), labels, reduction="none")
             for images, labels in zip(seen.images.split(observe.BATCH), seen.labels.split(observe.BATCH), strict=True)
         ]
     losses, labels = torch.cat(parts).cpu(), seen.labels.cpu()

@@ -51,7 +51,7 @@ def _gradients(evidence: Evidence) -> Iterator[None]:
     for images, labels in zip(seen.images.split(BATCH), seen.labels.split(BATCH), strict=True):
         model.zero_grad()
         with torch.enable_grad():
-            F.cross_entropy(model(images), labels).backward()
+            F.cross_entropy(model(images.clone()), labels).backward()
         yield
 
 

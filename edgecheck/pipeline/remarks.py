@@ -22,11 +22,16 @@ def remarks(variants: Sequence[Variant], readings: Sequence[Reading], policy: Po
     for name in by_role["baseline"]:
         yield from _guessing(taken.get((name, "accuracy")), classes)
         yield from _no_faster(name, by_role["candidate"], taken)
-    failed = [v.name for v in variants if v.role == "control" and not v.file]
-    if failed:
-        yield f"{', '.join(failed)} could not be made: the noise floor is that of the other controls, if there are any"
+    yield from _failed_controls(variants, readings)
     yield from _slow_integers([v for v in variants if v.role == "candidate"], taken)
     yield from _below_floor(variants, readings, policy)
+
+
+def _failed_controls(variants: Sequence[Variant], readings: Sequence[Reading]) -> Iterator[str]:
+    values = {v.name: [r.value for r in readings if r.variant == v.name] for v in variants if v.role == "control"}
+    failed = [name for name, found in values.items() if found and all(value is None for value in found)]
+    if failed:
+        yield f"{', '.join(failed)} could not be made: the noise floor is that of the other controls, if there are any"
 
 
 def _slow_integers(candidates: Sequence[Variant], taken: dict[tuple[str, str], Reading]) -> Iterator[str]:

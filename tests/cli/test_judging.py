@@ -147,3 +147,10 @@ def test_fewer_macs_yet_slower_is_remarked_on():
 
     assert "a (1.20x)" in found(1.2)[0]
     assert not found(0.8)
+
+
+def test_a_control_that_failed_is_remarked_on():
+    variants = [Variant("control", "control"), Variant("control-seed1", "control")]
+    readings = [reading("control", "accuracy", 0.9), reading("control-seed1", "accuracy", None, note="loss is nan")]
+    (said,) = remarks(variants, readings, Policy(), 10)
+    assert said.startswith("control-seed1 could not be made")

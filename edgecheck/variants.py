@@ -37,8 +37,17 @@ class Row:
     scope: Scope | None = None
 
 
-def expand(rows: list[Row], written: CommentedMap, source: str) -> Iterator[VariantSpec]:
-    """Expand the rows; a variant that two rows name is made once."""
+# The experiment of Renza & Ballesteros 2023, section 4: global pruning of single weights.
+PAPER = Row(["l1", "random"], ["unstructured"], [0.2, 0.4, 0.6, 0.8])
+
+
+def expand(rows: list[Row], written: CommentedMap | None = None, source: str = "") -> Iterator[VariantSpec]:
+    """Expand the rows, which stand in the document `written`; a variant that two rows name is made once.
+
+    Raises:
+        ConfigError: a row that says too little or what makes no sense, at its line.
+    """
+    written = CommentedMap() if written is None else written
     seen: set[str] = set()
     for index, row in enumerate(rows):
         place = f"{source}:{document.line_of(written, ('variants', index))}"

@@ -45,9 +45,13 @@ def prune(
 ) -> None:
     """Prune and fine-tune one variant of the model of CONFIG, and export it."""
     from edgecheck import config as reader
+    from edgecheck.errors import UsageError
     from edgecheck.pipeline import single
+    from edgecheck.plan import n_of_m
     from edgecheck.store import Store
 
+    if rate is None and n_of_m(structure) is None:
+        raise UsageError("--rate is missing: say what share to remove; only 2:4 and the like have one of their own")
     given = {"scope": scope, "rate": rate}
     row = {"criterion": criterion, "structure": structure, "steps": steps, "round_to": round_to}
     row |= {key: value for key, value in given.items() if value is not None}

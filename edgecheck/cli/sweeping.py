@@ -16,9 +16,9 @@ _ROW = ("criterion", "structure", "rate", "quantization")
 
 @click.command(short_help="Compare ways of compressing a model, over the pruning rate.")
 @config_argument
-@click.option("--criterion", callback=words, help="Such as l1,random; --criterion and the like replace variants:.")
-@click.option("--structure", callback=words, help="Such as unstructured,filters,2:4.")
-@click.option("--rate", callback=numbers, help="Such as 0.2,0.4,0.6,0.8.")
+@click.option("--criterion", callback=words, help="Such as l1,random. [default: these]")
+@click.option("--structure", callback=words, help="Such as filters,2:4. [default: unstructured]")
+@click.option("--rate", callback=numbers, help="[default: 0.2,0.4,0.6,0.8]")
 @click.option("--quantization", callback=words, help="Such as none,int8,fp16.")
 @click.option("--steps", type=click.IntRange(1, 1000), help="Steps to reach the rate in, fine-tuning between.")
 @click.option("--round-to", type=click.IntRange(1, 4096), help="Keep multiples of so many channels.")
@@ -37,7 +37,8 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
     """Make every variant that CONFIG (or the options) name, with the control beside, and compare them.
 
     Writes sweep.html, sweep.md, sweep.csv, figures/ and heatmaps/ beside the usual report. Without variants: in CONFIG
-    and without options it is the experiment of Renza & Ballesteros 2023: L1 and random at four rates. A sweep compares
+    and without options it is the experiment of Renza & Ballesteros 2023: L1 and random at four rates. --criterion and
+    what follows it replace the variants: of CONFIG; what they do not say is as in the paper. A sweep compares
     and does not judge: it exits 0 when every variant was made and measured, else 3.
     """
     from edgecheck import config as reader
@@ -59,7 +60,14 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
 
 
 def _overrides(given: dict[str, Any]) -> dict[str, Any]:
+    from edgecheck.plan import n_of_m
+    from edgecheck.variants import PAPER
+
     row = {key: given[key] for key in (*_ROW, "steps", "round_to") if given[key] is not None}
+    if set(row) - {"quantization"}:  # something is pruned; what is not said is as in the paper
+        row = {"criterion": PAPER.criterion, "structure": PAPER.structure, **row}
+        if not all(map(n_of_m, row["structure"])):
+            row = {"rate": PAPER.rate, **row}
     overrides: dict[str, Any] = {"variants": [row]} if row else {}
     if given["controls"] is not None:
         overrides["controls"] = given["controls"]

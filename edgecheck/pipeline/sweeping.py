@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from edgecheck import images as pixels
 from edgecheck import store as storage
+from edgecheck import variants
 from edgecheck.errors import DataError
 from edgecheck.pipeline import making, run
 from edgecheck.pipeline.explaining import CAMS
-from edgecheck.plan import Plan, VariantSpec
+from edgecheck.plan import Plan
 from edgecheck.progress import Progress
 from edgecheck.records import Report, Variant
 from edgecheck.report import curves, svg
@@ -28,12 +29,6 @@ from edgecheck.report.table import controls
 from edgecheck.score import cam, compare
 from edgecheck.store import Store
 
-# The paper's experiment, for a plan that names no variants.
-PAPER = [
-    VariantSpec(f"{criterion}-unstructured-{rate:.2f}", criterion, "unstructured", "global", rate)
-    for criterion in ("l1", "random")
-    for rate in (0.2, 0.4, 0.6, 0.8)
-]
 IMAGES_SHOWN = 2  # unless some are asked for
 
 
@@ -51,7 +46,7 @@ def sweep(plan: Plan, store: Store, chosen: Sequence[int], command: str, progres
         DataError: an image is asked for that the test split does not have.
         EdgecheckError: as `pipeline.run`.
     """
-    plan = plan if plan.variants else attrs.evolve(plan, variants=PAPER)
+    plan = plan if plan.variants else attrs.evolve(plan, variants=list(variants.expand([variants.PAPER])))
     making.check_names(plan)
     data, _ = making.data(plan, store, progress)
     if chosen and max(chosen) >= len(data):

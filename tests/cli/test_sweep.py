@@ -236,3 +236,20 @@ def test_what_cannot_be_made_is_named_and_the_others_are_there(swept, config, tm
     assert "l1-filters-0.75: the loss is nan" in page
     assert "Not compared, for want of a reading: l1-filters-0.75." in page
     assert (tmp_path / "run" / "heatmaps" / "grad-cam-image-00001.png").is_file()  # the first two by default
+
+
+@pytest.mark.parametrize(
+    ("given", "row"),
+    [
+        ({"criterion": ["fpgm"]}, {"criterion": ["fpgm"], "structure": ["unstructured"], "rate": [0.2, 0.4, 0.6, 0.8]}),
+        ({"structure": ["2:4"]}, {"criterion": ["l1", "random"], "structure": ["2:4"]}),
+        ({"quantization": ["int8"]}, {"quantization": ["int8"]}),
+    ],
+)
+def test_what_options_do_not_say_is_as_in_the_paper(given, row):
+    from edgecheck.cli.sweeping import _overrides
+
+    nothing = dict.fromkeys(["criterion", "structure", "rate", "quantization", "steps", "round_to", "controls"])
+    assert _overrides(nothing) == {}
+    assert _overrides(nothing | given) == {"variants": [row]}
+    assert _overrides(nothing | {"controls": 3}) == {"controls": 3}

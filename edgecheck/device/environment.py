@@ -35,6 +35,16 @@ GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 # x86 has "model name" per core; ARM kernels tell the board instead ("Model", "Hardware"), or nothing.
 CPUINFO_KEYS = ("model name", "Model", "Hardware", "cpu model", "uarch")
 
+# Linux lists a core's features under "flags" on x86 and "Features" on ARM.
+FLAG_KEYS = ("flags", "Features")
+# The features that choose ONNX Runtime's and PyTorch's kernels, so that they move latency and the last digits of
+# results. Those of the second line compute int8 products exactly; without them x86 kernels saturate.
+CPU_FLAGS = (
+    *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f"),
+    *("avx512_vnni", "avx_vnni", "amx_int8"),
+    *("neon", "asimd", "asimddp", "i8mm", "sve"),
+)
+
 # Columns of the first line of /proc/stat which are work: user, nice, system, irq, softirq, steal.
 BUSY_COLUMNS = (0, 1, 2, 5, 6, 7)
 STEAL_COLUMN = 7
@@ -56,6 +66,12 @@ def describe(options: Options, with_host: bool = False) -> Environment:
         graph_optimization=options.graph_optimization,
         host=platform.node() if with_host else "",
     )
+
+
+def cpu_flags() -> list[str]:
+    """Return which of `CPU_FLAGS` every core has, in that order; empty where the system does not tell (no /proc)."""
+    cores = [set(value.split()) for key, value in _cpuinfo() if key in FLAG_KEYS]
+    return [flag for flag in CPU_FLAGS if cores and all(flag in core for core in cores)]
 
 
 def start_load_meter() -> Callable[[], float | None]:
@@ -107,19 +123,20 @@ def clock_step() -> float:
 
 
 def _cpu() -> str:
-    told = _cpuinfo()
+    told = dict(_cpuinfo())
     return (
         next((told[key] for key in CPUINFO_KEYS if told.get(key)), "") or _board() or platform.processor() or "unknown"
     )
 
 
-def _cpuinfo() -> dict[str, str]:
+def _cpuinfo() -> list[tuple[str, str]]:
+    """Return the lines of /proc/cpuinfo as key and value: a key comes once per core."""
     try:
         lines = CPUINFO.read_text(errors="replace").splitlines()
     except OSError:
-        return {}
+        return []
     pairs = (line.partition(":") for line in lines)
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    return [(key.strip(), value.strip()) for key, _, value in pairs]
 
 
 def _board() -> str:

@@ -59,6 +59,27 @@ def test_cpu_without_proc_is_what_python_says(machine, monkeypatch):
     assert environment.describe(Options()).cpu == "arm"
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "flags"),
+    [
+        ("flags\t\t: fpu avx512_vnni avx2 sse4_2 avx512f\n", ["sse4_2", "avx2", "avx512f", "avx512_vnni"]),
+        ("Features\t: fp asimd evtstrm asimddp i8mm\nCPU part\t: 0xd42\n", ["asimd", "asimddp", "i8mm"]),
+        ("Features\t: half thumb neon vfpv4\n", ["neon"]),
+        ("processor\t: 0\nFeatures\t: asimd\n\nprocessor\t: 1\nFeatures\t: asimd asimddp\n", ["asimd"]),
+        ("uarch\t: sifive,u74-mc\n", []),
+    ],
+    ids=["x86", "ARM", "32-bit ARM", "cores that differ", "RISC-V"],
+)
+def test_vector_flags_that_every_core_has(machine, cpuinfo, flags):
+    (machine / "cpuinfo").write_text(cpuinfo)
+
+    assert environment.cpu_flags() == flags
+
+
+def test_no_flags_without_proc(machine):
+    assert environment.cpu_flags() == []
+
+
 def test_a_package_that_is_not_installed_is_left_out(monkeypatch):
     monkeypatch.setattr(environment, "PACKAGES", ("numpy", "no-such-package"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,8 +57,8 @@ class ImageSet:
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of pixels, shape and labels."""
-        digest = hashlib.sha256(str(self.images.shape).encode())
+        """Fingerprint of pixels, shape, labels and class names."""
+        digest = hashlib.sha256(json.dumps([self.images.shape, self.classes]).encode())
         for start in range(0, len(self.images), HASHED_IMAGES):
             digest.update(np.ascontiguousarray(self.images[start : start + HASHED_IMAGES]).data)
         digest.update(np.ascontiguousarray(self.labels).data)

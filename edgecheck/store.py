@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
+from edgecheck import versions
+from edgecheck.atomic import atomic as atomic
+from edgecheck.atomic import reason as reason
+from edgecheck.atomic import remove_leftovers
+from edgecheck.atomic import require_writable as require_writable
+from edgecheck.atomic import write_bytes as write_bytes
+from edgecheck.atomic import write_text as write_text
 from edgecheck.errors import InputError
+from edgecheck.hashing import Contents
+from edgecheck.hashing import digest as digest
+from edgecheck.hashing import sha256 as sha256
 
 try:
     import fcntl
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
-_CHUNK_BYTES = 1 << 20
-
 _HELD: weakref.WeakValueDictionary[Path, _Hold] = weakref.WeakValueDictionary()
 
 SWEEP_FILES = ("sweep.html", "sweep.md", "sweep.csv")
 REPORT_FILES = ("report.json", "report.html", "report.md", "junit.xml", *SWEEP_FILES)
+# Stands in a run folder from the beginning of a run until its reports are written.
+UNFINISHED = "unfinished.txt"
+INTERRUPTED = "it was interrupted, or is still at work"
+
+
+@frozen
+class Done:
+    """A stage as it stands in the run folder: its record, its files, and the seconds that making it took."""
+
+    record: Path
+    files: tuple[Path, ...]
+    seconds: float
+    kept: bool
 
 
 class Store:
@@ -42,7 +64,9 @@ class Store:
 
     def __init__(self, folder: Path, reuse: Sequence[Path] = ()) -> None:
         self.folder = folder
-        self._asked: dict[tuple[str, str], bool] = {}  # the stages so far, and whether they were found finished
+        self._new = not folder.exists()
+        self._done: dict[tuple[str, str], Done] = {}
+        self._versions: dict[tuple[str, ...], dict[str, str]] = {}
         for other in reuse:
             if not other.is_dir():
                 raise InputError(f"{other}: no such folder to reuse")
@@ -54,11 +78,53 @@ class Store:
             self._hold = _held(folder)
         except OSError as error:
             raise InputError(f"{folder}: cannot write there ({reason(error)}); choose another --out") from None
+        remove_leftovers(folder)
+        self.contents = Contents(folder / "hashes.json")
 
     @property
     def kept(self) -> int:
         """How many stages an earlier run had finished."""
-        return sum(self._asked.values())
+        return sum(done.kept for done in self._done.values())
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds that making the stages took, by stage, whenever that was; the longest first."""
+        spent: dict[str, float] = {}
+        for (_, name), done in self._done.items():
+            spent[name] = spent.get(name, 0.0) + done.seconds
+        return dict(sorted(spent.items(), key=lambda item: -item[1]))
+
+    @property
+    def evidence(self) -> dict[str, str]:
+        """SHA-256 of all records and files of the stages so far, by their paths in the run folder."""
+        paths = sorted({path for done in self._done.values() for path in (done.record, *done.files)})
+        hashes = self.contents.files(paths)
+        return {path.relative_to(self.folder).as_posix(): hashes[path] for path in paths}
+
+    @contextmanager
+    def attempt(self) -> Iterator[Store]:
+        """Mark the folder as unfinished until the block ends well; a failure leaves its reason in the mark.
+
+        The reports of an earlier run do not speak for one that failed: they are removed, and the next run makes them
+        again from the finished stages.
+        """
+        mark = self.folder / UNFINISHED
+        write_text(mark, INTERRUPTED + "\n")
+        try:
+            yield self
+        except BaseException as error:
+            self._give_up(mark, " ".join(str(error).split()) or INTERRUPTED)
+            raise
+        mark.unlink(missing_ok=True)
+
+    def _give_up(self, mark: Path, why: str) -> None:
+        self._withdraw_reports()
+        if self._new and not self._done:  # nothing was begun: leave no folder that looks like a run
+            mark.unlink(missing_ok=True)
+            with suppress(OSError):  # it holds something after all
+                self.folder.rmdir()
+        else:
+            write_text(mark, why + "\n")
 
     def path(self, variant: str, file: str = "") -> Path:
         """Return where a variant's file lies; its folder exists afterwards."""
@@ -73,6 +139,7 @@ class Store:
         inputs: Mapping[str, Any],
         compute: Callable[[], Any],
         files: Sequence[str] = (),
+        tools: Sequence[str] = versions.PACKAGES,
     ) -> Any:
         """Return the JSON-able result of a stage, computed now or found finished from the same inputs.
 
@@ -82,22 +149,43 @@ class Store:
             inputs: everything the result depends on, JSON-able; large things as hashes.
             compute: makes the result and writes `files` into the variant's folder.
             files: names of the files that belong to the result; a changed or lost one makes the stage run again.
+            tools: the packages that the result depends on, beside edgecheck and Python; those not installed too.
         """
         record = self.path(variant, f"{name}.json")
-        key = digest(inputs)
+        whole = {**inputs, "versions": self._versions_of(tuple(tools))}
+        key = digest(whole)
         found = self._finished(record, key, files) or self._fetched(variant, name, key, files)
+        kept = found is not None
+        if found is None:
+            found = self._computed(record, key, whole, compute, files)
         # Asked for twice in one run, a stage was no more finished before than at first.
-        self._asked.setdefault((variant, name), found is not None)
-        if found is not None:
-            return found["result"]
+        first = self._done.get((variant, name))
+        paths = tuple(record.parent / file for file in files)
+        self._done[variant, name] = Done(record, paths, found.get("seconds", 0.0), first.kept if first else kept)
+        return found["result"]
+
+    def _versions_of(self, tools: tuple[str, ...]) -> dict[str, str]:
+        if tools not in self._versions:
+            self._versions[tools] = versions.depended_on(tools)
+        return self._versions[tools]
+
+    def _computed(
+        self, record: Path, key: str, inputs: Mapping[str, Any], compute: Callable[[], Any], files: Sequence[str]
+    ) -> dict[str, Any]:
         self._withdraw_reports()
+        began = time.perf_counter()
         # What is read back later must be what is used now, so that a resumed run is the same run.
         result = json.loads(json.dumps(compute(), allow_nan=False))
-        seal = digest({"result": result})
-        hashes = _hashes(record.parent, files)
-        document = {"key": key, "inputs": inputs, "files": hashes, "seal": seal, "result": result}
+        document = {
+            "key": key,
+            "inputs": inputs,
+            "files": _hashes(record.parent, files),
+            "seconds": time.perf_counter() - began,
+            "seal": digest({"result": result}),
+            "result": result,
+        }
         write_text(record, json.dumps(document, indent=1, allow_nan=False))
-        return result
+        return document
 
     def _finished(self, record: Path, key: str, files: Sequence[str]) -> dict[str, Any] | None:
         """Return a stage's document where it is whole, of the same inputs, and its files are as it left them."""
@@ -158,81 +246,6 @@ def _held(folder: Path) -> _Hold:
         except OSError:  # a file system without locks
             pass
     return hold
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place only if the block ends well.
-
-    Raises:
-        InputError: the disk is full or the folder cannot be written.
-    """
-    handle, name = None, ""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-        os.close(handle)
-        yield Path(name)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({reason(error)}); what was finished before is kept") from error
-    finally:
-        if name and os.path.exists(name):
-            os.unlink(name)
-
-
-def require_writable(path: Path) -> None:
-    """Find out before long work whether a file can be written.
-
-    Raises:
-        InputError: its folder does not exist or cannot be written, or the path is a folder.
-    """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file in it")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({reason(error)}); choose another --out") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file, or nothing."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file, or nothing."""
-    with atomic(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    hasher = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                hasher.update(chunk)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
-    return hasher.hexdigest()
-
-
-def digest(inputs: Mapping[str, Any]) -> str:
-    """Return a hash of JSON-able inputs that does not depend on the order of their keys."""
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def reason(error: OSError) -> str:
-    """Return the operating system's words for an error, with advice for a full disk."""
-    if error.errno == errno.ENOSPC:
-        return "no space left on the disk; free some and start again"
-    return error.strerror or str(error)
 
 
 def _hashes(folder: Path, files: Sequence[str]) -> dict[str, str | None]:

@@ -1,13 +1,15 @@
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 
 import pytest
 
+from edgecheck import versions
 from edgecheck.errors import InputError
-from edgecheck.store import REPORT_FILES, Store, atomic, digest, write_text
+from edgecheck.store import REPORT_FILES, UNFINISHED, Store, atomic, write_text
 
 
 class Counting:
@@ -94,11 +96,6 @@ def test_result_now_and_result_later_are_the_same(tmp_path):
     first = store.stage("v", "s", {}, lambda: {"pair": (1, 2), 3: "x"})
     assert first == store.stage("v", "s", {}, lambda: None) == {"pair": [1, 2], "3": "x"}
     assert json.loads((tmp_path / "v" / "s.json").read_text())["result"] == first
-
-
-def test_digest_does_not_depend_on_order():
-    assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
-    assert digest({"a": 1}) != digest({"a": 2})
 
 
 def test_an_edited_result_is_made_again(tmp_path):
@@ -239,3 +236,94 @@ def test_a_folder_that_another_process_works_in_is_refused(tmp_path):
     assert "another edgecheck is at work there" in refused.stderr
     del first, second
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("package", ["numpy", "no-such-package", "edgecheck"])
+def test_a_stage_runs_again_with_another_version_of_what_it_works_with(tmp_path, monkeypatch, package):
+    def once(installed):
+        monkeypatch.setattr(versions, "version", lambda name: installed if name == package else "1")
+        monkeypatch.setattr(versions, "__version__", installed if package == "edgecheck" else "1")
+        store = Store(tmp_path)
+        store.stage("v", "s", {}, lambda: 1, tools=("numpy", "no-such-package"))
+        return store.kept
+
+    assert [once("1"), once("1"), once("2"), once("2"), once("")] == [0, 1, 0, 1, 0]
+
+
+def test_versions_of_other_packages_do_not_matter(tmp_path, monkeypatch):
+    Store(tmp_path).stage("v", "s", {}, lambda: 1, tools=("numpy",))
+    monkeypatch.setattr(versions, "version", lambda name: versions.metadata.version(name) if name == "numpy" else "9")
+    Store(tmp_path).stage("v", "s", {}, refuse, tools=("numpy",))
+
+
+def test_a_stage_that_names_no_tools_depends_on_all_that_a_report_names(tmp_path):
+    Store(tmp_path).stage("v", "s", {}, lambda: 1)
+    told = json.loads((tmp_path / "v" / "s.json").read_text())["inputs"]["versions"]
+    assert set(versions.PACKAGES) <= set(told)
+
+
+def test_the_mark_of_a_run_goes_when_it_ends_well(tmp_path):
+    with Store(tmp_path).attempt() as store:
+        assert "interrupted" in (tmp_path / UNFINISHED).read_text()
+        store.stage("v", "s", {}, lambda: 1)
+    assert not (tmp_path / UNFINISHED).exists()
+
+
+@pytest.mark.parametrize("error", [InputError("net.py: no such file"), KeyboardInterrupt()])
+def test_a_failed_run_leaves_its_reason_and_no_report_of_an_earlier_one(tmp_path, error):
+    Store(tmp_path).stage("v", "s", {}, lambda: 1)
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(type(error)), Store(tmp_path).attempt():
+        raise error
+    assert (str(error) or "interrupted") in (tmp_path / UNFINISHED).read_text()
+    assert not (tmp_path / "report.json").exists()
+    Store(tmp_path).stage("v", "s", {}, refuse)  # what was finished is kept
+
+
+def test_a_run_that_failed_before_it_began_leaves_no_folder(tmp_path):
+    with pytest.raises(InputError), Store(tmp_path / "new").attempt():
+        raise InputError("no such file")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_run_was_writing_is_removed_by_the_next(tmp_path):
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom edgecheck.atomic import atomic\n"
+        "with atomic(Path(sys.argv[1])) as half:\n    half.write_text('half')\n    os.kill(os.getpid(), 9)\n"
+    )
+    (tmp_path / "v").mkdir()
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "v" / "weights.bin")], check=False)
+    assert len(os.listdir(tmp_path / "v")) == 1
+    Store(tmp_path)
+    assert os.listdir(tmp_path / "v") == []
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_files_get_the_permissions_that_the_umask_leaves(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~mask
+
+
+def test_the_seconds_of_a_stage_are_those_of_the_run_that_made_it(tmp_path):
+    store = Store(tmp_path)
+    for variant in ("v", "w"):
+        store.stage(variant, "s", {}, lambda: 1)
+    store.stage("v", "t", {}, lambda: 1)
+    again = Store(tmp_path)
+    for variant, name in (("v", "s"), ("w", "s"), ("v", "t")):
+        again.stage(variant, name, {}, refuse)
+    assert again.seconds == store.seconds
+    taken = {
+        (v, s): json.loads((tmp_path / v / f"{s}.json").read_text())["seconds"] for v, s in [("v", "s"), ("w", "s")]
+    }
+    assert store.seconds["s"] == pytest.approx(sum(taken.values()))
+
+
+def test_evidence_names_records_and_files(tmp_path):
+    store = Store(finished(tmp_path))
+    store.stage("v", "s", {"a": 1}, refuse, files=["out.txt"])
+    assert set(store.evidence) == {"v/s.json", "v/out.txt"}

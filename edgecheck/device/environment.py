@@ -7,25 +7,12 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
+from edgecheck import versions
 from edgecheck.cores import usable_cores
 from edgecheck.device.runtime import Options
 from edgecheck.records import Environment
-
-# Whatever moves a number if its version changes; torch and its kind only where they are installed.
-PACKAGES = (
-    "edgecheck",
-    "numpy",
-    "onnx",
-    "onnxruntime",
-    "torch",
-    "torchvision",
-    "torch-pruning",
-    "onnxscript",
-    "grad-cam",
-)
 
 CPUINFO = Path("/proc/cpuinfo")
 DEVICE_TREE = Path("/proc/device-tree/model")  # the board's name, on ARM and RISC-V
@@ -60,7 +47,7 @@ def describe(options: Options, with_host: bool = False) -> Environment:
         machine=platform.machine(),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        versions=_versions(),
+        versions=versions.reported(),
         provider=options.provider,
         intra_op_threads=options.threads,
         graph_optimization=options.graph_optimization,
@@ -72,6 +59,11 @@ def cpu_flags() -> list[str]:
     """Return which of `CPU_FLAGS` every core has, in that order; empty where the system does not tell (no /proc)."""
     cores = [set(value.split()) for key, value in _cpuinfo() if key in FLAG_KEYS]
     return [flag for flag in CPU_FLAGS if cores and all(flag in core for core in cores)]
+
+
+def machine() -> dict[str, object]:
+    """Return what the results of running a file depend on: architecture, CPU and its vector extensions."""
+    return {"architecture": platform.machine(), "cpu": _cpu(), "flags": cpu_flags()}
 
 
 def start_load_meter() -> Callable[[], float | None]:
@@ -143,18 +135,6 @@ def _board() -> str:
     try:
         return DEVICE_TREE.read_text(errors="replace").strip("\0 \n")
     except OSError:
-        return ""
-
-
-def _versions() -> dict[str, str]:
-    found = {name: _version(name) for name in PACKAGES}
-    return {name: version for name, version in found.items() if version}
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
         return ""
 
 

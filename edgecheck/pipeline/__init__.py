@@ -53,7 +53,7 @@ def check(plan: Plan, baseline: Entry, candidate: Entry, store: Store, progress:
     return _conclude(job, [first, _examine(job, candidate, first)])
 
 
-def entry_of(plan: Plan, role: Role, file: Path, twin: str | None, weights: str | None) -> Entry:
+def entry_of(plan: Plan, store: Store, role: Role, file: Path, twin: str | None, weights: str | None) -> Entry:
     """Return an ONNX file made elsewhere as an entry of a run, with its twin where one is named.
 
     Raises:
@@ -67,7 +67,8 @@ def entry_of(plan: Plan, role: Role, file: Path, twin: str | None, weights: str 
         raise UsageError(f"--{role}-twin {twin}: {FACTORY_FORMS}")
     spec = ModelSpec(twin, Path(weights) if weights else None)
     build = functools.cache(lambda: making.build_twin(spec, plan.seed))
-    return Entry(Variant(role, role, file=str(file), twin=twin), file, Twin(build, identity(spec), twin, role))
+    made_of = identity(spec, store, role, build)
+    return Entry(Variant(role, role, file=str(file), twin=twin), file, Twin(build, made_of, twin, role))
 
 
 def _try_variant(job: Run, spec: VariantSpec, known: Mapping[str, Findings]) -> Findings:

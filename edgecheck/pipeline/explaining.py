@@ -11,8 +11,8 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from edgecheck import __version__
 from edgecheck import store as storage
+from edgecheck import versions
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.pipeline.making import need_lab
 from edgecheck.plan import CamEngine
@@ -53,7 +53,6 @@ def explain(job: Run, entry: Entry, baseline: Findings | None) -> Explained:
         "device": job.plan.compute.device,
         "target_layer": layer,
         "classes": None if classes is None else storage.digest({"classes": classes.tolist()}),
-        "version": __version__,
     }
 
     def compute() -> dict[str, Any]:
@@ -67,7 +66,7 @@ def explain(job: Run, entry: Entry, baseline: Findings | None) -> Explained:
             compare.save_cams(temporary, CamFile(found.maps, found.logits, found.classes))
         return {"target_layer": found.target_layer, "device": device, "warnings": found.warnings}
 
-    result = job.store.stage(twin.folder, "explain", inputs, compute, files=[CAMS])
+    result = job.store.stage(twin.folder, "explain", inputs, compute, files=[CAMS], tools=versions.TWINS)
     return Explained(compare.load_cams(path), result["target_layer"], result["device"], result["warnings"])
 
 
@@ -98,7 +97,6 @@ def similarities(job: Run, entry: Entry, explained: Explained, baseline: Finding
         "labels": job.data_sha256,
         "sam": job.plan.explain.sam,
         "seed": job.plan.seed,
-        "version": __version__,
     }
 
     def compute() -> list[dict[str, Any]]:
@@ -120,7 +118,7 @@ def similarities(job: Run, entry: Entry, explained: Explained, baseline: Finding
             for method in job.plan.explain.methods
         ]
 
-    found = job.store.stage(entry.name, "similarity", inputs, compute)
+    found = job.store.stage(entry.name, "similarity", inputs, compute, tools=versions.ARRAYS)
     # A stage taken from another run folder may have had another name there.
     return [attrs.evolve(from_dict(s, Similarity), variant=entry.name) for s in found]
 
@@ -136,7 +134,6 @@ def pictures(
     inputs = {
         "cams": [storage.sha256(_cams_file(job, side)) for side in (baseline.entry, entry)],
         "chosen": chosen,
-        "version": __version__,
     }
     sides = baseline.cams, explained.cams
 
@@ -148,7 +145,7 @@ def pictures(
             maps = [cam.heatmaps(side.maps[method][index : index + 1], (height, width))[0] for side in sides]
             storage.write_bytes(job.store.path(entry.name, file), drawing.strip(job.data.images[index], *maps))
 
-    job.store.stage(entry.name, "pictures", inputs, compute, files=files)
+    job.store.stage(entry.name, "pictures", inputs, compute, files=files, tools=versions.IMAGES)
     # Not part of the stage's result: taken from another run folder, the variant may have had another name there.
     return [f"{entry.name}/{file}" for file in files]
 

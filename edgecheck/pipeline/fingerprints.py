@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from edgecheck import store as storage
 from edgecheck.plan import DataSpec, ModelSpec
+from edgecheck.store import Store
+
+if TYPE_CHECKING:
+    from torch import nn
+
+READS = "reads.json"
 
 
-def identity(spec: ModelSpec) -> dict[str, Any]:
-    """Return what tells one model from another: the factory's source, its arguments, the weights' bytes."""
+def identity(spec: ModelSpec, store: Store, folder: str, build: Callable[[], nn.Module]) -> dict[str, Any]:
+    """Return what tells one model from another: the factory's source and what it reads, its arguments, the weights.
+
+    Args:
+        spec: the model.
+        store: keeps the names of the files that the factory reads, so that a finished run need not build the model.
+        folder: of the model in the store.
+        build: makes the model by its factory; called where these names are not known or one of them has changed.
+    """
     file, _, function = spec.factory.rpartition(":")
-    source = _sources(Path(file)) if file.endswith(".py") else file
     weights = storage.sha256(spec.weights) if spec.weights else None
-    return {"source": source, "function": function, "arguments": spec.arguments, "weights": weights}
+    own = {"function": function, "arguments": spec.arguments, "weights": weights}
+    if not file.endswith(".py"):
+        return {"source": file, **own}
+    source = _sources(Path(file))
+    return {"source": {**source, **_reads(Path(file), spec, source, store.path(folder, READS), build)}, **own}
 
 
 def _sources(file: Path) -> dict[str, str]:
@@ -27,19 +45,42 @@ def _sources(file: Path) -> dict[str, str]:
     return {str(path.relative_to(file.parent)): storage.sha256(path) for path in sorted({file, *hidden})}
 
 
-def describe_data(spec: DataSpec) -> dict[str, Any]:
-    """Return the data source with a stamp of its files, so that changed files make the stages run again."""
+def _reads(
+    file: Path, spec: ModelSpec, source: Mapping[str, str], memory: Path, build: Callable[[], nn.Module]
+) -> dict[str, str | None]:
+    """Return the hashes of the files that the factory reads; it is called only where they may have become others."""
+    about = {"factory": spec.factory, "arguments": spec.arguments, "source": dict(source)}
+    known = _remembered(memory, storage.digest(about))
+    if known is not None and known == _hashed(known, file.parent):
+        return known
+    from edgecheck.lab.reads import recorded
+
+    with recorded(file.parent) as paths:
+        build()
+    kept = paths - {file.resolve(), *([spec.weights.resolve()] if spec.weights else [])}
+    found = _hashed(sorted(os.path.relpath(path, file.parent.resolve()) for path in kept), file.parent)
+    storage.write_text(memory, json.dumps({"of": storage.digest(about), "reads": found}, indent=1))
+    return found
+
+
+def _hashed(names: Mapping[str, Any] | list[str], folder: Path) -> dict[str, str | None]:
+    paths = {name: folder.resolve() / name for name in names}
+    return {name: storage.sha256(path) if path.is_file() else None for name, path in paths.items()}
+
+
+def _remembered(memory: Path, of: str) -> dict[str, str | None] | None:
+    try:
+        found = json.loads(memory.read_text())
+        return dict(found["reads"]) if found["of"] == of else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def describe_data(spec: DataSpec, store: Store) -> dict[str, Any]:
+    """Return the data source with a hash of its files' contents, so that changed files make the stages run again."""
     described = {**attrs.asdict(spec), "root": str(spec.root) if spec.root else None}
-    return {**described, "stamp": _stamp(spec.root) if spec.root and spec.root.exists() else None}
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _stamp(root: Path) -> str:
-    """Return a hash of names, sizes and times below `root`: cheap where hashing every pixel is not."""
-    beside = root.with_name(f"{root.stem}_train{root.suffix}")  # what an .npz file is trained with
-    files = [root, *([beside] if beside.is_file() else [])] if root.is_file() else _files(root)
-    facts = {os.path.relpath(path, root): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
-    return storage.digest(facts)
+    if spec.root is None or not spec.root.exists():
+        return {**described, "contents": None}
+    beside = spec.root.with_name(f"{spec.root.stem}_train{spec.root.suffix}")  # what an .npz file is trained with
+    roots = [spec.root, *([beside] if spec.root.is_file() and beside.is_file() else [])]
+    return {**described, "contents": [store.contents.tree(root, without=store.folder) for root in roots]}

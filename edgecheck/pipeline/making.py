@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from edgecheck import __version__, images
+from edgecheck import images, versions
 from edgecheck import store as storage
 from edgecheck.config import FACTORY_FORMS, is_file_factory
 from edgecheck.errors import ConfigError, DataError, DependencyError
@@ -58,7 +58,7 @@ def data(plan: Plan, store: Store, progress: Progress) -> tuple[ImageSet, str]:
     """Return the test images and their fingerprint; `data.npz` in the run folder is what a board can read."""
     spec = plan.data
     how = to_dict(plan.preprocessing)
-    inputs = {"data": describe_data(spec), "preprocessing": how, "split": "test", "version": __version__}
+    inputs = {"data": describe_data(spec, store), "preprocessing": how, "split": "test"}
     path = store.path("", "data.npz")
 
     def load() -> dict[str, Any]:
@@ -67,7 +67,7 @@ def data(plan: Plan, store: Store, progress: Progress) -> tuple[ImageSet, str]:
             images.save_npz(temporary, found, plan.preprocessing)
         return {"sha256": found.sha256, "skipped": found.skipped}
 
-    result = store.stage("", "data", inputs, load, files=["data.npz"])
+    result = store.stage("", "data", inputs, load, files=["data.npz"], tools=versions.IMAGES)
     return attrs.evolve(images.load_npz(path), skipped=result["skipped"]), result["sha256"]
 
 
@@ -87,12 +87,13 @@ def load_test(plan: Plan, progress: Progress) -> ImageSet:
 def baseline(job: Run) -> Entry:
     """Build the baseline with its weights, keep them as safetensors, and export it."""
     spec = need_weights(job.plan)
-    inputs = {**identity(spec), "seed": job.plan.seed, "version": __version__}
     weights = job.store.path("baseline", "weights.safetensors")
 
     @functools.cache
     def build() -> nn.Module:
         return build_twin(spec, job.plan.seed)
+
+    inputs = {**identity(spec, job.store, "baseline", build), "seed": job.plan.seed}
 
     def save() -> dict[str, Any]:
         from edgecheck.lab.weights import save_weights
@@ -101,7 +102,7 @@ def baseline(job: Run) -> Entry:
             save_weights(build(), temporary)
         return {"parameters": trainable_parameters(build())}
 
-    made = job.store.stage("baseline", "make", inputs, save, files=[weights.name])
+    made = job.store.stage("baseline", "make", inputs, save, files=[weights.name], tools=versions.TWINS)
     # The weights alone do not tell: the same weights in an edited forward are another model.
     twin = Twin(build, {**inputs, "weights": storage.sha256(weights)}, spec.factory, "baseline", made["parameters"])
     return export(job, Variant("baseline", "baseline", twin=spec.factory), twin)
@@ -194,13 +195,13 @@ def drawn(job: Run, count: int, what: str) -> tuple[ImageSet, list[int]]:
 def export(job: Run, record: Variant, twin: Twin) -> Entry:
     """Write the twin's ONNX file with a free batch dimension."""
     file = job.store.path(record.name, "model.onnx")
-    inputs = {"twin": twin.identity, "opset": job.plan.opset, "shape": job.data.shape, "version": __version__}
+    inputs = {"twin": twin.identity, "opset": job.plan.opset, "shape": job.data.shape}
 
     def write() -> dict[str, Any]:
         from edgecheck.lab import export
 
         return {"warnings": export.export(twin.build(), file, job.data.shape, job.plan.opset)}
 
-    result = job.store.stage(record.name, "export", inputs, write, files=[file.name])
+    result = job.store.stage(record.name, "export", inputs, write, files=[file.name], tools=versions.EXPORT)
     record = attrs.evolve(record, file=f"{record.name}/{file.name}", warnings=[*record.warnings, *result["warnings"]])
     return Entry(record, file, twin)

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecheck import __version__, images
+from edgecheck import images, versions
 from edgecheck import store as storage
 from edgecheck.device import (
     accuracy,
@@ -47,7 +47,7 @@ def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
         "data": job.data_sha256,
         "preprocessing": to_dict(job.plan.preprocessing),
         "runtime": to_dict(runtime_options(job.plan.measure)),
-        "version": __version__,
+        "machine": environment.machine(),
     }
     path = job.store.path(entry.name, "logits.npz")
 
@@ -59,7 +59,7 @@ def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
             np.savez(file, logits=outputs)
         return {"n": len(outputs)}
 
-    job.store.stage(entry.name, "predict", inputs, compute, files=[path.name])
+    job.store.stage(entry.name, "predict", inputs, compute, files=[path.name], tools=versions.FILES)
     with np.load(path, allow_pickle=False) as archive:
         return archive["logits"]
 
@@ -72,7 +72,7 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
         "file": fingerprint,
         "shape": job.data.shape,
         "measure": to_dict(job.plan.measure),
-        "version": __version__,
+        "machine": environment.machine(),
     }
     options = runtime_options(job.plan.measure)
 
@@ -111,7 +111,7 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
             "arena_bytes": ran.arena_peak_bytes,
         }
 
-    result = job.store.stage(name, "count", inputs, compute)
+    result = job.store.stage(name, "count", inputs, compute, tools=versions.FILES)
     # A stage taken from another run folder may have had another name there.
     readings = [attrs.evolve(from_dict(r, Reading), variant=name) for r in result["readings"]]
     if entry.twin is not None and entry.twin.parameters is not None:
@@ -142,8 +142,7 @@ def with_latency(job: Run, findings: Sequence[Findings]) -> tuple[list[Findings]
         "measure": to_dict(measure),
         "decides": to_dict(stopping.criteria),
         "seed": job.plan.seed,
-        "cpu": environment.describe(options).cpu,
-        "version": __version__,
+        "machine": environment.machine(),
     }
 
     def compute() -> dict[str, Any]:
@@ -162,7 +161,7 @@ def with_latency(job: Run, findings: Sequence[Findings]) -> tuple[list[Findings]
             )
         )
 
-    samples = from_dict(job.store.stage("", "latency", inputs, compute), timing.LatencySamples)
+    samples = from_dict(job.store.stage("", "latency", inputs, compute, tools=versions.FILES), timing.LatencySamples)
     taken = timing.readings(samples, baseline)
     timed = [
         attrs.evolve(f, readings=[*f.readings, *(r for r in taken if r.variant == f.entry.name)]) for f in findings

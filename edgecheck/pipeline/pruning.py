@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from edgecheck import __version__
 from edgecheck import images as pixels
 from edgecheck import store as storage
+from edgecheck import versions
 from edgecheck.errors import ModelError
 from edgecheck.pipeline.entry import Entry, Run, Twin
 from edgecheck.pipeline.fingerprints import describe_data
@@ -52,7 +52,9 @@ def pruned(job: Run, spec: VariantSpec, base: Entry) -> Entry:
         ModelError: the network cannot be pruned or exported so.
     """
     first = functools.cache(lambda: _step(job, spec, base, None))
-    begun = job.store.stage(spec.name, "prune", _inputs(job, spec, base), lambda: _described(job, spec, first()))
+    begun = job.store.stage(
+        spec.name, "prune", _inputs(job, spec, base), lambda: _described(job, spec, first()), tools=versions.TRAINING
+    )
     # What follows depends on nothing else: not on how it was ranked, unless it will be ranked again.
     rest = _inputs(job, spec, base) if spec.steps > 1 else None
     key = storage.digest({"begun": begun["state"], "rest": rest, "seed": _seed(job, spec)})
@@ -77,9 +79,8 @@ def _tuned(
         "baseline": teacher.identity,  # equal weights in another forward are another network
         "finetune": to_dict(recipe),
         "preprocessing": to_dict(job.plan.preprocessing),
-        "train": describe_data(job.plan.data),
+        "train": describe_data(job.plan.data, job.store),
         "processes": job.plan.compute.processes,  # each has BatchNorm statistics of its own
-        "version": __version__,
     }
 
     def tune() -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _tuned(
             "losses": losses,
         }
 
-    made = job.store.stage(spec.name, "make", inputs, tune, files=[weights.name])
+    made = job.store.stage(spec.name, "make", inputs, tune, files=[weights.name], tools=versions.TRAINING)
 
     @functools.cache
     def build() -> nn.Module:
@@ -128,7 +129,7 @@ def _inputs(job: Run, spec: VariantSpec, base: Entry) -> dict[str, Any]:
     looked_at = {
         "images": job.plan.prune.images,
         "preprocessing": to_dict(job.plan.preprocessing),
-        "train": describe_data(job.plan.data),
+        "train": describe_data(job.plan.data, job.store),
     }
     return {
         "baseline": _twin(base).identity,
@@ -136,7 +137,6 @@ def _inputs(job: Run, spec: VariantSpec, base: Entry) -> dict[str, Any]:
         "samples": looked_at if needs_images(spec) else None,
         "shape": job.data.shape,
         "seed": job.plan.seed,
-        "version": __version__,
     }
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import attrs
 
-from edgecheck import __version__
 from edgecheck import store as storage
+from edgecheck import versions
+from edgecheck.device import environment, files
 from edgecheck.pipeline.entry import Entry, Run
 from edgecheck.pipeline.fingerprints import describe_data
 from edgecheck.pipeline.making import drawn, record_of
@@ -34,15 +35,15 @@ def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
     from edgecheck.lab.quantize import CALIBRATED
 
     file = job.store.path(spec.name, "model.onnx")
-    key = storage.digest({"file": storage.sha256(source.file), "quantization": spec.quantization})
+    key = storage.digest({"file": files.sha256(source.file), "quantization": spec.quantization})
     if key in job.made:
         return job.made[key]
     inputs = {
-        "file": storage.sha256(source.file),
+        "file": files.sha256(source.file),
         "quantization": spec.quantization,
         "quantize": to_dict(job.plan.quantize),
+        "machine": environment.machine(),  # ranges are found by running the float file
         "images": _drawn_from(job) if spec.quantization in CALIBRATED else None,
-        "version": __version__,
     }
 
     def write() -> dict[str, Any]:
@@ -56,7 +57,9 @@ def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
         warnings = quantize.quantise(spec.quantization, source.file, file, calibration)
         return {"warnings": warnings, "calibration": images and {"places": places, "sha256": images.sha256}}
 
-    made = job.store.stage(spec.name, "quantize", inputs, write, files=[file.name])
+    made = job.store.stage(
+        spec.name, "quantize", inputs, write, files=[file.name], tools=(*versions.IMAGES, *versions.FILES)
+    )
     record = attrs.evolve(
         record_of(job.plan, spec),
         file=f"{spec.name}/{file.name}",
@@ -75,6 +78,6 @@ def _drawn_from(job: Run) -> dict[str, Any]:
     """Return what the calibration images depend on."""
     return {
         "preprocessing": to_dict(job.plan.preprocessing),
-        "train": describe_data(job.plan.data),
+        "train": describe_data(job.plan.data, job.store),
         "seed": job.plan.seed,
     }

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from edgecheck import versions
 from edgecheck.device import environment
 from edgecheck.device.runtime import Options
 from edgecheck.records import Environment, from_dict, to_dict
@@ -81,7 +82,7 @@ def test_no_flags_without_proc(machine):
 
 
 def test_a_package_that_is_not_installed_is_left_out(monkeypatch):
-    monkeypatch.setattr(environment, "PACKAGES", ("numpy", "no-such-package"))
+    monkeypatch.setattr(versions, "PACKAGES", ("numpy", "no-such-package"))
 
     assert list(environment.describe(Options()).versions) == ["numpy"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import cattrs
@@ -14,7 +15,8 @@ from cattrs import transform_error
 from edgecheck.errors import InputError
 from edgecheck.metrics import METRICS, Unit
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # version 1 has neither digests nor timings
 
 Role = Literal["baseline", "control", "candidate"]
 Operator = Literal[">=", "<=", ">", "<", "=="]
@@ -25,6 +27,18 @@ Status = Literal["PASS", "FAIL", "WARN", "INCONCLUSIVE", "MISSING"]
 def _known_metric(_record: object, _attribute: object, name: str) -> None:
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r}")
+
+
+def _unique(key: Callable[[Any], object]) -> Any:
+    """Return an attrs validator that refuses a list in which two items have the same key."""
+
+    def check(_record: object, attribute: Attribute[Any], items: Sequence[Any]) -> None:
+        counts = Counter(map(key, items))
+        twice = next((found for found, count in counts.items() if count > 1), None)
+        if twice is not None:
+            raise ValueError(f"{attribute.name} holds {twice} twice")
+
+    return check
 
 
 def _finite(_record: object, attribute: Attribute[Any], number: float) -> None:
@@ -246,14 +260,18 @@ class Tool:
 
 @frozen
 class Report:
-    """The whole document: `report.json`, and what every renderer and the exit code read."""
+    """The whole document: `report.json`, and what every renderer and the exit code read.
+
+    `evidence` holds the SHA-256 of every record and file in the run folder that the readings come from, by path;
+    `seconds` what making each stage took; `unverified` what did not match when the report was judged all the same.
+    """
 
     schema_version: int
     tool: Tool
     environment: Environment
     subject: Subject
-    variants: list[Variant]
-    readings: list[Reading]
+    variants: list[Variant] = field(validator=_unique(lambda variant: variant.name))
+    readings: list[Reading] = field(validator=_unique(lambda reading: (reading.variant, reading.metric)))
     similarities: list[Similarity]
     policy: Policy
     verdicts: list[Verdict]
@@ -261,6 +279,9 @@ class Report:
     recommendation: Recommendation
     passed: bool
     warnings: list[str] = field(factory=list)
+    evidence: dict[str, str] = field(factory=dict)
+    seconds: dict[str, float] = field(factory=dict)
+    unverified: list[str] = field(factory=list)
 
     def value(self, variant: str, metric: str) -> Reading | None:
         """Return the reading of one variant, or None where it was not taken."""
@@ -278,7 +299,7 @@ def to_dict(record: Any) -> dict[str, Any]:
 
 
 def to_json(record: Any) -> str:
-    """Return a record as indented JSON, keys in the order of the record; NaN is refused."""
+    """Return a record, or JSON-able data, as indented JSON, keys in order; NaN is refused."""
     return json.dumps(to_dict(record), indent=2, allow_nan=False) + "\n"
 
 
@@ -289,10 +310,9 @@ def from_dict(data: Mapping[str, Any], kind: type[Record]) -> Record:
         InputError: the data is of another form, or of another schema version.
     """
     version = data.get("schema_version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION:
-        raise InputError(
-            f"schema version {version}, but this edgecheck reads {SCHEMA_VERSION}: use the edgecheck that wrote it"
-        )
+    if version not in READABLE_VERSIONS:
+        known = " and ".join(map(str, READABLE_VERSIONS))
+        raise InputError(f"schema version {version}, but this edgecheck reads {known}: use the edgecheck that wrote it")
     try:
         return _converter.structure(data, kind)
     except Exception as error:  # cattrs raises groups of many kinds; each means "not such a record"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import format_option, numbers, out_option, whole_numbers
+from edgecheck.cli.options import format_option, numbers, out_option, timings_option, whole_numbers
+
+if TYPE_CHECKING:
+    from edgecheck.records import Report
+    from edgecheck.store import Store
 
 
 @click.command(short_help="Gate two ONNX files made elsewhere.")
@@ -39,6 +43,7 @@ from edgecheck.cli.options import format_option, numbers, out_option, whole_numb
 )
 @click.option("--max-ir", type=click.IntRange(1, 100), help="Newest IR version that it reads: likewise.")
 @out_option(None, "Keep the run folder with its reports.")
+@timings_option
 @format_option
 @click.pass_context
 def check(context: click.Context, baseline: Path, candidate: Path, out: Path | None, form: str, **flags: Any) -> None:
@@ -48,13 +53,27 @@ def check(context: click.Context, baseline: Path, candidate: Path, out: Path | N
     """
     import tempfile
 
-    from edgecheck import config as reader
-    from edgecheck import pipeline
     from edgecheck.errors import UsageError
     from edgecheck.store import Store
 
     if not flags["config"] and not flags["source"]:
         raise UsageError("--data is missing: name test images with labels, or a --config that does")
+    with (
+        tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch,
+        Store(out or Path(scratch)).attempt() as store,
+        screen.own_words(),
+    ):
+        report = _checked(baseline, candidate, store, flags)
+    screen.show(report, form)
+    if flags["timings"]:
+        screen.show_timings(report)
+    context.exit(screen.exit_code(report))
+
+
+def _checked(baseline: Path, candidate: Path, store: Store, flags: dict[str, Any]) -> Report:
+    from edgecheck import config as reader
+    from edgecheck import pipeline
+
     if not flags["config"] and not flags["size"] and _data(flags["source"])["dataset"] == "folder":
         flags["size"] = _size_of(baseline)
     for metric, limit in (("opset", flags["max_opset"]), ("ir_version", flags["max_ir"])):
@@ -66,16 +85,13 @@ def check(context: click.Context, baseline: Path, candidate: Path, out: Path | N
         if flags["config"]
         else reader.parse("", Path("command line"), overrides)
     )
-    with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch, screen.own_words():
-        report = pipeline.check(
-            plan,
-            pipeline.entry_of(plan, "baseline", baseline, flags["baseline_twin"], flags["baseline_weights"]),
-            pipeline.entry_of(plan, "candidate", candidate, flags["candidate_twin"], flags["candidate_weights"]),
-            Store(out or Path(scratch)),
-            screen.Screen(),
-        )
-    screen.show(report, form)
-    context.exit(screen.exit_code(report))
+    return pipeline.check(
+        plan,
+        pipeline.entry_of(plan, store, "baseline", baseline, flags["baseline_twin"], flags["baseline_weights"]),
+        pipeline.entry_of(plan, store, "candidate", candidate, flags["candidate_twin"], flags["candidate_weights"]),
+        store,
+        screen.Screen(),
+    )
 
 
 def _size_of(file: Path) -> list[int] | None:

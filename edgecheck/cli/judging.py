@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 Require = Literal["all", "any"]
 
 run_argument = click.argument("run", type=click.Path(path_type=Path))
+unverified_option = click.option(
+    "--unverified",
+    is_flag=True,
+    help="Judge although files or the report do not match their digests; every format then says so.",
+)
 
 
 @click.command(short_help="Judge a saved run again.")
@@ -24,6 +29,7 @@ run_argument = click.argument("run", type=click.Path(path_type=Path))
 @click.option("--gate", "sentences", multiple=True, help="A criterion in the place of those of its metric. Repeatable.")
 @click.option("--only", is_flag=True, help="Judge by the --gate criteria alone.")
 @click.option("--require", type=click.Choice(["all", "any"]), help="Whether every candidate must pass.")
+@unverified_option
 @out_option(None, "Write the report files of this judgement there.")
 @format_option
 @click.pass_context
@@ -34,16 +40,20 @@ def gate(
     sentences: tuple[str, ...],
     only: bool,
     require: Require | None,
+    unverified: bool,
     out: Path | None,
     form: str,
 ) -> None:
     """Judge a saved RUN again, by its own policy or another; exit 0 if it holds, else 1.
 
+    The report and the files it was made from are compared with their digests first; what does not match is named, and
+    the exit code is 2.
+
     --gate 'sp2ps.grad-cam >= 0.9' changes that limit and keeps the other criteria; with --only it is the whole gate.
     """
     from edgecheck.pipeline import reporting
 
-    saved = reporting.read(run)
+    saved = reporting.read(run, unverified)
     judged = reporting.rejudge(saved, _policy(saved.policy, config, sentences, only, require))
     if out:
         reporting.write(judged, out, pictures_from=run)
@@ -53,13 +63,14 @@ def gate(
 
 @click.command(short_help="Render a saved run again.")
 @run_argument
+@unverified_option
 @out_option(None, "Write the report files there instead of into RUN.")
 @format_option
-def report(run: Path, out: Path | None, form: str) -> None:
+def report(run: Path, unverified: bool, out: Path | None, form: str) -> None:
     """Render a saved RUN again: report.html, report.md, junit.xml, and the result on stdout."""
     from edgecheck.pipeline import reporting
 
-    saved = reporting.read(run)
+    saved = reporting.read(run, unverified)
     judged = reporting.rejudge(saved, saved.policy)
     reporting.write(judged, out or run, pictures_from=run)
     screen.show(judged, form)

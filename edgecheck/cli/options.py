@@ -24,6 +24,10 @@ format_option: Decorator = click.option(
     help="Of the result on stdout.",
 )
 
+timings_option: Decorator = click.option(
+    "--timings", is_flag=True, help="Print at the end, on stderr, how long each stage took."
+)
+
 
 def out_option(default: str | None, text: str) -> Decorator:
     """Return the `--out` option; `text` says what is left there."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import config_argument, format_option, out_option
+from edgecheck.cli.options import config_argument, format_option, out_option, timings_option
 
 if TYPE_CHECKING:
     from edgecheck.store import Store
@@ -20,18 +20,20 @@ INIT_TEMPLATE = "edgecheck.yaml"
 @click.command(short_help="Do the whole job that CONFIG describes.")
 @config_argument
 @out_option("edgecheck-report", "Run folder: reports, and a folder a variant. A second run goes on from what it holds.")
+@timings_option
 @format_option
 @click.pass_context
-def run(context: click.Context, config: Path, out: Path, form: str) -> None:
+def run(context: click.Context, config: Path, out: Path, timings: bool, form: str) -> None:
     """Prune, fine-tune, export, measure and judge, as CONFIG (edgecheck.yaml) says."""
     from edgecheck import config as reader
     from edgecheck import pipeline
     from edgecheck.store import Store
 
-    plan, store = reader.load(config), Store(out)
-    with screen.own_words():
-        report = pipeline.run(plan, store, screen.Screen())
+    with Store(out).attempt() as store, screen.own_words():
+        report = pipeline.run(reader.load(config), store, screen.Screen())
     screen.show(report, form)
+    if timings:
+        screen.show_timings(report)
     _say_where(store)
     context.exit(screen.exit_code(report))
 
@@ -50,9 +52,8 @@ def demo(out: Path, form: str) -> None:
     from edgecheck import pipeline
     from edgecheck.store import Store
 
-    with resources.as_file(resources.files("edgecheck.models")) as folder:
-        plan, store = reader.load(folder / DEMO_CONFIG), Store(out)
-        report = pipeline.run(plan, store, screen.Screen())
+    with resources.as_file(resources.files("edgecheck.models")) as folder, Store(out).attempt() as store:
+        report = pipeline.run(reader.load(folder / DEMO_CONFIG), store, screen.Screen())
     screen.show(report, form)
     _say_where(store)
     click.echo(f"a tour exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}", err=True)

@@ -73,6 +73,14 @@ def show_listing(listing: Listing, form: str) -> None:
     click.echo(LISTING_RENDERERS[form](listing), nl=False)
 
 
+def show_timings(report: Report) -> None:
+    """Print on stderr how long each stage took when it was made, the longest first."""
+    from edgecheck.report.timings import lines
+
+    for line in lines(report):
+        click.echo(line, err=True)
+
+
 def exit_code(report: Report) -> int:
     """Return 0 where the gate holds, 1 where it does not."""
     return 0 if report.passed else 1

@@ -55,8 +55,8 @@ def prune(
     given = {"scope": scope, "rate": rate}
     row = {"criterion": criterion, "structure": structure, "steps": steps, "round_to": round_to}
     row |= {key: value for key, value in given.items() if value is not None}
-    plan = reader.load(config, {"variants": [row]})
-    made = single.prune(plan, Store(out), screen.Screen())
+    with Store(out).attempt() as store:
+        made = single.prune(reader.load(config, {"variants": [row]}), store, screen.Screen())
     click.echo(
         f"{out / made.variant.file}: written, {made.variant.effective_rate:.1%} of the prunable part removed", err=True
     )

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import config_argument, format_option, numbers, out_option, words
+from edgecheck.cli.options import config_argument, format_option, numbers, out_option, timings_option, words
 
 _ROW = ("criterion", "structure", "rate", "quantization")
 
@@ -31,6 +31,7 @@ _ROW = ("criterion", "structure", "rate", "quantization")
     help="Run folder whose finished stages serve here too: what has been trained is not trained twice. Repeatable.",
 )
 @out_option("edgecheck-sweep", "Run folder. A second sweep goes on from what it holds.")
+@timings_option
 @format_option
 @click.pass_context
 def sweep(context: click.Context, config: Path, out: Path, form: str, images: tuple[int, ...], **given: Any) -> None:
@@ -45,11 +46,12 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
     from edgecheck.pipeline import sweeping
     from edgecheck.store import SWEEP_FILES, Store
 
-    plan = reader.load(config, _overrides(given))
-    store = Store(out, given["reuse"])
-    with screen.own_words():
+    with Store(out, given["reuse"]).attempt() as store, screen.own_words():
+        plan = reader.load(config, _overrides(given))
         report = sweeping.sweep(plan, store, images, _command(context, config), screen.Screen())
     screen.show(report, form)
+    if given["timings"]:
+        screen.show_timings(report)
     click.echo(f"a sweep exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}", err=True)
     if store.kept:
         click.echo(f"{store.kept} stages were finished before and kept", err=True)
@@ -78,7 +80,7 @@ def _command(context: click.Context, config: Path) -> str:
     """Return the command as it can be typed again; where the folders lie is each reader's own business."""
     parts = ["edgecheck", "sweep", config.name]
     for name, value in context.params.items():
-        if name in ("config", "out", "form", "reuse") or value in (None, ()):
+        if name in ("config", "out", "form", "reuse", "timings") or value in (None, ()):
             continue
         flag = f"--{'image' if name == 'images' else name.replace('_', '-')}"
         if name == "images":

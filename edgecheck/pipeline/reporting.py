@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
-from edgecheck import __version__, gate, images
+from edgecheck import __version__, evidence, gate, images
 from edgecheck import store as storage
-from edgecheck.device import environment
-from edgecheck.errors import InputError
+from edgecheck.device import environment, files
+from edgecheck.errors import InputError, ModelError
 from edgecheck.pipeline import explaining
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.measuring import runtime_options
@@ -27,9 +28,8 @@ from edgecheck.records import (
     Variant,
     from_dict,
     to_dict,
-    to_json,
 )
-from edgecheck.report import html, junit, markdown
+from edgecheck.report import RENDERERS, html, junit, markdown
 from edgecheck.report.format import format_value
 from edgecheck.report.html import Picture, class_name
 from edgecheck.store import Store, digest
@@ -61,6 +61,8 @@ def assemble(job: Run, findings: Sequence[Findings], warnings: Sequence[str]) ->
         recommendation=judged.recommendation,
         passed=judged.passed,
         warnings=[*warnings, *remarks(variants, readings, policy, len(job.data.classes))],
+        evidence=job.store.evidence,
+        seconds=job.store.seconds,
     )
 
 
@@ -77,25 +79,58 @@ def rejudge(report: Report, policy: Policy) -> Report:
     )
 
 
-def read(folder: Path) -> Report:
+def read(folder: Path, unverified: bool = False) -> Report:
     """Return the report of a run folder.
 
+    Args:
+        folder: the run folder.
+        unverified: return a report that does not match the folder all the same; it then says what does not.
+
     Raises:
-        InputError: no report there, or not one this version reads.
+        InputError: no report there, or not one this version reads; the last run did not finish; or something does not
+            match the digests in the report.
     """
-    path = folder / REPORT
+    evidence.require_finished(folder)
+    data = _document(folder / REPORT)
     try:
-        data = json.loads(path.read_text(), parse_constant=_refuse)
+        report = from_dict({key: value for key, value in data.items() if key != evidence.SEAL}, Report)
+    except InputError as error:
+        raise InputError(f"{folder / REPORT}: {error}") from None
+    # What was let through once stays unverified, however often it is written again.
+    wrong = list(dict.fromkeys([*report.unverified, *evidence.mismatches(data, report, folder), *_replaced(report)]))
+    if wrong and not unverified:
+        raise InputError(
+            f"{folder}: not what was measured: {evidence.describe(wrong)}; run it again, or add --unverified to judge "
+            "the numbers as they stand"
+        )
+    return attrs.evolve(report, schema_version=SCHEMA_VERSION, unverified=wrong)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `edgecheck run` writes it at the end of a run") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable report ({error})") from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: not a report")
+    return data
+
+
+def _replaced(report: Report) -> Iterator[str]:
+    """Yield the files outside the run folder, as `check` measures them, that are no longer what was measured."""
+    for variant in report.variants:
+        path = Path(variant.file)
+        if variant.sha256 and variant.file not in report.evidence and path.is_file() and not _same(path, variant):
+            yield f"{variant.file} is not the file that was measured"
+
+
+def _same(path: Path, variant: Variant) -> bool:
     try:
-        return from_dict(data, Report)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        return files.sha256(path) == variant.sha256
+    except ModelError:  # not even an ONNX file any more
+        return False
 
 
 def _refuse(constant: str) -> float:
@@ -106,7 +141,7 @@ def write(report: Report, folder: Path, pictures_from: Path | None = None) -> No
     """Write report.json, report.html, report.md and junit.xml, each whole or not at all; makes the folder."""
     Store(folder)
     shown = {variant.name: _pictures(report, variant, pictures_from or folder) for variant in report.variants}
-    storage.write_text(folder / REPORT, to_json(report))
+    storage.write_text(folder / REPORT, RENDERERS["json"](report))
     storage.write_text(folder / "report.html", html.render(report, shown))
     storage.write_text(folder / "report.md", markdown.render(report))
     storage.write_text(folder / "junit.xml", junit.render(report))

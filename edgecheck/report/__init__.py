@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edgecheck.evidence import sealed
 from edgecheck.records import Report, to_json
 from edgecheck.registry import register
 
@@ -24,8 +25,8 @@ def _terminal(report: Report) -> str:
 
 @register(RENDERERS, "json")
 def _json(report: Report) -> str:
-    """Render the whole document as JSON."""
-    return to_json(report)
+    """Render the whole document as JSON, with its seal."""
+    return to_json(sealed(report))
 
 
 @register(RENDERERS, "markdown")

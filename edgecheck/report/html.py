@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from edgecheck.metrics import METRICS
 from edgecheck.records import Report, Similarity, Variant
-from edgecheck.report import charts, format, reasons, svg, table
+from edgecheck.report import charts, format, reasons, svg, table, timings
 from edgecheck.report.layers import layer_rows
 
 CLASSES_SHOWN = 10  # all of CIFAR-10, the worst of ImageNet
@@ -63,6 +63,7 @@ def environment() -> Environment:
         format=format,
         reasons=reasons,
         table=table,
+        timings=timings,
         metrics=METRICS,
         worst_classes=worst_classes,
         class_name=class_name,

@@ -22,6 +22,7 @@ def render(report: Report) -> str:
     suites = [_suite(report, variant) for variant in candidates(report)]
     if not report.passed and not any(suite.failures for suite in suites):
         suites.append(_rule(report))
+    suites += [_unverified(text) for text in reasons.unverified(report)]
     for suite in suites:
         document.add_testsuite(suite)
     document.update_statistics()
@@ -61,6 +62,15 @@ def _rule(report: Report) -> TestSuite:
     """Return the failure of a run in which no single criterion failed, for example one without candidates."""
     suite, case = TestSuite("gate"), TestCase(f"require {report.policy.require}", "edgecheck.gate", time=0)
     case.result = [Failure(reasons.rule(report), "FAIL")]
+    suite.add_testcase(case)
+    suite.update_statistics()
+    return suite
+
+
+def _unverified(text: str) -> TestSuite:
+    """Return a skipped case which says that the digests did not match."""
+    suite, case = TestSuite("digests"), TestCase("what was measured is what is judged", "edgecheck.digests", time=0)
+    case.result = [Skipped(text, "UNVERIFIED")]
     suite.add_testcase(case)
     suite.update_statistics()
     return suite

@@ -86,7 +86,9 @@ def rule(report: Report) -> str:
     judged = candidates(report)
     passing = sum(report.statuses.get(variant.name) in ("PASS", "WARN") for variant in judged)
     asked = "every variant" if report.policy.require == "all" else "at least one variant"
-    return f"{passing} of {len(judged)} variants pass; the gate asks for {asked}: exit code {0 if report.passed else 1}"
+    doubt = " (NOT VERIFIED: see the warnings)" if report.unverified else ""
+    code = 0 if report.passed else 1
+    return f"{passing} of {len(judged)} variants pass; the gate asks for {asked}: exit code {code}{doubt}"
 
 
 def recommendation(report: Report) -> str:
@@ -103,7 +105,14 @@ def warnings(report: Report) -> list[str]:
     for variant in report.variants:
         for text in variant.warnings:
             names.setdefault(plain(text), []).append(plain(variant.name))
-    return [*map(plain, report.warnings), *(f"{', '.join(owners)}: {text}" for text, owners in names.items())]
+    of_variants = (f"{', '.join(owners)}: {text}" for text, owners in names.items())
+    return [*unverified(report), *map(plain, report.warnings), *of_variants]
+
+
+def unverified(report: Report) -> list[str]:
+    """Return, in one line, what did not match when the report was judged all the same; nothing where all matched."""
+    found = "; ".join(map(plain, report.unverified))
+    return [f"NOT VERIFIED, judged all the same (--unverified): {found}"] if found else []
 
 
 def similarities_of(report: Report, variant: str) -> list[Similarity]:

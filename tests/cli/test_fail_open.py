@@ -138,12 +138,12 @@ def test_a_policy_without_criteria_does_not_pass(tiny_run, tmp_path, edgecheck):
     report["policy"]["criteria"] = []
     (tmp_path / "report.json").write_text(json.dumps(report))
     for form in ("terminal", "json", "markdown", "junit"):
-        assert edgecheck("gate", tmp_path, "--format", form)[0] == 1
+        assert edgecheck("gate", tmp_path, "--unverified", "--format", form)[0] == 1
 
 
 def test_report_judges_afresh(tiny_run, tiny_report, tmp_path, edgecheck):
     (tmp_path / "report.json").write_text(json.dumps({**tiny_report, "passed": not tiny_report["passed"]}))
-    _, out, _ = edgecheck("report", tmp_path, "--format", "json")
+    _, out, _ = edgecheck("report", tmp_path, "--unverified", "--format", "json")
     assert json.loads(out)["passed"] == tiny_report["passed"]
 
 

@@ -111,14 +111,18 @@ def test_a_relative_limit_is_printed_with_what_it_comes_to(tiny_run, edgecheck):
     assert re.search(r"sp2ps.grad-cam >= control \+ 0.9 \(1\.\d{3}\) \(warn\)", " ".join(out.split()))
 
 
-def test_a_report_of_before_there_were_relative_limits_is_read(tiny_run, tiny_report, tmp_path, edgecheck):
+def test_a_report_of_before_there_were_relative_limits_is_read(tiny_report, tmp_path, edgecheck, refused):
     old = json.loads(json.dumps(tiny_report))
     for criterion in old["policy"]["criteria"]:
         del criterion["relative_to"]
     for verdict in old["verdicts"]:
         del verdict["offset"]
+    old["schema_version"] = 1
+    for key in ("seal", "evidence", "seconds", "unverified"):
+        del old[key]
     (tmp_path / "report.json").write_text(json.dumps(old))
-    _, out, _ = edgecheck("gate", tmp_path, "--format", "json")
+    assert "carries no digest" in refused("gate", tmp_path)
+    _, out, _ = edgecheck("gate", tmp_path, "--unverified", "--format", "json")
     assert json.loads(out)["verdicts"] == tiny_report["verdicts"]
 
 
@@ -126,7 +130,7 @@ def test_a_saved_run_whose_control_was_not_measured_does_not_pass(tiny_run, tiny
     readings = [r for r in tiny_report["readings"] if r["variant"] != "control"]
     (tmp_path / "report.json").write_text(json.dumps({**tiny_report, "readings": readings}))
     sentence = "sp2ps.grad-cam >= control - 0.9"
-    code, out, _ = edgecheck("gate", tmp_path, "--only", "--gate", sentence, "--format", "json")
+    code, out, _ = edgecheck("gate", tmp_path, "--unverified", "--only", "--gate", sentence, "--format", "json")
     assert code == 1
     assert all("the control has no reading" in v["reason"] for v in json.loads(out)["verdicts"])
 

@@ -207,7 +207,7 @@ def test_what_cannot_be_done_is_refused_in_a_line(config, tmp_path, refused, opt
     out = tmp_path / "run"
     assert says in refused("sweep", config, *words, "--out", out)
     left = [path.name for path in out.rglob("*") if path.is_file()]
-    assert set(left) <= {"data.json", "data.npz"}  # finished, and kept
+    assert set(left) <= {"data.json", "data.npz", "hashes.json", "unfinished.txt"}  # finished, and kept
 
 
 @pytest.mark.parametrize("word", ["--image=-1", "--controls=0", "--rate=fast", "--steps=0"])

@@ -1,0 +1,69 @@
+"""Whether a report still says what was measured: its own seal, and the digests of what it was made from.
+
+This finds accidents and careless edits. Whoever writes to the run folder can also write digests that match: to prove
+who made a report, sign it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edgecheck.errors import InputError
+from edgecheck.hashing import digest, sha256
+from edgecheck.records import Report, to_dict
+from edgecheck.store import UNFINISHED
+
+SEAL = "seal"
+NAMED = 3  # how many mismatches a message names before it says how many more there are
+
+
+def sealed(report: Report) -> dict[str, Any]:
+    """Return a report as JSON-able data with the digest of everything else in it under `seal`."""
+    data = to_dict(report)
+    return {**data, SEAL: digest(data)}
+
+
+def require_finished(folder: Path) -> None:
+    """See that the last run in a folder ended well.
+
+    Raises:
+        InputError: it failed, was interrupted, or is still at work.
+    """
+    try:
+        why = " ".join((folder / UNFINISHED).read_text(errors="replace").split())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        why = f"{UNFINISHED}: {error.strerror}"
+    raise InputError(f"{folder}: the last run there did not finish ({why}); run it again, finished stages are kept")
+
+
+def mismatches(data: Mapping[str, Any], report: Report, folder: Path) -> Iterator[str]:
+    """Yield what does not match, each as one phrase.
+
+    Args:
+        data: the document as it was read.
+        report: the same as a record.
+        folder: the run folder it lies in.
+    """
+    if SEAL not in data:
+        yield "report.json carries no digest (an older edgecheck wrote it)"
+    elif data[SEAL] != digest({key: value for key, value in data.items() if key != SEAL}):
+        yield "report.json was edited"
+    for name, expected in report.evidence.items():
+        yield from _mismatch(name, folder / name, expected)
+
+
+def describe(found: list[str]) -> str:
+    """Return mismatches in one line."""
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return "; ".join(found[:NAMED]) + more
+
+
+def _mismatch(name: str, path: Path, expected: str) -> Iterator[str]:
+    if not path.is_file():
+        yield f"{name} is gone"
+    elif sha256(path) != expected:
+        yield f"{name} was changed"

@@ -1,0 +1,38 @@
+"""Where the time of a run went, stage by stage."""
+
+from __future__ import annotations
+
+from edgecheck.records import Report
+from edgecheck.report.format import format_value
+
+# Stages by their names in the run folder, in words.
+STAGES = {
+    "data": "reading test images",
+    "prune": "ranking and pruning",
+    "make": "fine-tuning",
+    "export": "export to ONNX",
+    "quantize": "quantization",
+    "predict": "predictions",
+    "count": "counts, layers and memory",
+    "explain": "heatmaps",
+    "similarity": "comparing heatmaps",
+    "pictures": "pictures of heatmaps",
+    "latency": "latency",
+}
+
+
+def rows(report: Report) -> list[tuple[str, str, str]]:
+    """Return (stage, time, share of the sum) of each stage, the longest first, and the sum."""
+    whole = sum(report.seconds.values())
+    spent = [(STAGES.get(name, name), seconds) for name, seconds in report.seconds.items()]
+    return [
+        (text, format_value(seconds, "s"), format_value(seconds / whole if whole else 0.0, "fraction"))
+        for text, seconds in [*spent, ("all stages", whole)]
+    ]
+
+
+def lines(report: Report) -> list[str]:
+    """Return the rows as lines of aligned text; a stage kept from an earlier run counts with what it took then."""
+    table = rows(report)
+    wide, long = (max(len(row[column]) for row in table) for column in (0, 1))
+    return [f"{text:<{wide}}  {time:>{long}}  {share:>8}" for text, time, share in table]

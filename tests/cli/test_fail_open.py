@@ -1,6 +1,8 @@
 """What must never pass: ways in which a gate could be talked into letting something through."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -54,6 +56,121 @@ def test_an_edited_network_is_measured_again(own_config, tmp_path, edgecheck, fi
     sys.modules.pop("neighbour", None)  # a new process would read it afresh
     edgecheck(*run)
     assert baseline_accuracy(tmp_path / "run") < 0.1
+
+
+READING = """\
+import numpy as np
+from pathlib import Path
+from edgecheck.models.digits_cnn import DigitsCNN
+
+class Net(DigitsCNN):
+    sign = float(np.load(Path(__file__).with_name("sign.npy")))
+
+    def forward(self, images):
+        return self.sign * super().forward(images)
+
+def build():
+    return Net()
+"""
+
+
+@pytest.mark.slow
+def test_a_data_file_that_the_factory_reads_is_part_of_the_network(tiny_config, tmp_path, edgecheck):
+    (tmp_path / "net.py").write_text(READING)
+    np.save(tmp_path / "sign.npy", 1.0)
+    config = tmp_path / "own.yaml"
+    text = tiny_config.read_text().replace("edgecheck:digits_cnn", "net.py:build")
+    config.write_text(text.replace("methods: [grad-cam, ", "methods: [grad-cam] # ["))
+    run = ["run", config, "--out", tmp_path / "run"]
+    edgecheck(*run)
+    assert baseline_accuracy(tmp_path / "run") > 0.9
+    np.save(tmp_path / "sign.npy", -1.0)
+    edgecheck(*run)
+    assert baseline_accuracy(tmp_path / "run") < 0.1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("size.bytes <= 1 MB", "size <= 1 MB", "unknown metric 'size'"),
+        ("name: tiny", "name: [", "not YAML"),
+        ("digits_cnn.safetensors", "nowhere.safetensors", "nowhere.safetensors"),
+    ],
+)
+def test_a_run_that_failed_leaves_no_earlier_verdict(
+    tiny_run, tiny_config, tmp_path, refused, edgecheck, old, new, said
+):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(tiny_config.read_text().replace(old, new))
+    assert said in refused("run", broken, "--out", run)
+    for command in ("gate", "report"):
+        line = refused(command, run)
+        assert "did not finish" in line
+        assert said in line
+    assert not any((run / file).exists() for file in ("report.json", "report.html", "report.md", "junit.xml"))
+    assert edgecheck("run", tiny_config, "--out", run)[0] == 0
+    assert edgecheck("gate", run)[0] == 0
+
+
+def test_a_run_of_another_runtime_or_cpu_measures_files_again(tiny_run, tiny_config, tmp_path, edgecheck, monkeypatch):
+    from edgecheck import versions
+    from edgecheck.device import environment
+
+    def made_again(run, change):
+        folder = shutil.copytree(tiny_run, tmp_path / run)
+        before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json")}
+        with monkeypatch.context() as patch:
+            change(patch)
+            assert edgecheck("run", tiny_config, "--out", folder)[0] == 0
+        return {path.stem for path in folder.glob("*/*.json") if path.stat().st_mtime_ns != before.get(path)}
+
+    def other_runtime(patch):
+        known = versions.version
+        patch.setattr(versions, "version", lambda name: "0.1" if name == "onnxruntime" else known(name))
+
+    def other_cpu(patch):
+        patch.setattr(environment, "cpu_flags", lambda: ["avx2"])
+
+    assert made_again("runtime", other_runtime) == {"predict", "count"}
+    assert made_again("cpu", other_cpu) == {"predict", "count"}
+
+
+def test_images_that_took_each_others_place_are_seen(tmp_path, edgecheck):
+    """Two test images swapped: names, sizes and dates stay the same."""
+    import cv2
+
+    file = write(tmp_path / "rgb.onnx", shape=("N", 3, 8, 8))
+    for label in range(4):
+        path = tmp_path / "images" / "test" / str(label) / "1.png"
+        path.parent.mkdir(parents=True)
+        image = np.random.default_rng(label).integers(0, 256, (8, 8, 3), np.uint8)
+        path.write_bytes(cv2.imencode(".png", image)[1].tobytes().ljust(512, b"\0"))
+        os.utime(path, (1e9, 1e9))
+    flags = ["--time-budget", "0", "--gate", "agreement >= 0", "--out", tmp_path / "run", "--format", "json"]
+    command = ["check", "--baseline", file, "--candidate", file, "--data", tmp_path / "images", *flags]
+
+    def fingerprint():
+        _, out, err = edgecheck(*command)
+        assert out, err
+        return json.loads(out)["subject"]["data_sha256"]
+
+    before = fingerprint()
+    assert fingerprint() == before
+    first, second = (tmp_path / "images" / "test" / label / "1.png" for label in "13")
+    contents = first.read_bytes(), second.read_bytes()
+    for path, content in zip((second, first), contents, strict=True):
+        path.write_bytes(content)
+        os.utime(path, (1e9, 1e9))
+    assert fingerprint() != before
+
+
+def test_where_the_time_went_is_printed_and_kept(tiny_run, tiny_config, tiny_report, edgecheck):
+    _, _, err = edgecheck("run", tiny_config, "--out", tiny_run, "--timings")
+    assert "fine-tuning" in err
+    assert "all stages" in err
+    assert {"make", "explain", "export", "predict", "latency"} <= set(tiny_report["seconds"])
+    assert all(seconds >= 0 for seconds in tiny_report["seconds"].values())
 
 
 def test_a_network_that_ends_the_program_is_no_verdict(tiny_config, tmp_path, refused):

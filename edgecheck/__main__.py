@@ -1,5 +1,6 @@
 """`python -m edgecheck`."""
 
-from edgecheck.cli import main
+from edgecheck.cli.guard import main
 
-main()
+if __name__ == "__main__":
+    main()

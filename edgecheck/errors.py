@@ -14,6 +14,8 @@ A message is one line that names what is wrong, where, and what to do about it.
 
 from __future__ import annotations
 
+import signal
+
 
 class EdgecheckError(Exception):
     """Base of all errors a user is shown as one line, without a traceback."""
@@ -49,3 +51,11 @@ class MeasurementError(EdgecheckError):
     """The input was fine, but the measurement could not be made."""
 
     exit_code = 3
+
+
+class Stopped(BaseException):
+    """A signal asked this process to end; not an Exception, so that no handler of other errors takes it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number  # as shells report it

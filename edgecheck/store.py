@@ -32,6 +32,9 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
+# A killed process lets go of its folder only when its memory is freed: 0.3 s for 1 GB.
+_RELEASE_S, _POLL_S = 2.0, 0.02
+
 _HELD: weakref.WeakValueDictionary[Path, _Hold] = weakref.WeakValueDictionary()
 
 SWEEP_FILES = ("sweep.html", "sweep.md", "sweep.csv")
@@ -237,8 +240,7 @@ def _held(folder: Path) -> _Hold:
         handle = os.open(place, os.O_RDONLY)
         hold = _HELD[place] = _Hold(handle)
         try:
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle)
         except BlockingIOError:
             raise InputError(
                 f"{folder}: another edgecheck is at work there; wait for it or choose another --out"
@@ -246,6 +248,17 @@ def _held(folder: Path) -> _Hold:
         except OSError:  # a file system without locks
             pass
     return hold
+
+
+def _lock(handle: int) -> None:
+    deadline = time.monotonic() + _RELEASE_S
+    while fcntl is not None:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_S)
 
 
 def _hashes(folder: Path, files: Sequence[str]) -> dict[str, str | None]:

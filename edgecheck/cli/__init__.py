@@ -14,7 +14,7 @@ import click
 
 from edgecheck import __version__
 from edgecheck.cli import checking, inspecting, judging, running, staging, sweeping
-from edgecheck.errors import EdgecheckError
+from edgecheck.errors import EdgecheckError, Stopped
 
 # What a shell reports for a program ended by Ctrl-C.
 INTERRUPTED = 130
@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = EdgecheckError.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = _say("interrupted; what was finished is kept, and the same command goes on from there", INTERRUPTED)
+    except Stopped as stop:
+        code = _say(f"stopped by {stop}; what was finished is kept", stop.exit_code)
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,107 @@
+"""The console command: a child does the work, so that only a decision of ours becomes the exit code.
+
+A model's code may call `os._exit(0)`, native code may crash, the system may kill what takes too much memory. The child
+reports the code that it decided on. If it ends without this report, the parent says what happened and exits with 3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from edgecheck import cli
+from edgecheck.children import end_with_parent
+from edgecheck.errors import MeasurementError, Stopped
+
+# A terminal sends a signal to parent and child, and the parent passes it on: within this time it is the same request.
+SAME_REQUEST_S = 1.0
+KEPT = "what was finished is kept"
+
+
+def main() -> None:
+    """Run the command line in a child process; exit with the code that it decided on."""
+    # Without a command there are only --help and --version, which run nobody's code.
+    if not hasattr(os, "fork") or all(word.startswith("-") for word in sys.argv[1:]):
+        cli.main()
+    parent, heard = os.getpid(), _heard()
+    read, write = os.pipe()
+    signal.pthread_sigmask(signal.SIG_BLOCK, heard)  # until both have their handlers
+    child = os.fork()
+    if child == 0:
+        end_with_parent(parent)
+        _work(write, heard)
+    _handle(heard, lambda number, _: _pass_on(child, number))
+    _, status = os.waitpid(child, 0)
+    # Not until the end of file: a process that the model's code started may hold the other end.
+    os.set_blocking(read, False)
+    with contextlib.suppress(BlockingIOError):
+        sys.exit(os.read(read, 1)[0])
+    sys.exit(_explain(os.waitstatus_to_exitcode(status)))
+
+
+class _Request:
+    """Turns a signal into the exception that unwinds the work, so that temporary folders are removed."""
+
+    def __init__(self) -> None:
+        self.last = -SAME_REQUEST_S
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if now - self.last < SAME_REQUEST_S:
+            return
+        self.last = now
+        raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
+
+
+def _heard() -> list[signal.Signals]:
+    """Return the signals that ask for an end, except those that are ignored here, as SIGHUP under `nohup`."""
+    return [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+
+
+def _handle(numbers: list[signal.Signals], handler: signal._HANDLER) -> None:
+    for number in numbers:
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+def _pass_on(child: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, number)
+
+
+def _work(report: int, heard: list[signal.Signals]) -> NoReturn:
+    code = MeasurementError.exit_code
+    try:
+        _handle(heard, _Request())
+        cli.main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    except (KeyboardInterrupt, Stopped) as stop:  # before the command line was even parsed
+        code = stop.exit_code if isinstance(stop, Stopped) else cli.INTERRUPTED
+    with contextlib.suppress(OSError):  # the model's code may have closed it; then the parent says so
+        os.write(report, bytes([code]))
+    sys.exit(code)
+
+
+def _explain(ended: int) -> int:
+    """Say how a child ended that decided nothing; return the exit code. `ended` is negative for a signal."""
+    code = MeasurementError.exit_code
+    if ended >= 0:
+        text = f"the model's code ended the program (os._exit with {ended}); nothing was decided"
+    elif -ended in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        text, code = f"stopped by {signal.Signals(-ended).name}; {KEPT}", 128 - ended
+    elif -ended == signal.SIGKILL:
+        text = f"killed by SIGKILL, perhaps because memory ran out: set data.limit or a smaller batch; {KEPT}"
+    else:
+        name = signal.Signals(-ended).name
+        text = f"crashed with {name} in native code (of PyTorch, ONNX Runtime or the model); {KEPT}"
+    with contextlib.suppress(OSError):
+        click.echo(f"edgecheck: {text}", err=True)
+    return code

@@ -96,9 +96,9 @@ def _checked(baseline: Path, candidate: Path, store: Store, flags: dict[str, Any
 
 def _size_of(file: Path) -> list[int] | None:
     """Return the image size that a file is fixed to, so that nobody has to say it twice."""
-    from edgecheck.device.session import open_classifier
+    from edgecheck.device.session import input_size
 
-    _, height, width = open_classifier(file).input_size
+    _, height, width = input_size(file)
     return [height, width] if height and width else None
 
 

@@ -1,14 +1,18 @@
-"""What one ONNX file needs of a process that does nothing else: peak resident memory, and time untouched by others.
+"""One ONNX file in a process of its own: does it run at all, its peak resident memory, its time untouched by others.
 
-The file is run in a child (`python -m edgecheck.device.fresh FILE REQUEST`) which imports only what it needs to, so
-that the memory is that of interpreter, ONNX Runtime and model, whatever the parent has in memory. Settings that ONNX
-Runtime makes once for a whole process, as `session.set_denormal_as_zero`, are in force there.
+A file may take for ever, want all memory, or crash ONNX Runtime. So it is first opened and run in a child with a time
+limit and a memory limit, and whatever happens there is an error of this process, in one line.
+
+The child imports only what it needs to, so that its memory is that of interpreter, ONNX Runtime and model, whatever the
+parent has in memory. Settings that ONNX Runtime makes once for a whole process, as `session.set_denormal_as_zero`, are
+in force there.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,16 +22,30 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from edgecheck import children, errors
 from edgecheck.device import runtime, signature
 from edgecheck.device.runtime import Options
 from edgecheck.errors import EdgecheckError, MeasurementError
 
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
 LEAST_RUNS = 3  # ONNX Runtime plans its arena in the first run and reuses it from the second on
 
-TIMEOUT_S = 120.0  # hundreds of times what a small network needs; a file that takes longer is stuck or swapping
+# A hundred times what VGG-19 takes at 224x224; a file that takes longer is stuck or swapping.
+TIME_LIMIT_S = 60.0
+# The activations of one image: VGG-19 at 224x224 needs 30 MB, a U-Net at 1024x1024 about 1 GB.
+WORKING_BYTES = 2 << 30
+# ONNX Runtime holds weights as read, as parsed and as packed for its kernels; int8 ones may become float32.
+BYTES_PER_FILE_BYTE = 8
+# The stack of a thread and what the C library sets aside for it.
+THREAD_BYTES = 16 << 20
 
 STATUS = Path("/proc/self/status")
 KIB = 1024
+OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "MemoryError")
 
 
 @frozen
@@ -43,46 +61,82 @@ def run(
     options: Options,
     input_shape: tuple[int, int, int],
     runs: int = LEAST_RUNS,
-    timeout_s: float = TIMEOUT_S,
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> Fresh:
-    """Open an ONNX file in a fresh process and run it on random images.
+    """Open an ONNX file in a fresh process and run it on random images, one at a time.
 
     Args:
-        path: the file.
+        path: the file, as `files.load_model` accepts it.
         options: how it is run.
         input_shape: channels, height, width of an image, for where the file leaves them free.
         runs: how often, three times at least.
-        timeout_s: seconds after which the process is given up.
+        time_limit_s: seconds after which the process is ended.
 
     Raises:
-        MeasurementError: the process failed or took too long.
+        ConfigError: this ONNX Runtime has no such provider.
+        ModelError: ONNX Runtime cannot load the file, or it is not an image classifier.
+        MeasurementError: a run failed, or the process crashed, took too long or needed too much memory.
     """
-    request = {"options": attrs.asdict(options), "shape": input_shape, "runs": runs}
-    command = [sys.executable, "-m", __name__, str(path), json.dumps(request)]
-    # The child must find the packages that the parent found, wherever it was started from.
-    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    limit = _memory_limit(Path(path), options)
+    request = {"options": attrs.asdict(options), "shape": input_shape, "runs": runs, "data_bytes": limit}
+    command = children.command(__name__, str(path), json.dumps({**request, "parent": os.getpid()}))
+    surroundings = children.environment()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env=surroundings, check=False)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=time_limit_s,
+            env=surroundings,
+        )
     except subprocess.TimeoutExpired:
-        raise MeasurementError(f"{path}: not measured in a process of its own, it took over {timeout_s:g} s") from None
+        raise MeasurementError(
+            f"{path}: stopped after {time_limit_s:g} s: it could not be opened and run on one image by then"
+        ) from None
     except OSError as error:
         raise MeasurementError(f"{path}: no process of its own could be started ({error})") from None
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise MeasurementError(f"{path}: not measured in a process of its own ({reason})")
-    return Fresh(**json.loads(done.stdout))
+    return _answer(path, done, limit)
 
 
-def peak_rss_bytes(path: str | Path, options: Options, input_shape: tuple[int, int, int]) -> int:
-    """Return the peak resident bytes of a fresh process that opens an ONNX file and runs it.
+def _answer(path: str | Path, done: subprocess.CompletedProcess[str], limit: int) -> Fresh:
+    """Return what the child told, or raise what became of it."""
+    told = json.loads(done.stdout) if done.returncode == 0 else {}
+    if "peak_bytes" in told:
+        return Fresh(**told)
+    if any(words in told.get("error", done.stderr) for words in OUT_OF_MEMORY):
+        raise MeasurementError(f"{path}: it needs more than {limit / 1e9:.1f} GB of memory for one image")
+    if "error" in told:
+        raise getattr(errors, told["kind"])(told["error"])
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise MeasurementError(f"{path}: ONNX Runtime crashed on it ({name}); export it again or in another way")
+    reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    raise MeasurementError(f"{path}: not measured in a process of its own ({reason})")
 
-    Raises:
-        MeasurementError: the process failed or took too long, or the system does not tell peak memory.
+
+def _memory_limit(path: Path, options: Options) -> int:
+    """Return the bytes of data that a child may have, beyond what it has before it opens the file."""
+    stored = sum(file.stat().st_size for file in _stored(path))
+    return WORKING_BYTES + BYTES_PER_FILE_BYTE * stored + THREAD_BYTES * options.threads
+
+
+def _stored(path: Path) -> list[Path]:
+    from edgecheck.device.files import external_files  # imports onnx, which the child does without
+
+    return [path, *external_files(path)]
+
+
+def _limit_data(more_bytes: int) -> None:
+    """Let this process have so many bytes of data more, and no core dump. Data are private writable pages.
+
+    Not the address space, in which whole files are mapped. On systems without /proc nothing is limited.
     """
-    peak = run(path, options, input_shape).peak_bytes
-    if peak is None:
-        raise MeasurementError("this system does not tell a process its peak memory")
-    return peak
+    now = _status_bytes("VmData")
+    if resource is not None and now is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (now + more_bytes, now + more_bytes))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _times(path: Path, options: Options, input_shape: tuple[int, int, int], runs: int) -> list[float]:
@@ -90,10 +144,13 @@ def _times(path: Path, options: Options, input_shape: tuple[int, int, int], runs
     found = signature.read(str(path), session.get_inputs(), session.get_outputs())
     feed = {found.input: signature.random_image(found, input_shape)}
     times = []
-    for _ in range(max(runs, LEAST_RUNS)):
-        began = time.perf_counter()
-        session.run([found.output], feed)
-        times.append(time.perf_counter() - began)
+    try:
+        for _ in range(max(runs, LEAST_RUNS)):
+            began = time.perf_counter()
+            session.run([found.output], feed)
+            times.append(time.perf_counter() - began)
+    except Exception as error:  # the classes of ONNX Runtime have no base of their own
+        raise MeasurementError(f"{path}: the run failed ({runtime.one_line(error)})") from None
     return times
 
 
@@ -103,31 +160,30 @@ def _peak_bytes() -> int | None:
     On Linux `ru_maxrss` starts from the peak of the process that forked this one (a parent of 700 MB makes a child
     of 11 MB report 700 MB), whereas VmHWM belongs to the program started by exec. macOS counts `ru_maxrss` in bytes.
     """
-    if STATUS.exists():
-        fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
-        if "VmHWM" in fields:
-            return int(fields["VmHWM"].split()[0]) * KIB
-    if sys.platform == "darwin":
-        import resource  # does not exist on Windows
-
+    peak = _status_bytes("VmHWM")
+    if peak is None and sys.platform == "darwin" and resource is not None:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return None
+    return peak
+
+
+def _status_bytes(name: str) -> int | None:
+    if not STATUS.exists():
+        return None
+    fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+    return int(fields[name].split()[0]) * KIB if name in fields else None
 
 
 def main(arguments: list[str]) -> int:
-    """Run the file, write what was seen to stdout as JSON, or one line to stderr; return the exit code."""
+    """Run the file and write to stdout as JSON what was seen, or the error; return the exit code."""
     path, request = Path(arguments[0]), json.loads(arguments[1])
+    children.end_with_parent(request["parent"])
+    if request["options"]["provider"] == runtime.CPU:  # a GPU's driver reserves far more than it uses
+        _limit_data(request["data_bytes"])
     try:
         channels, height, width = request["shape"]
         times = _times(path, Options(**request["options"]), (channels, height, width), request["runs"])
         told: dict[str, Any] = {"peak_bytes": _peak_bytes(), "runs_s": times}
-        sys.stdout.write(json.dumps(told) + "\n")
-    except Exception as error:  # the classes of ONNX Runtime have no base of their own
-        reason = str(error) if isinstance(error, EdgecheckError) else runtime.one_line(error)
-        sys.stderr.write(f"{reason}\n")
-        return 1
+    except EdgecheckError as error:
+        told = {"error": str(error), "kind": type(error).__name__}
+    sys.stdout.write(json.dumps(told) + "\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

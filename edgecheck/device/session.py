@@ -6,19 +6,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck.device import files, runtime, signature
 from edgecheck.device.runtime import Options
+from edgecheck.device.shapes import data_inputs
 from edgecheck.device.signature import Layout, Signature
+from edgecheck.device.tensors import type_name
 from edgecheck.errors import DataError, MeasurementError
 from edgecheck.images import ImageSet
 
 Feed = dict[str, np.ndarray]
 
 DEFAULTS = Options()
+
+
+@frozen
+class _Input:
+    """An input as the file declares it, in the terms of ONNX Runtime."""
+
+    name: str
+    type: str
+    shape: list[int | str | None]
 
 
 @frozen(eq=False)
@@ -127,6 +139,16 @@ def open_classifier(path: str | Path, options: Options = DEFAULTS, layout: Layou
     )
 
 
+def input_size(path: str | Path) -> tuple[int | None, int | None, int | None]:
+    """Return channels, height and width that a file wants, None where it leaves them free, without opening a session.
+
+    Raises:
+        ModelError: missing, damaged, not ONNX, or its input is not one batch of images.
+    """
+    inputs = data_inputs(files.load_model(path).graph)
+    return signature.input_size(str(path), [_input(value) for value in inputs])
+
+
 def check_labels(classifier: Classifier, data: ImageSet) -> None:
     """See that every label is a class of the file, as far as the file says how many it has.
 
@@ -149,6 +171,12 @@ def check_class_count(path: Path, classes: int, data: ImageSet) -> None:
             f"{path}: it has {classes} classes, but image {int(data.labels.argmax())} has label {largest} "
             "(labels count from 0): give the data the file was trained for"
         )
+
+
+def _input(value: onnx.ValueInfoProto) -> _Input:
+    tensor = value.type.tensor_type
+    shape = [dim.dim_value or dim.dim_param or None for dim in tensor.shape.dim]
+    return _Input(value.name, f"tensor({type_name(tensor.elem_type).lower()})", shape)
 
 
 def _flat(scores: np.ndarray) -> np.ndarray:

@@ -21,9 +21,17 @@ INPUT_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor
 class Argument(Protocol):
     """An input or output as ONNX Runtime describes it; free dimensions are names or None."""
 
-    name: str
-    type: str
-    shape: Sequence[int | str | None]
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def type(self) -> str:
+        """`tensor(float)` and the like."""
+
+    @property
+    def shape(self) -> Sequence[int | str | None]:
+        """One entry for each axis."""
 
 
 @frozen
@@ -59,12 +67,24 @@ def read(
     image, shape = _image_input(where, inputs)
     output, classes = _class_output(where, outputs)
     layout = layout or _layout(where, image.name, shape)
-    channels, height, width = shape[1:] if layout == "NCHW" else (shape[3], shape[1], shape[2])
     # Some exporters free the batch of the input and freeze it further inside: the output knows.
     batch = shape[0] or next(iter(_dimensions(output)), None)
-    return Signature(
-        image.name, output.name, INPUT_TYPES[image.type], layout, batch, (channels, height, width), classes
-    )
+    size = _size(shape, layout)
+    return Signature(image.name, output.name, INPUT_TYPES[image.type], layout, batch, size, classes)
+
+
+def input_size(where: str, inputs: Sequence[Argument]) -> tuple[int | None, int | None, int | None]:
+    """Return channels, height and width of the image input, None where the file leaves them free.
+
+    Raises:
+        ModelError: not exactly one image-like input, of a type that can be fed.
+    """
+    image, shape = _image_input(where, inputs)
+    return _size(shape, _layout(where, image.name, shape))
+
+
+def _size(shape: Dimensions, layout: Layout) -> tuple[int | None, int | None, int | None]:
+    return (shape[1], shape[2], shape[3]) if layout == "NCHW" else (shape[3], shape[1], shape[2])
 
 
 def _dimensions(argument: Argument) -> Dimensions:

@@ -56,7 +56,7 @@ class Tensor:
 
 def stored(tensor: onnx.TensorProto) -> Tensor:
     """Return shape and type of an initialiser."""
-    return Tensor(tuple(tensor.dims), _type_name(tensor.data_type))
+    return Tensor(tuple(tensor.dims), type_name(tensor.data_type))
 
 
 def declared(values: Iterable[onnx.ValueInfoProto]) -> dict[str, Tensor]:
@@ -66,9 +66,10 @@ def declared(values: Iterable[onnx.ValueInfoProto]) -> dict[str, Tensor]:
         tensor_type = value.type.tensor_type
         if tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor_type.shape.dim):
             shape = tuple(dim.dim_value for dim in tensor_type.shape.dim)
-            known[value.name] = Tensor(shape, _type_name(tensor_type.elem_type))
+            known[value.name] = Tensor(shape, type_name(tensor_type.elem_type))
     return known
 
 
-def _type_name(number: int) -> str:
+def type_name(number: int) -> str:
+    """Return the name of ONNX's type number: `FLOAT`, `INT8`; `UNDEFINED` for one that there is not."""
     return TYPE_NAMES.get(number, "UNDEFINED")

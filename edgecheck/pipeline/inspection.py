@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgecheck import __version__
-from edgecheck.device import diagnostics, doubts, environment, graph, latency, layers, paper, session, timing
+from edgecheck.device import diagnostics, doubts, environment, fresh, graph, latency, layers, paper, session, timing
 from edgecheck.device.files import size_bytes
 from edgecheck.device.runtime import Options
 from edgecheck.device.stopping import Stopping
@@ -94,7 +94,7 @@ def paper_counts(file: Path, shape: Shape | None) -> Listing:
 def latencies(files: Sequence[Path], shape: Shape | None, measure: Measure, progress: Progress) -> Listing:
     """Time files interleaved, on random images; the first one is what ratios refer to."""
     named, options = dict(zip(_names(files), files, strict=True)), runtime_options(measure)
-    channels, height, width = _common_shape([session.open_classifier(path, options) for path in files], shape)
+    channels, height, width = _tried(files, shape, options)
     pixels = np.random.default_rng(0).random((latency.FEEDS * measure.batch, channels, height, width), np.float32)
     samples = latency.sample(
         {name: functools.partial(session.open_classifier, path, options) for name, path in named.items()},
@@ -138,7 +138,7 @@ def latencies(files: Sequence[Path], shape: Shape | None, measure: Measure, prog
 def layer_table(files: Sequence[Path], shape: Shape | None, measure: Measure) -> Listing:
     """Profile files and list their layers side by side; the first is the baseline."""
     options = runtime_options(measure)
-    size = _common_shape([session.open_classifier(path, options) for path in files], shape)
+    size = _tried(files, shape, options)
     ran = {name: layers.examine(path, options, size) for name, path in zip(_names(files), files, strict=True)}
     (first, baseline), *others = ran.items()
     rows = layer_rows(baseline.layers, others[0][1].layers if others else [])
@@ -202,13 +202,21 @@ def _names(files: Sequence[Path]) -> list[str]:
     return [name if names.index(name) == index else f"{name} ({index + 1})" for index, name in enumerate(names)]
 
 
-def _common_shape(runners: Sequence[session.Classifier], shape: Shape | None) -> Shape:
+def _tried(files: Sequence[Path], shape: Shape | None, options: Options) -> Shape:
+    """Run each file for the first time, in a process of its own with limits; return the size of an image."""
+    size = _common_shape([session.input_size(path) for path in files], shape)
+    for path in files:
+        fresh.run(path, options, size)
+    return size
+
+
+def _common_shape(wanted: Sequence[tuple[int | None, ...]], shape: Shape | None) -> Shape:
     """The image size that the files fix, or the one given for what they leave free."""
     for axis, name in enumerate(("channels", "height", "width")):
-        fixed = {size for runner in runners if (size := runner.input_size[axis]) is not None}
+        fixed = {number for size in wanted if (number := size[axis]) is not None}
         if len(fixed) > 1:
             raise ModelError(f"the files take images of different {name} ({', '.join(map(str, sorted(fixed)))})")
-    merged = [next((r.input_size[axis] for r in runners if r.input_size[axis]), None) for axis in range(3)]
+    merged = [next((size[axis] for size in wanted if size[axis]), None) for axis in range(3)]
     sizes = [size or (shape[axis] if shape else None) for axis, size in enumerate(merged)]
     if None in sizes:
         raise ModelError("the files leave the image size free; give it: --shape CHANNELS,HEIGHT,WIDTH")

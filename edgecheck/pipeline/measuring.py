@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -28,7 +28,7 @@ from edgecheck.device import (
 )
 from edgecheck.device.runtime import Options
 from edgecheck.device.stopping import Stopping
-from edgecheck.errors import MeasurementError, ModelError
+from edgecheck.errors import ModelError
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.plan import Measure
 from edgecheck.records import LayerCost, Reading, Variant, from_dict, reading, to_dict
@@ -37,6 +37,26 @@ from edgecheck.records import LayerCost, Reading, Variant, from_dict, reading, t
 def runtime_options(measure: Measure) -> Options:
     """Return how a plan has ONNX Runtime run its files."""
     return Options(measure.intra_op_threads, measure.provider, measure.graph_optimization)
+
+
+def trial(job: Run, entry: Entry) -> fresh.Fresh:
+    """Run a file for the first time: in a process of its own, with limits, so that it cannot harm this one.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load the file, or it is not an image classifier.
+        MeasurementError: it crashed, took too long or needed too much memory.
+    """
+    options = runtime_options(job.plan.measure)
+    inputs = {
+        "file": files.sha256(entry.file),
+        "shape": job.data.shape,
+        "runtime": to_dict(options),
+        "version": __version__,
+    }
+    result = job.store.stage(
+        entry.name, "trial", inputs, lambda: to_dict(fresh.run(entry.file, options, job.data.shape))
+    )
+    return from_dict(result, fresh.Fresh)
 
 
 def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
@@ -52,6 +72,7 @@ def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
     path = job.store.path(entry.name, "logits.npz")
 
     def compute() -> dict[str, Any]:
+        trial(job, entry)
         classifier = session.open_classifier(onnx, runtime_options(job.plan.measure))
         session.check_labels(classifier, job.data)
         outputs = accuracy.predict(classifier, job.data, job.plan.preprocessing, job.progress)
@@ -97,10 +118,6 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
             *_multiply_adds(name, counts),
             reading(name, "memory.activation_bytes", ran.peak_bytes, note=ran.note),
         ]
-        if job.plan.measure.rss:
-            readings.append(
-                _tried(name, "memory.rss_bytes", lambda: fresh.peak_rss_bytes(onnx, options, job.data.shape))
-            )
         return {
             "readings": [to_dict(r) for r in readings],
             "warnings": [*diagnostics.diagnose(model, counts, target, cure), *diagnostics.padded(counts, ran.layers)],
@@ -114,6 +131,8 @@ def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:
     result = job.store.stage(name, "count", inputs, compute, tools=versions.FILES)
     # A stage taken from another run folder may have had another name there.
     readings = [attrs.evolve(from_dict(r, Reading), variant=name) for r in result["readings"]]
+    if job.plan.measure.rss:
+        readings.append(_peak_memory(name, trial(job, entry)))
     if entry.twin is not None and entry.twin.parameters is not None:
         readings.append(reading(name, "params", entry.twin.parameters))
     record = attrs.evolve(
@@ -181,10 +200,6 @@ def _multiply_adds(variant: str, counts: graph.GraphCounts) -> list[Reading]:
     ]
 
 
-def _tried(variant: str, metric: str, measure: Callable[[], float | None]) -> Reading:
-    """A measurement that may be impossible here is missing with its reason, not fatal."""
-    try:
-        value = measure()
-    except MeasurementError as error:
-        return reading(variant, metric, None, note=str(error))
-    return reading(variant, metric, value, note="" if value is not None else "the file does not tell all sizes")
+def _peak_memory(variant: str, ran: fresh.Fresh) -> Reading:
+    note = "" if ran.peak_bytes is not None else "this system does not tell a process its peak memory"
+    return reading(variant, "memory.rss_bytes", ran.peak_bytes, note=note)

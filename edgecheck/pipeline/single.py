@@ -9,7 +9,7 @@ import attrs
 
 from edgecheck import images
 from edgecheck import store as storage
-from edgecheck.device import accuracy, session
+from edgecheck.device import accuracy, fresh, session
 from edgecheck.errors import DataError
 from edgecheck.pipeline import explaining, making, pruning, quantising
 from edgecheck.pipeline.entry import Entry, Run
@@ -62,6 +62,7 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
     examples = making.load_test(plan, progress)
     for warning in exporting.export(model, out, examples.shape, plan.opset):
         progress.note(warning)
+    fresh.run(out, session.DEFAULTS, examples.shape)
     outputs = accuracy.predict(session.open_classifier(out), examples, plan.preprocessing, progress)
     with placed(model, plan.compute):
         return parity(outputs, explain(model, examples, plan.preprocessing, [], progress=progress).logits)

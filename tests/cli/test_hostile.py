@@ -1,0 +1,45 @@
+"""Files that hang, want all memory or crash ONNX Runtime: one line, and the documented exit code."""
+
+import sys
+
+import pytest
+
+from edgecheck.device import fresh
+from edgecheck.errors import MeasurementError
+from tests.board_files import write_all
+from tests.device import hostile_files
+
+LIMITED = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit data")
+
+
+@pytest.fixture
+def files(tmp_path):
+    write_all(tmp_path)
+    hostile_files.vast(tmp_path / "vast.onnx")
+    return tmp_path
+
+
+@LIMITED
+@pytest.mark.parametrize("command", ["bench", "layers"])
+def test_a_file_that_wants_all_memory_is_not_run_in_this_process(files, refused, command):
+    assert "vast.onnx: it needs more than 2.2 GB" in refused(command, files / "vast.onnx", code=3)
+
+
+@LIMITED
+def test_such_a_candidate_could_not_be_measured(files, refused):
+    hostile_files.vast(files / "vast.onnx", side=16)
+    common = ["--baseline", files / "a.onnx", "--candidate", files / "vast.onnx", "--data", files / "data.npz"]
+    assert "vast.onnx: it needs more than 2.2 GB" in refused("check", *common, "--out", files / "out", code=3)
+    assert not (files / "out" / "report.json").exists()
+
+
+def test_the_first_run_is_kept_for_later_runs_and_tells_the_memory(files, edgecheck, monkeypatch):
+    common = ["--baseline", files / "a.onnx", "--candidate", files / "b.onnx", "--data", files / "data.npz"]
+    flags = ["--time-budget", "0", "--gate", "memory.rss_bytes <= 1 GB", "--out", files / "out"]
+    assert edgecheck("check", *common, *flags)[0] == 0
+
+    def refuse(*_arguments):
+        raise MeasurementError("run again")
+
+    monkeypatch.setattr(fresh, "run", refuse)
+    assert edgecheck("check", *common, *flags)[0] == 0

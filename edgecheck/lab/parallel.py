@@ -35,6 +35,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 from torch import nn
 
+from edgecheck.children import safe_environment
 from edgecheck.errors import ConfigError, EdgecheckError, MeasurementError, ModelError
 from edgecheck.lab.compute import placed, share
 from edgecheck.lab.descent import Descent, Job, descent
@@ -184,12 +185,13 @@ def _started(rank: int, processes: int, rendezvous: str) -> _Member:
     here, there = SPAWN.Pipe()
     process = SPAWN.Process(target=_serve, args=(there, rank, processes, rendezvous, files), daemon=True)
     # Ctrl-C is sent to all processes of a terminal; only the one that can end the others shall hear it.
-    resource_tracker.ensure_running()  # it would be started with the first process, and lift the block
-    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+    with safe_environment():
+        resource_tracker.ensure_running()  # it would be started with the first process, and lift the block
+        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
     there.close()  # so that the member's death ends the connection
     return _Member(process, here)
 

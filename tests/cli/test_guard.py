@@ -142,3 +142,18 @@ def test_the_console_script_is_the_guarded_one():
     setup = configparser.ConfigParser()
     setup.read(Path(__file__).parents[2] / "setup.cfg")
     assert setup["options.entry_points"]["console_scripts"].split() == ["edgecheck", "=", "edgecheck.cli.guard:main"]
+
+
+def test_nothing_in_the_current_folder_is_imported(tmp_path):
+    write_all(tmp_path)
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin" / "edgecheck"
+    script.write_text("import sys\nfrom edgecheck.cli.guard import main\nsys.exit(main())\n")  # as pip writes it
+    planted = tmp_path / "edgecheck" / "device"
+    planted.mkdir(parents=True)
+    for file in (tmp_path / "json.py", planted / "fresh.py", planted / "__init__.py", planted.parent / "__init__.py"):
+        file.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    command = [sys.executable, str(script), "bench", "a.onnx", "--time-budget", "0.01"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "ran").exists()

@@ -3,8 +3,10 @@
 import copy
 import math
 import multiprocessing
+import os
 import threading
 from contextlib import nullcontext
+from multiprocessing import resource_tracker
 
 import numpy as np
 import pytest
@@ -190,3 +192,17 @@ def test_parts_are_whole_batches_or_share_the_images_evenly(count, processes):
         assert [image for part in parts for image in part] == list(range(count))
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
         assert min(map(len, parts)) >= 2
+
+
+def test_members_import_nothing_from_the_current_folder(tmp_path, monkeypatch):
+    for name in ("multiprocessing.py", "json.py", "copy.py"):
+        (tmp_path / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "")
+    resource_tracker._resource_tracker._stop()  # one that runs already would start nothing
+    member = parallel._started(0, 1, str(tmp_path / "rendezvous"))
+    member.connection.close()
+    member.process.join()
+    assert not (tmp_path / "ran").exists()
+    assert os.environ["PYTHONPATH"] == ""
+    assert "PYTHONSAFEPATH" not in os.environ

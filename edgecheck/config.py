@@ -11,7 +11,7 @@ from attrs import field, frozen
 from ruamel.yaml.comments import CommentedMap
 
 from edgecheck import criteria, document, images, variants
-from edgecheck.errors import ConfigError, InputError
+from edgecheck.errors import ConfigError, DataError, InputError, ModelError
 from edgecheck.metrics import ALL_CAM_METHODS
 from edgecheck.plan import (
     Compute,
@@ -28,6 +28,7 @@ from edgecheck.plan import (
 )
 from edgecheck.records import Level, Policy
 from edgecheck.registry import lookup
+from edgecheck.regular import MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regular
 
 PRESETS = "edgecheck.calibration"
 DEFAULT_OPSET = 18
@@ -105,6 +106,8 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     where = f"{path}:{document.line_of(written, ('data', 'dataset'))}" if written else str(path)
     below = preset(dataset, where) if isinstance(dataset, str) else {}
     if dataset == "npz" and isinstance(data, Mapping) and "root" in data:
+        if not Path(str(data["root"])).is_dir():
+            require_regular(Path(str(data["root"])), error=DataError)
         # A run folder's data.npz tells how it was preprocessed; anything else would be another model's input.
         below["preprocessing"] = {
             **below.get("preprocessing", {}),
@@ -115,6 +118,8 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
         below["preprocessing"] = {k: v for k, v in below.get("preprocessing", {}).items() if k not in _NORMALISATION}
     whole = document.structure(document.merge(below, here), Document, written, str(path))
     _check_methods(whole.explain.methods, written, str(path))
+    if whole.model is not None and whole.model.weights is not None:
+        require_regular(whole.model.weights, MOST_WEIGHT_BYTES, ModelError)
     return _plan(whole, written, path)
 
 
@@ -223,6 +228,7 @@ def _check_methods(methods: list[str], written: CommentedMap, source: str) -> No
 
 
 def _text(path: Path) -> str:
+    require_regular(path, MOST_YAML_BYTES)
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -11,10 +11,10 @@ import cattrs
 from cattrs import BaseConverter
 from cattrs.cols import list_structure_factory
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from edgecheck import bounded_yaml
 from edgecheck.errors import ConfigError
 from edgecheck.registry import nearest
 
@@ -26,10 +26,10 @@ def read(text: str, source: str) -> CommentedMap:
     """Parse YAML into a mapping that remembers its lines.
 
     Raises:
-        ConfigError: not YAML, or not a mapping at the top.
+        ConfigError: not YAML, nested too deeply, too large, or not a mapping at the top.
     """
     try:
-        document = YAML(typ="rt", pure=True).load(text)
+        document = bounded_yaml.load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{source}:{line}: not YAML: {error.problem or error.context}") from None

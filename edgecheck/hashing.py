@@ -16,6 +16,7 @@ from typing import Any
 from edgecheck.atomic import reason, write_text
 from edgecheck.cores import usable_cores
 from edgecheck.errors import InputError
+from edgecheck.regular import require_regular
 
 _CHUNK_BYTES = 1 << 20
 MACHINE_ID = Path("/etc/machine-id")
@@ -27,8 +28,9 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or is not a regular file.
     """
+    require_regular(path)
     hasher = hashlib.sha256()
     try:
         with open(path, "rb") as file:

@@ -12,9 +12,12 @@ from google.protobuf.message import DecodeError
 from onnx.checker import ValidationError
 
 from edgecheck.errors import ModelError
+from edgecheck.regular import MOST_ONNX_BYTES, MOST_WEIGHT_BYTES, require_regular
 
 ZLIB_LEVEL = 6  # zlib's own default: what an over-the-air update would use
 CHUNK_BYTES = 1 << 20  # large enough to make the loop's cost vanish, small enough for a board
+
+MOST_SHARED = 4  # how often tensors may share their bytes on average: tied weights are stored once
 
 FIRST_BYTE = b"\x08"  # every writer begins with field 1, the IR version, as a varint
 
@@ -39,8 +42,7 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     """
     path = Path(path)
     model = _parse(path)
-    for location in _locations(model):
-        _external_path(path, location)
+    _check_external(path, model)
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except (OSError, ValueError, ValidationError) as error:
@@ -144,6 +146,7 @@ def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
 def _read(path: Path) -> bytes:
     if path.is_dir():
         raise ModelError(f"{path}: a folder; give the .onnx file in it")
+    require_regular(path, MOST_ONNX_BYTES, ModelError)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -165,10 +168,32 @@ def _what_instead(content: bytes) -> str:
     return "not an ONNX file; export the model to ONNX"
 
 
-def _locations(model: onnx.ModelProto) -> list[str]:
+def _external(model: onnx.ModelProto) -> Iterator[dict[str, str]]:
+    """Yield location, offset and length of every external tensor, as far as the file says them."""
     graphs: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph, *model.functions]
-    external = (t for graph in graphs for t in tensors(graph) if t.data_location == onnx.TensorProto.EXTERNAL)
-    return sorted({entry.value for tensor in external for entry in tensor.external_data if entry.key == "location"})
+    for tensor in (tensor for graph in graphs for tensor in tensors(graph)):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            yield {entry.key: entry.value for entry in tensor.external_data}
+
+
+def _locations(model: onnx.ModelProto) -> list[str]:
+    return sorted({entries["location"] for entries in _external(model) if "location" in entries})
+
+
+def _check_external(path: Path, model: onnx.ModelProto) -> None:
+    """Refuse external data that is missing, too large, or that many tensors claim whole: each would read all of it."""
+    sizes = {location: _external_path(path, location).stat().st_size for location in _locations(model)}
+    claimed = sum(_claimed_bytes(entries, sizes) for entries in _external(model))
+    if claimed > MOST_SHARED * sum(sizes.values()):
+        raise ModelError(
+            f"{path}: its tensors claim {claimed:,} bytes of {sum(sizes.values()):,} of external data; export it again"
+        )
+
+
+def _claimed_bytes(entries: dict[str, str], sizes: dict[str, int]) -> int:
+    size = sizes.get(entries.get("location", ""), 0)
+    length = entries.get("length", "")
+    return min(int(length), size) if length.isdecimal() and int(length) else size
 
 
 def _external_path(path: Path, location: str) -> Path:
@@ -181,6 +206,7 @@ def _external_path(path: Path, location: str) -> Path:
     file = path.parent / location
     if not file.is_file():
         raise ModelError(f"{path}: its external data {location} is missing; copy it into {path.parent}")
+    require_regular(file, MOST_WEIGHT_BYTES, ModelError)
     return file
 
 

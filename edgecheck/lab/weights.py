@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecheck.errors import ModelError
+from edgecheck.regular import MOST_WEIGHT_BYTES, require_regular
 
 NAMED = 3  # how many tensors a message names before it says how many more there are
 TORCH_SUFFIXES = (".pt", ".pth", ".th")
@@ -59,6 +60,7 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _read(path: Path) -> object:
+    require_regular(path, MOST_WEIGHT_BYTES, ModelError)
     if not path.is_file():
         raise ModelError(f"{path}: no such file; give the weights as .safetensors or {', '.join(TORCH_SUFFIXES)}")
     if path.suffix == ".safetensors":

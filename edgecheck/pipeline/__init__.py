@@ -20,6 +20,7 @@ from edgecheck.pipeline.fingerprints import identity
 from edgecheck.plan import ModelSpec, Plan, VariantSpec
 from edgecheck.progress import Progress
 from edgecheck.records import Report, Role, Variant, reading
+from edgecheck.regular import MOST_WEIGHT_BYTES, require_regular
 from edgecheck.score.ssim import check_size
 from edgecheck.store import Store
 
@@ -65,6 +66,8 @@ def entry_of(plan: Plan, store: Store, role: Role, file: Path, twin: str | None,
         return Entry(Variant(role, role, file=str(file)), file, None)
     if ":" not in twin:
         raise UsageError(f"--{role}-twin {twin}: {FACTORY_FORMS}")
+    if weights is not None:
+        require_regular(Path(weights), MOST_WEIGHT_BYTES, ModelError)
     spec = ModelSpec(twin, Path(weights) if weights else None)
     build = functools.cache(lambda: making.build_twin(spec, plan.seed))
     made_of = identity(spec, store, role, build)

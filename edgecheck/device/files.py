@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import onnx
@@ -17,6 +17,7 @@ from edgecheck.regular import MOST_ONNX_BYTES, MOST_WEIGHT_BYTES, require_regula
 ZLIB_LEVEL = 6  # zlib's own default: what an over-the-air update would use
 CHUNK_BYTES = 1 << 20  # large enough to make the loop's cost vanish, small enough for a board
 
+MOST_NODES = 100_000  # ten times the largest network of timm: counting so many takes seconds
 MOST_SHARED = 4  # how often tensors may share their bytes on average: tied weights are stored once
 
 FIRST_BYTE = b"\x08"  # every writer begins with field 1, the IR version, as a varint
@@ -125,6 +126,8 @@ def _parse(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path}: {_what_instead(content)}")
     if not model.HasField("graph") or not model.graph.node:
         raise ModelError(f"{path}: an ONNX file without a graph; export the model again")
+    if _has_too_many(model.graph.node):
+        raise ModelError(f"{path}: more than {MOST_NODES:,} nodes; no classifier has so many: export it again")
     if not model.opset_import:
         raise ModelError(f"{path}: truncated ONNX file (no opset version at its end); copy or export it again")
     if not model.graph.output:
@@ -132,6 +135,10 @@ def _parse(path: Path) -> onnx.ModelProto:
     if not all(isinstance(name, str) for name in _names(model.graph)):
         raise ModelError(f"{path}: damaged ONNX file (a name in it is not text); copy or export it again")
     return model
+
+
+def _has_too_many(nodes: Sequence[onnx.NodeProto]) -> bool:
+    return len(nodes) > MOST_NODES or any(_has_too_many(graph.node) for graph in subgraphs(nodes))
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:

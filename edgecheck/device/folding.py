@@ -18,6 +18,16 @@ from edgecheck.device.tensors import Tensor
 
 # Shapes, pads and scales have one number or two for each axis; weights, which need no folding, have more than this.
 SMALL_ELEMENTS = 1024
+# More than any exporter computes shapes by, at a millisecond each.
+MOST_FOLDED = 5000
+# What shapes are computed by. These take time and memory in proportion to their inputs and outputs, which are small;
+# others need not (a pooling with a pad of a billion and a stride as large gives one number).
+_FOLDABLE = """
+Abs Add And Cast Ceil Clip Concat ConstantOfShape Div Equal Expand Flatten Floor Gather GatherElements GatherND Greater
+GreaterOrEqual Identity Less LessOrEqual Max Min Mod Mul Neg Not Or Pow Range ReduceMax ReduceMin ReduceProd ReduceSum
+Reshape Round ScatterElements ScatterND Sign Size Slice Split Sqrt Squeeze Sub Sum Tile Transpose Unsqueeze Where
+"""
+FOLDABLE = frozenset(_FOLDABLE.split())
 
 
 def folded(model: onnx.ModelProto, known: Mapping[str, Tensor]) -> onnx.ModelProto | None:
@@ -31,7 +41,7 @@ def folded(model: onnx.ModelProto, known: Mapping[str, Tensor]) -> onnx.ModelPro
     computed: dict[str, np.ndarray] = {}
     kept = []
     for node in model.graph.node:
-        results = _results(model, node, values, known)
+        results = _results(model, node, values, known) if len(computed) < MOST_FOLDED else {}
         values |= results
         if results and node.op_type != "Constant":
             computed |= results
@@ -52,17 +62,21 @@ def _results(
 ) -> dict[str, np.ndarray]:
     """Return name -> value of a node's outputs where they are constant and small, else nothing."""
     outputs = [name for name in node.output if name]
-    small = all(name in known and known[name].elements <= SMALL_ELEMENTS for name in outputs)
+    small = bool(outputs) and all(name in known and known[name].elements <= SMALL_ELEMENTS for name in outputs)
     if not small or not is_standard(node) or any(True for _ in subgraphs([node])):
         return {}
     if node.op_type == "Shape" and node.input[0] in known:
-        # Its attributes start and end cut the shape: let the evaluator do that, on a stand-in without memory.
-        feeds = {node.input[0]: np.broadcast_to(np.float32(0), known[node.input[0]].shape)}
-    elif node.op_type == "Constant" or (node.input and all(name in values or not name for name in node.input)):
-        feeds = {name: values[name] for name in node.input if name}
-    else:
-        return {}
-    return _evaluated(model, node, feeds)
+        return {outputs[0]: _shape(node, known[node.input[0]])}
+    constant = node.op_type in FOLDABLE and node.input and all(name in values or not name for name in node.input)
+    if node.op_type == "Constant" or constant:
+        return _evaluated(model, node, {name: values[name] for name in node.input if name})
+    return {}
+
+
+def _shape(node: onnx.NodeProto, tensor: Tensor) -> np.ndarray:
+    """Return what Shape gives; its attributes cut the shape as a slice of Python does."""
+    cut = {attribute.name: attribute.i for attribute in node.attribute}
+    return np.array(tensor.shape[cut.get("start", 0) : cut.get("end")], np.int64)
 
 
 def _evaluated(model: onnx.ModelProto, node: onnx.NodeProto, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
-import onnx.inliner
 import onnx.shape_inference
 from attrs import frozen
 
 from edgecheck.device.files import load_model, subgraphs
 from edgecheck.device.folding import SMALL_ELEMENTS, folded
+from edgecheck.device.functions import inlined
 from edgecheck.device.lowering import lowered
 from edgecheck.device.operators import Operation, Shape
 from edgecheck.device.tensors import Tensor, declared, stored
@@ -19,6 +19,7 @@ from edgecheck.errors import ModelError
 
 BATCH = 1  # one inference is of one image
 IMAGE_RANK = 4  # (N, C, H, W)
+MOST_FOLDINGS = 10  # exporters need two; in a graph made to need one per node, each costs an inference of all shapes
 INDEPENDENT_INITIALISERS = 4  # from this IR version on an initialiser need not be listed as an input too
 
 
@@ -66,9 +67,8 @@ def open_graph(path: str | Path, input_shape: Shape | None = None) -> Graph:
         ModelError: as `files.load_model` and `infer`.
     """
     model = load_model(path)
-    if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
     try:
+        model = inlined(model)
         return Graph(model, infer(model, input_shape))
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
@@ -99,14 +99,15 @@ def infer(model: onnx.ModelProto, input_shape: Shape | None = None) -> dict[str,
     Raises:
         ModelError: a dimension is free and `input_shape` does not say it, or the file contradicts `input_shape`.
     """
-    skeleton: onnx.ModelProto | None = _skeleton(
-        model, [_bound(value, input_shape) for value in data_inputs(model.graph)]
-    )
-    known: dict[str, Tensor] = {}
-    while skeleton is not None:
-        known |= _inferred(skeleton)
+    skeleton = _skeleton(model, [_bound(value, input_shape) for value in data_inputs(model.graph)])
+    known = _inferred(skeleton)
+    for _ in range(MOST_FOLDINGS):
         complete = all(name in known for node in skeleton.graph.node for name in node.output if name)
-        skeleton = None if complete else folded(skeleton, known)
+        reduced = None if complete else folded(skeleton, known)
+        if reduced is None:
+            break
+        skeleton = reduced
+        known |= _inferred(skeleton)
     return known | {tensor.name: stored(tensor) for tensor in model.graph.initializer}
 
 

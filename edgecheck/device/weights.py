@@ -121,7 +121,12 @@ def uses_of(graph: onnx.GraphProto) -> dict[str, list[Use]]:
 def owner_of(reads: Sequence[Use], uses: Mapping[str, Sequence[Use]]) -> onnx.NodeProto | None:
     """Return the first node that truly uses a constant, looking through casts, transposes and dequantisation."""
     owner = reads[0].node if reads else None
-    while owner is not None and owner.op_type in PASS_THROUGH and (behind := uses.get(owner.output[0])):
+    for _ in range(len(uses)):  # not for ever: a damaged graph may run in a circle
+        if owner is None or owner.op_type not in PASS_THROUGH or not owner.output:
+            break
+        behind = uses.get(owner.output[0])
+        if not behind:
+            break
         owner = behind[0].node
     return owner
 
@@ -185,8 +190,14 @@ def _axis(node: onnx.NodeProto, operand: Operand) -> int:
 
 
 def _spread(points: NDArray[np.int32], shape: Shape, axis: int) -> NDArray[np.int32]:
+    """Return zero points for every value, or a ValueError: what fits by broadcasting alone could be vast."""
     axis %= len(shape)
     if points.ndim == 1:
+        if len(points) != shape[axis]:
+            raise ValueError("zero points that do not fit the weight")
         return np.expand_dims(points, [other for other in range(len(shape)) if other != axis])
+    sides = enumerate(zip(points.shape, shape, strict=True))
+    if not all(0 < given <= wanted if place == axis else given in (1, wanted) for place, (given, wanted) in sides):
+        raise ValueError("zero points that do not fit the weight")
     block = -(-shape[axis] // points.shape[axis])  # one zero point for each block along the axis
     return np.repeat(points, block, axis).take(range(shape[axis]), axis)

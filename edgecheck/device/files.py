@@ -132,8 +132,11 @@ def _parse(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path}: truncated ONNX file (no opset version at its end); copy or export it again")
     if not model.graph.output:
         raise ModelError(f"{path}: its graph has no output; export the model again")
-    if not all(isinstance(name, str) for name in _names(model.graph)):
+    nodes = list(_every_node([*model.graph.node, *(node for function in model.functions for node in function.node)]))
+    if not all(isinstance(name, str) for name in _names(model.graph, nodes)):
         raise ModelError(f"{path}: damaged ONNX file (a name in it is not text); copy or export it again")
+    if not all(node.output for node in nodes):
+        raise ModelError(f"{path}: damaged ONNX file (a node without an output); copy or export it again")
     return model
 
 
@@ -141,11 +144,19 @@ def _has_too_many(nodes: Sequence[onnx.NodeProto]) -> bool:
     return len(nodes) > MOST_NODES or any(_has_too_many(graph.node) for graph in subgraphs(nodes))
 
 
-def _names(graph: onnx.GraphProto) -> Iterator[str | bytes]:
+def _every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Yield these nodes and those of their nested graphs."""
+    for node in nodes:
+        yield node
+        for nested in subgraphs([node]):
+            yield from _every_node(nested.node)
+
+
+def _names(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> Iterator[str | bytes]:
     """Yield all names: protobuf gives one that is not UTF-8 as bytes, and everything later would stumble over it."""
     yield from (value.name for value in (*graph.input, *graph.output, *graph.value_info))
     yield from (tensor.name for tensor in graph.initializer)
-    for node in graph.node:
+    for node in nodes:
         yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
         yield from (attribute.name for attribute in node.attribute)
 

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from edgecheck.device.files import subgraphs
 from edgecheck.device.lowering import is_standard
-from edgecheck.device.tensors import Tensor
+from edgecheck.device.tensors import Tensor, numbers
 
 # Shapes, pads and scales have one number or two for each axis; weights, which need no folding, have more than this.
 SMALL_ELEMENTS = 1024
@@ -37,7 +37,7 @@ def folded(model: onnx.ModelProto, known: Mapping[str, Tensor]) -> onnx.ModelPro
         model: a model without nested graphs' captures among the nodes to fold.
         known: shapes as far as they are inferred; Shape of a tensor in here is a constant too.
     """
-    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    values = {tensor.name: numbers(tensor) for tensor in model.graph.initializer}
     computed: dict[str, np.ndarray] = {}
     kept = []
     for node in model.graph.node:

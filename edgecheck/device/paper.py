@@ -64,7 +64,7 @@ def _layer(operation: Operation, constants: frozenset[str]) -> tuple[LayerKind, 
     op_type = operation.node.op_type
     if op_type in CONVOLUTIONS:
         return "conv", *_convolution(operation, CONVOLUTIONS[op_type])
-    if op_type in PRODUCTS and operation.node.input[PRODUCTS[op_type]] in constants:
+    if op_type in PRODUCTS and constants.intersection(operation.node.input[PRODUCTS[op_type] :][:1]):
         return "fc", *_fully_connected(operation, PRODUCTS[op_type])
     if op_type in POOLS | GLOBAL_POOLS:
         return "pool", 0, _pooling(operation)

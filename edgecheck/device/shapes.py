@@ -129,7 +129,7 @@ def _skeleton(model: onnx.ModelProto, inputs: list[onnx.ValueInfoProto]) -> onnx
     weights = [onnx.helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in large]
     nodes = [lowered(node) for node in model.graph.node]
     outputs = [_shapeless(value) for value in model.graph.output]
-    graph = onnx.helper.make_graph(nodes, model.graph.name or "graph", inputs + weights, outputs, small)
+    graph = onnx.helper.make_graph(nodes, "graph", inputs + weights, outputs, small)
     ir_version = max(model.ir_version, INDEPENDENT_INITIALISERS)
     return onnx.helper.make_model(graph, ir_version=ir_version, opset_imports=model.opset_import)
 

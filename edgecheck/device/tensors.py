@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import onnx
 from attrs import frozen
+from onnx import numpy_helper
 
 from edgecheck.device.operators import Shape
+from edgecheck.errors import ModelError
 
 # Bits of a value by ONNX type name; text, sequences and the like have no fixed size and are absent.
 BITS = {
@@ -57,6 +60,20 @@ class Tensor:
 def stored(tensor: onnx.TensorProto) -> Tensor:
     """Return shape and type of an initialiser."""
     return Tensor(tuple(tensor.dims), type_name(tensor.data_type))
+
+
+def numbers(tensor: onnx.TensorProto) -> np.ndarray:
+    """Return the values of a stored tensor, in numpy's type or that of `ml_dtypes`.
+
+    Raises:
+        ModelError: it has not the values that its shape and type promise.
+    """
+    try:
+        return numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError):
+        raise ModelError(
+            f"weight {tensor.name} is damaged: its values do not fit its shape and type; export it again"
+        ) from None
 
 
 def declared(values: Iterable[onnx.ValueInfoProto]) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 
 from edgecheck.device.files import subgraphs
 from edgecheck.device.operators import Shape
-from edgecheck.device.tensors import Tensor, stored
+from edgecheck.device.tensors import Tensor, numbers, stored
 from edgecheck.errors import ModelError
 
 
@@ -133,7 +133,7 @@ def owner_of(reads: Sequence[Use], uses: Mapping[str, Sequence[Use]]) -> onnx.No
 
 def values(constant: onnx.TensorProto) -> NDArray[np.number]:
     """Return the values of a stored tensor; types numpy has not (bfloat16, int4) in the next larger one it has."""
-    array = numpy_helper.to_array(constant)
+    array = numbers(constant)
     if array.dtype.kind in "fiub":
         return array
     return array.astype(np.float32 if stored(constant).is_float else np.int32)
@@ -165,7 +165,7 @@ def _count_nonzero(weight: onnx.TensorProto, use: Use | None, constants: Mapping
     try:
         return int(np.count_nonzero(values(weight) != _zero_points(weight, use, constants)))
     except ValueError:
-        raise ModelError(f"weight {weight.name} is damaged: its values do not fit its shape; export it again") from None
+        raise ModelError(f"weight {weight.name} is damaged: its zero points do not fit it; export it again") from None
 
 
 def _zero_points(
@@ -183,10 +183,10 @@ def _zero_points(
 
 def _axis(node: onnx.NodeProto, operand: Operand) -> int:
     """Return the axis of the weight along which its zero points run."""
-    numbers = {attribute.name: attribute.i for attribute in node.attribute}
-    if numbers.get("transB"):
+    flags = {attribute.name: attribute.i for attribute in node.attribute}
+    if flags.get("transB"):
         return 0  # the columns of the product are the rows of what is stored
-    return numbers.get("axis", operand.axis)
+    return flags.get("axis", operand.axis)
 
 
 def _spread(points: NDArray[np.int32], shape: Shape, axis: int) -> NDArray[np.int32]:

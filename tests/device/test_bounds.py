@@ -1,13 +1,14 @@
 """Counting a hostile file takes bounded time and memory: nothing vast is evaluated, nothing is walked for ever."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecheck.device import files, folding, graph
+from edgecheck.device import files, folding, graph, paper
 from edgecheck.device.folding import FOLDABLE
 from edgecheck.device.tensors import Tensor
 from edgecheck.errors import ModelError
@@ -135,3 +136,37 @@ def test_a_shape_is_cut_as_onnx_runtime_does(start, end):
     ran = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     expected = ran.run(None, {"x": np.zeros(sizes, np.float32)})[0]
     assert folding._shape(node, Tensor(sizes, "FLOAT")).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda tensor: tensor.dims.append(3),
+        lambda tensor: setattr(tensor, "data_type", 99),
+        lambda tensor: setattr(tensor, "data_type", TensorProto.UNDEFINED),
+    ],
+)
+def test_a_damaged_number_that_shapes_are_computed_by(tmp_path, damage):
+    path = hostile_files.padded(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    damage(next(tensor for tensor in model.graph.initializer if tensor.name == "pixel"))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"m.onnx: (weight pixel is damaged|its shapes cannot be inferred)"):
+        graph.count(path, (3, 8, 8))
+
+
+def test_a_product_without_a_weight_has_no_paper_counts(tmp_path):
+    path = hostile_files.write(tmp_path / "m.onnx", [helper.make_node("Identity", ["logits"], ["addend"])])
+    model = onnx.load(path)
+    del next(node for node in model.graph.node if node.op_type == "MatMul").input[1:]
+    onnx.save(model, path)
+    assert [row.kind for row in paper.paper_counts(path, (3, 8, 8))] == ["pool"]
+
+
+def test_a_node_without_an_output_is_refused_in_functions_too(tmp_path):
+    path = hostile_files.functions(tmp_path / "m.onnx", levels=1)
+    model = onnx.load(path)
+    model.functions[0].node[0].ClearField("output")
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="a node without an output"):
+        files.load_model(path)

@@ -4,10 +4,24 @@ import sys
 
 import pytest
 
+from edgecheck import config, pipeline
 from edgecheck.device import fresh
 from edgecheck.errors import MeasurementError
+from edgecheck.images import load_npz
+from edgecheck.pipeline.entry import Entry, Findings, Run
+from edgecheck.progress import Silent
+from edgecheck.records import Variant
+from edgecheck.store import Store
 from tests.board_files import write_all
 from tests.device import hostile_files
+
+CONFIG = """\
+model: {factory: 'edgecheck:digits_cnn'}
+data: {dataset: npz, root: data.npz}
+gate: {criteria: [size.bytes <= 1 MB]}
+explain: {methods: []}
+variants: [{criterion: l1, structure: unstructured, rate: 0.5}]
+"""
 
 LIMITED = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit data")
 
@@ -43,3 +57,16 @@ def test_the_first_run_is_kept_for_later_runs_and_tells_the_memory(files, edgech
 
     monkeypatch.setattr(fresh, "run", refuse)
     assert edgecheck("check", *common, *flags)[0] == 0
+
+
+@LIMITED
+def test_such_a_variant_is_missing_and_the_run_goes_on(files, monkeypatch):
+    plan = config.parse(CONFIG, files / "edgecheck.yaml", {})
+    data = load_npz(files / "data.npz")
+    job = Run(plan, Store(files / "run"), Silent(), data, data.sha256)
+    vast = Entry(Variant("vast", "candidate"), hostile_files.vast(files / "vast.onnx", side=16), None)
+    monkeypatch.setattr(pipeline.quantising, "variant", lambda *_: vast)
+    baseline = Findings(Entry(Variant("baseline", "baseline"), files / "a.onnx", None))
+    found = pipeline._try_variant(job, plan.variants[0], {"baseline": baseline})
+    assert {r.value for r in found.readings} == {None}
+    assert all("vast.onnx: it needs more than 2.2 GB" in r.note for r in found.readings)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,16 +24,7 @@ from edgecheck.errors import InputError
 from edgecheck.hashing import Contents
 from edgecheck.hashing import digest as digest
 from edgecheck.hashing import sha256 as sha256
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks
-    fcntl = None  # type: ignore[assignment]
-
-# A killed process lets go of its folder only when its memory is freed: 0.3 s for 1 GB.
-_RELEASE_S, _POLL_S = 2.0, 0.02
-
-_HELD: weakref.WeakValueDictionary[Path, _Hold] = weakref.WeakValueDictionary()
+from edgecheck.lock import hold
 
 SWEEP_FILES = ("sweep.html", "sweep.md", "sweep.csv")
 REPORT_FILES = ("report.json", "report.html", "report.md", "junit.xml", *SWEEP_FILES)
@@ -78,7 +67,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 pass
-            self._hold = _held(folder)
+            self._hold = hold(folder)
         except OSError as error:
             raise InputError(f"{folder}: cannot write there ({reason(error)}); choose another --out") from None
         remove_leftovers(folder)
@@ -219,46 +208,6 @@ class Store:
         """Remove the reports of an earlier state: should this run fail, they must not speak for it."""
         for name in REPORT_FILES:
             (self.folder / name).unlink(missing_ok=True)
-
-
-class _Hold:
-    """Keeps other processes out of a run folder for as long as it lives: two runs would mix their files."""
-
-    def __init__(self, handle: int) -> None:
-        weakref.finalize(self, os.close, handle)
-
-
-def _held(folder: Path) -> _Hold:
-    """Return this process's hold of a folder.
-
-    Raises:
-        InputError: another process has it.
-    """
-    place = folder.resolve()
-    hold = _HELD.get(place)
-    if hold is None:
-        handle = os.open(place, os.O_RDONLY)
-        hold = _HELD[place] = _Hold(handle)
-        try:
-            _lock(handle)
-        except BlockingIOError:
-            raise InputError(
-                f"{folder}: another edgecheck is at work there; wait for it or choose another --out"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-    return hold
-
-
-def _lock(handle: int) -> None:
-    deadline = time.monotonic() + _RELEASE_S
-    while fcntl is not None:
-        try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(_POLL_S)
 
 
 def _hashes(folder: Path, files: Sequence[str]) -> dict[str, str | None]:

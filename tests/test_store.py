@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from edgecheck import store as storage
-from edgecheck import versions
+from edgecheck import lock, versions
 from edgecheck.errors import InputError
 from edgecheck.store import REPORT_FILES, UNFINISHED, Store, atomic, write_text
 
@@ -330,10 +329,10 @@ def test_evidence_names_records_and_files(tmp_path):
     assert set(store.evidence) == {"v/s.json", "v/out.txt"}
 
 
-@pytest.mark.skipif(storage.fcntl is None, reason="this system has no such locks")
+@pytest.mark.skipif(lock.fcntl is None, reason="this system has no such locks")
 def test_a_folder_that_a_killed_process_is_about_to_release_is_waited_for(tmp_path, monkeypatch):
     handle = os.open(tmp_path, os.O_RDONLY)
-    storage.fcntl.flock(handle, storage.fcntl.LOCK_EX)
-    monkeypatch.setattr(storage.time, "sleep", lambda _: storage.fcntl.flock(handle, storage.fcntl.LOCK_UN))
+    lock.fcntl.flock(handle, lock.fcntl.LOCK_EX)
+    monkeypatch.setattr(lock.time, "sleep", lambda _: lock.fcntl.flock(handle, lock.fcntl.LOCK_UN))
     Store(tmp_path)
     os.close(handle)

@@ -51,16 +51,22 @@ def trial(job: Run, entry: Entry) -> fresh.Fresh:
         "file": files.sha256(entry.file),
         "shape": job.data.shape,
         "runtime": to_dict(options),
-        "version": __version__,
+        "machine": environment.machine(),
     }
-    result = job.store.stage(
-        entry.name, "trial", inputs, lambda: to_dict(fresh.run(entry.file, options, job.data.shape))
-    )
-    return from_dict(result, fresh.Fresh)
+
+    def compute() -> dict[str, Any]:
+        return to_dict(fresh.run(entry.file, options, job.data.shape))
+
+    return from_dict(job.store.stage(entry.name, "trial", inputs, compute, tools=versions.FILES), fresh.Fresh)
 
 
 def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
-    """Return the file's outputs on all test images, float32 `(N, classes)`."""
+    """Return the file's outputs on all test images, float32 `(N, classes)`; it is tried first.
+
+    Raises:
+        EdgecheckError: as `trial`, `session.open_classifier` and `accuracy.predict`.
+    """
+    trial(job, entry)
     onnx = entry.file
     inputs = {
         "file": files.sha256(onnx),
@@ -72,7 +78,6 @@ def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
     path = job.store.path(entry.name, "logits.npz")
 
     def compute() -> dict[str, Any]:
-        trial(job, entry)
         classifier = session.open_classifier(onnx, runtime_options(job.plan.measure))
         session.check_labels(classifier, job.data)
         outputs = accuracy.predict(classifier, job.data, job.plan.preprocessing, job.progress)

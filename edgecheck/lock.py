@@ -1,0 +1,61 @@
+"""One process per run folder: two runs would mix their files."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from pathlib import Path
+
+from edgecheck.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
+# A killed process releases its folder only when its memory is freed: 0.3 s for 1 GB.
+RELEASE_S, POLL_S = 2.0, 0.02
+
+_HELD: weakref.WeakValueDictionary[Path, Hold] = weakref.WeakValueDictionary()
+
+
+class Hold:
+    """Keeps other processes out of a run folder for as long as it lives."""
+
+    def __init__(self, handle: int) -> None:
+        weakref.finalize(self, os.close, handle)
+
+
+def hold(folder: Path) -> Hold:
+    """Return this process's hold of a folder; it may have more than one.
+
+    Raises:
+        InputError: another process has it.
+        OSError: the folder cannot be opened.
+    """
+    place = folder.resolve()
+    held = _HELD.get(place)
+    if held is None:
+        handle = os.open(place, os.O_RDONLY)
+        held = _HELD[place] = Hold(handle)
+        try:
+            _lock(handle)
+        except BlockingIOError:
+            raise InputError(
+                f"{folder}: another edgecheck is at work there; wait for it or choose another --out"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+    return held
+
+
+def _lock(handle: int) -> None:
+    deadline = time.monotonic() + RELEASE_S
+    while fcntl is not None:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_S)

@@ -17,6 +17,7 @@ from edgecheck.device.runtime import Options
 TURNS = 3  # processes of each kind
 RUNS = 50  # in each, of which the first fifth warms up
 WARM = RUNS // 5
+TIME_LIMIT_S = 120.0  # for all runs of a process: the limit of a first run is for three
 
 
 @frozen
@@ -41,6 +42,6 @@ def measure(path: str | Path, options: Options, input_shape: tuple[int, int, int
     taken: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(TURNS):
         for flushed, runs in taken.items():
-            ran = fresh.run(path, evolve(options, denormal_as_zero=flushed), input_shape, RUNS)
+            ran = fresh.run(path, evolve(options, denormal_as_zero=flushed), input_shape, RUNS, TIME_LIMIT_S)
             runs.extend(ran.runs_s[WARM:])
     return Gain(statistics.median(taken[False]), statistics.median(taken[True]))

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 from attrs import field, frozen
 
 from edgecheck import children, errors
 from edgecheck.device import runtime, signature
 from edgecheck.device.runtime import Options
-from edgecheck.errors import EdgecheckError, MeasurementError
+from edgecheck.errors import EdgecheckError, MeasurementError, ModelError
 
 try:
     import resource
@@ -147,10 +148,12 @@ def _times(path: Path, options: Options, input_shape: tuple[int, int, int], runs
     try:
         for _ in range(max(runs, LEAST_RUNS)):
             began = time.perf_counter()
-            session.run([found.output], feed)
+            scores = np.asarray(session.run([found.output], feed)[0])
             times.append(time.perf_counter() - began)
     except Exception as error:  # the classes of ONNX Runtime have no base of their own
         raise MeasurementError(f"{path}: the run failed ({runtime.one_line(error)})") from None
+    if scores.size > signature.MOST_CLASSES * (found.batch or 1):
+        raise ModelError(f"{path}: it gives {scores.size:,} scores for one run; no classifier has so many classes")
     return times
 
 

@@ -15,6 +15,7 @@ Layout = Literal["NCHW", "NHWC"]
 Dimensions = tuple[int | None, ...]
 
 CHANNELS = (1, 3)  # grey and RGB: the images there are
+MOST_CLASSES = 100_000  # five times those of ImageNet-21k; the scores of all test images are held in memory
 INPUT_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
 
 

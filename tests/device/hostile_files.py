@@ -11,9 +11,11 @@ from tests.device.small_files import IR_VERSION, WEIGHT
 OPSET = 13
 
 
-def write(path: Path, nodes: list, initialisers: list = (), functions: list = (), side: int = 8) -> Path:
+def write(
+    path: Path, nodes: list, initialisers: list = (), functions: list = (), side: int = 8, classes: int = 4
+) -> Path:
     """Write a classifier of square images, to whose scores `nodes` add the tensor `addend`, of one number."""
-    initialisers = [numpy_helper.from_array(WEIGHT, "weight"), *initialisers]
+    initialisers = [numpy_helper.from_array(WEIGHT[:, :classes], "weight"), *initialisers]
     head = [
         helper.make_node("GlobalAveragePool", ["picture"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),

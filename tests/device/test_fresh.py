@@ -71,6 +71,14 @@ def test_a_run_that_fails_is_told_as_in_process(tmp_path):
         fresh.run(path, Options(), (3, 8, 8))
 
 
+def test_a_file_of_too_many_classes_is_refused(tmp_path):
+    nodes = [helper.make_node("ConstantOfShape", ["size"], ["zeros"])]
+    nodes.append(helper.make_node("Expand", ["zeros", "size"], ["addend"]))
+    path = hostile_files.write(tmp_path / "m.onnx", nodes, [hostile_files.constant("size", 1, 100_004)], classes=1)
+    with pytest.raises(ModelError, match=r"m.onnx: it gives 100,004 scores for one run"):
+        fresh.run(path, Options(), (3, 8, 8))
+
+
 def test_a_loop_without_end_is_stopped(tmp_path):
     with pytest.raises(MeasurementError, match=r"m.onnx: stopped after 1 s"):
         fresh.run(hostile_files.endless(tmp_path / "m.onnx"), Options(), (3, 8, 8), time_limit_s=1)

@@ -45,7 +45,7 @@ def outputs(path):
 def test_int8_computes_about_the_same_from_a_third_of_the_bytes(float_file, tmp_path, calibration, activations):
     out, options = tmp_path / "int8.onnx", Quantize(calibration=calibration, activations=activations)
 
-    assert quantise("int8", float_file, out, Calibration(data(), HOW, options)) == []
+    quantise("int8", float_file, out, Calibration(data(), HOW, options))
 
     before, after = outputs(float_file), outputs(out)
     spread = before.std()
@@ -69,10 +69,35 @@ def test_fp16_halves_the_file_and_keeps_its_inputs(float_file, tmp_path):
 def test_dynamic_quantises_the_linear_layer(float_file, tmp_path):
     out = tmp_path / "dynamic.onnx"
 
-    assert quantise("int8-dynamic", float_file, out, Calibration(data(), HOW, Quantize())) == []
+    quantise("int8-dynamic", float_file, out, Calibration(data(), HOW, Quantize()))
 
     assert graph.count(out, SHAPE).weight_bytes["int8"] == 640
     np.testing.assert_allclose(outputs(out), outputs(float_file), atol=0.1)
+
+
+def int8_weights(path):
+    stored = [tensor for tensor in onnx.load(path).graph.initializer if tensor.data_type == onnx.TensorProto.INT8]
+    return [onnx.numpy_helper.to_array(tensor).astype(int) for tensor in stored if tensor.dims]
+
+
+@pytest.mark.parametrize("name", ["int8", "int8-dynamic"])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_two_products_of_7_bit_weights_fit_16_bits(float_file, tmp_path, name, per_channel):
+    """What x86 CPUs without VNNI add in 16 bits: 255 w + 255 w', for any two weights."""
+    fits = {}
+    for reduce_range in (True, False):
+        out, options = tmp_path / "int8.onnx", Quantize(per_channel=per_channel, reduce_range=reduce_range)
+        advice = quantise(name, float_file, out, Calibration(data(), HOW, options))
+        largest = [np.sort(np.abs(weights), axis=None)[-2:].sum() for weights in int8_weights(out) if weights.size > 1]
+        fits[reduce_range] = 255 * max(largest) <= np.iinfo(np.int16).max
+        assert advice == ([quantize.SEVEN_BITS] if reduce_range else [])
+
+    assert fits == {True: True, False: False}
+
+
+def test_weights_have_7_bits_unless_asked_otherwise():
+    """On every machine: the one that builds a file must not decide its bytes."""
+    assert Quantize().reduce_range is True
 
 
 def test_calibration_images_are_drawn_by_the_seed():

@@ -229,6 +229,7 @@ class Environment:
     graph_optimization: str = "all"
     pace_hz: float | None = None
     batch: int = 1
+    cpu_flags: list[str] = field(factory=list)
 
 
 @frozen

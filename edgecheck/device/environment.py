@@ -52,6 +52,7 @@ def describe(options: Options, with_host: bool = False) -> Environment:
         intra_op_threads=options.threads,
         graph_optimization=options.graph_optimization,
         host=platform.node() if with_host else "",
+        cpu_flags=cpu_flags(),
     )
 
 

@@ -22,6 +22,7 @@ from edgecheck.progress import Progress
 from edgecheck.records import Reading, to_dict
 from edgecheck.report.format import (
     MISSING,
+    describe_cpu,
     format_integer,
     format_interval,
     format_reading,
@@ -113,7 +114,7 @@ def latencies(files: Sequence[Path], shape: Shape | None, measure: Measure, prog
     if measure.graph_optimization != "all":
         paced += f", graph optimisation {measure.graph_optimization}"
     notes = [
-        f"{machine.cpu}, {_many(options.threads, 'thread')}, {options.provider} of ONNX Runtime "
+        f"{describe_cpu(machine)}, {_many(options.threads, 'thread')}, {options.provider} of ONNX Runtime "
         f"{machine.versions['onnxruntime']}, {_images(samples)} {channels}x{height}x{width} a run{paced}, "
         f"{_many(len(samples.blocks), 'block')} in {samples.elapsed_s:.2g} s",
         *(f"{r.variant}, {r.metric}: {r.note}" for r in readings if r.value is None),
@@ -188,7 +189,7 @@ def installation() -> Listing:
     providers = _providers()
     notes = [
         f"edgecheck {__version__}, Python {machine.python}, {machine.system}, {machine.machine}",
-        f"CPU: {machine.cpu}, {machine.logical_cores} cores usable of {os.cpu_count()}",
+        f"CPU: {describe_cpu(machine)}, {machine.logical_cores} cores usable of {os.cpu_count()}",
         f"ONNX Runtime providers: {', '.join(providers) or 'none'} (edgecheck measures with {machine.provider})",
     ]
     data = {"tool": __version__, "environment": to_dict(machine), "providers": providers, "packages": versions}

@@ -217,6 +217,11 @@ def format_weights(weight_bytes: Mapping[str, int]) -> str:
     return ", ".join(f"{format_value(size, 'bytes')} {kind}" for kind, size in weight_bytes.items()) or "none stored"
 
 
+def describe_cpu(machine: Environment) -> str:
+    """Return the processor with those of its vector features that choose kernels."""
+    return f"{machine.cpu} ({' '.join(machine.cpu_flags)})" if machine.cpu_flags else machine.cpu
+
+
 def describe_runs(machine: Environment) -> str:
     """Return what is unusual about the way files were run, "" where nothing is: it can turn a latency verdict round."""
     told = [

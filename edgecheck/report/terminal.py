@@ -14,7 +14,7 @@ from rich.text import Text
 
 from edgecheck.records import Criterion, Report, Variant
 from edgecheck.report import reasons
-from edgecheck.report.format import describe_runs, format_integer, plain
+from edgecheck.report.format import describe_cpu, describe_runs, format_integer, plain
 from edgecheck.report.table import ALWAYS, Column, candidates, columns, rows, verdict_word
 
 WIDTH = 100
@@ -76,7 +76,7 @@ def _header(report: Report) -> RenderableType:
             filter(
                 None,
                 [
-                    machine.cpu,
+                    describe_cpu(machine),
                     f"threads: {machine.intra_op_threads}",
                     machine.provider,
                     describe_runs(machine),

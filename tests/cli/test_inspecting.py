@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from edgecheck.device import environment
 from tests.device.small_files import write
 
 
@@ -57,3 +58,14 @@ def test_layers_as_numbers(files, edgecheck):
 
     assert found["peak_bytes"] > 0
     assert all(layer["seconds"] >= 0 for layer in found["layers"])
+
+
+def test_doctor_shows_what_chooses_kernels(edgecheck, tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "CPUINFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("model name\t: Some CPU\nflags\t\t: fpu avx2 avx512_vnni\n")
+
+    _, shown, _ = edgecheck("doctor")
+    _, told, _ = edgecheck("doctor", "--format", "json")
+
+    assert "Some CPU (avx2 avx512_vnni)" in shown
+    assert json.loads(told)["environment"]["cpu_flags"] == ["avx2", "avx512_vnni"]

@@ -211,6 +211,7 @@ def make_report() -> Report:
             versions={"onnx": "1.19.0", "onnxruntime": "1.23.2", "torch": "2.13.0"},
             provider="CPUExecutionProvider",
             intra_op_threads=1,
+            cpu_flags=["asimd"],
         ),
         subject=Subject(
             name="cifar10-release",

@@ -88,6 +88,7 @@ def test_names_everything_a_report_must_name(report, page):
         *(subject.weights_sha256, subject.data_sha256, subject.preprocessing, subject.preprocessing_sha256),
         *(subject.target_layer, subject.class_explained, subject.finetune, f"seed {subject.seed}"),
         *(machine.cpu, machine.provider, machine.python, f"threads {machine.intra_op_threads}"),
+        "vector features asimd",
         *(f"{name} {version}" for name, version in machine.versions.items()),
         *("opset 18", "ONNX IR version 10", "exit code 1", report.recommendation.reason),
         *METRICS,

@@ -14,6 +14,7 @@ from edgecheck.records import Report, Variant
 from edgecheck.report import reasons
 from edgecheck.report.format import (
     MISSING,
+    describe_cpu,
     describe_runs,
     format_count,
     format_difference,
@@ -225,7 +226,7 @@ def _conditions(report: Report) -> Iterator[str]:
         how = f"class explained: {subject.class_explained}, SAM: {subject.sam}"
         yield f"Heatmaps: of layer {subject.target_layer}, {how}"
     threads = format_count(environment.intra_op_threads, "thread")
-    ways = [environment.cpu, threads, environment.provider, describe_runs(environment)]
+    ways = [describe_cpu(environment), threads, environment.provider, describe_runs(environment)]
     yield f"Machine: {', '.join(filter(None, ways))}"
     software = {report.tool.name: report.tool.version, "Python": environment.python, **environment.versions}
     yield f"Software: {', '.join(f'{name} {version}' for name, version in software.items())}"

@@ -32,13 +32,15 @@ LEVELS: dict[str, onnxruntime.GraphOptimizationLevel] = {
 class Options:
     """How a file is run: threads within a node, on whose kernels, after how much rewriting of its graph (`LEVELS`).
 
-    `denormal_as_zero` holds for all sessions of a process if its first one has it, and for none otherwise.
+    `denormal_as_zero` holds for all sessions of a process if its first one has it, and for none otherwise. With
+    `exact_sums` int8 sums do not saturate on x86 CPUs without VNNI; that is slower.
     """
 
     threads: int = 1
     provider: str = CPU
     graph_optimization: str = "all"
     denormal_as_zero: bool = False
+    exact_sums: bool = False
 
 
 def start(path: Path, options: Options, **extra: Any) -> onnxruntime.InferenceSession:
@@ -66,6 +68,8 @@ def start(path: Path, options: Options, **extra: Any) -> onnxruntime.InferenceSe
     settings.add_session_config_entry("session.force_spinning_stop", "1")
     if options.denormal_as_zero:
         settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    if options.exact_sums:
+        settings.add_session_config_entry("session.x64quantprecision", "1")
     for name, value in extra.items():
         setattr(settings, name, value)
     try:

@@ -94,6 +94,7 @@ def _examine(job: Run, entry: Entry, baseline: Findings | None = None) -> Findin
     """Measure one model alone and beside the baseline; latency comes at the end, for all files together."""
     logits = measuring.predict(job, entry)
     readings, warnings, record = measuring.count(job, entry)
+    warnings = [*warnings, *measuring.saturated_sums(job, entry, logits)]
     explained = explaining.explain(job, entry, baseline)
     similarities = explaining.similarities(job, entry, explained, baseline)
     pictures = explaining.pictures(job, entry, similarities, explained, baseline)

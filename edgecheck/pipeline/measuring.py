@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import platform
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from edgecheck.device import (
     graph,
     latency,
     layers,
+    saturation,
     session,
     timing,
 )
@@ -32,6 +34,9 @@ from edgecheck.errors import ModelError
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.plan import Measure
 from edgecheck.records import LayerCost, Reading, Variant, from_dict, reading, to_dict
+
+# Images on which an int8 file is compared with itself in exact sums: enough to see saturation, quick on large networks.
+COMPARED_IMAGES = 64
 
 
 def runtime_options(measure: Measure) -> Options:
@@ -88,6 +93,29 @@ def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
     job.store.stage(entry.name, "predict", inputs, compute, files=[path.name], tools=versions.FILES)
     with np.load(path, allow_pickle=False) as archive:
         return archive["logits"]
+
+
+def saturated_sums(job: Run, entry: Entry, logits: NDArray[np.float32]) -> list[str]:
+    """Return warnings about int8 sums that saturate on this CPU, or would on others; `logits` are the file's own."""
+    onnx, options = entry.file, runtime_options(job.plan.measure)
+    machine, flags = platform.machine(), environment.cpu_flags()
+    inputs = {
+        "file": files.sha256(onnx),
+        "data": job.data_sha256,
+        "preprocessing": to_dict(job.plan.preprocessing),
+        "runtime": to_dict(options),
+        "machine": [machine, *flags],
+        "version": __version__,
+    }
+
+    def compute() -> dict[str, Any]:
+        if not saturation.can_saturate(files.load_model(onnx), options.graph_optimization):
+            return {"warnings": []}
+        pixels = images.preprocess(job.data.images[:COMPARED_IMAGES], job.plan.preprocessing)
+        found = saturation.measure(onnx, options, pixels, logits[:COMPARED_IMAGES])
+        return {"warnings": saturation.warnings(found, machine, flags)}
+
+    return list(job.store.stage(entry.name, "saturation", inputs, compute)["warnings"])
 
 
 def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:

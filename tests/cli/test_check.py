@@ -4,12 +4,15 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from edgecheck.images import ImageSet, save_npz
 from edgecheck.metrics import CAM_METHODS
 from tests.board_files import write_all
+from tests.device.saturating import QDQ, WIDE, written
 from tests.device.small_files import write
 
 TWIN = "edgecheck:digits_cnn"
@@ -59,6 +62,24 @@ def test_a_gate_of_ones_own_passes_without_twins(check):
     assert report["passed"]
     # NCHW logits against NHWC softmax of the same function, on images labelled by hand.
     assert value(report, "baseline", "accuracy") == value(report, "candidate", "accuracy") == 1.0
+
+
+def test_an_int8_file_that_can_saturate_is_told(edgecheck, tmp_path):
+    """Made elsewhere; whether this CPU saturates shows in what it predicts for a white image."""
+    white = ImageSet(np.full((8, 4, 4, 3), 255, np.uint8), np.zeros(8, np.int64), ("exact", "saturated"))
+    save_npz(tmp_path / "data.npz", white)
+    narrow, wide = (written(tmp_path / f"{name}.onnx", QDQ, w) for name, w in (("narrow", WIDE // 2), ("wide", WIDE)))
+
+    command = ["--baseline", narrow, "--candidate", wide, "--data", tmp_path / "data.npz", "--time-budget", "0"]
+    code, out, err = edgecheck("check", *command, "--gate", "agreement >= 0", "--format", "json")
+
+    assert code == 0, err
+    report = json.loads(out)
+    baseline, candidate = ([t for t in v["warnings"] if "reduce_range" in t] for v in report["variants"])
+    saturates_here = value(report, "candidate", "accuracy") == 0
+    assert baseline == []
+    assert len(candidate) == 1
+    assert ("8 of 8 images get another class" if saturates_here else "are exact on this CPU") in candidate[0]
 
 
 @pytest.mark.parametrize(

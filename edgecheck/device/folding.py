@@ -82,9 +82,12 @@ def _shape(node: onnx.NodeProto, tensor: Tensor) -> np.ndarray:
 def _evaluated(model: onnx.ModelProto, node: onnx.NodeProto, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     from onnx.reference import ReferenceEvaluator  # slow to import, and most files need no folding
 
-    opsets = {imported.domain: imported.version for imported in model.opset_import}
+    # A model of its own says the opset: a bare node is evaluated as the newest one would be, without a word.
+    inputs, outputs = ([onnx.ValueInfoProto(name=name) for name in names if name] for names in (feeds, node.output))
+    graph = onnx.helper.make_graph([node], "node", inputs, outputs)
     try:
-        results = ReferenceEvaluator(node, opsets=opsets).run(None, dict(feeds))
+        evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=model.opset_import))
+        results = evaluator.run(None, dict(feeds))
     except Exception:  # an operator it does not know, in whatever way it says so: then this node is not folded
         return {}
-    return {name: np.asarray(result) for name, result in zip(node.output, results, strict=False) if name}
+    return {output.name: np.asarray(result) for output, result in zip(outputs, results, strict=True)}

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
-from edgecheck.device import shapes
+from edgecheck.device import graph, shapes
 from edgecheck.device.tensors import Tensor
 from edgecheck.errors import ModelError
 
@@ -93,15 +93,41 @@ def test_shapes_computed_from_shapes_are_followed():
     assert shapes.infer(graphs.model(text, {"rest": np.array([-1], np.int64)}))["y"].shape == (3, 48)
 
 
+@pytest.mark.parametrize("batch", ["N", "1", "4"])
+@pytest.mark.parametrize(
+    ("opset", "unsqueeze"),
+    [(9, "Unsqueeze <axes = [0]> (n)"), (17, "Unsqueeze (n, first)")],
+    ids=["opset 9", "opset 17"],
+)
+def test_a_batch_read_from_the_image_is_followed(tmp_path: Path, batch, opset, unsqueeze):
+    """What `x.view(x.size(0), -1)` is exported as; what Unsqueeze gets as an attribute became an input in opset 13."""
+    text = f"""g (float[{batch},3,8,6] x) => (float[a,b] y) {{
+        size = Shape (x)
+        n = Gather (size, zero)
+        row = {unsqueeze}
+        target = Concat <axis = 0> (row, rest)
+        flat = Reshape (x, target)
+        y = Gemm (flat, w, b)
+    }}"""
+    indices = {"zero": np.int64(0), "rest": np.array([-1], np.int64), "first": np.array([0], np.int64)}
+    weights = {"w": graphs.ones(3 * 8 * 6, 10), "b": graphs.ones(10)}
+    path = graphs.save(tmp_path / "model.onnx", text, {**indices, **weights}, opset=opset)
+
+    counts = graph.count(path)
+
+    assert counts.unsupported == ()
+    assert counts.macs == (4 if batch == "4" else 1) * 3 * 8 * 6 * 10
+
+
 def test_local_functions_are_written_out(tmp_path: Path):
     text = """<ir_version: 9, opset_import: ["" : 17, "mine" : 1]>
     g (float[N,3,8,6] x) => (float[a,b,c,d] y) { y = mine.Twice (x) }
     <domain: "mine", opset_import: ["" : 17]> Twice (x) => (y) { a = Relu (x)
     y = Concat <axis = 1> (a, a) }"""
     onnx.save(onnx.parser.parse_model(text), tmp_path / "model.onnx")
-    graph = shapes.open_graph(tmp_path / "model.onnx")
-    assert [node.op_type for node in graph.nodes] == ["Relu", "Concat"]
-    assert graph.tensors["y"].shape == (1, 6, 8, 6)
+    opened = shapes.open_graph(tmp_path / "model.onnx")
+    assert [node.op_type for node in opened.nodes] == ["Relu", "Concat"]
+    assert opened.tensors["y"].shape == (1, 6, 8, 6)
 
 
 def test_what_cannot_be_inferred_is_absent():

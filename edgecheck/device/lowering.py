@@ -21,11 +21,20 @@ def lowered(node: onnx.NodeProto) -> onnx.NodeProto:
     """Return the standard node with the same outputs; the node itself where it is standard or not known."""
     if node.domain == BLOCKED_DOMAIN and node.op_type in BLOCKED_LOWERINGS:
         return BLOCKED_LOWERINGS[node.op_type](node)
-    if node.domain != CONTRIB_DOMAIN or node.op_type not in LOWERINGS:
-        return node
-    if any(attribute.name == "channels_last" and attribute.i for attribute in node.attribute):
-        return node  # another data layout, for which standard ONNX has no operator
+    if node.domain != CONTRIB_DOMAIN or node.op_type not in LOWERINGS or is_channels_last(node):
+        return node  # standard ONNX has no operator for another data layout
     return LOWERINGS[node.op_type](node)
+
+
+def is_channels_last(node: onnx.NodeProto) -> bool:
+    """Tell whether a node of ONNX Runtime takes and gives maps as (N, H, W, C); its weights are as ever."""
+    said = any(attribute.name == "channels_last" and attribute.i for attribute in node.attribute)
+    return node.domain == CONTRIB_DOMAIN and (said or node.op_type.startswith("Nhwc"))
+
+
+def channels_first(node: onnx.NodeProto) -> onnx.NodeProto:
+    """Return the standard node that does on (N, C, H, W) what a channels-last one does; the node itself if unknown."""
+    return LOWERINGS[node.op_type](node) if node.op_type in LOWERINGS else node
 
 
 def is_standard(node: onnx.NodeProto) -> bool:
@@ -69,6 +78,8 @@ def _standard(node: onnx.NodeProto, op_type: str, inputs: Sequence[str]) -> onnx
 
 LOWERINGS: dict[str, Lowering] = {
     "FusedConv": _as("Conv", 0, 1, 2),
+    "NhwcFusedConv": _as("Conv", 0, 1, 2),
+    "NhwcMaxPool": _as("MaxPool", 0),
     "FusedGemm": _as("Gemm"),
     "FusedMatMul": _fused_product,
     "TransposeMatMul": _fused_product,
@@ -76,6 +87,7 @@ LOWERINGS: dict[str, Lowering] = {
     "DynamicQuantizeMatMul": _as("MatMul", 0, 1),
     "MatMulIntegerToFloat": _as("MatMulInteger", 0, 1),
     "QGemm": _as("Gemm", 0, 3),
+    "QLinearConv": _as("Conv", 0, 3),
     "QLinearAdd": _as("Add", 0, 3),
     "QLinearMul": _as("Mul", 0, 3),
     "QLinearConcat": _concat,

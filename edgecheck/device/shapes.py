@@ -12,7 +12,7 @@ from attrs import frozen
 from edgecheck.device.files import load_model, subgraphs
 from edgecheck.device.folding import SMALL_ELEMENTS, folded
 from edgecheck.device.functions import inlined
-from edgecheck.device.lowering import lowered
+from edgecheck.device.lowering import channels_first, is_channels_last, lowered
 from edgecheck.device.operators import Operation, Shape
 from edgecheck.device.tensors import Tensor, declared, stored
 from edgecheck.errors import ModelError
@@ -39,9 +39,14 @@ class Graph:
         return self.model.graph.node
 
     def operation(self, node: onnx.NodeProto) -> Operation:
-        """Return a node in standard ONNX, with the shapes of what goes in and out."""
-        standard = lowered(node)
-        return Operation(standard, self._shapes(standard.input), self._shapes(standard.output))
+        """Return a node in standard ONNX, with the shapes of what goes in and out, channels first."""
+        if not is_channels_last(node):
+            standard = lowered(node)
+            return Operation(standard, self._shapes(standard.input), self._shapes(standard.output))
+        standard = channels_first(node)
+        data, *weights = self._shapes(standard.input)
+        outputs = self._shapes(standard.output)
+        return Operation(standard, (_channels_first(data), *weights), tuple(map(_channels_first, outputs)))
 
     def constants(self) -> frozenset[str]:
         """Return the tensors known before any image comes: stored ones, and what is computed from those alone."""
@@ -178,6 +183,10 @@ def _orders(input_shape: Shape) -> Iterator[Shape]:
     if len(input_shape) == IMAGE_RANK - 1:
         channels, height, width = input_shape
         yield height, width, channels
+
+
+def _channels_first(shape: Shape | None) -> Shape | None:
+    return shape and (shape[0], shape[-1], *shape[1:-1])
 
 
 def _axis(value: onnx.ValueInfoProto, axis: int) -> str:

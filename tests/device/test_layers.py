@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnxruntime import quantization
 
 from edgecheck.device import diagnostics, execution, graph, layers
 from edgecheck.device.runtime import Options
@@ -185,3 +186,59 @@ def test_known_networks(name, units):
     light = Path(onnx.__file__).parent / "backend/test/data/light" / f"light_{name}.onnx"
 
     assert layers.examine(light, Options(), (3, 224, 224)).peak_bytes == units * UNIT
+
+
+TWO_CONVOLUTIONS = """a = Conv <pads = [1,1,1,1]> (x, c1) ra = Relu (a)
+    b = Conv <pads = [1,1,1,1], strides = [2,2]> (ra, c2) rb = Relu (b)
+    p = GlobalAveragePool (rb) f = Flatten (p) y = Gemm <transB = 1> (f, w, bias)"""
+ITS_MACS = {"Conv": 32 * 32 * 16 * 27 + 16 * 16 * 16 * 144, "Gemm": 16 * 10}
+
+
+@pytest.fixture(scope="module")
+def float_file(tmp_path_factory):
+    draw = np.random.default_rng(0)
+    shapes = {"c1": (16, 3, 3, 3), "c2": (16, 16, 3, 3), "w": (10, 16), "bias": (10,)}
+    weights = {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    text = f"g (float[1,3,32,32] x) => (float[1,10] y) {{ {TWO_CONVOLUTIONS} }}"
+    return graphs.save(tmp_path_factory.mktemp("float") / "model.onnx", text, weights)
+
+
+class Reader(quantization.CalibrationDataReader):
+    def __init__(self):
+        self.feeds = iter([{"x": np.random.default_rng(1).random((1, 3, 32, 32), np.float32)}])
+
+    def get_next(self):
+        return next(self.feeds, None)
+
+
+def quantised(source, out, form, weights):
+    kind = quantization.QuantType[weights]
+    if form == "dynamic":
+        quantization.quantize_dynamic(source, out, weight_type=kind)
+    else:
+        activations = quantization.QuantType.QUInt8
+        quantization.quantize_static(
+            source, out, Reader(), quantization.QuantFormat[form], activation_type=activations, weight_type=kind
+        )
+    return out
+
+
+@pytest.mark.parametrize("level", ["all", "extended", "basic", "disabled"])
+@pytest.mark.parametrize(
+    ("form", "weights"),
+    [("QDQ", "QInt8"), ("QDQ", "QUInt8"), ("QOperator", "QInt8"), ("dynamic", "QUInt8")],
+)
+def test_every_integer_operator_has_its_macs(float_file, tmp_path, form, weights, level):
+    """QLinearConv and its channels-last form, QGemm, ConvInteger, MatMulInteger and what ONNX Runtime makes of them."""
+    path = quantised(float_file, tmp_path / "int8.onnx", form, weights)
+
+    found = layers.examine(path, Options(graph_optimization=level), SHAPE).layers
+    working = [layer for layer in found if layer.macs]
+
+    convolutions = sum(layer.macs for layer in working if "Conv" in layer.operator)
+    assert convolutions == ITS_MACS["Conv"]
+    assert sum(layer.macs for layer in working) == sum(ITS_MACS.values())
+    assert all(layer.macs is not None for layer in found)
+    # Channels first, whatever the layout inside, so that float and int8 layers compare.
+    maps = [layer.shape for layer in working if "Conv" in layer.operator]
+    assert maps == [[1, 16, 32, 32], [1, 16, 16, 16]]

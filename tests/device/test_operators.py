@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecheck.device import graph
+from edgecheck.device import graph, shapes
 from edgecheck.device.operators import FREE, MACS
+from edgecheck.device.tensors import Tensor
 from edgecheck.errors import ModelError
 
 from . import graphs
@@ -130,6 +131,27 @@ def test_fused_operators_of_onnx_runtime_count_like_standard_ones():
     assert macs(plain) == 120
     flipped = "y = com.microsoft.FusedMatMul <transA = 1, transB = 1> (a, b)"
     assert macs(f"g (float[4,3,2] a, float[4,5,3] b) => (float[n] y) {{ {flipped} }}") == 120
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        "mine.QLinearConv <group = 2, channels_last = 1> (x, s, z, w, s, z, s, z)",
+        "mine.NhwcFusedConv <group = 2> (x, w)",
+    ],
+)
+def test_channels_last_convolutions_of_onnx_runtime(operator):
+    """By hand: 5 x 7 places, 6 filters of 2 x 3 x 3 taps in 2 groups of 4 channels, which come last."""
+    model = graphs.model(f"g (float[N,8,8,4] x) => (float[n,h,w,c] y) {{ y = {operator} }}")
+    (node,) = model.graph.node
+    node.domain = "com.microsoft"
+    tensors = {"x": (1, 8, 8, 4), "w": (6, 2, 3, 3), "y": (1, 5, 7, 6)}
+    opened = shapes.Graph(model, {name: Tensor(shape, "UINT8") for name, shape in tensors.items()})
+
+    operation = opened.operation(node)
+
+    assert graph.macs_of(operation) == ("counted", 5 * 7 * 6 * 2 * 3 * 3)
+    assert operation.output() == (1, 6, 5, 7)
 
 
 def test_a_shape_that_does_not_fit_its_weight_is_refused():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 
 from attrs import frozen
 
 from edgecheck.records import LayerCost
 
+Layers = dict[str, list[LayerCost]]
+
+# How alike two layers of the same work are: what is pruned has other channels.
+SAME_SHAPE, SAME_SPACE = 2, 1
 SHOWN = 15  # the layers that take the most time; more would be a listing of the network
 
 
@@ -32,8 +37,13 @@ class LayerRow:
 
 
 def layer_rows(baseline: Sequence[LayerCost], variant: Sequence[LayerCost], shown: int = SHOWN) -> list[LayerRow]:
-    """Return the layers that take most of the time in either file, in the order of execution, and a sum of the rest."""
-    sides = [_grouped(side) for side in (baseline, variant)]
+    """Return the layers that take most of the time in either file, in the order of execution, and a sum of the rest.
+
+    Layers of different names stand in one row, under the baseline's name, where `counterparts` pairs them.
+    """
+    first, second = _grouped(baseline), _grouped(variant)
+    known_as = counterparts(first, second)
+    sides = [first, {known_as.get(name, name): costs for name, costs in second.items()}]
     names = list(dict.fromkeys(name for side in sides for name in side))
     time = {n: max((sum(c.seconds for c in side.get(n, [])) for side in sides), default=0.0) for n in names}
     kept = set(sorted(names, key=lambda name: -time[name])[:shown])
@@ -45,8 +55,80 @@ def layer_rows(baseline: Sequence[LayerCost], variant: Sequence[LayerCost], show
     return rows
 
 
-def _grouped(costs: Sequence[LayerCost]) -> dict[str, list[LayerCost]]:
-    layers: dict[str, list[LayerCost]] = {}
+def counterparts(baseline: Layers, variant: Layers) -> dict[str, str]:
+    """Return, for layers of the variant that the baseline knows under another name, that name.
+
+    Equal names always pair. The others pair in their order between the same two equal names, where they do the same
+    kind of work and give maps of the same size: as many as can be, those of equal channels before others.
+    """
+    left, right = (_places(side, set(baseline) & set(variant)) for side in (baseline, variant))
+    found = aligned([[_likeness(a, b) for b in right] for a in left])
+    return {right[column].name: left[row].name for row, column in found}
+
+
+def aligned(scores: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Return the pairs (row, column), both rising, of the largest sum of scores: a weighted common subsequence.
+
+    Only pairs of a positive score are taken; of equal sums the one that pairs the earliest.
+    """
+    rows, columns = len(scores), len(scores[0]) if scores else 0
+    best = [[0] * (columns + 1) for _ in range(rows + 1)]  # of what is left from (row, column) on
+    for row, column in itertools.product(reversed(range(rows)), reversed(range(columns))):
+        taken = best[row + 1][column + 1] + scores[row][column]
+        best[row][column] = max(taken, best[row + 1][column], best[row][column + 1])
+    pairs, row, column = [], 0, 0
+    while row < rows and column < columns:
+        score = scores[row][column]
+        if score > 0 and best[row][column] == best[row + 1][column + 1] + score:
+            pairs.append((row, column))
+            row, column = row + 1, column + 1
+        elif best[row][column] == best[row][column + 1]:
+            column += 1
+        else:
+            row += 1
+    return pairs
+
+
+@frozen
+class _Place:
+    """A layer without an equal name on the other side; `after` is the last layer before it that has one."""
+
+    name: str
+    after: str
+    work: str
+    shape: list[int]
+
+
+def _places(side: Layers, shared: Collection[str]) -> list[_Place]:
+    places, after = [], ""
+    for name, costs in side.items():
+        main = max(costs, key=lambda cost: cost.macs or 0)
+        if name in shared:
+            after = after if main.macs == 0 else name
+        elif main.shape:
+            places.append(_Place(name, after, _work(main.operator), main.shape))
+    return places
+
+
+def _likeness(a: _Place, b: _Place) -> int:
+    if (a.after, a.work, len(a.shape)) != (b.after, b.work, len(b.shape)):
+        return 0
+    if sorted(a.shape) == sorted(b.shape):  # in whatever layout
+        return SAME_SHAPE
+    return SAME_SPACE if a.shape[2:] == b.shape[2:] else 0
+
+
+def _work(operator: str) -> str:
+    """Return what an operator does, fused, quantized and channels-last forms alike."""
+    if "Conv" in operator and "Transpose" not in operator:
+        return "Conv"
+    if "Gemm" in operator or "MatMul" in operator:
+        return "MatMul"
+    return operator.removeprefix("QLinear").removeprefix("Nhwc")
+
+
+def _grouped(costs: Sequence[LayerCost]) -> Layers:
+    layers: Layers = {}
     for cost in costs:
         layers.setdefault(cost.layer, []).append(cost)
     return layers

@@ -10,6 +10,7 @@ from onnxruntime import quantization
 from edgecheck.device import diagnostics, execution, graph, layers
 from edgecheck.device.runtime import Options
 from edgecheck.records import LayerCost
+from edgecheck.report.layers import layer_rows
 
 from . import graphs
 
@@ -204,8 +205,8 @@ def float_file(tmp_path_factory):
 
 
 class Reader(quantization.CalibrationDataReader):
-    def __init__(self):
-        self.feeds = iter([{"x": np.random.default_rng(1).random((1, 3, 32, 32), np.float32)}])
+    def __init__(self, name):
+        self.feeds = iter([{name: np.random.default_rng(1).random((1, 3, 32, 32), np.float32)}])
 
     def get_next(self):
         return next(self.feeds, None)
@@ -216,9 +217,9 @@ def quantised(source, out, form, weights):
     if form == "dynamic":
         quantization.quantize_dynamic(source, out, weight_type=kind)
     else:
-        activations = quantization.QuantType.QUInt8
+        given, activations = onnx.load(source).graph.input[0].name, quantization.QuantType.QUInt8
         quantization.quantize_static(
-            source, out, Reader(), quantization.QuantFormat[form], activation_type=activations, weight_type=kind
+            source, out, Reader(given), quantization.QuantFormat[form], activation_type=activations, weight_type=kind
         )
     return out
 
@@ -242,3 +243,66 @@ def test_every_integer_operator_has_its_macs(float_file, tmp_path, form, weights
     # Channels first, whatever the layout inside, so that float and int8 layers compare.
     maps = [layer.shape for layer in working if "Conv" in layer.operator]
     assert maps == [[1, 16, 32, 32], [1, 16, 16, 16]]
+
+
+@pytest.fixture(scope="module")
+def resnet(tmp_path_factory):
+    """ResNet-20 as exported, with random weights."""
+    from edgecheck.models.resnet_cifar import resnet20
+
+    from . import exports
+
+    return exports.export(resnet20(), tmp_path_factory.mktemp("resnet") / "model.onnx", SHAPE)
+
+
+def renamed(path, out):
+    """The same file as another exporter would name its nodes and tensors."""
+    model = onnx.load(path)
+    ends = {value.name for value in [*model.graph.input, *model.graph.output]}
+    new = {"": "", **{name: name for name in ends}}
+    for tensor in model.graph.initializer:
+        tensor.name = new.setdefault(tensor.name, f"t{len(new)}")
+    for index, node in enumerate(model.graph.node):
+        node.name = f"n{index}"
+        node.input[:] = [new.setdefault(name, f"t{len(new)}") for name in node.input]
+        node.output[:] = [new.setdefault(name, f"t{len(new)}") for name in node.output]
+    del model.graph.value_info[:]
+    onnx.save(model, out)
+    return out
+
+
+def without_filters(path, out, kept=11):
+    """The first convolution of the first block keeps so many filters, and the one behind it loses what they gave."""
+    model = onnx.load(path)
+    first, second = [node for node in model.graph.node if node.op_type == "Conv"][1:3]
+    cuts = {first.input[1]: np.s_[:kept], first.input[2]: np.s_[:kept], second.input[1]: np.s_[:, :kept]}
+    for tensor in model.graph.initializer:
+        if tensor.name in cuts:
+            cut = onnx.numpy_helper.to_array(tensor)[cuts[tensor.name]]
+            tensor.CopyFrom(onnx.numpy_helper.from_array(cut, tensor.name))
+    del model.graph.value_info[:]
+    onnx.save(model, out)
+    return out
+
+
+@pytest.mark.parametrize("kind", ["int8", "renamed", "int8 renamed", "pruned", "pruned renamed"])
+def test_a_variant_pairs_with_its_baseline_layer_by_layer(resnet, tmp_path, kind):
+    """Whatever its names: 19 convolutions and the linear layer, each beside its own."""
+    path = resnet
+    if "int8" in kind:
+        path = quantised(path, tmp_path / "int8.onnx", "QDQ", "QInt8")
+    if "pruned" in kind:
+        path = without_filters(path, tmp_path / "pruned.onnx")
+    if "renamed" in kind:
+        path = renamed(path, tmp_path / "renamed.onnx")
+    # Below "all" no CPU pads channels to blocks, and what was pruned shows.
+    options = Options(graph_optimization="extended" if "pruned" in kind else "all")
+    baseline, variant = (layers.examine(file, options, SHAPE).layers for file in (resnet, path))
+
+    rows = layer_rows(baseline, variant, shown=1000)
+    working = [row for row in rows if any(side and side.macs for side in (row.baseline, row.variant))]
+
+    assert len(working) == 20
+    assert all(row.baseline and row.variant for row in working)
+    differ = [index for index, row in enumerate(working) if row.baseline.macs != row.variant.macs]
+    assert differ == ([1, 2] if "pruned" in kind else [])

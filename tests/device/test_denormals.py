@@ -15,7 +15,7 @@ TEXT = """g (float[N,3,16,16] x) => (float[n,m] y) {
 
 
 def test_planted_subnormal_weights_are_named_with_the_gain_of_the_cure(tmp_path):
-    """Products of such weights and of what comes out of them stay subnormal. On a CPU that does not mind, no gain."""
+    """Products of such weights and of what comes out of them stay subnormal. What the cure gains is up to the CPU."""
     weights = {
         "stem": graphs.ones(64, 3, 3, 3),
         "w": np.full((64, 64, 3, 3), 1e-41, np.float32),
@@ -28,7 +28,6 @@ def test_planted_subnormal_weights_are_named_with_the_gain_of_the_cure(tmp_path)
 
     assert gain.as_is_s > 0
     assert gain.flushed_s > 0
-    assert gain.ratio < 1.3
     assert warning.startswith("36864 subnormal weights")
     assert f"{gain.ratio:.2f} times" in warning
 

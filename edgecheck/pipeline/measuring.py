@@ -104,8 +104,7 @@ def saturated_sums(job: Run, entry: Entry, logits: NDArray[np.float32]) -> list[
         "data": job.data_sha256,
         "preprocessing": to_dict(job.plan.preprocessing),
         "runtime": to_dict(options),
-        "machine": [machine, *flags],
-        "version": __version__,
+        "machine": environment.machine(),
     }
 
     def compute() -> dict[str, Any]:
@@ -115,7 +114,7 @@ def saturated_sums(job: Run, entry: Entry, logits: NDArray[np.float32]) -> list[
         found = saturation.measure(onnx, options, pixels, logits[:COMPARED_IMAGES])
         return {"warnings": saturation.warnings(found, machine, flags)}
 
-    return list(job.store.stage(entry.name, "saturation", inputs, compute)["warnings"])
+    return list(job.store.stage(entry.name, "saturation", inputs, compute, tools=versions.FILES)["warnings"])
 
 
 def count(job: Run, entry: Entry) -> tuple[list[Reading], list[str], Variant]:

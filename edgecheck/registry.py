@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import TypeVar
 
 from edgecheck.errors import ConfigError
 
 Value = TypeVar("Value")
+
+SUGGESTIONS = 3
+SHORTEST = 3  # fewer letters are part of most names
 
 
 def register(registry: MutableMapping[str, Value], name: str) -> Callable[[Value], Value]:
@@ -39,6 +43,19 @@ def lookup(registry: Mapping[str, Value], name: str, kind: str) -> Value:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `", did you mean 'x'?"`-style advice, or nothing where no known name is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
+    """Return `", did you mean 'x'?"`, or nothing where no known name is close.
+
+    Close is one that differs by case and separators only, else those that hold the name (at their start first), else
+    the most similar one.
+    """
+    names, part = list(known), _letters(name)
+    same = [other for other in names if _letters(other) == part]
+    holding = [other for other in names if len(part) >= SHORTEST and part in _letters(other)]
+    holding.sort(key=lambda other: not _letters(other).startswith(part))
+    *others, last = same or holding[:SUGGESTIONS] or difflib.get_close_matches(name, names, n=1) or [""]
+    listed = " or ".join(filter(None, [", ".join(map(repr, others)), repr(last)]))
+    return f", did you mean {listed}?" if last else ""
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9+]", "", name.lower())

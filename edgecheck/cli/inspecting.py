@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import format_option, whole_numbers
+from edgecheck.cli.options import listing_format_option, whole_numbers
 
 shape_option = click.option(
     "--shape", callback=whole_numbers, help="CHANNELS,HEIGHT,WIDTH where the file leaves them free."
@@ -21,7 +21,7 @@ shape_option = click.option(
 @click.argument("file", type=click.Path(path_type=Path))
 @shape_option
 @click.option("--paper", is_flag=True, help="Count layer by layer as the Sp2PS paper does (Eqs. 1-5).")
-@format_option
+@listing_format_option
 def count(file: Path, shape: Sequence[int] | None, paper: bool, form: str) -> None:
     """Count parameters, MACs and FLOPs of an ONNX FILE by operator."""
     from edgecheck.pipeline import inspection
@@ -51,7 +51,7 @@ def count(file: Path, shape: Sequence[int] | None, paper: bool, form: str) -> No
     show_default=True,
     help="How far ONNX Runtime rewrites graphs.",
 )
-@format_option
+@listing_format_option
 def bench(files: tuple[Path, ...], shape: Sequence[int] | None, form: str, **flags: Any) -> None:
     """Measure the latency of ONNX FILES, interleaved; ratios are to the first of them."""
     from edgecheck.pipeline import inspection
@@ -75,7 +75,7 @@ def bench(files: tuple[Path, ...], shape: Sequence[int] | None, form: str, **fla
 @click.argument("other", required=False, type=click.Path(path_type=Path))
 @shape_option
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Intra-op threads.")
-@format_option
+@listing_format_option
 def layers(file: Path, other: Path | None, shape: Sequence[int] | None, threads: int, form: str) -> None:
     """Profile an ONNX FILE, or a baseline FILE beside OTHER, layer by layer as ONNX Runtime runs them."""
     from edgecheck.pipeline import inspection
@@ -86,7 +86,7 @@ def layers(file: Path, other: Path | None, shape: Sequence[int] | None, threads:
 
 
 @click.command(short_help="Show versions, CPU and what is missing.")
-@format_option
+@listing_format_option
 def doctor(form: str) -> None:
     """Show versions, providers and CPU, and what is missing with the command that installs it."""
     from edgecheck.pipeline import inspection

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 FORMATS = ("terminal", "json", "markdown", "junit")
+# JUnit is for verdicts.
+LISTING_FORMATS = FORMATS[:-1]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 config_argument: Decorator = click.argument("config", type=click.Path(path_type=Path))
 
-format_option: Decorator = click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    default="terminal",
-    show_default=True,
-    help="Of the result on stdout.",
-)
+
+def _format_option(formats: Sequence[str]) -> Decorator:
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(formats),
+        default="terminal",
+        show_default=True,
+        help="Format of the result on stdout.",
+    )
+
+
+format_option = _format_option(FORMATS)
+listing_format_option = _format_option(LISTING_FORMATS)
 
 timings_option: Decorator = click.option(
     "--timings", is_flag=True, help="Print at the end, on stderr, how long each stage took."
@@ -38,15 +46,10 @@ def out_option(default: str | None, text: str) -> Decorator:
 
 def numbers(_context: click.Context, _option: click.Parameter, text: str | None) -> list[float] | None:
     """Read `0.485,0.456,0.406` as numbers."""
-    if text is None:
-        return None
     try:
-        found = [float(part) for part in text.replace("x", ",").split(",")]
-        if not all(map(math.isfinite, found)):
-            raise ValueError
-        return found
+        return None if text is None else _read(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no list of numbers such as 0.485,0.456,0.406") from None
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as 0.485,0.456,0.406") from None
 
 
 def words(_context: click.Context, _option: click.Parameter, text: str | None) -> list[str] | None:
@@ -54,11 +57,22 @@ def words(_context: click.Context, _option: click.Parameter, text: str | None) -
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
-def whole_numbers(context: click.Context, option: click.Parameter, text: str | None) -> list[int] | None:
+def whole_numbers(_context: click.Context, _option: click.Parameter, text: str | None) -> list[int] | None:
     """Read `3,32,32` or `32x32` as whole numbers."""
-    found = numbers(context, option, text)
-    if found is None:
-        return None
-    if any(number != int(number) or number < 0 for number in found):
-        raise click.BadParameter(f"{text!r} is no list of whole numbers such as 3,32,32")
-    return [int(number) for number in found]
+    try:
+        return None if text is None else [_whole(number) for number in _read(text)]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers such as 3,32,32") from None
+
+
+def _read(text: str) -> list[float]:
+    found = [float(part) for part in text.replace("x", ",").split(",")]
+    if not all(map(math.isfinite, found)):
+        raise ValueError(text)
+    return found
+
+
+def _whole(number: float) -> int:
+    if number < 0 or not number.is_integer():
+        raise ValueError(number)
+    return int(number)

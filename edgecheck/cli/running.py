@@ -56,13 +56,13 @@ def demo(out: Path, form: str) -> None:
         report = pipeline.run(reader.load(folder / DEMO_CONFIG), store, screen.Screen())
     screen.show(report, form)
     _say_where(store)
-    click.echo(f"a tour exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}", err=True)
+    screen.say(f"a tour exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}")
 
 
 def _say_where(store: Store) -> None:
     if store.kept:
-        click.echo(f"{store.kept} stages were finished before and kept", err=True)
-    click.echo(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml", err=True)
+        screen.say(f"{store.kept} stages were finished before and kept")
+    screen.say(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml")
 
 
 @click.command(short_help="Write a commented configuration.")
@@ -78,4 +78,4 @@ def init(path: Path, force: bool) -> None:
     if path.exists() and not force:
         raise UsageError(f"{path}: exists already; add --force to overwrite it, or name another PATH")
     write_text(path, resources.files("edgecheck.cli").joinpath(INIT_TEMPLATE).read_text())
-    click.echo(f"{path}: written; fill in model and data, then: edgecheck run {path}", err=True)
+    screen.say(f"{path}: written; fill in model and data, then: edgecheck run {path}")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from edgecheck.text import plain, visible
+
 if TYPE_CHECKING:
     from edgecheck.records import Report
     from edgecheck.report.listing import Listing
@@ -38,13 +40,18 @@ class Screen:
         if not self._console.is_terminal:
             yield from items
             return
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=self._console, transient=True) as bars:
-            yield from bars.track(items, total=total, description=text)
+            yield from bars.track(items, total=total, description=plain(text))
 
     def note(self, text: str) -> None:
         """Print one line that stays."""
-        self._console.print(text, style="dim", markup=False, soft_wrap=True)
+        self._console.print(plain(text), style="dim", markup=False, soft_wrap=True)
 
 
 def own_words() -> contextlib.AbstractContextManager[object]:
@@ -58,19 +65,30 @@ def show(report: Report, form: str) -> None:
 
     if form == "terminal":
         colour = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        # Both a terminal and the variable COLUMNS tell a width; a pipe alone does not.
-        width = min(shutil.get_terminal_size((PIPE_WIDTH, 24)).columns, MAX_WIDTH)
-        text = terminal.render(report, width, colour)
+        text = terminal.render(report, _width(), colour)
     else:
         text = RENDERERS[form](report)
+    if form == "junit":  # it says that it is UTF-8, which stdout need not be
+        text = text.encode("ascii", "xmlcharrefreplace").decode()
     click.echo(text, nl=not text.endswith("\n"))
 
 
 def show_listing(listing: Listing, form: str) -> None:
     """Print a plain result on stdout in one of the formats."""
-    from edgecheck.report.listing import LISTING_RENDERERS
+    from edgecheck.report.listing import LISTING_RENDERERS, render
 
-    click.echo(LISTING_RENDERERS[form](listing), nl=False)
+    text = render(listing, _width()) if form == "terminal" else LISTING_RENDERERS[form](listing)
+    click.echo(text, nl=False)
+
+
+def say(text: str) -> None:
+    """Print one line on stderr."""
+    click.echo(plain(text), err=True)
+
+
+def _width() -> int:
+    # Both a terminal and the variable COLUMNS tell a width; a pipe alone does not.
+    return min(shutil.get_terminal_size((PIPE_WIDTH, 24)).columns, MAX_WIDTH)
 
 
 def show_timings(report: Report) -> None:
@@ -78,7 +96,7 @@ def show_timings(report: Report) -> None:
     from edgecheck.report.timings import lines
 
     for line in lines(report):
-        click.echo(line, err=True)
+        click.echo(visible(line), err=True)
 
 
 def exit_code(report: Report) -> int:

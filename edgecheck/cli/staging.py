@@ -8,6 +8,7 @@ import click
 
 from edgecheck.cli import screen
 from edgecheck.cli.options import config_argument, out_option
+from edgecheck.text import plain
 
 
 @click.command(short_help="Train a baseline from scratch.")
@@ -19,7 +20,7 @@ def train(config: Path, out: Path) -> None:
     from edgecheck.pipeline import single
 
     accuracy = single.train(reader.load(config), out, screen.Screen())
-    click.echo(f"{out}: written; accuracy on the test split {accuracy:.2%}", err=True)
+    screen.say(f"{out}: written; accuracy on the test split {accuracy:.2%}")
 
 
 @click.command(short_help="Prune and fine-tune one variant.")
@@ -57,9 +58,7 @@ def prune(
     row |= {key: value for key, value in given.items() if value is not None}
     with Store(out).attempt() as store:
         made = single.prune(reader.load(config, {"variants": [row]}), store, screen.Screen())
-    click.echo(
-        f"{out / made.variant.file}: written, {made.variant.effective_rate:.1%} of the prunable part removed", err=True
-    )
+    screen.say(f"{out / made.variant.file}: written, {made.variant.effective_rate:.1%} of the prunable part removed")
 
 
 @click.command(short_help="Export the baseline to ONNX.")
@@ -71,7 +70,7 @@ def export(config: Path, out: Path) -> None:
     from edgecheck.pipeline import single
 
     found = single.export(reader.load(config), out, screen.Screen())
-    click.echo(f"{out}: written; largest difference to the twin's logits {found.max_abs:.2g}", err=True)
+    screen.say(f"{out}: written; largest difference to the twin's logits {found.max_abs:.2g}")
 
 
 @click.command(short_help="Write pictures of heatmaps.")
@@ -88,4 +87,4 @@ def cam(config: Path, images: tuple[int, ...], count: int, out: Path) -> None:
 
     plan = reader.load(config)
     for path in single.cam(plan, images or tuple(range(count)), out, screen.Screen()):
-        click.echo(path)
+        click.echo(plain(str(path)))

@@ -52,12 +52,12 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
     screen.show(report, form)
     if given["timings"]:
         screen.show_timings(report)
-    click.echo(f"a sweep exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}", err=True)
+    screen.say(f"a sweep exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}")
     if store.kept:
-        click.echo(f"{store.kept} stages were finished before and kept", err=True)
-    click.echo(f"sweep: {store.folder}/{', '.join(SWEEP_FILES)}, figures/, heatmaps/; and report.html", err=True)
+        screen.say(f"{store.kept} stages were finished before and kept")
+    screen.say(f"sweep: {store.folder}/{', '.join(SWEEP_FILES)}, figures/, heatmaps/; and report.html")
     if missing := sweeping.failed(report):
-        click.echo(f"could not be made: {', '.join(variant.name for variant in missing)}", err=True)
+        screen.say(f"could not be made: {', '.join(variant.name for variant in missing)}")
         context.exit(3)
 
 

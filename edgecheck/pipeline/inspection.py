@@ -121,19 +121,10 @@ def latencies(files: Sequence[Path], shape: Shape | None, measure: Measure, prog
         *doubts.warnings(samples),
     ]
     data = {"environment": to_dict(machine), "readings": [to_dict(r) for r in readings], "samples": to_dict(samples)}
-    columns = [
-        "file",
-        "p50",
-        "95 % interval",
-        "p90",
-        "ratio",
-        "95 % interval",
-        "cold start",
-        "runs",
-        "outliers",
-        "size",
-    ]
-    return Listing("latency of one inference", columns, rows, data, notes)
+    interval = "95 %\ninterval"
+    columns = ["file", "p50", interval, "p90", "ratio", interval, "cold\nstart", "runs", "outliers", "size"]
+    spare = ["outliers", "runs", "cold start", "size"]
+    return Listing("latency of one inference", columns, rows, data, notes, spare=spare)
 
 
 def layer_table(files: Sequence[Path], shape: Shape | None, measure: Measure) -> Listing:
@@ -141,16 +132,15 @@ def layer_table(files: Sequence[Path], shape: Shape | None, measure: Measure) ->
     options = runtime_options(measure)
     size = _tried(files, shape, options)
     ran = {name: layers.examine(path, options, size) for name, path in zip(_names(files), files, strict=True)}
-    (first, baseline), *others = ran.items()
-    rows = layer_rows(baseline.layers, others[0][1].layers if others else [])
+    baseline, *others = ran.values()
+    rows = layer_rows(baseline.layers, others[0].layers if others else [])
     table = [[row.layer, row.operators, *_sums(row.baseline), *(_sums(row.variant) if others else [])] for row in rows]
-    sides = [first, *(name for name, _ in others)]
-    columns = [
-        f"{what} {side}" if len(sides) > 1 else what for side in sides for what in ("MACs", "time", "share", "live")
-    ]
+    sides = ["baseline", "other"] if others else [""]
+    columns = [f"{side}\n{what}".strip() for side in sides for what in ("MACs", "time", "share", "live")]
     notes = [note for name, path in zip(ran, files, strict=True) for note in _memory_notes(name, path, size, ran[name])]
     data = {name: {**to_dict(each), "file": str(path)} for (name, each), path in zip(ran.items(), files, strict=True)}
-    return Listing("layers, as ONNX Runtime runs them", ["layer", "operators", *columns], table, data, notes, 2)
+    title = f"layers, as ONNX Runtime runs them: {', other '.join(ran)}"
+    return Listing(title, ["layer", "operators", *columns], table, data, notes, 2, ("operators", "share", "MACs"))
 
 
 def _sums(side: Sums | None) -> list[str]:
@@ -197,9 +187,10 @@ def installation() -> Listing:
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """Short names where they tell the files apart, whole paths where not; a file named twice is timed twice."""
-    short = [file.name for file in files]
-    names = short if len(set(short)) == len(short) else [str(file) for file in files]
+    """Return names with as many folders as tell the files apart; a file named twice is timed twice."""
+    depths = range(1, max(len(file.parts) for file in files) + 1)
+    short = [["/".join(file.parts[-depth:]) for file in files] for depth in depths]
+    names = next((found for found in short if len(set(found)) == len(set(files))), [str(file) for file in files])
     return [name if names.index(name) == index else f"{name} ({index + 1})" for index, name in enumerate(names)]
 
 

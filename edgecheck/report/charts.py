@@ -53,7 +53,7 @@ def _memory(drawn: Sequence[Variant], figure: Any, axes: Any) -> None:
     for index, variant in enumerate(drawn):
         live = _live(variant)
         edges = [step / len(live) for step in range(len(live) + 1)]
-        axes.stairs([size / KIB for size in live], edges, baseline=None, color=_LINES[index], label=variant.name)
+        axes.stairs([size / KIB for size in live], edges, baseline=None, color=_LINES[index], label=short(variant.name))
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 from edgecheck.records import Report
-from edgecheck.report.format import plain
 from edgecheck.report.marks import FLOOR, LIMIT, PANEL_SIZE, SPREAD, Chart, chart, curves, floor, legend, limits, value
 from edgecheck.report.series import Series, series
 from edgecheck.report.table import controls
+from edgecheck.text import plain
 
 MAX_TICKS = 6  # " 20 %" takes that much room
 

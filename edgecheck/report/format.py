@@ -7,7 +7,6 @@ note. kB is 1000 bytes. Limits are printed as they were written, measured values
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 from attrs import evolve, frozen
@@ -29,9 +28,6 @@ _TIME = ((1.0, " s"), (1e-3, " ms"), (1e-6, " µs"))
 _BYTES = ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B"))
 _COUNT = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
 _NOUNS = {"macs": " MACs", "flops": " FLOPs"}
-
-# What no renderer may pass on: control characters, halves of surrogate pairs, direction overrides, non-characters.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
 
 @frozen
@@ -188,11 +184,6 @@ def format_share(part: int, whole: int) -> str:
     """Return `312 of 10,000 (3.12 %)`."""
     share = f" ({format_value(part / whole, 'fraction')})" if whole else ""
     return f"{part:,} of {whole:,}{share}"
-
-
-def plain(text: str) -> str:
-    """Return text on one line, without the characters that could steer a terminal or break XML."""
-    return _UNPRINTABLE.sub("\ufffd", " ".join(text.split()))
 
 
 def _prefixed(value: float, prefixes: tuple[tuple[float, str], ...]) -> Style:

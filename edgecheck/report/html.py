@@ -14,6 +14,7 @@ from edgecheck.metrics import METRICS
 from edgecheck.records import Report, Similarity, Variant
 from edgecheck.report import charts, format, reasons, svg, table, timings
 from edgecheck.report.layers import layer_rows
+from edgecheck.text import plain
 
 CLASSES_SHOWN = 10  # all of CIFAR-10, the worst of ImageNet
 WORST_CLASSES = 3  # enough to see where to look; report.json has all
@@ -76,7 +77,7 @@ def environment() -> Environment:
 
 def _finalize(value: Any) -> Any:
     """Keep what no HTML file may hold out of the page; escaping comes after this."""
-    return format.plain(value) if type(value) is str else value
+    return plain(value) if type(value) is str else value
 
 
 def worst_classes(similarity: Similarity) -> list[tuple[str, float]]:

@@ -12,8 +12,9 @@ from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from edgecheck.records import Report, Variant, Verdict
 from edgecheck.report import reasons
-from edgecheck.report.format import format_criterion, plain
+from edgecheck.report.format import format_criterion
 from edgecheck.report.table import candidates
+from edgecheck.text import plain
 
 
 def render(report: Report) -> str:

@@ -1,20 +1,36 @@
-"""Plain results that are no judged report (counts, timings, versions): one table in four formats."""
+"""Plain results that are no judged report (counts, timings, versions): one table in three formats."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+import textwrap
+from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any
 
 from attrs import frozen
 
 from edgecheck.registry import register
+from edgecheck.report.markdown import escape, table_row
+from edgecheck.text import plain
+
+WIDTH = 120
+GAP = 2  # columns of the terminal between two columns of a table
+NAME_WIDTH = 20  # columns are left out before names are folded to less
+LEAST_WIDTH = 8
+
+# A name is folded behind a separator; the point of a number is none, nor is that before a suffix.
+_PART = re.compile(r".+?(?:[/_\- ]|\.(?=\D)(?!\w{1,4}$)|$)")
 
 
 @frozen
 class Listing:
-    """Rows of text for people, and the same as numbers for programs. Columns from `text_columns` on hold numbers."""
+    """Rows of text for people, and the same as numbers for programs.
+
+    Columns from `text_columns` on hold numbers. A heading may have several lines. Where the terminal is narrow,
+    columns whose heading ends in one of `spare` are left out, the first of them first.
+    """
 
     title: str
     columns: list[str]
@@ -22,29 +38,85 @@ class Listing:
     data: dict[str, Any]
     notes: list[str]
     text_columns: int = 1
+    spare: Sequence[str] = ()
 
 
 LISTING_RENDERERS: dict[str, Callable[[Listing], str]] = {}
 
 
-@register(LISTING_RENDERERS, "terminal")
-def _terminal(listing: Listing, width: int = 120) -> str:
-    from rich import box
+def render(listing: Listing, width: int = WIDTH) -> str:
+    """Return the listing for a terminal of `width` columns."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     page = StringIO()
-    console = Console(file=page, width=width, highlight=False)
-    table = Table(title=Text(listing.title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
-    for index, column in enumerate(listing.columns):
-        table.add_column(column, justify="left" if index < listing.text_columns else "right", overflow="fold")
-    for row in listing.rows:
-        table.add_row(*map(Text, row))  # as Text: a cell such as edgecheck[lab] is no markup
-    console.print(table)
-    for note in listing.notes:
-        console.print(note, markup=False)
-    return page.getvalue()
+    table, left_out = _fitted(listing, width)
+    Console(file=page, width=width, highlight=False, markup=False, emoji=False, _environ={}).print(table)
+    notes = [f"Left out at {width} columns: {', '.join(left_out)}."] if left_out else []
+    above, below = ([_wrapped(text, width) for text in texts] for texts in ([listing.title], [*listing.notes, *notes]))
+    lines = [*above, "", *(line.rstrip() for line in page.getvalue().splitlines()), "", *below]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Return a sentence in lines that are broken between words only."""
+    return textwrap.fill(plain(text), width, break_long_words=False, break_on_hyphens=False)
+
+
+def _fitted(listing: Listing, width: int) -> tuple[Any, list[str]]:
+    """Return the table, and the columns that were left out; the first column takes the room that the others leave."""
+    rows = [[plain(cell) for cell in row] for row in listing.rows]
+    headings = [[plain(line) for line in column.split("\n")] for column in listing.columns]
+    widths = [_widest([*heading, *(row[place] for row in rows)]) for place, heading in enumerate(headings)]
+    shown, left_out = list(range(len(headings))), []
+    for title in listing.spare:
+        if _room(widths, shown, width) >= min(widths[0], NAME_WIDTH):
+            break
+        left_out.append(title)
+        shown = [place for place in shown if not " ".join(headings[place]).endswith(title)]
+    table = _ruled([headings[place] for place in shown], sum(place < listing.text_columns for place in shown))
+    room = max(_room(widths, shown, width), LEAST_WIDTH)
+    for row in rows:
+        table.add_row(folded(row[0], room), *(row[place] for place in shown[1:]))
+    return table, left_out
+
+
+def _ruled(headings: Sequence[list[str]], text_columns: int) -> Any:
+    """Return an empty table under headings of several lines, the last of which stand on the rule."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
+    tallest = max(map(len, headings))
+    for place, heading in enumerate(headings):
+        lines = [""] * (tallest - len(heading)) + heading
+        table.add_column("\n".join(lines), justify="left" if place < text_columns else "right", overflow="fold")
+    return table
+
+
+def _room(widths: Sequence[int], shown: Sequence[int], width: int) -> int:
+    """Return how wide the first column may be beside the other ones that are shown."""
+    return width - sum(GAP + widths[place] for place in shown[1:])
+
+
+def _widest(texts: Sequence[str]) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, texts))
+
+
+def folded(text: str, width: int) -> str:
+    """Return text in lines of `width` columns, as far as it can be broken behind a separator."""
+    lines = [""]
+    for part in _PART.findall(text):
+        if lines[-1] and _widest([lines[-1] + part.rstrip()]) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+@register(LISTING_RENDERERS, "terminal")
+def _terminal(listing: Listing) -> str:
+    return render(listing)
 
 
 @register(LISTING_RENDERERS, "json")
@@ -54,25 +126,8 @@ def _json(listing: Listing) -> str:
 
 @register(LISTING_RENDERERS, "markdown")
 def _markdown(listing: Listing) -> str:
-    def line(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    rule = ["---" if index < listing.text_columns else "---:" for index, _ in enumerate(listing.columns)]
-    table = [line(listing.columns), line(rule), *(line(row) for row in listing.rows)]
-    notes = [f"- {note}" for note in listing.notes]
-    return "\n".join([f"### {listing.title}", "", *table, *(["", *notes] if notes else []), ""])
-
-
-@register(LISTING_RENDERERS, "junit")
-def _junit(listing: Listing) -> str:
-    """Each row is a passing test case, so that a CI server keeps the figures beside its test results."""
-    from junitparser import JUnitXml, TestCase, TestSuite
-
-    suite = TestSuite(listing.title)
-    for row in listing.rows:
-        case = TestCase(row[0], classname="edgecheck")
-        case.system_out = ", ".join(f"{name}: {cell}" for name, cell in zip(listing.columns, row, strict=True))
-        suite.add_testcase(case)
-    document = JUnitXml("edgecheck")
-    document.add_testsuite(suite)
-    return document.tostring().decode()
+    rule = ["---" if place < listing.text_columns else "---:" for place, _ in enumerate(listing.columns)]
+    table = [table_row(map(escape, cells)) for cells in (listing.columns, *listing.rows)]
+    notes = [f"- {escape(note)}" for note in listing.notes]
+    lines = [f"### {escape(listing.title)}", "", table[0], table_row(rule), *table[1:]]
+    return "\n".join([*lines, *(["", *notes] if notes else []), ""])

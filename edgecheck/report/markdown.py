@@ -7,13 +7,16 @@ from collections.abc import Iterable
 
 from edgecheck.records import Report, Variant
 from edgecheck.report import reasons
-from edgecheck.report.format import plain
 from edgecheck.report.table import Column, candidates, columns, rows, verdict_word
+from edgecheck.text import plain
 
-# Whatever Markdown, or the HTML inside it, would read as markup. GitHub turns @name into a notification and #1 into a
-# link even where the sign is escaped: an empty comment behind it is what stops that.
-_MARKUP = re.compile(r"[\\`*_\[\]<>|~$&@#]")
+# Whatever Markdown, or the HTML inside it, would read as markup. GitHub turns @name into a notification, and #1 and
+# addresses into links even where the sign is escaped: an empty comment in them is what stops that.
+_MARKUP = re.compile(r"://|(?<=www)\.|[\\`*_\[\]<>|~$&@#]", re.IGNORECASE)
 _REPLACED = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;", "$": "&#36;", "@": "@<!-- -->", "#": "#<!-- -->"}
+_REPLACED |= {"://": ":<!-- -->//", ".": "<!-- -->."}
+# What makes a list or a heading of the line that it starts.
+_LINE_START = re.compile(r"^(\d*)([-+=.)])(?=[\s=-]|$)")
 
 
 def render(report: Report) -> str:
@@ -23,7 +26,8 @@ def render(report: Report) -> str:
 
 def escape(text: str) -> str:
     """Return text that Markdown shows as it is."""
-    return _MARKUP.sub(lambda found: _REPLACED.get(found[0], "\\" + found[0]), plain(text))
+    inline = _MARKUP.sub(lambda found: _REPLACED.get(found[0], "\\" + found[0]), plain(text))
+    return _LINE_START.sub(r"\1\\\2", inline)
 
 
 def _lines(report: Report) -> Iterable[str]:

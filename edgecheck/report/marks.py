@@ -12,7 +12,7 @@ from edgecheck.floor import floor as floor_of
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
 from edgecheck.report import svg
-from edgecheck.report.format import plain
+from edgecheck.text import plain
 
 PANEL_SIZE = (5.2, 3.9)  # inches; two stand side by side on a desktop, one fills a phone
 MAX_NAME_LENGTH = 30

@@ -12,9 +12,9 @@ from edgecheck.report.format import (
     format_interval,
     format_resolved,
     format_share,
-    plain,
 )
 from edgecheck.report.table import candidates
+from edgecheck.text import plain
 
 DRIFT = (
     "A low Sp2PS is explanation drift: the variant looks at other pixels than the baseline. It does not say that its "

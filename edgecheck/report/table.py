@@ -16,8 +16,8 @@ from edgecheck.report.format import (
     format_reading,
     format_spread,
     format_value,
-    plain,
 )
+from edgecheck.text import plain
 
 ALWAYS = 100  # importance of the columns without which a row says nothing
 

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from edgecheck.records import Criterion, Report, Variant
 from edgecheck.report import reasons
-from edgecheck.report.format import describe_cpu, describe_runs, format_integer, plain
+from edgecheck.report.format import describe_cpu, describe_runs, format_integer
 from edgecheck.report.table import ALWAYS, Column, candidates, columns, rows, verdict_word
+from edgecheck.text import plain
 
 WIDTH = 100
 MIN_WIDTH = 40  # below this even a verdict and its variant do not fit on a line

@@ -13,6 +13,7 @@ from edgecheck.records import (
     Criterion,
     Environment,
     ImageScore,
+    LayerCost,
     Policy,
     Reading,
     Recommendation,
@@ -263,28 +264,41 @@ def report() -> Report:
     return make_report()
 
 
-@pytest.fixture(scope="session")
-def hostile() -> Report:
-    """The same run with a variant, classes, reasons and warnings named to break markup."""
+def renamed(text: str) -> Report:
+    """Return that run with a variant, its layers, classes, notes, reasons and warnings, model and machine named so."""
     made, old = make_report(), "l1-filters-0.6"
+    layer = LayerCost(text, text, None, 5, 0.1, 5)
     rename = [
-        evolve(item, variant=HOSTILE) if item.variant == old else item
+        evolve(item, variant=text) if item.variant == old else item
         for item in [*made.readings, *made.similarities, *made.verdicts]
     ]
     return evolve(
         made,
-        subject=evolve(made.subject, name=HOSTILE, classes=[HOSTILE] * 10),
+        environment=evolve(made.environment, cpu=text, system=text, host=text, versions={text: text}),
+        subject=evolve(
+            made.subject,
+            **dict.fromkeys(("name", "model", "dataset", "preprocessing", "target_layer", "finetune"), text),
+            classes=[text] * 10,
+        ),
         variants=[
-            evolve(v, name=HOSTILE, criterion=HOSTILE, warnings=[HOSTILE]) if v.name == old else v
+            evolve(v, **dict.fromkeys(("name", "criterion", "twin", "file"), text), warnings=[text], layers=[layer])
+            if v.name == old
+            else v
             for v in made.variants
         ],
-        readings=[item for item in rename if isinstance(item, Reading)],
-        similarities=[evolve(s, per_class={HOSTILE: 0.5}) for s in rename if isinstance(s, Similarity)],
-        verdicts=[evolve(v, reason=HOSTILE) for v in rename if isinstance(v, Verdict)],
-        statuses={HOSTILE if name == old else name: status for name, status in made.statuses.items()},
-        recommendation=Recommendation(HOSTILE, HOSTILE),
-        warnings=[HOSTILE],
+        readings=[evolve(item, note=text) for item in rename if isinstance(item, Reading)],
+        similarities=[evolve(s, per_class={text: 0.5}) for s in rename if isinstance(s, Similarity)],
+        verdicts=[evolve(v, reason=text) for v in rename if isinstance(v, Verdict)],
+        statuses={text if name == old else name: status for name, status in made.statuses.items()},
+        recommendation=Recommendation(text, text),
+        warnings=[text],
     )
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Report:
+    """That run, named to break markup."""
+    return renamed(HOSTILE)
 
 
 @pytest.fixture(scope="session")

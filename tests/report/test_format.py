@@ -124,14 +124,5 @@ def test_share():
     assert format.format_share(0, 0) == "0 of 0"
 
 
-@settings(deadline=None)
-@given(st.text())
-def test_plain_is_one_printable_line(text):
-    line = format.plain(text)
-    line.encode("utf-8")
-    assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e]", line)
-    assert len(line.splitlines()) <= 1
-
-
 def test_reading_of_an_interval_without_a_value_is_missing():
     assert format.format_reading(Reading("v", "accuracy", None, "fraction", note="no images")) == "—"

@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from edgecheck.metrics import METRICS
 from edgecheck.records import Report
-from edgecheck.report.format import plain
 from edgecheck.report.html import environment
 from edgecheck.report.markdown import escape, table_row
 from edgecheck.report.marks import Chart
 from edgecheck.report.sweep.sections import Section, Table
+from edgecheck.text import plain
 
 _OF_A_VARIANT = (
     "name",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -209,7 +210,7 @@ def _absolute(written: CommentedMap, folder: Path) -> dict[str, Any]:
             continue
         value = part.get(key)
         if isinstance(value, str) and (key != "factory" or is_file_factory(value)):
-            resolved[section] = {**part, key: str(folder / Path(value).expanduser())}
+            resolved[section] = {**part, key: str(folder / os.path.expanduser(value))}
     return resolved
 
 

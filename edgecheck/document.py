@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, get_origin
 
-import attrs
 import cattrs
 from cattrs import BaseConverter
 from cattrs.cols import list_structure_factory
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+from cattrs.errors import ClassValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from edgecheck import bounded_yaml
 from edgecheck.errors import ConfigError
-from edgecheck.registry import nearest
+from edgecheck.structuring import Step, described, failures, register_literals, strict
 
 Record = TypeVar("Record")
-Step = str | int
 
 
 def read(text: str, source: str) -> CommentedMap:
@@ -59,7 +58,7 @@ def structure(data: Mapping[str, Any], kind: type[Record], document: CommentedMa
     try:
         return _converter.structure(data, kind)
     except ClassValidationError as error:
-        steps, message = next(_failures(error, ()), ((), "a value of another form than expected"))
+        steps, message = next(failures(error), ((), "a value of another form than expected"))
         place = ".".join(map(str, steps))
         # Without a text (all from flags) there is no line to point at.
         where = f"{source}:{line_of(document, steps)}" if document else source
@@ -81,45 +80,6 @@ def line_of(document: Any, steps: tuple[Step, ...]) -> int:
     return line
 
 
-def _failures(error: BaseException, steps: tuple[Step, ...]) -> Iterator[tuple[tuple[Step, ...], str]]:
-    """Walk cattrs' error groups down to single mistakes, each with its path in the document."""
-    if isinstance(error, ClassValidationError):
-        inside, here = error.group_exceptions()
-        # An unknown key first: it is often the misspelt twin of a missing one.
-        for child in here:
-            yield from _failures_of_record(child, steps)
-        for child, note in inside:
-            yield from _failures(child, (*steps, note.name))
-    elif isinstance(error, IterableValidationError):
-        for child, item in error.group_exceptions()[0]:
-            yield from _failures(child, (*steps, item.index))
-    elif isinstance(error, AttributeError | TypeError):  # cattrs asks whatever it gets for its keys
-        yield steps, "expected `key: value` lines here"
-    else:
-        yield steps, f"missing key {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
-
-
-def _failures_of_record(error: BaseException, steps: tuple[Step, ...]) -> Iterator[tuple[tuple[Step, ...], str]]:
-    if isinstance(error, ForbiddenExtraKeysError):
-        known = [attribute.name for attribute in attrs.fields(error.cl)]
-        for key in sorted(map(str, error.extra_fields)):
-            yield (*steps, key), f"unknown key {key!r}{nearest(key, known)}; known: {', '.join(known)}"
-    else:
-        yield from _failures(error, steps)
-
-
-def _strict(kind: type, accepted: type | tuple[type, ...], name: str) -> Any:
-    """Return a cattrs hook that takes a YAML scalar of the right type and coerces nothing else."""
-
-    def convert(value: Any, _: Any) -> Any:
-        # bool is an int in Python, but `epochs: yes` is a slip.
-        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"expected {name}, not {value!r}")
-        return kind(value)
-
-    return convert
-
-
 def _one_or_many(kind: Any, converter: BaseConverter) -> Any:
     """Take a list, or a single value for a list of one; a text is never a list of letters."""
     structure_items = list_structure_factory(kind, converter)
@@ -132,35 +92,46 @@ def _one_or_many(kind: Any, converter: BaseConverter) -> Any:
     return convert
 
 
-def _choice(kind: Any) -> Any:
-    """Take one of the words of a Literal."""
-    words = get_args(kind)
+def _path(value: Any, _: Any) -> Path:
+    """Take a text that the file system can have as a path."""
+    path: Path = strict(Path, str, "a path")(value, _)
+    try:
+        whole = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        whole = False
+    if not whole:
+        raise ValueError(f"expected a path, not {described(value)}")
+    return path
 
-    def convert(value: Any, _: Any) -> Any:
-        if value not in words:
-            raise ValueError(f"expected {' or '.join(map(str, words))}, not {value!r}")
-        return value
 
-    return convert
+def _plain_data(value: Any, _: Any) -> Any:
+    """Take what JSON has too, as plain Python: YAML also knows dates, sets, binary data, tags and keys of any kind."""
+    if isinstance(value, Mapping):
+        return {strict(str, str, "a key that is text")(key, _): _plain_data(item, _) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_data(item, _) for item in value]
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    if value is not None:
+        raise ValueError(f"expected text, a number, true, false, null, a list or keys, not {described(value)}")
+    return None
 
 
 def _is_plain_list(kind: Any) -> bool:
     return get_origin(kind) is list
 
 
-def _is_literal(kind: Any) -> bool:
-    return get_origin(kind) is Literal
-
-
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_structure_hook(str, _strict(str, str, "text"))
-    converter.register_structure_hook(int, _strict(int, int, "a whole number"))
-    converter.register_structure_hook(float, _strict(float, (int, float), "a number"))
-    converter.register_structure_hook(bool, _strict(bool, bool, "true or false"))
-    converter.register_structure_hook(Path, _strict(Path, str, "a path"))
+    converter.register_structure_hook(str, strict(str, str, "text"))
+    converter.register_structure_hook(int, strict(int, int, "a whole number"))
+    converter.register_structure_hook(float, strict(float, (int, float), "a number"))
+    converter.register_structure_hook(bool, strict(bool, bool, "true or false"))
+    converter.register_structure_hook(Path, _path)
+    converter.register_structure_hook_func(lambda kind: kind is Any, _plain_data)
     converter.register_structure_hook_factory(_is_plain_list)(_one_or_many)
-    converter.register_structure_hook_factory(_is_literal)(_choice)
+    register_literals(converter)
     return converter
 
 

@@ -31,8 +31,12 @@ def within(low: float, high: float) -> Any:
     return check
 
 
-def _at_least(low: float) -> Any:
-    return within(low, float("inf"))
+def _at_least(low: int) -> Any:
+    def check(_instance: object, attribute: Attribute[Any], value: int) -> None:
+        if value < low:
+            raise ValueError(f"{attribute.name} must be at least {low}, not {value}")
+
+    return check
 
 
 def _each(low: float, high: float) -> Any:
@@ -67,8 +71,8 @@ class DataSpec:
     dataset: str
     root: Path | None = None
     download: bool = False
-    limit: int | None = None
-    train_limit: int | None = None
+    limit: int | None = field(default=None, validator=optional(_at_least(1)))
+    train_limit: int | None = field(default=None, validator=optional(_at_least(1)))
     unreadable: Literal["fatal", "skip"] = "fatal"
 
 

@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-import cattrs
 from attrs import Attribute, field, frozen
-from cattrs import transform_error
 
 from edgecheck.errors import InputError
 from edgecheck.metrics import METRICS, Unit
+from edgecheck.structuring import described, failures, json_converter
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, 2)  # version 1 has neither digests nor timings
@@ -46,6 +45,21 @@ def _finite(_record: object, attribute: Attribute[Any], number: float) -> None:
         raise ValueError(f"{attribute.name} must be a finite number, not {number}")
 
 
+def _not_negative(_record: object, attribute: Attribute[Any], number: float | None) -> None:
+    if number is not None and number < 0:
+        raise ValueError(f"{attribute.name} must not be negative, but is {number}")
+
+
+def _ordered(record: Any, attribute: Attribute[Any], high: float | None) -> None:
+    if high is not None and record.low is not None and high < record.low:
+        raise ValueError(f"{attribute.name} must not lie below low ({record.low}), but is {high}")
+
+
+def _of_the_metric(record: Any, attribute: Attribute[Any], unit: str) -> None:
+    if unit != METRICS[record.metric].unit:
+        raise ValueError(f"{record.metric} is given in {METRICS[record.metric].unit}, not in {unit}")
+
+
 @frozen
 class Reading:
     """One measured number of one variant; `low`..`high` is its 95 % interval where there is one."""
@@ -53,10 +67,10 @@ class Reading:
     variant: str
     metric: str = field(validator=_known_metric)
     value: float | None
-    unit: Unit
+    unit: Unit = field(validator=_of_the_metric)
     low: float | None = None
-    high: float | None = None
-    n: int | None = None
+    high: float | None = field(default=None, validator=_ordered)
+    n: int | None = field(default=None, validator=_not_negative)
     note: str = ""
 
 
@@ -106,7 +120,7 @@ class Verdict:
     status: Status
     level: Level
     reason: str
-    n: int | None = None
+    n: int | None = field(default=None, validator=_not_negative)
     offset: float | None = None
 
 
@@ -114,7 +128,7 @@ class Verdict:
 class ImageScore:
     """The comparison of one image's two heatmaps, kept for the images a report shows."""
 
-    index: int
+    index: int = field(validator=_not_negative)
     score: float
     label: int
     baseline_class: int
@@ -134,16 +148,16 @@ class Similarity:
     method: str
     score: float
     low: float
-    high: float
-    n: int
+    high: float = field(validator=_ordered)
+    n: int = field(validator=_not_negative)
     agreeing_score: float | None
-    n_agreeing: int
+    n_agreeing: int = field(validator=_not_negative)
     ssim: float
     sam: float
     pe_like: float
-    both_zero: int
-    one_zero: int
-    negative_logits: int
+    both_zero: int = field(validator=_not_negative)
+    one_zero: int = field(validator=_not_negative)
+    negative_logits: int = field(validator=_not_negative)
     per_class: dict[str, float] = field(factory=dict)
     worst: list[ImageScore] = field(factory=list)
 
@@ -160,9 +174,9 @@ class Variant:
     criterion: str = ""
     structure: str = ""
     scope: str = ""
-    rate: float | None = None
-    effective_rate: float | None = None
-    epochs: int | None = None
+    rate: float | None = field(default=None, validator=_not_negative)
+    effective_rate: float | None = field(default=None, validator=_not_negative)
+    epochs: int | None = field(default=None, validator=_not_negative)
     quantization: str = ""
     steps: int = 1
     round_to: int = 1
@@ -172,7 +186,7 @@ class Variant:
     pictures: list[str] = field(factory=list)
     layers: list[LayerCost] = field(factory=list)
     weight_bytes: dict[str, int] = field(factory=dict)
-    arena_bytes: int | None = None
+    arena_bytes: int | None = field(default=None, validator=_not_negative)
     class_accuracy: dict[str, float] = field(factory=dict)
 
 
@@ -186,9 +200,9 @@ class LayerCost:
     layer: str
     operator: str
     shape: list[int] | None
-    macs: int | None
-    seconds: float
-    live_bytes: int | None
+    macs: int | None = field(validator=_not_negative)
+    seconds: float = field(validator=_not_negative)
+    live_bytes: int | None = field(validator=_not_negative)
 
 
 @frozen
@@ -200,7 +214,7 @@ class Subject:
     weights_sha256: str
     dataset: str
     data_sha256: str
-    images: int
+    images: int = field(validator=_not_negative)
     classes: list[str]
     preprocessing: str
     preprocessing_sha256: str
@@ -209,7 +223,7 @@ class Subject:
     sam: str
     seed: int
     finetune: str
-    skipped_images: int = 0
+    skipped_images: int = field(default=0, validator=_not_negative)
     explained_on: str = ""
 
 
@@ -291,7 +305,7 @@ class Report:
 
 Record = TypeVar("Record")
 
-_converter = cattrs.Converter(forbid_extra_keys=True)
+_converter = json_converter()
 
 
 def to_dict(record: Any) -> dict[str, Any]:
@@ -312,9 +326,11 @@ def from_dict(data: Mapping[str, Any], kind: type[Record]) -> Record:
     """
     version = data.get("schema_version", SCHEMA_VERSION)
     if version not in READABLE_VERSIONS:
-        known = " and ".join(map(str, READABLE_VERSIONS))
-        raise InputError(f"schema version {version}, but this edgecheck reads {known}: use the edgecheck that wrote it")
+        told, known = described(version), " and ".join(map(str, READABLE_VERSIONS))
+        raise InputError(f"schema version {told}, but this edgecheck reads {known}: use the edgecheck that wrote it")
     try:
         return _converter.structure(data, kind)
     except Exception as error:  # cattrs raises groups of many kinds; each means "not such a record"
-        raise InputError(f"not a {kind.__name__} record: {transform_error(error)[0]}") from error
+        steps, message = next(failures(error), ((), "of another form"))
+        place = ".".join(map(str, steps))
+        raise InputError(f"not a {kind.__name__} record: {place + ': ' if place else ''}{message}") from error

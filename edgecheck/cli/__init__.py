@@ -13,18 +13,22 @@ import traceback
 import click
 
 from edgecheck import __version__
-from edgecheck.cli import checking, inspecting, judging, running, staging, sweeping
+from edgecheck.cli import checking, inspecting, judging, running, staging, streams, sweeping
+from edgecheck.cli.screen import say
 from edgecheck.errors import EdgecheckError, Stopped
+from edgecheck.text import visible
 
 # What a shell reports for a program ended by Ctrl-C.
 INTERRUPTED = 130
 # A slip of ours is no measurement either: nothing may pass because of it.
 BROKEN = 3
+# By which a shell asks for completions.
+COMPLETE = "_EDGECHECK_COMPLETE"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="edgecheck")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error, and what libraries write to stderr.")
 def cli(debug: bool) -> None:
     """May this compressed image classifier go onto that device?
 
@@ -56,13 +60,21 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code; errors are one line on stderr unless --debug is given."""
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
+    with streams.prepared(debug):
+        code = _run([word for word in words if word != "--debug"], debug)
+    sys.exit(code)
+
+
+def _run(words: list[str], debug: bool) -> int:
     try:
-        code = cli.main(args=[word for word in words if word != "--debug"], standalone_mode=False)
+        if COMPLETE in os.environ and not words:
+            return _complete(os.environ[COMPLETE])
+        # Completion is ours: click would end the program for it, whatever the arguments ask.
+        code = cli.main(args=words, prog_name="edgecheck", complete_var="", standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
-        error.show()
-        code = EdgecheckError.exit_code
+        code = _misused(error)
     except (click.Abort, KeyboardInterrupt):
         code = _say("interrupted; what was finished is kept, and the same command goes on from there", INTERRUPTED)
     except Stopped as stop:
@@ -75,12 +87,32 @@ def main(arguments: list[str] | None = None) -> None:
         code = _explain(error, debug)
     except BaseException as error:  # a user's network may call sys.exit(0), which must not look like a verdict
         code = _say(f"the model's code ended the program ({type(error).__name__}: {error})", BROKEN)
-    sys.exit(code or 0)
+    return code or 0
+
+
+def _complete(instruction: str) -> int:
+    """Print what a shell asks for: the script that switches completion on, or the completions of a line."""
+    from click.shell_completion import shell_complete
+
+    with contextlib.suppress(LookupError, ValueError):  # asked by hand, without the line to complete
+        if shell_complete(cli, {}, "edgecheck", COMPLETE, instruction) == 0:
+            return 0
+    return _say(f"{COMPLETE}={instruction}: expected bash_source, zsh_source or fish_source", EdgecheckError.exit_code)
+
+
+def _misused(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return EdgecheckError.exit_code
+    context = getattr(error, "ctx", None)
+    hint = f" (see `{context.command_path} --help`)" if context else ""
+    return _say(error.format_message() + hint, EdgecheckError.exit_code)
 
 
 def _explain(error: Exception, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            click.echo(visible(line), err=True)
     if isinstance(error, EdgecheckError):
         return _say(str(error), error.exit_code)
     if isinstance(error, OSError):
@@ -92,5 +124,5 @@ def _explain(error: Exception, debug: bool) -> int:
 
 def _say(text: str, code: int) -> int:
     with contextlib.suppress(OSError):  # where nobody can be told, the code still tells
-        click.echo(f"edgecheck: {' '.join(text.split())}", err=True)
+        say(f"edgecheck: {text}")
     return code

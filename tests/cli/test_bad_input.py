@@ -241,3 +241,30 @@ def test_an_internal_error_is_one_line_and_passes_nothing(refused, tiny_run, mon
     monkeypatch.setattr(gate, "judge", lambda *_: 1 / 0)
     line = refused("gate", tiny_run, code=3)
     assert "internal error: ZeroDivisionError" in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"schema_version": 1e999}',
+        '{"schema_version": NaN}',
+        '{"schema_version": ' + "9" * 5000 + "}",
+        '{"a": ' + "[" * 100_000,
+        '{"a":' * 900 + "1" + "}" * 900,
+        "[]",
+        "null",
+        "",
+        '{"\x1b[31m": 1}',
+        '{"\\ud800": "\\u202e"}',
+    ],
+)
+def test_what_is_no_report_is_one_line(refused, tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    line = refused("gate", tmp_path)
+    assert "report.json" in line
+    assert "\x1b" not in line
+
+
+def test_a_report_that_is_not_text_is_one_line(refused, tmp_path):
+    (tmp_path / "report.json").write_bytes(b"\xff\xfe{}")
+    assert "report.json" in refused("report", tmp_path)

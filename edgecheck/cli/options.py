@@ -37,10 +37,24 @@ timings_option: Decorator = click.option(
 )
 
 
+def _in_utf8(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse before any work a name under which ONNX Runtime could not open its files."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter(f"{path}: is not UTF-8, the only encoding that ONNX Runtime opens") from None
+    return path
+
+
 def out_option(default: str | None, text: str) -> Decorator:
     """Return the `--out` option; `text` says what is left there."""
     return click.option(
-        "--out", type=click.Path(path_type=Path), default=default, show_default=default is not None, help=text
+        "--out",
+        type=click.Path(path_type=Path),
+        callback=_in_utf8,
+        default=default,
+        show_default=default is not None,
+        help=text,
     )
 
 

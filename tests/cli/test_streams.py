@@ -117,6 +117,11 @@ def test_names_from_files_and_paths_are_escaped(edgecheck, refused, tmp_path):
     assert "\x1b" not in out
 
 
+def test_a_run_folder_that_onnx_runtime_cannot_open_is_refused_before_any_work(refused, tiny_config, tmp_path):
+    assert r"\xff: is not UTF-8" in refused("run", tiny_config, "--out", f"{tmp_path}/\udcff")
+    assert not list(tmp_path.iterdir())
+
+
 def test_progress_notes_are_escaped(capsys):
     Screen().note("[red]a\x1b[31m\nb\u202e")
     assert capsys.readouterr().err == "[red]a\\x1b[31m b\\u202e\n"

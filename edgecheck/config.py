@@ -167,7 +167,7 @@ def policy(section: GateSection, written: CommentedMap, source: str) -> Policy:
     if not section.criteria:
         raise ConfigError(f"{place()}: gate.criteria is empty, so everything would be let through")
     # Only what the file itself says has a line in it; the rest comes from a preset or from flags.
-    own = "criteria" in written.get("gate", {})
+    own = "criteria" in (written.get("gate") or {})
     sentences = [criteria.parse(text, place(index) if own else "") for index, text in enumerate(section.criteria)]
     return Policy(section.require, section.decide, section.missing, section.inconclusive, sentences)
 

@@ -32,6 +32,8 @@ def read(text: str, source: str) -> CommentedMap:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{source}:{line}: not YAML: {error.problem or error.context}") from None
+    except TypeError:  # ruamel.yaml cannot keep it
+        raise ConfigError(f"{source}: a key is a list or has keys of its own; keys are text") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{source}: not YAML: {error}") from None
     if not isinstance(document, CommentedMap):

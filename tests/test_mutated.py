@@ -167,6 +167,18 @@ def test_a_mutated_configuration_is_refused_in_one_line_or_is_plain_data(node):
         assert not (plan and plan.model) or json.loads(json.dumps(plan.model.arguments)) == plan.model.arguments
 
 
+@pytest.mark.parametrize("key", ["[1, 2]", "{a: b}", "? [a]\n"])
+def test_a_key_that_cannot_be_one_is_refused(key):
+    with pytest.raises(EdgecheckError, match=r"keys are text|unknown key"):
+        config.parse(f"{CONFIG}{key}: 1\n", Path("edgecheck.yaml"), {})
+
+
+def test_an_empty_section_is_filled_by_flags():
+    text = CONFIG[: CONFIG.index("  require: any")]
+    plan = config.parse(text, Path("edgecheck.yaml"), {"gate": {"criteria": ["accuracy >= 0.5"]}})
+    assert [criterion.metric for criterion in plan.policy.criteria] == ["accuracy"]
+
+
 @pytest.mark.parametrize("node", ["2026-01-01", "!!set {a, b}", "!!binary aGVsbG8=", "!x y", "[2026-01-01]"])
 def test_an_argument_that_is_no_plain_data_is_refused_at_its_line(node):
     text = CONFIG.replace("{width: 3}", f"{{width: {node}}}")

@@ -15,19 +15,18 @@ from typing import Any
 import onnx
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.lab.blame import output_of, place_of, root_cause
+from edgecheck.lab.template import FREE_BATCH, filled
 from edgecheck.store import write_bytes
 
 # PyTorch writes opset 18 and converts upwards. Downwards it keeps 18 without an error as soon as it meets, say, a Pad.
 OPSETS = range(18, 24)
-INPUT, OUTPUT, BATCH = "input", "logits", "batch"
 # torch.export takes a size of 1 for a constant, so that a free batch needs an example of more.
 _FREE_EXAMPLE, _FIXED_EXAMPLE = 2, 1
 _LOGITS_DIMENSIONS = 2  # (N, classes)
-_FREE_BATCH = ({0: Dim(BATCH)},)
 _OPERATOR = re.compile(r"OpOverload\(op='([^']+)'")
 
 
@@ -58,7 +57,7 @@ def export(model: nn.Module, path: Path, input_shape: tuple[int, int, int], opse
     with _quiet():
         _check_output(model, torch.zeros(_FIXED_EXAMPLE, *input_shape))
         program, advice = _captured(model, input_shape)
-        written = _converted(program, opset, model)
+        written = _written(program, opset, model)
     _strip(written.graph)
     written.ClearField("metadata_props")
     write_bytes(path, written.SerializeToString(deterministic=True))
@@ -78,7 +77,7 @@ def _check_output(model: nn.Module, example: Tensor) -> None:
 def _captured(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[ExportedProgram, list[str]]:
     """Return the traced model and the warning that its batch is fixed, where the network's code allows no other."""
     try:
-        return _traced(model, torch.zeros(_FREE_EXAMPLE, *input_shape), _FREE_BATCH), []
+        return _traced(model, torch.zeros(_FREE_EXAMPLE, *input_shape), FREE_BATCH), []
     except Exception:  # torch.export raises dozens of kinds; whether the batch is at fault shows below
         advice = "the network's code allows one image at a time only: the file's batch is fixed to 1"
     try:
@@ -91,20 +90,9 @@ def _traced(model: nn.Module, example: Tensor, shapes: tuple[Any]) -> ExportedPr
     return torch.export.export(model, (example,), dynamic_shapes=shapes, strict=False)
 
 
-def _converted(program: ExportedProgram, opset: int, model: nn.Module) -> onnx.ModelProto:
+def _written(program: ExportedProgram, opset: int, model: nn.Module) -> onnx.ModelProto:
     try:
-        made = torch.onnx.export(
-            program,
-            dynamo=True,
-            external_data=False,
-            opset_version=opset,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes=_FREE_BATCH,  # gives the free size its name; a fixed one stays as it is
-            verbose=False,
-        )
-        assert made is not None  # its type allows for the deprecated exporter
-        return made.model_proto
+        return filled(program, opset)
     except Exception as error:
         operator = _OPERATOR.search(str(root_cause(error)))
         reason = f"ONNX has no operator for {operator[1]}" if operator else place_of(root_cause(error))

@@ -7,51 +7,85 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from edgecheck.text import plain, visible
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgecheck.cli.lines import Lines
+    from edgecheck.progress import Item, Size, Text
     from edgecheck.records import Report
     from edgecheck.report.listing import Listing
-
-Item = TypeVar("Item")
 
 # Wider tables are hard to follow; narrower terminals get what fits.
 MAX_WIDTH = 140
 # Where no terminal tells its width (a pipe, a CI log), this one is wide enough for every column.
 PIPE_WIDTH = 120
+# A bar is about 100 bytes, and a serial line carries a thousand a second.
+REDRAWS_HZ = 2
 
 
 class Screen:
-    """Progress bars on stderr where that is a terminal, plain lines where it is not."""
+    """Progress on stderr: bars on a terminal that can redraw them, plain lines elsewhere.
 
-    def __init__(self) -> None:
+    Args:
+        console: where to; stderr by default.
+        lines: the plain lines.
+    """
+
+    def __init__(self, console: Console | None = None, lines: Lines | None = None) -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=True, highlight=False)
+        from edgecheck.cli.lines import Lines
 
-    def track(self, items: Iterable[Item], text: str, total: float | None = None) -> Iterator[Item]:
-        """Yield `items` beside a bar that goes away when they are done."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        # Bound here, since PyTorch's own words are kept away by other streams under the name of stderr.
+        self._console = console or Console(file=sys.stderr, stderr=True, highlight=False)
+        self._lines = lines or Lines(self.note)
 
-        if not self._console.is_terminal:
-            yield from items
-            return
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._console, transient=True) as bars:
-            yield from bars.track(items, total=total, description=plain(text))
+    def track(
+        self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
+    ) -> Iterator[Item]:
+        """Yield `items` beside a bar that goes away when they are done, or with a line now and then."""
+        return self._bar(items, text, total, images) if self._redraws else self._lines.track(items, text, total, images)
+
+    def busy(self, text: str) -> contextlib.AbstractContextManager[None]:
+        """Show that work goes on, by something that moves or by a line now and then."""
+        return self._spinner(text) if self._redraws else self._lines.busy(text)
 
     def note(self, text: str) -> None:
         """Print one line that stays."""
         self._console.print(plain(text), style="dim", markup=False, soft_wrap=True)
+
+    @property
+    def _redraws(self) -> bool:
+        """Whether lines can be drawn again in place; colours alone, which FORCE_COLOR gives a log too, will not do."""
+        return self._console.is_terminal and self._console.file.isatty() and not self._console.is_dumb_terminal
+
+    def _bar(
+        self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
+    ) -> Iterator[Item]:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        words_column = TextColumn("{task.description}", markup=False)
+        columns = words_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=self._console, transient=True, refresh_per_second=REDRAWS_HZ) as bars:
+            for item in items:
+                words = plain(text if isinstance(text, str) else text(item))
+                task = bars.task_ids[0] if bars.task_ids else bars.add_task(words, total=total)
+                bars.update(task, description=words)
+                yield item
+                bars.advance(task, images(item) if images else 1)
+
+    @contextlib.contextmanager
+    def _spinner(self, text: str) -> Iterator[None]:
+        from rich.markup import escape
+
+        with self._console.status(escape(plain(text)), refresh_per_second=REDRAWS_HZ):
+            yield
 
 
 def own_words() -> contextlib.AbstractContextManager[object]:

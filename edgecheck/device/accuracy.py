@@ -46,7 +46,9 @@ def predict(
     outputs = np.concatenate(
         [
             classifier.run(images.preprocess(data.images[start : start + step], how))
-            for start in (progress or Silent()).track(starts, f"predict {classifier.path.name}", len(starts))
+            for start in (progress or Silent()).track(
+                starts, "predicting", len(data), lambda start: min(step, len(data) - start)
+            )
         ]
     )
     _check_finite(classifier.path, outputs)

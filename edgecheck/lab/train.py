@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -49,7 +49,7 @@ def train(
         how: the preprocessing, that of the measurements.
         recipe: epochs, batch size, learning rate and what else it says; 0 epochs change nothing.
         seed: of the order of images, of what is held out and augmented, and of what the network draws (dropout).
-        progress: told of every batch.
+        progress: told of every batch and epoch.
         masks: bool tensors by parameter name, True where a weight is kept; the others are 0 after every step.
         teacher: gives the answers that `recipe.distill` asks for; left in eval mode.
         processes: that share each batch, each on a GPU of its own or all on the CPU, where the model is; the weights
@@ -79,7 +79,7 @@ def train(
         torch.manual_seed(seed)
         model.train()
         try:
-            for number, (epoch, batch) in enumerate(progress.track(batches, "training", len(batches))):
+            for number, (epoch, batch) in enumerate(_watched(batches, recipe, progress)):
                 images = augmented(np.asarray(kept.images[batch]), recipe, random)
                 loss = steps.take(images, kept.labels[batch], learning_rate(recipe, number, len(batches)))
                 _check_loss(loss, epoch, recipe)
@@ -179,6 +179,14 @@ def _batches(images: int, recipe: Recipe, seed: int) -> list[tuple[int, Indices]
         lone = len(parts) > 1 and len(parts[-1]) == 1 < recipe.batch_size
         batches += [(epoch, part.numpy()) for part in (parts[:-1] if lone else parts)]
     return batches
+
+
+def _watched(batches: list[tuple[int, Indices]], recipe: Recipe, progress: Progress) -> Iterator[tuple[int, Indices]]:
+    """Yield the batches, telling of the epoch and the images a second."""
+    total = sum(len(batch) for _, batch in batches)
+    return progress.track(
+        batches, lambda item: f"training, epoch {item[0] + 1}/{recipe.epochs}", total, lambda item: len(item[1])
+    )
 
 
 def _check_loss(loss: float, epoch: int, recipe: Recipe) -> None:

@@ -16,6 +16,7 @@ from edgecheck import versions
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.pipeline.making import need_lab
 from edgecheck.plan import CamEngine
+from edgecheck.progress import Named
 from edgecheck.records import Similarity, from_dict, to_dict
 from edgecheck.score import cam, compare
 from edgecheck.score.compare import CamFile
@@ -60,7 +61,8 @@ def explain(job: Run, entry: Entry, baseline: Findings | None) -> Explained:
         from edgecheck.lab.compute import describe, device_of, placed
 
         with placed(twin.build(), job.plan.compute) as model:
-            found = explain_twin(model, job.data, job.plan.preprocessing, options.methods, layer, classes, job.progress)
+            told, how = Named(job.progress, entry.name), job.plan.preprocessing
+            found = explain_twin(model, job.data, how, options.methods, layer, classes, told)
             device = describe(device_of(model))
         with storage.atomic(path) as temporary:
             compare.save_cams(temporary, CamFile(found.maps, found.logits, found.classes))

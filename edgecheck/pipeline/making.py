@@ -18,7 +18,7 @@ from edgecheck.images import ImageSet
 from edgecheck.pipeline.entry import Entry, Run, Twin
 from edgecheck.pipeline.fingerprints import describe_data, identity
 from edgecheck.plan import ModelSpec, Plan, VariantSpec
-from edgecheck.progress import Progress
+from edgecheck.progress import Named, Progress
 from edgecheck.records import Variant, to_dict
 from edgecheck.registry import lookup
 from edgecheck.store import Store
@@ -200,7 +200,8 @@ def export(job: Run, record: Variant, twin: Twin) -> Entry:
     def write() -> dict[str, Any]:
         from edgecheck.lab import export
 
-        return {"warnings": export.export(twin.build(), file, job.data.shape, job.plan.opset)}
+        with Named(job.progress, record.name).busy("exporting"):
+            return {"warnings": export.export(twin.build(), file, job.data.shape, job.plan.opset)}
 
     result = job.store.stage(record.name, "export", inputs, write, files=[file.name], tools=versions.EXPORT)
     record = attrs.evolve(record, file=f"{record.name}/{file.name}", warnings=[*record.warnings, *result["warnings"]])

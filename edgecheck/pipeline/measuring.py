@@ -33,6 +33,7 @@ from edgecheck.device.stopping import Stopping
 from edgecheck.errors import ModelError
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.plan import Measure
+from edgecheck.progress import Named
 from edgecheck.records import LayerCost, Reading, Variant, from_dict, reading, to_dict
 
 # Images on which an int8 file is compared with itself in exact sums: enough to see saturation, quick on large networks.
@@ -85,7 +86,7 @@ def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
     def compute() -> dict[str, Any]:
         classifier = session.open_classifier(onnx, runtime_options(job.plan.measure))
         session.check_labels(classifier, job.data)
-        outputs = accuracy.predict(classifier, job.data, job.plan.preprocessing, job.progress)
+        outputs = accuracy.predict(classifier, job.data, job.plan.preprocessing, Named(job.progress, entry.name))
         with storage.atomic(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, logits=outputs)
         return {"n": len(outputs)}

@@ -21,6 +21,7 @@ from edgecheck.pipeline.entry import Entry, Run, Twin
 from edgecheck.pipeline.fingerprints import describe_data
 from edgecheck.pipeline.making import drawn, export, is_control, record_of, trainable_parameters, training_data
 from edgecheck.plan import Compute, VariantSpec
+from edgecheck.progress import Named
 from edgecheck.records import to_dict
 
 if TYPE_CHECKING:
@@ -175,10 +176,10 @@ def _ranking(job: Run, base: Entry, spec: VariantSpec) -> Ranking:
     from edgecheck.lab.compute import choose
 
     samples = _samples(job) if prune.needs_images(spec) else None
-    if samples:
-        job.progress.note(f"{spec.criterion}: ranking by {job.plan.prune.images} training images")
     device = choose(job.plan.compute)
-    return prune.rank(_baseline(base), spec, _example(job), job.plan.seed, samples, device)
+    text = f"{spec.criterion}: ranking by {job.plan.prune.images} training images"
+    with job.progress.busy(text) if samples else nullcontext():
+        return prune.rank(_baseline(base), spec, _example(job), job.plan.seed, samples, device)
 
 
 def _ranked_by(spec: VariantSpec) -> VariantSpec:
@@ -210,7 +211,8 @@ def _finetune(job: Run, spec: VariantSpec, done: Pruned, base: Entry, epochs: in
     guide = copy.deepcopy(_baseline(base)) if recipe.distill else None
     with placed(done.model, compute) as model, _beside(guide, compute):
         examples, how, seed = training_data(job), job.plan.preprocessing, _seed(job, spec)
-        return train.train(model, examples, how, recipe, seed, job.progress, done.masks, guide, compute.processes)
+        told = Named(job.progress, spec.name)
+        return train.train(model, examples, how, recipe, seed, told, done.masks, guide, compute.processes)
 
 
 def _beside(model: nn.Module | None, options: Compute) -> AbstractContextManager[Any]:

@@ -60,7 +60,9 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
     storage.require_writable(out)
     model = making.build_twin(making.need_weights(plan), plan.seed)
     examples = making.load_test(plan, progress)
-    for warning in exporting.export(model, out, examples.shape, plan.opset):
+    with progress.busy("exporting"):
+        warnings = exporting.export(model, out, examples.shape, plan.opset)
+    for warning in warnings:
         progress.note(warning)
     fresh.run(out, session.DEFAULTS, examples.shape)
     outputs = accuracy.predict(session.open_classifier(out), examples, plan.preprocessing, progress)

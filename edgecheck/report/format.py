@@ -186,6 +186,12 @@ def format_share(part: int, whole: int) -> str:
     return f"{part:,} of {whole:,}{share}"
 
 
+def format_duration(seconds: float) -> str:
+    """Return `0:05`, `12:30`, `1:02:03`: minutes and seconds, after an hour hours too."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
 def _prefixed(value: float, prefixes: tuple[tuple[float, str], ...]) -> Style:
     """Return the style with the largest prefix that leaves at least 1 before the point, after rounding."""
     rounded = float(f"{abs(value):.{SIGNIFICANT_DIGITS - 1}e}")

@@ -66,8 +66,9 @@ def test_progress_counts_batches(tmp_path):
     counted = []
 
     class Counting:
-        def track(self, items, text, total=None):
-            counted.append((text, total))
+        def track(self, items, text, total=None, images=None):
+            items = list(items)
+            counted.append((text, total, [images(item) for item in items]))
             yield from items
 
         def note(self, text):
@@ -75,7 +76,7 @@ def test_progress_counts_batches(tmp_path):
 
     predict(open_classifier(write(tmp_path / "model.onnx")), image_set(LARGEST_BATCH + 1), PLAIN, Counting())
 
-    assert counted == [("predict model.onnx", 2)]
+    assert counted == [("predicting", LARGEST_BATCH + 1, [LARGEST_BATCH, 1])]
 
 
 def test_outputs_that_are_no_numbers_are_refused(tmp_path):

@@ -141,6 +141,19 @@ def test_a_last_batch_of_one_image_is_left_out():
     assert int(model[1].num_batches_tracked) == 2
 
 
+def test_a_watcher_is_told_of_epochs_and_images():
+    told = []
+
+    class Watching(Silent):
+        def track(self, items, text, total=None, images=None):
+            told.append((total, [(text(item), images(item)) for item in items]))
+            return iter(items)
+
+    train(linear(), images(20), HOW, Recipe(epochs=2, batch_size=8), 0, Watching())
+    first, second = ([(f"training, epoch {epoch}/2", size) for size in (8, 8, 4)] for epoch in (1, 2))
+    assert told == [(40, first + second)]
+
+
 def test_batches_of_one_that_batchnorm_cannot_take_are_a_users_error():
     with pytest.raises(ModelError, match="training mode"):
         train(convolutional(), images(3), HOW, Recipe(epochs=1, batch_size=1), 0, Silent())

@@ -69,7 +69,7 @@ def explain(
             if target and not warnings:
                 engine.run(probe, None)  # what is checked on the first batches is checked on this first
             for batch, inputs in zip(
-                (progress or Silent()).track(batches, "explaining", len(batches)),
+                (progress or Silent()).track(batches, "explaining", len(data), lambda batch: batch.stop - batch.start),
                 _prefetched(model, data, how, batches),
                 strict=True,
             ):

@@ -93,7 +93,7 @@ def explain(
             maps[name] = np.concatenate(
                 [
                     _maps(cam, _inputs(own, data, how, batch), found.classes[batch])
-                    for batch in (progress or Silent()).track(batches, f"explaining, {name}", len(batches))
+                    for batch in (progress or Silent()).track(batches, f"explaining by {name}", len(batches))
                 ]
             )
     warnings = dict.fromkeys([*found.warnings, *emptied(maps)])

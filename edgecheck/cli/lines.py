@@ -1,0 +1,84 @@
+"""Progress as plain lines: for logs, pipes, and terminals that cannot move their cursor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+from edgecheck.progress import Item, Size, Text
+from edgecheck.report.format import format_duration
+
+# Seconds between two lines about the same work. A phase that ends, such as an epoch, gets its line after the first;
+# without one there is a line after the second, so that no watcher takes the work for dead.
+LEAST_S, MOST_S = 10.0, 30.0
+WHOLE_RATE = 10  # images/s from which on a decimal says nothing
+WORTH_TELLING_S = 5.0  # work that took less needs no second line
+
+Say = Callable[[str], None]
+
+
+class Lines:
+    """Says now and then how far the work is.
+
+    Args:
+        say: prints a line.
+        clock: seconds that only ever grow.
+    """
+
+    def __init__(self, say: Say, clock: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._clock = say, clock
+
+    def track(
+        self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
+    ) -> Iterator[Item]:
+        """Yield `items`; say how far they are between two of them, and how long it took at the end."""
+        began = told = self._clock()
+        done, current = 0.0, ""
+        for item in items:
+            previous, current = current, text if isinstance(text, str) else text(item)
+            now = self._clock()
+            if done and now - told >= (MOST_S if current == previous else LEAST_S):
+                self._say(_line(previous, done, total, now - began, images is not None))
+                told = now
+            yield item
+            done += images(item) if images else 1
+        took_s = self._clock() - began
+        if took_s >= LEAST_S:
+            self._say(f"{current}{_rate(done, took_s) if images else ''}, took {format_duration(took_s)}")
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Say what begins, that it still goes on, and how long it took."""
+        self._say(text)
+        began, over = self._clock(), Event()
+
+        def beat() -> None:
+            while not over.wait(MOST_S):
+                self._say(f"{text}, {format_duration(self._clock() - began)} so far")
+
+        thread = Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+        took_s = self._clock() - began
+        if took_s >= WORTH_TELLING_S:
+            self._say(f"{text}, took {format_duration(took_s)}")
+
+
+def _line(text: str, done: float, total: float | None, elapsed_s: float, in_images: bool) -> str:
+    """Return `training, epoch 3/10, 30 %, 512 images/s, 1:20 left`, as far as it is known."""
+    rate = _rate(done, elapsed_s) if in_images else ""
+    if total is None:
+        return f"{text}{rate}, {format_duration(elapsed_s)} so far"
+    left_s = elapsed_s * max(0.0, total - done) / done
+    return f"{text}, {100 * done / total:.0f} %{rate}, {format_duration(left_s)} left"
+
+
+def _rate(images: float, seconds: float) -> str:
+    per_second = images / seconds
+    return f", {per_second:,.{0 if per_second >= WHOLE_RATE else 1}f} images/s"

@@ -18,6 +18,7 @@ from edgecheck.lab.compute import device_of
 from edgecheck.lab.descent import Job, Steps, descent
 from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.subjects import check_fits
+from edgecheck.lab.weights import snapshot
 from edgecheck.plan import Preprocessing, Recipe
 from edgecheck.progress import Progress
 
@@ -131,7 +132,7 @@ class _Best:
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         self.model, self.patience = model, recipe.patience
-        self.last = self.best = self._weights()
+        self.last = self.best = snapshot(model)
         self.score, self.since = -1.0, 0
 
     @property
@@ -141,7 +142,7 @@ class _Best:
 
     def keep(self, score: float | None) -> None:
         """Take down the weights at the end of an epoch; without a score each is better than the one before."""
-        self.last = self._weights()
+        self.last = snapshot(self.model)
         if score is None or score > self.score:
             self.best, self.score, self.since = self.last, score or 0.0, 0
         else:
@@ -154,9 +155,6 @@ class _Best:
     def restore_last(self) -> None:
         """Give the model the weights of the last whole epoch."""
         self.model.load_state_dict(self.last)
-
-    def _weights(self) -> dict[str, Tensor]:
-        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
 
 def _steps(job: Job, processes: int) -> AbstractContextManager[Steps]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,25 +21,34 @@ TORCH_SUFFIXES = (".pt", ".pth", ".th")
 NESTINGS = ("state_dict", "model_state_dict", "model")  # where training scripts commonly keep the weights
 PARALLEL_PREFIX = "module."  # what torch.nn.DataParallel puts before every name
 COUNTER = "num_batches_tracked"  # absent from files before PyTorch 0.4.1, and of no effect on inference
+VERSIONS = "module_versions"  # under this key a .safetensors file keeps the modules' versions, as JSON
+
+State = OrderedDict[str, Tensor]
+"""A state_dict. Its attribute `_metadata` has the version of each module, which some modules load their weights by."""
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Read .safetensors, or a .pt/.pth/.th of plain tensors, into `model`; no code of the file is ever run.
 
-    A dictionary nested under `state_dict` and the `module.` prefix of DataParallel are seen through.
+    A dictionary nested under `state_dict` and the `module.` prefix of DataParallel are seen through. A file that does
+    not name the version of a module is taken for one of the current version.
 
     Raises:
         ModelError: missing, unreadable or unsafe file; names or shapes that do not fit; NaN or infinite weights.
     """
-    state = _unwrapped(path, _read(path))
     expected = model.state_dict()
+    state = _unwrapped(path, _read(path))
     state |= {name: value for name, value in expected.items() if name.endswith(COUNTER) and name not in state}
+    _set_versions(state, {**_versions(expected), **_versions(state)})
     _check_fit(path, state, expected)
     try:
         _check_finite(path, state)
         model.load_state_dict(state)
-    except (RuntimeError, NotImplementedError) as error:  # tensors without data, sparse or quantised ones
-        raise ModelError(f"{path}: these weights cannot be loaded ({str(error).splitlines()[0]})") from None
+    except ModelError:
+        raise
+    except Exception as error:  # tensors without data, sparse or quantised ones; modules with a rule of their own
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ModelError(f"{path}: these weights cannot be loaded ({reason})") from None
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -46,8 +57,17 @@ def save_weights(model: nn.Module, path: Path) -> None:
     The caller sees to it that `path` appears whole or not at all.
     """
     # Clones, since safetensors refuses tensors that share memory (tied weights) or lie in another order of axes.
-    state = {name: value.clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()}
-    path.write_bytes(safetensors.torch.save(state))
+    state = model.state_dict()
+    tensors = {name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()}
+    versions = json.dumps(_versions(state), sort_keys=True)
+    path.write_bytes(safetensors.torch.save(tensors, metadata={VERSIONS: versions}))
+
+
+def snapshot(model: nn.Module) -> State:
+    """Return a copy of the model's state that `load_state_dict` restores, whatever happens to the model meanwhile."""
+    state: State = OrderedDict((name, value.detach().clone()) for name, value in model.state_dict().items())
+    _set_versions(state, _versions(model.state_dict()))
+    return state
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
@@ -65,8 +85,8 @@ def _read(path: Path) -> object:
         raise ModelError(f"{path}: no such file; give the weights as .safetensors or {', '.join(TORCH_SUFFIXES)}")
     if path.suffix == ".safetensors":
         try:
-            return safetensors.torch.load_file(path)
-        except (safetensors.SafetensorError, OSError) as error:
+            return _read_safetensors(path)
+        except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{path}: not a readable .safetensors file ({error})") from None
     if path.suffix in TORCH_SUFFIXES:
         try:
@@ -81,14 +101,41 @@ def _read(path: Path) -> object:
     )
 
 
-def _unwrapped(path: Path, content: object) -> dict[str, Tensor]:
+def _read_safetensors(path: Path) -> State:
+    with safetensors.safe_open(path, framework="pt") as file:
+        state: State = OrderedDict((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118  (no mapping)
+        versions = json.loads((file.metadata() or {}).get(VERSIONS, "{}"))
+    if not isinstance(versions, dict) or not all(isinstance(version, int) for version in versions.values()):
+        raise ValueError(f"its {VERSIONS} are not whole numbers by module name")
+    _set_versions(state, versions)
+    return state
+
+
+def _versions(state: Mapping[str, Tensor]) -> dict[str, int]:
+    """Return the version of each module by its name; nothing where the state does not say."""
+    known = getattr(state, "_metadata", None)
+    entries = known.items() if isinstance(known, Mapping) else ()
+    found = {str(name): entry.get("version") for name, entry in entries if isinstance(entry, Mapping)}
+    return {name: version for name, version in found.items() if isinstance(version, int)}
+
+
+def _set_versions(state: State, versions: Mapping[str, int]) -> None:
+    vars(state)["_metadata"] = {name: {"version": version} for name, version in versions.items()}
+
+
+def _unwrapped(path: Path, content: object) -> State:
     for key in NESTINGS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not all(_is_named_tensor(*item) for item in content.items()):
         raise ModelError(f"{path}: holds no dictionary of named tensors; save model.state_dict()")
-    parallel = content and all(name.startswith(PARALLEL_PREFIX) for name in content)
-    return {name.removeprefix(PARALLEL_PREFIX) if parallel else name: value for name, value in content.items()}
+    prefix = PARALLEL_PREFIX if content and all(name.startswith(PARALLEL_PREFIX) for name in content) else ""
+    state: State = OrderedDict((name.removeprefix(prefix), value) for name, value in content.items())
+    # A module's name has no dot at the end; DataParallel's own version, without the prefix, does not count.
+    dotted = {f"{name}.": version for name, version in _versions(content).items()}
+    own = {name: version for name, version in dotted.items() if name.startswith(prefix)}
+    _set_versions(state, {name.removeprefix(prefix)[:-1]: version for name, version in own.items()})
+    return state
 
 
 def _is_named_tensor(name: object, value: object) -> bool:

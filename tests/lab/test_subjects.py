@@ -12,10 +12,13 @@ from torch import nn
 from edgecheck.errors import ConfigError, DependencyError, ModelError
 from edgecheck.images import ImageSet
 from edgecheck.lab import subjects
+from edgecheck.lab.prune import prune, reshaped
 from edgecheck.lab.subjects import build, check_fits
-from edgecheck.lab.weights import save_weights
+from edgecheck.lab.train import train
+from edgecheck.lab.weights import load_weights, save_weights
 from edgecheck.models.digits_cnn import DigitsCNN
-from edgecheck.plan import ModelSpec
+from edgecheck.plan import ModelSpec, Preprocessing, Recipe, VariantSpec
+from edgecheck.progress import Silent
 
 NETWORK = """
 from torch import nn
@@ -225,3 +228,19 @@ def test_a_model_that_fits_its_data_is_left_as_it_was():
 def test_a_model_that_does_not_fit_its_data(model, data, said):
     with pytest.raises(ModelError, match=said):
         check_fits(model, data)
+
+
+def test_a_network_whose_weights_have_versions_is_trained_pruned_and_loaded_again(tmp_path):
+    name, shape = "torchvision:mnasnet0_5", (3, 64, 64)
+    images = ImageSet(np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8), np.arange(4), ())
+    model = build(ModelSpec(name, arguments={"num_classes": 4}))
+    save_weights(model, tmp_path / "w.safetensors")
+    model = build(ModelSpec(name, tmp_path / "w.safetensors", {"num_classes": 4}))
+    spec = VariantSpec("v", "l1", "filters", "layer", 0.5)
+    pruned = prune(model, spec, torch.zeros(1, *shape), 0)
+    train(pruned.model, images, Preprocessing(), Recipe(epochs=1, batch_size=4), 0, Silent())
+    save_weights(pruned.model, tmp_path / "p.safetensors")
+    again = reshaped(model, pruned.cuts, torch.zeros(1, *shape))
+    load_weights(again, tmp_path / "p.safetensors")
+    noise = torch.randn(2, *shape)
+    assert torch.equal(again(noise), pruned.model(noise))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edgecheck.errors import ModelError
-from edgecheck.lab.weights import fingerprint, load_weights, save_weights
+from edgecheck.lab.weights import fingerprint, load_weights, save_weights, snapshot
 
 
 def network(width: int = 3) -> nn.Module:
@@ -62,6 +62,65 @@ def test_reads_pytorch_files_as_training_scripts_write_them(tmp_path, suffix, ne
     torch.save(content, tmp_path / f"w{suffix}")
     load_weights(second, tmp_path / f"w{suffix}")
     assert fingerprint(first.state_dict()) == fingerprint(second.state_dict())
+
+
+class Versioned(nn.Linear):
+    """Its weight was kept the other way round in version 1, and no version at all is an error, as in MNASNet."""
+
+    _version = 2
+
+    def __init__(self):
+        super().__init__(2, 2)
+
+    def _load_from_state_dict(self, state, prefix, metadata, *rest):
+        if metadata.get("version") == 1:
+            state[f"{prefix}weight"] = state[f"{prefix}weight"].T
+        elif metadata.get("version") != 2:
+            raise ValueError("version should be 1 or 2")
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+
+def test_weights_of_another_version_of_a_module_are_loaded_by_its_own_rule(tmp_path):
+    old, new = Versioned(), Versioned()
+    old._version = 1
+    torch.save(old.state_dict(), tmp_path / "old.pt")
+    torch.save({"state_dict": nn.DataParallel(old).state_dict()}, tmp_path / "parallel.pt")
+    for name in ("old.pt", "parallel.pt"):
+        load_weights(new, tmp_path / name)
+        assert torch.equal(new.weight, old.weight.T)
+        new = Versioned()
+
+
+def test_versions_survive_our_own_files_and_snapshots(tmp_path):
+    first, second, third = Versioned(), Versioned(), Versioned()
+    first._version = 1
+    save_weights(first, tmp_path / "w.safetensors")
+    load_weights(second, tmp_path / "w.safetensors")
+    third.load_state_dict(snapshot(first))
+    assert torch.equal(second.weight, first.weight.T)
+    assert torch.equal(third.weight, first.weight.T)
+
+
+def test_a_version_that_a_module_does_not_know_is_one_line(tmp_path):
+    newer = Versioned()
+    newer._version = 3
+    save_weights(newer, tmp_path / "w.safetensors")
+    assert "cannot be loaded (version should be 1 or 2)" in refusal(tmp_path / "w.safetensors", Versioned())
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pt"])
+def test_files_without_versions_are_of_the_current_one(tmp_path, name):
+    first, second = Versioned(), Versioned()
+    save = torch.save if name.endswith(".pt") else safetensors.torch.save_file
+    save(dict(first.state_dict()), tmp_path / name)
+    load_weights(second, tmp_path / name)
+    assert torch.equal(second.weight, first.weight)
+
+
+@pytest.mark.parametrize("versions", ["{", "[1]", '{"": "two"}', "[" * 100_000], ids=["json", "list", "text", "deep"])
+def test_versions_that_are_none_are_refused(tmp_path, versions):
+    safetensors.torch.save_file(network().state_dict(), tmp_path / "w.safetensors", {"module_versions": versions})
+    assert "not a readable .safetensors file" in refusal(tmp_path / "w.safetensors")
 
 
 def test_half_precision_is_widened(tmp_path):

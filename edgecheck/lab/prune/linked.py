@@ -16,10 +16,8 @@ from torch import Tensor, nn
 from torch_pruning import ops
 from torch_pruning.pruner.function import PrunerBox
 
-from edgecheck.errors import ModelError
-from edgecheck.lab.blame import output_of, place_of
 from edgecheck.lab.prune import padding
-from edgecheck.lab.prune.untraceable import suspects
+from edgecheck.lab.prune.dependencies import dependencies
 
 # Channels here stand alone, so that removing one is the same as silencing it; norms over channels are not such.
 SEPARABLE = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.PReLU)
@@ -85,58 +83,28 @@ def find_families(model: nn.Module, example: Tensor) -> tuple[list[Family], list
     Raises:
         ModelError: the model cannot run on the example, or torch-pruning cannot trace it.
     """
-    graph = _dependency_graph(model, example)
+    traced = dependencies(model, example)
     names = {module: name for name, module in model.named_modules()}
-    families, notes = [], []
+    families: list[Family] = []
+    alone: dict[str, dict[str, None]] = {}  # the layers left alone, in order, by the reason
     covered: set[tuple[str, int]] = set()
-    for root in _roots(model, graph):
+    for root in _roots(model, traced.graph):
         name = names[root]
         free = [channel for channel in range(_width(root)) if (name, channel) not in covered]
         if not free:
             continue
-        group = graph.get_pruning_group(root, graph.get_pruner_of_module(root).prune_out_channels, free)
+        group, obstacle = traced.group(root, free)
+        if group is None or obstacle:
+            alone.setdefault(obstacle, {})[name] = None
+            continue
         family = _family(group, names, name, free)
         covered.update((cut.module, int(channel)) for cut in family.producers for channel in cut.channels)
-        obstacle = _obstacle(group, model, family)
-        if obstacle is None:
+        why = _obstacle(group, model, family)
+        if why is None:
             families.append(family)
-        elif obstacle:
-            notes.append(f"filters of {name} left alone: {obstacle}")
-    return families, notes
-
-
-def _dependency_graph(model: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
-    model.eval().requires_grad_(True)
-    _check_output(model, example)
-    graph = torch_pruning.DependencyGraph()
-    try:
-        with torch.enable_grad():
-            # The sum gives the output a node of its own, which tells the layers that feed it.
-            graph.build_dependency(
-                model,
-                example,
-                output_transform=lambda out: out + 0,
-                customized_pruners=padding.rules(model, example),
-                verbose=False,
-            )
-    except Exception as error:  # torch-pruning checks nothing: a shape it did not expect may raise anything
-        found = suspects(model, example)
-        raise ModelError(
-            f"torch-pruning cannot trace {type(model).__name__} ({place_of(error)})"
-            f"{f', perhaps because of {found}' if found else ''}; use the structure unstructured"
-        ) from error
-    padding.map_channels(graph)
-    return graph
-
-
-def _check_output(model: nn.Module, example: Tensor) -> None:
-    with torch.enable_grad():
-        out = output_of(model, example)
-    if not isinstance(out, Tensor) or out.grad_fn is None:
-        raise ModelError(
-            f"{type(model).__name__} cannot be traced: forward must return one tensor that depends on its parameters, "
-            f"made without no_grad or detach, not {type(out).__name__}"
-        )
+        elif why:
+            alone.setdefault(why, {}).update(dict.fromkeys(family.layers))
+    return families, [f"filters of {', '.join(layers)} left alone: {why}" for why, layers in alone.items()]
 
 
 def _roots(model: nn.Module, graph: torch_pruning.DependencyGraph) -> list[nn.Module]:

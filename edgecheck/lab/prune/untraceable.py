@@ -32,10 +32,18 @@ def suspects(model: nn.Module, example: Tensor) -> str:
         nodes = _nodes(model(example).grad_fn)
     found: dict[str, None] = {}
     for node in nodes:
-        name = re.sub(r"Backward\d*$", "", type(node).__name__)
-        if not _FOLLOWED.fullmatch(name):
-            found[f"{name}{_place(node.metadata.get('traceback_', []))}"] = None
+        if not _FOLLOWED.fullmatch(_name(node)):
+            found[operator_at(node)] = None
     return ", ".join(list(found)[:NAMED])
+
+
+def operator_at(node: Any) -> str:
+    """Return an operator of a graph made under anomaly detection, with its place: `Split at net.py:31 in forward`."""
+    return f"{_name(node)}{_place(node.metadata.get('traceback_', []))}"
+
+
+def _name(node: Any) -> str:
+    return re.sub(r"Backward\d*$", "", type(node).__name__)
 
 
 def _nodes(start: Any) -> list[Any]:

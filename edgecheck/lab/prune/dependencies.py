@@ -1,0 +1,124 @@
+"""torch-pruning's dependency graph, also of networks with operators whose channels it cannot follow.
+
+It gives up a whole network at the first split, reshape or concatenation that it has no mapping for (ShuffleNet mixes
+channels between its blocks). Here only what such an operator touches is lost: the rest of the network stays prunable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch_pruning
+from attrs import field, frozen
+from torch import Tensor, nn
+from torch_pruning import ops
+from torch_pruning.dependency import index_mapping
+
+from edgecheck.errors import ModelError
+from edgecheck.lab.blame import output_of, place_of
+from edgecheck.lab.prune import padding
+from edgecheck.lab.prune.untraceable import NAMED, operator_at, suspects
+
+_MAPPED_DIMENSIONS = 4  # (N, C, H, W): what torch-pruning can reshape
+
+
+@frozen(eq=False)
+class Dependencies:
+    """The graph, and by their node the operators it cannot follow channels through: `View at net.py:31 in forward`."""
+
+    graph: torch_pruning.DependencyGraph
+    unmapped: dict[Any, str] = field(factory=dict)
+
+    def group(self, root: Any, channels: list[int]) -> tuple[torch_pruning.Group | None, str]:
+        """Return all that goes when these filters of a layer go, and, where it is not known, why; else ""."""
+        rule = self.graph.get_pruner_of_module(root).prune_out_channels
+        try:
+            group = self.graph.get_pruning_group(root, rule, channels)
+        except Exception as error:  # channels that were mapped wrongly lead anywhere
+            return None, self._blamed(self.unmapped) or f"torch-pruning cannot follow its channels: {place_of(error)}"
+        return group, self._blamed(item.dep.target for item in group.items)
+
+    def _blamed(self, nodes: Iterable[Any]) -> str:
+        found = list(dict.fromkeys(self.unmapped[node] for node in nodes if node in self.unmapped))
+        return f"torch-pruning cannot follow channels through {' or '.join(found[:NAMED])}" if found else ""
+
+
+def dependencies(model: nn.Module, example: Tensor) -> Dependencies:
+    """Trace a model; it is changed (gradients switched on, hooks): give a copy.
+
+    Raises:
+        ModelError: the model cannot run on the example, or torch-pruning cannot trace it.
+    """
+    model.eval().requires_grad_(True)
+    _check_output(model, example)
+    graph = torch_pruning.DependencyGraph()
+    try:
+        _build(graph, model, example)
+        mapped = not any(map(_regroups, graph.module2node.values()))
+        failure = None
+    except Exception as error:  # torch-pruning checks nothing: an operator it did not expect may raise anything
+        mapped, failure = False, error
+    unmapped = {}
+    if not mapped:
+        graph = torch_pruning.DependencyGraph()
+        unmapped = _built_in_part(graph, model, example)
+    if failure and not unmapped:
+        found = suspects(model, example)
+        raise ModelError(
+            f"torch-pruning cannot trace {type(model).__name__} ({place_of(failure)})"
+            f"{f', perhaps because of {found}' if found else ''}; use the structure unstructured"
+        ) from failure
+    padding.map_channels(graph)
+    return Dependencies(graph, unmapped)
+
+
+def _build(graph: torch_pruning.DependencyGraph, model: nn.Module, example: Tensor) -> None:
+    with torch.enable_grad():
+        graph.build_dependency(
+            model,
+            example,
+            # The sum gives the output a node of its own, which tells the layers that feed it.
+            output_transform=lambda out: out + 0,
+            customized_pruners=padding.rules(model, example),
+            verbose=False,
+        )
+
+
+def _built_in_part(graph: torch_pruning.DependencyGraph, model: nn.Module, example: Tensor) -> dict[Any, str]:
+    """Build a graph with as many mappings as there are; return the operators without, none where it has no nodes."""
+    # Anomaly detection keeps each operator's stack. An exception is expected: what is missing shows below.
+    with torch.autograd.set_detect_anomaly(True, check_nan=False), contextlib.suppress(Exception):
+        _build(graph, model, example)
+    unmapped = {}
+    for module, node in getattr(graph, "module2node", {}).items():
+        alone = copy.copy(graph)
+        alone.module2node = {module: node}
+        try:
+            index_mapping.update_index_mapping(alone)
+            if not _regroups(node):
+                continue
+        except Exception:  # any operator may fail in its own way
+            node.type = ops.OPTYPE.ELEMENTWISE  # has no mapping, and is not asked for one again
+        node.dependencies.clear()  # a group ends here: beyond, it would be of wrong channels, and huge
+        unmapped[node] = operator_at(node.grad_fn)
+    return unmapped
+
+
+def _regroups(node: Any) -> bool:
+    """Whether an operator reshapes five or more dimensions, as a shuffle of channels does at its end."""
+    sizes = getattr(node.grad_fn, "_saved_self_sym_sizes", ())
+    return node.type == ops.OPTYPE.RESHAPE and len(sizes) > _MAPPED_DIMENSIONS
+
+
+def _check_output(model: nn.Module, example: Tensor) -> None:
+    with torch.enable_grad():
+        out = output_of(model, example)
+    if not isinstance(out, Tensor) or out.grad_fn is None:
+        raise ModelError(
+            f"{type(model).__name__} cannot be traced: forward must return one tensor that depends on its parameters, "
+            f"made without no_grad or detach, not {type(out).__name__}"
+        )

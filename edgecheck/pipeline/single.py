@@ -10,7 +10,7 @@ import attrs
 from edgecheck import images
 from edgecheck import store as storage
 from edgecheck.device import accuracy, fresh, session
-from edgecheck.errors import DataError
+from edgecheck.errors import DataError, MeasurementError
 from edgecheck.pipeline import explaining, making, pruning, quantising
 from edgecheck.pipeline.entry import Entry, Run
 from edgecheck.plan import Plan
@@ -18,6 +18,9 @@ from edgecheck.progress import Progress
 from edgecheck.score import cam as heatmap
 from edgecheck.score.parity import Parity, parity
 from edgecheck.store import Store
+
+# How far an exported file may be from its twin: float32 sums in another order differ by 1e-5 or less.
+MAX_ABS, AGREEMENT = 1e-3, 0.999
 
 
 def train(plan: Plan, out: Path, progress: Progress) -> float:
@@ -51,7 +54,11 @@ def prune(plan: Plan, store: Store, progress: Progress) -> Entry:
 
 
 def export(plan: Plan, out: Path, progress: Progress) -> Parity:
-    """Export the baseline of a plan to `out`; return how far file and twin disagree on the test images."""
+    """Export the baseline of a plan to `out`; return how far file and twin disagree on the test images.
+
+    Raises:
+        MeasurementError: they disagree beyond `MAX_ABS` or `AGREEMENT`; no file is left then.
+    """
     making.need_lab()
     from edgecheck.lab import export as exporting
     from edgecheck.lab.cam.engine import explain
@@ -60,14 +67,23 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
     storage.require_writable(out)
     model = making.build_twin(making.need_weights(plan), plan.seed)
     examples = making.load_test(plan, progress)
-    with progress.busy("exporting"):
-        warnings = exporting.export(model, out, examples.shape, plan.opset)
-    for warning in warnings:
-        progress.note(warning)
-    fresh.run(out, session.DEFAULTS, examples.shape)
-    outputs = accuracy.predict(session.open_classifier(out), examples, plan.preprocessing, progress)
-    with placed(model, plan.compute):
-        return parity(outputs, explain(model, examples, plan.preprocessing, [], progress=progress).logits)
+    with storage.atomic(out) as file:
+        with progress.busy("exporting"):
+            warnings = exporting.export(model, file, examples.shape, plan.opset)
+        for warning in warnings:
+            progress.note(warning)
+        fresh.run(file, session.DEFAULTS, examples.shape)
+        outputs = accuracy.predict(session.open_classifier(file), examples, plan.preprocessing, progress)
+        with placed(model, plan.compute):
+            logits = explain(model, examples, plan.preprocessing, [], progress=progress).logits
+        found = parity(outputs, logits)
+        if not (found.max_abs <= MAX_ABS and found.agreement >= AGREEMENT):
+            raise MeasurementError(
+                f"{out}: not written: the exported file is not the twin's: logits differ by up to {found.max_abs:.2g} "
+                f"(at most {MAX_ABS:g}), top-1 classes agree on {found.agreement:.2%} (at least {AGREEMENT:.1%}) of "
+                f"{found.n} test images; try another export.opset, and look for branches in the network's forward"
+            )
+    return found
 
 
 def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> list[Path]:

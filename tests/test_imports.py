@@ -26,7 +26,10 @@ BOARD = {"onnx", "onnxruntime"}
 
 
 def room_of(parts):
-    if parts == ("__main__.py",):
+    if tuple(parts) in {
+        ("__main__.py",),
+        ("__init__.py",),
+    }:  # doors to every room
         return "cli"
     return parts[0] if parts and parts[0] in ROOMS else "core"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import format_option, numbers, out_option, timings_option, whole_numbers
+from edgecheck.cli.options import format_option, json_object, numbers, out_option, timings_option, whole_numbers
 
 if TYPE_CHECKING:
     from edgecheck.records import Report
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 @click.option("--candidate", required=True, type=click.Path(path_type=Path), help="The compressed model, .onnx.")
 @click.option("--data", "source", help="digits, cifar10, stl10, an .npz with images and labels, or an image folder.")
 @click.option("--root", help="Folder of the data set, for cifar10 and stl10.")
-@click.option("--baseline-twin", help="path/file.py:function, torchvision:, timm: or edgecheck:NAME of the baseline.")
+@click.option(
+    "--baseline-twin",
+    help="path/file.py:function, torchvision:, timm: or edgecheck:NAME of the baseline; or the folder of a variant in "
+    "a run folder, which has weights and arguments of its own.",
+)
 @click.option("--baseline-weights", help="Its weights: .safetensors or a state_dict .pt.")
+@click.option("--baseline-twin-arguments", callback=json_object, help="Its arguments, such as '{\"num_classes\": 10}'.")
 @click.option("--candidate-twin", help="The same for the candidate.")
 @click.option("--candidate-weights", help="Its weights.")
+@click.option("--candidate-twin-arguments", callback=json_object, help="Its arguments.")
 @click.option(
     "--config", type=click.Path(path_type=Path), help="An edgecheck.yaml: data, preprocessing, explain, gate."
 )
@@ -87,11 +93,16 @@ def _checked(baseline: Path, candidate: Path, store: Store, flags: dict[str, Any
     )
     return pipeline.check(
         plan,
-        pipeline.entry_of(plan, store, "baseline", baseline, flags["baseline_twin"], flags["baseline_weights"]),
-        pipeline.entry_of(plan, store, "candidate", candidate, flags["candidate_twin"], flags["candidate_weights"]),
+        pipeline.entry_of(plan, store, "baseline", baseline, *_twin(flags, "baseline")),
+        pipeline.entry_of(plan, store, "candidate", candidate, *_twin(flags, "candidate")),
         store,
         screen.Screen(),
     )
+
+
+def _twin(flags: dict[str, Any], role: str) -> tuple[str | None, str | None, dict[str, Any] | None]:
+    """Return what the flags say of the twin of one side: itself, its weights, its arguments."""
+    return flags[f"{role}_twin"], flags[f"{role}_weights"], flags[f"{role}_twin_arguments"]
 
 
 def _size_of(file: Path) -> list[int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -90,3 +91,16 @@ def _whole(number: float) -> int:
     if number < 0 or not number.is_integer():
         raise ValueError(number)
     return int(number)
+
+
+def json_object(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, Any] | None:
+    """Read `{"num_classes": 10}` as a dictionary."""
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise click.BadParameter(f'{text!r} is not a JSON object such as {{"num_classes": 10}}')
+    return found

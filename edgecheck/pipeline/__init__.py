@@ -8,13 +8,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from edgecheck.config import FACTORY_FORMS
 from edgecheck.errors import MeasurementError, ModelError, UsageError
 from edgecheck.metrics import METRICS
-from edgecheck.pipeline import comparing, explaining, making, measuring, pruning, quantising, reporting
+from edgecheck.pipeline import comparing, explaining, making, measuring, pruning, quantising, reporting, twins
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
 from edgecheck.pipeline.fingerprints import identity
 from edgecheck.plan import ModelSpec, Plan, VariantSpec
@@ -54,21 +55,38 @@ def check(plan: Plan, baseline: Entry, candidate: Entry, store: Store, progress:
     return _conclude(job, [first, _examine(job, candidate, first)])
 
 
-def entry_of(plan: Plan, store: Store, role: Role, file: Path, twin: str | None, weights: str | None) -> Entry:
+def entry_of(
+    plan: Plan,
+    store: Store,
+    role: Role,
+    file: Path,
+    twin: str | None,
+    weights: str | None,
+    arguments: dict[str, Any] | None = None,
+) -> Entry:
     """Return an ONNX file made elsewhere as an entry of a run, with its twin where one is named.
 
+    A twin is named by its factory, with weights and arguments, or by the folder of a variant of a run.
+
     Raises:
-        UsageError: weights without a twin, or a twin of no known form.
+        ModelError: a folder without a twin that could be loaded.
+        UsageError: weights or arguments without a twin or beside a folder, or a twin of no known form.
     """
+    given = [f"--{role}-weights"] * (weights is not None) + [f"--{role}-twin-arguments"] * (arguments is not None)
     if twin is None:
-        if weights is not None:
-            raise UsageError(f"--{role}-weights without --{role}-twin: name the module that they fit")
+        if given:
+            raise UsageError(f"{given[0]} without --{role}-twin: name the module that they fit")
         return Entry(Variant(role, role, file=str(file)), file, None)
+    if Path(twin).is_dir():
+        if given:
+            raise UsageError(f"--{role}-twin {twin}: the twin of a run has its own; leave out {' and '.join(given)}")
+        saved, notes = twins.twin_in(Path(twin), store, role)
+        return Entry(Variant(role, role, file=str(file), twin=twin, warnings=notes), file, saved)
     if ":" not in twin:
-        raise UsageError(f"--{role}-twin {twin}: {FACTORY_FORMS}")
+        raise UsageError(f"--{role}-twin {twin}: no such folder of a variant; else {FACTORY_FORMS}")
     if weights is not None:
         require_regular(Path(weights), MOST_WEIGHT_BYTES, ModelError)
-    spec = ModelSpec(twin, Path(weights) if weights else None)
+    spec = ModelSpec(twin, Path(weights) if weights else None, arguments or {})
     build = functools.cache(lambda: making.build_twin(spec, plan.seed))
     made_of = identity(spec, store, role, build)
     return Entry(Variant(role, role, file=str(file), twin=twin), file, Twin(build, made_of, twin, role))

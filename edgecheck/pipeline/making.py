@@ -13,10 +13,13 @@ import attrs
 from edgecheck import images, versions
 from edgecheck import store as storage
 from edgecheck.config import FACTORY_FORMS, is_file_factory
-from edgecheck.errors import ConfigError, DataError, DependencyError
+from edgecheck.errors import ConfigError, DataError
 from edgecheck.images import ImageSet
 from edgecheck.pipeline.entry import Entry, Run, Twin
 from edgecheck.pipeline.fingerprints import describe_data, identity
+from edgecheck.pipeline.twins import build_twin as build_twin
+from edgecheck.pipeline.twins import need_lab as need_lab
+from edgecheck.pipeline.twins import save as save_twin
 from edgecheck.plan import ModelSpec, Plan, VariantSpec
 from edgecheck.progress import Named, Progress
 from edgecheck.records import Variant, to_dict
@@ -25,16 +28,6 @@ from edgecheck.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-def need_lab() -> None:
-    """Raise a DependencyError with the command that cures it where the workstation extra is not installed."""
-    try:
-        import edgecheck.lab  # noqa: F401
-    except ImportError as error:
-        raise DependencyError(
-            f"this needs PyTorch twins, but {error.name or error} is not installed; run: pip install 'edgecheck[lab]'"
-        ) from None
 
 
 def check_names(plan: Plan) -> None:
@@ -103,6 +96,7 @@ def baseline(job: Run) -> Entry:
         return {"parameters": trainable_parameters(build())}
 
     made = job.store.stage("baseline", "make", inputs, save, files=[weights.name], tools=versions.TWINS)
+    save_twin(job, "baseline", spec, {})
     # The weights alone do not tell: the same weights in an edited forward are another model.
     twin = Twin(build, {**inputs, "weights": storage.sha256(weights)}, spec.factory, "baseline", made["parameters"])
     return export(job, Variant("baseline", "baseline", twin=spec.factory), twin)
@@ -150,18 +144,6 @@ def need_weights(plan: Plan) -> ModelSpec:
     if spec.weights is None and not is_file_factory(spec.factory):
         raise ConfigError(f"{plan.source}: model.weights: {spec.factory} starts with random weights; name a file")
     return spec
-
-
-def build_twin(spec: ModelSpec, seed: int) -> nn.Module:
-    """Build a module; what its factory leaves to chance is drawn from `seed`."""
-    need_lab()
-    import torch
-
-    from edgecheck.lab import subjects
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return subjects.build(spec)
 
 
 def trainable_parameters(model: nn.Module) -> int:

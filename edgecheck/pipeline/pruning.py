@@ -17,9 +17,18 @@ from edgecheck import images as pixels
 from edgecheck import store as storage
 from edgecheck import versions
 from edgecheck.errors import ModelError
+from edgecheck.pipeline import twins
 from edgecheck.pipeline.entry import Entry, Run, Twin
 from edgecheck.pipeline.fingerprints import describe_data
-from edgecheck.pipeline.making import drawn, export, is_control, record_of, trainable_parameters, training_data
+from edgecheck.pipeline.making import (
+    drawn,
+    export,
+    is_control,
+    need_model,
+    record_of,
+    trainable_parameters,
+    training_data,
+)
 from edgecheck.plan import Compute, VariantSpec
 from edgecheck.progress import Named
 from edgecheck.records import to_dict
@@ -103,17 +112,12 @@ def _tuned(
         }
 
     made = job.store.stage(spec.name, "make", inputs, tune, files=[weights.name], tools=versions.TRAINING)
+    twins.save(job, spec.name, need_model(job.plan), made["cuts"])
 
     @functools.cache
     def build() -> nn.Module:
         """The tuned twin: the baseline in the shape that was left, with the saved weights."""
-        from edgecheck.lab.prune import reshaped
-        from edgecheck.lab.weights import load_weights
-
-        cuts = {(module, side): gone for name, gone in made["cuts"].items() for module, side in [name.rsplit(" ", 1)]}
-        model = reshaped(_baseline(base), cuts, _example(job))
-        load_weights(model, weights)
-        return model
+        return twins.reshaped(_baseline(base), made["cuts"], job.data.shape, weights)
 
     record = record_of(job.plan, spec)
     # What the ranking said belongs to this variant, however the same network was made before.

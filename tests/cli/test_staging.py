@@ -1,7 +1,11 @@
 """Single stages say what they did, and do not leave behind what is wrong."""
 
+import json
+
 import pytest
 import torch
+
+import edgecheck as edgecheck_package
 
 GROUPED = """
 from torch import nn
@@ -29,6 +33,10 @@ def test_prune_names_the_layers_left_alone_and_the_rate_reached(grouped, edgeche
     assert code == 0, err
     assert "l1-filters-0.50: filters of 0, 2 left alone: 2 is a convolution in 2 groups" in err
     assert "model.onnx: written, 50.0% of the prunable part removed" in err
+    twin = json.loads((out / "l1-filters-0.50" / "twin.json").read_text())
+    assert twin["factory"] == "../../net.py:net"
+    layers = [layer for layer in edgecheck_package.load_twin(out / "l1-filters-0.50") if hasattr(layer, "weight")]
+    assert [len(layer.weight) for layer in layers] == [4, 6, 4, 10]
 
 
 def test_export_says_how_far_file_and_twin_are_apart(grouped, edgecheck, tmp_path):

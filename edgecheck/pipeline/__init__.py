@@ -15,14 +15,13 @@ import attrs
 from edgecheck.config import FACTORY_FORMS
 from edgecheck.errors import MeasurementError, ModelError, UsageError
 from edgecheck.metrics import METRICS
-from edgecheck.pipeline import comparing, explaining, making, measuring, pruning, quantising, reporting, twins
+from edgecheck.pipeline import comparing, explaining, making, measuring, preflight, quantising, reporting, twins
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
 from edgecheck.pipeline.fingerprints import identity
 from edgecheck.plan import ModelSpec, Plan, VariantSpec
 from edgecheck.progress import Progress
 from edgecheck.records import Report, Role, Variant, reading
 from edgecheck.regular import MOST_WEIGHT_BYTES, require_regular
-from edgecheck.score.ssim import check_size
 from edgecheck.store import Store
 
 
@@ -33,12 +32,7 @@ def run(plan: Plan, store: Store, progress: Progress) -> Report:
         EdgecheckError: what the user can mend (exit 2) or what could not be measured at all (exit 3).
             A variant that alone cannot be made or measured is reported as MISSING instead.
     """
-    making.check_names(plan)
-    job = Run(plan, store, progress, *making.data(plan, store, progress))
-    if plan.explain.methods:
-        check_size(*job.data.shape[1:])
-    base = making.baseline(job)
-    pruning.check_fits(job, base)
+    job, base = preflight.begin(plan, store, progress)
     findings = {base.name: _examine(job, base)}
     for spec in [*making.controls(plan), *plan.variants]:
         found = _try_variant(job, spec, findings)
@@ -50,7 +44,13 @@ def run(plan: Plan, store: Store, progress: Progress) -> Report:
 
 def check(plan: Plan, baseline: Entry, candidate: Entry, store: Store, progress: Progress) -> Report:
     """Compare two ONNX files made elsewhere, with the heatmaps of their twins where there are any."""
+    preflight.images_there(plan)
+    for entry in (baseline, candidate):
+        preflight.onnx_file(entry.file)
     job = Run(plan, store, progress, *making.data(plan, store, progress))
+    for entry in (baseline, candidate):
+        if entry.twin is not None:
+            preflight.target_layer(job, entry.twin)
     first = _examine(job, baseline)
     return _conclude(job, [first, _examine(job, candidate, first)])
 

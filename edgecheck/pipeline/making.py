@@ -20,31 +20,13 @@ from edgecheck.pipeline.fingerprints import describe_data, identity
 from edgecheck.pipeline.twins import build_twin as build_twin
 from edgecheck.pipeline.twins import need_lab as need_lab
 from edgecheck.pipeline.twins import save as save_twin
-from edgecheck.plan import ModelSpec, Plan, VariantSpec
+from edgecheck.plan import ModelSpec, Plan, Recipe, VariantSpec
 from edgecheck.progress import Named, Progress
 from edgecheck.records import Variant, to_dict
-from edgecheck.registry import lookup
 from edgecheck.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-def check_names(plan: Plan) -> None:
-    """Refuse unknown criteria and structures, and a device that is not there, before any work is done."""
-    need_lab()
-    from edgecheck.lab.compute import choose
-    from edgecheck.lab.prune import check_spec
-    from edgecheck.lab.quantize import QUANTIZERS
-
-    choose(plan.compute)
-    if not plan.variants:
-        raise ConfigError(f"{plan.source}: variants: none are named, so there is nothing to judge")
-    for spec in plan.variants:
-        if spec.criterion:
-            check_spec(spec)
-        if spec.quantization:
-            lookup(QUANTIZERS, spec.quantization, "quantization")
 
 
 def data(plan: Plan, store: Store, progress: Progress) -> tuple[ImageSet, str]:
@@ -77,16 +59,16 @@ def load_test(plan: Plan, progress: Progress) -> ImageSet:
     return lab_data.load(spec, plan.preprocessing, "test", progress)
 
 
-def baseline(job: Run) -> Entry:
-    """Build the baseline with its weights, keep them as safetensors, and export it."""
-    spec = need_weights(job.plan)
-    weights = job.store.path("baseline", "weights.safetensors")
+def baseline_twin(plan: Plan, store: Store) -> Twin:
+    """Build the baseline with its weights, and keep them as safetensors; needs no images."""
+    spec = need_weights(plan)
+    weights = store.path("baseline", "weights.safetensors")
 
     @functools.cache
     def build() -> nn.Module:
-        return build_twin(spec, job.plan.seed)
+        return build_twin(spec, plan.seed)
 
-    inputs = {**identity(spec, job.store, "baseline", build), "seed": job.plan.seed}
+    inputs = {**identity(spec, store, "baseline", build), "seed": plan.seed}
 
     def save() -> dict[str, Any]:
         from edgecheck.lab.weights import save_weights
@@ -95,11 +77,15 @@ def baseline(job: Run) -> Entry:
             save_weights(build(), temporary)
         return {"parameters": trainable_parameters(build())}
 
-    made = job.store.stage("baseline", "make", inputs, save, files=[weights.name], tools=versions.TWINS)
-    save_twin(job, "baseline", spec, {})
+    made = store.stage("baseline", "make", inputs, save, files=[weights.name], tools=versions.TWINS)
     # The weights alone do not tell: the same weights in an edited forward are another model.
-    twin = Twin(build, {**inputs, "weights": storage.sha256(weights)}, spec.factory, "baseline", made["parameters"])
-    return export(job, Variant("baseline", "baseline", twin=spec.factory), twin)
+    return Twin(build, {**inputs, "weights": storage.sha256(weights)}, spec.factory, "baseline", made["parameters"])
+
+
+def baseline(job: Run, twin: Twin) -> Entry:
+    """Export the baseline."""
+    save_twin(job, "baseline", {})
+    return export(job, Variant("baseline", "baseline", twin=twin.description), twin)
 
 
 def record_of(plan: Plan, spec: VariantSpec) -> Variant:
@@ -159,19 +145,49 @@ def training_data(job: Run) -> ImageSet:
     found = lab_data.load(job.plan.data, job.plan.preprocessing, "train", job.progress)
     if found.shape != job.data.shape:
         raise DataError(f"training images are {found.shape}, test images {job.data.shape}; set preprocessing.size")
+    check_counts(job.plan, len(found))
     return found
 
 
-def drawn(job: Run, count: int, what: str) -> tuple[ImageSet, list[int]]:
-    """Return so many training images drawn by the seed, and their places; `what` is the key that asks for them.
+def drawn(job: Run, count: int) -> tuple[ImageSet, list[int]]:
+    """Return so many training images drawn by the seed, and their places.
 
     Raises:
         DataError: the training split has fewer.
     """
-    training = training_data(job)
-    if count > len(training):
-        raise DataError(f"{what}: {count} images are asked for, but the training split has {len(training)}")
-    return images.draw(training, count, job.plan.seed)
+    return images.draw(training_data(job), count, job.plan.seed)
+
+
+def check_counts(plan: Plan, available: int) -> None:
+    """Refuse a plan that asks for more training images than there are, or holds out none of them.
+
+    Raises:
+        DataError: as said.
+    """
+    from edgecheck.lab.prune import needs_images
+    from edgecheck.lab.quantize import CALIBRATED
+
+    ranked = any(map(needs_images, plan.variants))
+    calibrated = any(spec.quantization in CALIBRATED for spec in plan.variants)
+    asked = {"prune.images": plan.prune.images * ranked, "quantize.images": plan.quantize.images * calibrated}
+    for key, count in asked.items():
+        if count > available:
+            raise DataError(f"{key}: {count} images are asked for, but the training split has {available}")
+    if plan.finetune.epochs:
+        check_held_out(plan.finetune, available, "finetune")
+
+
+def check_held_out(recipe: Recipe, available: int, section: str) -> None:
+    """Refuse a validation share that is less than one image.
+
+    Raises:
+        DataError: as said.
+    """
+    if recipe.validation and not round(recipe.validation * available):
+        raise DataError(
+            f"{section}.validation: {recipe.validation:g} of {available} training images is less than one; raise it, "
+            "or set it to 0"
+        )
 
 
 def export(job: Run, record: Variant, twin: Twin) -> Entry:

@@ -20,16 +20,8 @@ from edgecheck.errors import ModelError
 from edgecheck.pipeline import twins
 from edgecheck.pipeline.entry import Entry, Run, Twin
 from edgecheck.pipeline.fingerprints import describe_data
-from edgecheck.pipeline.making import (
-    drawn,
-    export,
-    is_control,
-    need_model,
-    record_of,
-    trainable_parameters,
-    training_data,
-)
-from edgecheck.plan import Compute, VariantSpec
+from edgecheck.pipeline.making import drawn, export, is_control, record_of, trainable_parameters, training_data
+from edgecheck.plan import Compute, Plan, VariantSpec
 from edgecheck.progress import Named
 from edgecheck.records import to_dict
 
@@ -39,7 +31,7 @@ if TYPE_CHECKING:
     from edgecheck.lab.prune import Pruned, Ranking, Samples
 
 
-def check_fits(job: Run, base: Entry) -> None:
+def check_fits(plan: Plan, twin: Twin) -> None:
     """Refuse criteria that cannot rank anything in this network, before anything is trained.
 
     Raises:
@@ -47,9 +39,9 @@ def check_fits(job: Run, base: Entry) -> None:
     """
     from edgecheck.lab import prune
 
-    for spec in job.plan.variants:
+    for spec in plan.variants:
         if spec.criterion:
-            prune.check_fits(spec, _baseline(base))
+            prune.check_fits(spec, twin.build())
 
 
 def pruned(job: Run, spec: VariantSpec, base: Entry) -> Entry:
@@ -112,7 +104,7 @@ def _tuned(
         }
 
     made = job.store.stage(spec.name, "make", inputs, tune, files=[weights.name], tools=versions.TRAINING)
-    twins.save(job, spec.name, need_model(job.plan), made["cuts"])
+    twins.save(job, spec.name, made["cuts"])
 
     @functools.cache
     def build() -> nn.Module:
@@ -238,7 +230,7 @@ def _samples(job: Run) -> Samples:
 
 
 def _drawn(job: Run) -> tuple[pixels.ImageSet, list[int]]:
-    return drawn(job, job.plan.prune.images, "prune.images")
+    return drawn(job, job.plan.prune.images)
 
 
 def _twin(base: Entry) -> Twin:

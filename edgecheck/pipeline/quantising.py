@@ -52,7 +52,7 @@ def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
         options = job.plan.quantize
         images, places = None, None
         if spec.quantization in CALIBRATED:
-            images, places = drawn(job, options.images, "quantize.images")
+            images, places = drawn(job, options.images)
         calibration = quantize.Calibration(images, job.plan.preprocessing, options)
         warnings = quantize.quantise(spec.quantization, source.file, file, calibration)
         return {"warnings": warnings, "calibration": images and {"places": places, "sha256": images.sha256}}

@@ -10,9 +10,9 @@ import attrs
 from edgecheck import images
 from edgecheck import store as storage
 from edgecheck.device import accuracy, fresh, session
-from edgecheck.errors import DataError, MeasurementError
-from edgecheck.pipeline import explaining, making, pruning, quantising
-from edgecheck.pipeline.entry import Entry, Run
+from edgecheck.errors import MeasurementError
+from edgecheck.pipeline import explaining, making, preflight, quantising
+from edgecheck.pipeline.entry import Entry
 from edgecheck.plan import Plan
 from edgecheck.progress import Progress
 from edgecheck.score import cam as heatmap
@@ -32,24 +32,24 @@ def train(plan: Plan, out: Path, progress: Progress) -> float:
     from edgecheck.lab.weights import save_weights
 
     storage.require_writable(out)
-    model = making.build_twin(attrs.evolve(making.need_model(plan), weights=None), plan.seed)
+    spec = attrs.evolve(making.need_model(plan), weights=None)
+    preflight.files(plan, spec)
+    model = making.build_twin(spec, plan.seed)
+    unseen = data.load(plan.data, plan.preprocessing, "test", progress)
     examples = data.load(plan.data, plan.preprocessing, "train", progress)
+    making.check_held_out(plan.train, len(examples), "train")
     with placed(model, plan.compute):
         how, processes = plan.preprocessing, plan.compute.processes
         training.train(model, examples, how, plan.train, plan.seed, progress, processes=processes)
     with storage.atomic(out) as temporary:
         save_weights(model, temporary)
-    unseen = data.load(plan.data, plan.preprocessing, "test", progress)
     with placed(model, plan.compute):
         return training.accuracy(model, unseen, plan.preprocessing)
 
 
 def prune(plan: Plan, store: Store, progress: Progress) -> Entry:
     """Make the one variant of a plan in a run folder."""
-    making.check_names(plan)
-    job = Run(plan, store, progress, *making.data(plan, store, progress))
-    base = making.baseline(job)
-    pruning.check_fits(job, base)
+    job, base = preflight.begin(plan, store, progress)
     return quantising.variant(job, plan.variants[0], base)
 
 
@@ -65,7 +65,10 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
     from edgecheck.lab.compute import placed
 
     storage.require_writable(out)
-    model = making.build_twin(making.need_weights(plan), plan.seed)
+    spec = making.need_weights(plan)
+    preflight.files(plan, spec)
+    preflight.opset(plan)
+    model = making.build_twin(spec, plan.seed)
     examples = making.load_test(plan, progress)
     with storage.atomic(out) as file:
         with progress.busy("exporting"):
@@ -92,11 +95,13 @@ def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> li
     from edgecheck.lab import pictures
     from edgecheck.lab.compute import placed
 
+    spec = making.need_weights(plan)
+    preflight.chosen(indices, plan.data.limit)
+    preflight.files(plan, spec)
+    model = making.build_twin(spec, plan.seed)
     examples = making.load_test(plan, progress)
-    if max(indices) >= len(examples):
-        raise DataError(f"image {max(indices)} is asked for, but the test split has {len(examples)}, counted from 0")
+    preflight.chosen(indices, len(examples))
     chosen = images.take(examples, indices)
-    model = making.build_twin(making.need_weights(plan), plan.seed)
     options = plan.explain
     labels = chosen.labels if options.class_explained == "label" else None
     explain = explaining.cam_engine(options.engine)

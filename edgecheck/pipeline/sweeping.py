@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from edgecheck import images as pixels
 from edgecheck import store as storage
 from edgecheck import variants
-from edgecheck.errors import DataError
-from edgecheck.pipeline import making, run
+from edgecheck.pipeline import making, preflight, run
 from edgecheck.pipeline.explaining import CAMS
 from edgecheck.plan import Plan
 from edgecheck.progress import Progress
@@ -47,10 +46,11 @@ def sweep(plan: Plan, store: Store, chosen: Sequence[int], command: str, progres
         EdgecheckError: as `pipeline.run`.
     """
     plan = plan if plan.variants else attrs.evolve(plan, variants=list(variants.expand([variants.PAPER])))
-    making.check_names(plan)
+    preflight.chosen(chosen, plan.data.limit)
+    preflight.variants(plan)
+    making.baseline_twin(plan, store)  # what is wrong with the weights shows before images are read
     data, _ = making.data(plan, store, progress)
-    if chosen and max(chosen) >= len(data):
-        raise DataError(f"image {max(chosen)} is asked for, but the test split has {len(data)}, counted from 0")
+    preflight.chosen(chosen, len(data))
     report = run(plan, store, progress)
     images = list(dict.fromkeys(chosen)) or range(min(IMAGES_SHOWN, len(data)))
     _write(report, store, command, dict(_grids(report, store, images, data)))

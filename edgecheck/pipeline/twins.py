@@ -29,12 +29,7 @@ if TYPE_CHECKING:
 
 FILE, WEIGHTS = "twin.json", "weights.safetensors"
 VERSION = 1
-IMAGE, LARGEST = ("C", "H", "W"), 2**14
-
-
-def _sizes(_instance: object, _attribute: object, shape: list[int]) -> None:
-    if len(shape) != len(IMAGE) or min(shape) < 1 or max(shape) > LARGEST:
-        raise ValueError(f"shape must be three sizes {IMAGE}, 1 to {LARGEST}, not {shape}")
+IMAGE, LARGEST = "CHW", 2**14  # the dimensions of an image, and how large each may be
 
 
 @frozen
@@ -50,7 +45,7 @@ class SavedTwin:
     version: int
     factory: str
     seed: int
-    shape: list[int] = field(validator=_sizes)
+    shape: list[int]
     weights_sha256: str
     source_sha256: str = ""
     arguments: dict[str, Any] = field(factory=dict)
@@ -93,9 +88,10 @@ def reshaped(model: nn.Module, cuts: Mapping[str, Sequence[int]], shape: Sequenc
     return made
 
 
-def save(job: Run, name: str, spec: ModelSpec, cuts: Mapping[str, list[int]]) -> None:
+def save(job: Run, name: str, cuts: Mapping[str, list[int]]) -> None:
     """Write `twin.json` into the folder of a variant whose weights are there already."""
-    folder = job.store.path(name)
+    spec, folder = job.plan.model, job.store.path(name)
+    assert spec is not None, "what was made has a model"
     factory, source = spec.factory, ""
     if is_file_factory(factory):
         file, _, function = factory.rpartition(":")
@@ -173,6 +169,8 @@ def read(folder: Path) -> SavedTwin:
         saved = from_dict(document, SavedTwin)
     except InputError as error:
         raise ModelError(f"{path}: {error}") from None
+    if len(saved.shape) != len(IMAGE) or not all(1 <= size <= LARGEST for size in saved.shape):
+        raise ModelError(f"{path}: shape must be three sizes (C, H, W) of 1 to {LARGEST}, not {saved.shape}")
     if storage.sha256(folder / WEIGHTS) != saved.weights_sha256:
         raise ModelError(f"{folder / WEIGHTS}: not the weights that {FILE} was written for; run again, or restore them")
     return saved

@@ -35,6 +35,7 @@ PRESETS = "edgecheck.calibration"
 DEFAULT_OPSET = 18
 # These belong together: the mean of a preset means nothing in another range.
 _NORMALISATION = {"range", "mean", "std"}
+FLAG = "--gate"  # where a criterion stands that no file says
 FACTORY_FORMS = "write path/file.py:function, torchvision:NAME, timm:NAME or edgecheck:NAME"
 
 
@@ -121,7 +122,7 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     _check_methods(whole.explain.methods, written, str(path))
     if whole.model is not None and whole.model.weights is not None:
         require_regular(whole.model.weights, MOST_WEIGHT_BYTES, ModelError)
-    return _plan(whole, written, path)
+    return _plan(whole, written, path, flags="criteria" in overrides.get("gate", {}))
 
 
 def load_gate(path: Path) -> Policy:
@@ -158,21 +159,23 @@ def default_policy(dataset: str = "npz") -> Policy:
     )
 
 
-def policy(section: GateSection, written: CommentedMap, source: str) -> Policy:
-    """Turn the sentences of a gate into criteria."""
+def policy(section: GateSection, written: CommentedMap, source: str, flags: bool = False) -> Policy:
+    """Turn the sentences of a gate, of the file `written` or from `flags`, into criteria."""
 
     def place(*steps: int) -> str:
         return f"{source}:{document.line_of(written, ('gate', 'criteria', *steps))}"
 
     if not section.criteria:
         raise ConfigError(f"{place()}: gate.criteria is empty, so everything would be let through")
-    # Only what the file itself says has a line in it; the rest comes from a preset or from flags.
+    # Only what the file itself says has a line in it; what a preset says has no place.
     own = "criteria" in (written.get("gate") or {})
-    sentences = [criteria.parse(text, place(index) if own else "") for index, text in enumerate(section.criteria)]
+    places = [FLAG if flags else place(index) if own else "" for index, _ in enumerate(section.criteria)]
+    sentences = [criteria.parse(text, where) for text, where in zip(section.criteria, places, strict=True)]
+    criteria.check_directions(sentences)
     return Policy(section.require, section.decide, section.missing, section.inconclusive, sentences)
 
 
-def _plan(whole: Document, written: CommentedMap, path: Path) -> Plan:
+def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Plan:
     if whole.model is not None and ":" not in whole.model.factory:
         line = document.line_of(written, ("model", "factory"))
         raise ConfigError(f"{path}:{line}: model.factory: {FACTORY_FORMS}")
@@ -191,7 +194,7 @@ def _plan(whole: Document, written: CommentedMap, path: Path) -> Plan:
         variants=list(variants.expand(whole.variants, written, str(path))),
         measure=whole.measure,
         opset=whole.export.opset,
-        policy=policy(whole.gate, written, str(path)),
+        policy=policy(whole.gate, written, str(path), flags),
         seed=whole.seed,
         source=path,
     )

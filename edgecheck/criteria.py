@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 from edgecheck.errors import ConfigError
@@ -11,6 +13,13 @@ from edgecheck.metrics import METRICS, Metric, Unit
 from edgecheck.records import Criterion, Level, Operator
 from edgecheck.registry import lookup
 
+_HOLDS: dict[Operator, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "==": operator.eq,
+}
 _OPERATORS = get_args(Operator)
 _LEVELS = get_args(Level)
 _MAGNITUDE = r"(?:\.?(?:nan|inf(?:inity)?)|[\d.]+(?:e[-+]?\d+)?)"
@@ -26,11 +35,13 @@ _SENTENCE = re.compile(
 
 # What may stand behind the number, and what it multiplies it by. kB = 1000 bytes, KiB = 1024;
 # `%` belongs to fractions and `pp` to differences of percentages: neither stands for the other.
+# Seconds want a unit: `latency.p90_s <= 5`, meant as milliseconds, would let everything through. Bytes do not: a number
+# meant as kB is a limit 1000 times too strict, which nobody overlooks.
 SUFFIXES: dict[Unit, dict[str, float]] = {
     "fraction": {"": 1.0, "%": 0.01},
     "pp": {"": 1.0, "pp": 1.0},
     "score": {"": 1.0},
-    "s": {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6},
+    "s": {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6},
     "bytes": {"": 1, "B": 1, "kB": 1e3, "KiB": 2**10, "MB": 1e6, "MiB": 2**20, "GB": 1e9, "GiB": 2**30},
     "count": {"": 1, "k": 1e3, "M": 1e6, "G": 1e9},
     "ratio": {"": 1.0, "x": 1.0},
@@ -46,8 +57,8 @@ def parse(sentence: str, where: str = "") -> Criterion:
         where: file and line, for the error and the report.
 
     Raises:
-        ConfigError: no such form, unknown metric, a unit that does not fit it, a limit that is not finite, or a
-            latency relative to the control.
+        ConfigError: no such form, unknown metric, a unit that does not fit it, seconds without a unit, a limit that is
+            not finite, or a latency relative to the control.
     """
     place = f"{where}: " if where else ""
     match = _SENTENCE.fullmatch(sentence)
@@ -75,6 +86,38 @@ def parse(sentence: str, where: str = "") -> Criterion:
     return Criterion(metric.name, match["op"], limit, level, sentence.strip(), where, reference)  # type: ignore[arg-type]
 
 
+def holds(criterion: Criterion, value: float) -> bool:
+    """Return whether a value keeps a criterion whose limit is a number of its own."""
+    return _HOLDS[criterion.op](value, criterion.limit)
+
+
+def check_directions(criteria: Sequence[Criterion]) -> None:
+    """Refuse a bound that only keeps out what is better, unless another makes it one end of a two-sided limit.
+
+    Raises:
+        ConfigError: `accuracy_drop_pp >= 2` without `accuracy_drop_pp <= 3`, or with one that only warns.
+    """
+    for criterion in criteria:
+        sides = [c for c in criteria if c.metric == criterion.metric and criterion.level in (c.level, "warn")]
+        if _reversed(criterion) and not any(c.op[0] in "<>" and not _reversed(c) for c in sides):
+            raise ConfigError(_refusal(criterion))
+
+
+def _reversed(criterion: Criterion) -> bool:
+    worse = {"lower": ">", "higher": "<"}
+    return criterion.op.startswith(worse[METRICS[criterion.metric].better])
+
+
+def _refusal(criterion: Criterion) -> str:
+    turned = criterion.op.translate(str.maketrans("<>", "><"))
+    better, place = METRICS[criterion.metric].better, f"{criterion.where}: " if criterion.where else ""
+    written = criterion.text or f"{criterion.metric} {criterion.op} {criterion.limit:g}"
+    return (
+        f"{place}{written!r} refuses only what is better, since {better} is better for {criterion.metric}; write "
+        f"{turned}, or add a criterion with {turned} to make it a two-sided limit"
+    )
+
+
 def _number(text: str, sentence: str, place: str) -> float:
     try:
         number = float("".join(text.split()).lower().replace(".nan", "nan").replace(".inf", "inf"))
@@ -87,7 +130,9 @@ def _number(text: str, sentence: str, place: str) -> float:
 
 def _factor(suffix: str, metric: Metric, sentence: str, place: str) -> float:
     known = SUFFIXES[metric.unit]
+    units = ", ".join(filter(None, known)) or "no unit"
+    if not suffix and "" not in known:
+        raise ConfigError(f"{place}{sentence!r}: the limit needs a unit; write one of {units} behind the number")
     if suffix not in known:
-        units = ", ".join(filter(None, known)) or "no unit"
         raise ConfigError(f"{place}{sentence!r}: {suffix!r} does not fit {metric.name}, which takes {units}")
     return known[suffix]

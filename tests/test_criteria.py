@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecheck.criteria import SUFFIXES, parse
+from edgecheck.criteria import SUFFIXES, check_directions, parse
 from edgecheck.errors import ConfigError
 from edgecheck.metrics import METRICS
 
@@ -19,7 +19,7 @@ from edgecheck.metrics import METRICS
         ("size.bytes <= 300 kB", "size.bytes", "<=", 300_000, "fail"),
         ("size.bytes <= 300KiB warn", "size.bytes", "<=", 307_200, "warn"),
         ("latency.p90_s <= 5 ms warn", "latency.p90_s", "<=", 0.005, "warn"),
-        ("latency.p90_s <= 5e-3", "latency.p90_s", "<=", 0.005, "fail"),
+        ("latency.p90_s <= 5e-3 s", "latency.p90_s", "<=", 0.005, "fail"),
         ("  accuracy  >  90 % fail ", "accuracy", ">", 0.9, "fail"),
         ("macs < 12.5M", "macs", "<", 12_500_000, "fail"),
         ("latency.ratio <= 0.5x", "latency.ratio", "<=", 0.5, "fail"),
@@ -48,6 +48,8 @@ def test_sentences(sentence, metric, op, limit, level):
         ("", "METRIC"),
         ("accuracy >= 0.9 maybe", "does not fit"),
         ("accuracy >= 1.2.3", "no number"),
+        ("latency.p90_s <= 5", "needs a unit; write one of s, ms, us"),
+        ("latency.cold_s <= 0.5 warn", "needs a unit"),
     ],
 )
 def test_refusals_name_place_and_cure(sentence, word):
@@ -148,3 +150,38 @@ def test_any_ending_is_a_criterion_or_a_config_error(ending):
     with contextlib.suppress(ConfigError):
         criterion = parse(f"accuracy >= {ending}")
         assert bool(criterion.relative_to) == ending.lstrip().startswith("control")
+
+
+@pytest.mark.parametrize(
+    ("sentences", "turned"),
+    [
+        (["accuracy_drop_pp >= 2"], "<="),
+        (["accuracy_drop_pp >= control - 1 pp"], "<="),
+        (["sp2ps.grad-cam < 0.9"], ">"),
+        (["size.bytes > 1 MB", "accuracy >= 0.9"], "<"),
+        (["accuracy_drop_pp >= 2", "accuracy_drop_pp >= 1"], "<="),
+        (["accuracy_drop_pp >= 2", "accuracy_drop_pp == 3"], "<="),
+        (["accuracy_drop_pp >= 2", "accuracy_drop_pp <= 3 warn"], "<="),
+        (["accuracy_drop_pp >= 2 warn"], "<="),
+    ],
+)
+def test_a_bound_that_refuses_only_what_is_better_is_refused(sentences, turned):
+    with pytest.raises(ConfigError, match="refuses only what is better") as error:
+        check_directions([parse(sentence, "edgecheck.yaml:7") for sentence in sentences])
+    assert str(error.value).startswith(f"edgecheck.yaml:7: {sentences[0]!r}")
+    assert f"write {turned}, or" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["accuracy_drop_pp <= 2", "accuracy >= 0.9", "opset <= 21"],
+        ["accuracy_drop_pp >= -1", "accuracy_drop_pp <= 2"],
+        ["opset >= 13 warn", "opset <= 17 warn"],
+        ["opset >= 13 warn", "opset <= 17"],
+        ["sp2ps.grad-cam <= 0.99", "sp2ps.grad-cam >= control - 0.02"],
+        ["opset == 18"],
+    ],
+)
+def test_two_sided_limits_and_equality_stay_allowed(sentences):
+    check_directions([parse(sentence) for sentence in sentences])

@@ -89,7 +89,7 @@ def _policy(
     if only and not sentences:
         raise UsageError("--only without --gate leaves nothing to judge by")
     if sentences:
-        given = [criteria.parse(sentence, "--gate") for sentence in sentences]
+        given = [criteria.parse(sentence, reader.FLAG) for sentence in sentences]
         changed = {criterion.metric for criterion in given}
         kept = [] if only else [criterion for criterion in policy.criteria if criterion.metric not in changed]
         policy = attrs.evolve(policy, criteria=[*kept, *given])

@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
+from edgecheck import preconditions
+from edgecheck.criteria import holds
 from edgecheck.floor import absolute
-from edgecheck.records import Criterion, Level, Policy, Reading, Recommendation, Status, Variant, Verdict
+from edgecheck.records import Criterion, Level, Policy, Reading, Recommendation, Status, Variant, Verdict, Withheld
 
 # Names and metadata move a file by a few bytes; less than this share is not "smaller".
 MEANINGFUL_SIZE_SHARE = 0.01
 # Of a dozen equally fast variants the interval of one lies below 1 by chance; "faster" asks for more.
 MEANINGFUL_LATENCY_SHARE = 0.05
 
-_HOLDS: dict[str, Callable[[float, float], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
-    "==": operator.eq,
-}
 _SEVERITY: tuple[Status, ...] = ("PASS", "WARN", "INCONCLUSIVE", "MISSING", "FAIL")
 _PASSING: frozenset[Status] = frozenset({"PASS", "WARN"})
 
 
 @frozen
 class Judgement:
-    """All verdicts, the worst per candidate, and what follows from them."""
+    """All verdicts, the worst per candidate, and what follows from them.
+
+    `readings` are those that were judged: the measured ones, without what is `withheld`.
+    """
 
     verdicts: list[Verdict]
     statuses: dict[str, Status]
     passed: bool
     recommendation: Recommendation
+    readings: list[Reading]
+    withheld: list[Withheld]
 
 
-def judge(policy: Policy, variants: Sequence[Variant], readings: Iterable[Reading]) -> Judgement:
-    """Apply every criterion of the policy to every candidate; the control and the baseline are never judged."""
+def judge(
+    policy: Policy, variants: Sequence[Variant], measured: Iterable[Reading], chance: float | None = None
+) -> Judgement:
+    """Apply every criterion of the policy to every candidate; the control and the baseline are never judged.
+
+    Args:
+        policy: the criteria, and how they combine.
+        variants: of the run.
+        measured: their readings.
+        chance: how often guessing is right on the test images; without it no accuracy is judged.
+    """
+    readings, withheld = preconditions.admit(policy, variants, list(measured))
     taken = {(r.variant, r.metric): r for r in readings}
     candidates = [v.name for v in variants if v.role == "candidate"]
     baseline = next((v.name for v in variants if v.role == "baseline"), "")
-    asked = [(criterion, *absolute(criterion, variants, list(taken.values()))) for criterion in policy.criteria]
+    guessing = preconditions.guessing(variants, readings, chance)
+    asked = [_asked(criterion, variants, readings, guessing) for criterion in policy.criteria]
     verdicts = [
         _apply(criterion, fixed, lacking, name, taken.get((name, criterion.metric)), policy)
         for name in candidates
@@ -52,14 +62,23 @@ def judge(policy: Policy, variants: Sequence[Variant], readings: Iterable[Readin
     passing = [name for name in candidates if statuses[name] in _PASSING]
     # Without a candidate or a criterion there is nothing to let through.
     passed = bool(passing and policy.criteria) and (policy.require == "any" or len(passing) == len(candidates))
-    return Judgement(verdicts, statuses, passed, _recommend(passing, baseline, taken))
+    lacking = {v.variant for v in verdicts if v.status == "MISSING" and v.level == "fail"}
+    return Judgement(verdicts, statuses, passed, _recommend(passing, lacking, baseline, taken), readings, withheld)
+
+
+def _asked(
+    criterion: Criterion, variants: Sequence[Variant], readings: Sequence[Reading], guessing: str
+) -> tuple[Criterion, Criterion | None, str]:
+    """Return a criterion, the same with its limit as a number, and why no reading can be judged by it."""
+    fixed, lacking = absolute(criterion, variants, readings)
+    return criterion, fixed, lacking or (guessing if preconditions.on_labels(criterion.metric) else "")
 
 
 def _apply(
     criterion: Criterion, fixed: Criterion | None, lacking: str, variant: str, reading: Reading | None, policy: Policy
 ) -> Verdict:
-    """Judge by the criterion with its limit `fixed`; without one the verdict is missing what is `lacking`."""
-    status, reason = _decide(fixed, reading, policy) if fixed else ("MISSING", lacking)
+    """Judge by the criterion with its limit `fixed`; where something is `lacking` the verdict is that."""
+    status, reason = _decide(fixed, reading, policy) if fixed and not lacking else ("MISSING", lacking)
     if status == "FAIL" and criterion.level == "warn":
         status = "WARN"
     return Verdict(
@@ -81,14 +100,14 @@ def _decide(criterion: Criterion, reading: Reading | None, policy: Policy) -> tu
         return "MISSING", (reading.note if reading and reading.note else "not measured")
     if reading.low is not None and reading.high is not None and by_interval(criterion, policy):
         return decide_interval(criterion, reading.low, reading.high)
-    if _HOLDS[criterion.op](reading.value, criterion.limit):
+    if holds(criterion, reading.value):
         return "PASS", "holds"
     return "FAIL", "beyond the limit"
 
 
 def decide_interval(criterion: Criterion, low: float, high: float) -> tuple[Status, str]:
     """Pass or fail only what the whole interval agrees on."""
-    ends = [_HOLDS[criterion.op](end, criterion.limit) for end in (low, high)]
+    ends = [holds(criterion, end) for end in (low, high)]
     inside = low <= criterion.limit <= high
     if all(ends):
         return "PASS", "the whole 95 % interval holds"
@@ -120,13 +139,19 @@ def _weight(policy: Policy, verdict: Verdict) -> Status:
     return verdict.status
 
 
-def _recommend(passing: Sequence[str], baseline: str, taken: Mapping[tuple[str, str], Reading]) -> Recommendation:
+def _recommend(
+    passing: Sequence[str], lacking: Container[str], baseline: str, taken: Mapping[tuple[str, str], Reading]
+) -> Recommendation:
+    """Choose among those that pass; a variant that lacks required evidence may pass a lenient policy, no more."""
     if not passing:
         return Recommendation(None, "keep the baseline: no variant passes")
-    gains = {name: _gains(name, baseline, taken) for name in passing}
-    useful = [name for name in passing if gains[name]]
+    known = [name for name in passing if name not in lacking]
+    if not known:
+        return Recommendation(None, "keep the baseline: every passing variant lacks evidence that the gate asks for")
+    gains = {name: _gains(name, baseline, taken) for name in known}
+    useful = [name for name in known if gains[name]]
     if not useful:
-        return Recommendation(None, "keep the baseline: what passes is neither smaller nor faster than it")
+        return Recommendation(None, "keep the baseline: no passing variant is smaller or faster")
 
     def cost(name: str) -> list[float]:
         """Size decides, then latency; what was not measured comes last."""

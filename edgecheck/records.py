@@ -163,6 +163,19 @@ class Similarity:
 
 
 @frozen
+class Withheld:
+    """Evidence from twins that does not speak for a variant's file under the policy, and why.
+
+    It is no part of the report's readings and similarities; judged by another policy, it may come back.
+    """
+
+    variant: str
+    reason: str
+    readings: list[Reading]
+    similarities: list[Similarity] = field(factory=list)
+
+
+@frozen
 class Variant:
     """One model file of a run and where it came from. `file` is relative to the run folder."""
 
@@ -207,7 +220,10 @@ class LayerCost:
 
 @frozen
 class Subject:
-    """The baseline and its data: what every variant of the run is compared on."""
+    """The baseline and its data: what every variant of the run is compared on.
+
+    `chance` is the share of the test images in the most frequent class, None in reports of before it was kept.
+    """
 
     name: str
     model: str
@@ -225,6 +241,7 @@ class Subject:
     finetune: str
     skipped_images: int = field(default=0, validator=_not_negative)
     explained_on: str = ""
+    chance: float | None = None
 
 
 @frozen
@@ -297,6 +314,7 @@ class Report:
     evidence: dict[str, str] = field(factory=dict)
     seconds: dict[str, float] = field(factory=dict)
     unverified: list[str] = field(factory=list)
+    withheld: list[Withheld] = field(factory=list)
 
     def value(self, variant: str, metric: str) -> Reading | None:
         """Return the reading of one variant, or None where it was not taken."""

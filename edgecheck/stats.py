@@ -149,6 +149,13 @@ def outlier_count(values: ArrayLike, limit: float = OUTLIER_LIMIT) -> int:
     return int((deviations > limit * sigma).sum())
 
 
+def binomial_tail(hits: int, n: int, probability: float) -> float:
+    """Return P(Binomial(n, probability) >= hits) for 0 < probability <= 1: how likely chance alone does that well."""
+    if hits <= 0 or probability >= 1:
+        return 1.0
+    return max(0.0, 1.0 - float(_binomial_cdf(n, probability)[hits - 1]))
+
+
 def _autocorrelation(numbers: NDArray[np.float64]) -> float:
     """Return the lag-1 autocorrelation of the ranks, 0 where all values are the same."""
     _, tied, counts = np.unique(numbers, return_inverse=True, return_counts=True)

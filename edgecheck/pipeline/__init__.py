@@ -6,23 +6,37 @@ Every stage is kept in the run folder and reused while its inputs are the same.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from edgecheck.config import FACTORY_FORMS
 from edgecheck.errors import MeasurementError, ModelError, UsageError
 from edgecheck.metrics import METRICS
-from edgecheck.pipeline import comparing, explaining, making, measuring, preflight, quantising, reporting, twins
+from edgecheck.pipeline import (
+    comparing,
+    explaining,
+    judging,
+    making,
+    measuring,
+    preflight,
+    quantising,
+    reporting,
+    twins,
+)
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
 from edgecheck.pipeline.fingerprints import identity
 from edgecheck.plan import ModelSpec, Plan, VariantSpec
 from edgecheck.progress import Progress
-from edgecheck.records import Report, Role, Variant, reading
+from edgecheck.records import Reading, Report, Role, Similarity, Variant, reading
 from edgecheck.regular import MOST_WEIGHT_BYTES, require_regular
 from edgecheck.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def run(plan: Plan, store: Store, progress: Progress) -> Report:
@@ -43,7 +57,11 @@ def run(plan: Plan, store: Store, progress: Progress) -> Report:
 
 
 def check(plan: Plan, baseline: Entry, candidate: Entry, store: Store, progress: Progress) -> Report:
-    """Compare two ONNX files made elsewhere, with the heatmaps of their twins where there are any."""
+    """Compare two ONNX files made elsewhere, with the heatmaps of their twins where there are any.
+
+    A default gate asks for heatmaps only where there is a twin; the report says so.
+    """
+    plan, told = judging.without_twins(plan, baseline, candidate)
     preflight.images_there(plan)
     for entry in (baseline, candidate):
         preflight.onnx_file(entry.file)
@@ -52,7 +70,7 @@ def check(plan: Plan, baseline: Entry, candidate: Entry, store: Store, progress:
         if entry.twin is not None:
             preflight.target_layer(job, entry.twin)
     first = _examine(job, baseline)
-    return _conclude(job, [first, _examine(job, candidate, first)])
+    return _conclude(job, [first, _examine(job, candidate, first)], told)
 
 
 def entry_of(
@@ -113,23 +131,18 @@ def _examine(job: Run, entry: Entry, baseline: Findings | None = None) -> Findin
     logits = measuring.predict(job, entry)
     readings, warnings, record = measuring.count(job, entry)
     warnings = [*warnings, *measuring.saturated_sums(job, entry, logits)]
-    explained = explaining.explain(job, entry, baseline)
-    similarities = explaining.similarities(job, entry, explained, baseline)
+    readings += comparing.predictions(job, entry.name, logits, baseline)
+    explained, similarities, seen = _see(job, entry, logits, baseline)
+    if entry.source is not None:
+        # What its float source shows is no reading of this file: it stands in the notes.
+        floats = measuring.predict(job, entry.source)
+        readings += comparing.quantization(entry.name, logits, floats)
+        seen = comparing.of_the_source(job, entry, entry.source, _seen_of_source(job, entry.source, floats, baseline))
     pictures = explaining.pictures(job, entry, similarities, explained, baseline)
     record = attrs.evolve(record, pictures=pictures, class_accuracy=comparing.class_accuracy(job, logits))
-    readings += comparing.predictions(job, entry.name, logits, baseline)
-    if entry.source is None:
-        readings += comparing.twin_parity(entry.name, logits, explained.cams)
-    else:
-        # The twin stands for the float file; how far the quantised one follows it is a reading of its own.
-        floats = measuring.predict(job, entry.source)
-        readings += comparing.twin_parity(entry.name, floats, explained.cams, comparing.OF_THE_FLOAT_FILE)
-        readings += comparing.quantization(entry.name, logits, floats)
-    if baseline is not None:
-        readings += comparing.explanation(job, entry.name, similarities)
     return Findings(
         entry=attrs.evolve(entry, variant=record),
-        readings=readings,
+        readings=[*readings, *seen],
         similarities=similarities,
         logits=logits,
         cams=explained.cams,
@@ -139,9 +152,29 @@ def _examine(job: Run, entry: Entry, baseline: Findings | None = None) -> Findin
     )
 
 
-def _conclude(job: Run, findings: list[Findings]) -> Report:
-    """Time all files interleaved, judge, and write the reports."""
+def _see(
+    job: Run, entry: Entry, logits: NDArray[np.float32], baseline: Findings | None
+) -> tuple[explaining.Explained, list[Similarity], list[Reading]]:
+    """Explain the twin of a file, tie it to the file by parity, and compare its heatmaps with the baseline's."""
+    explained = explaining.explain(job, entry, baseline)
+    similarities = explaining.similarities(job, entry, explained, baseline)
+    readings = comparing.twin_parity(entry.name, logits, explained.cams)
+    if baseline is not None:
+        readings += comparing.explanation(job, entry.name, similarities)
+    return explained, similarities, readings
+
+
+def _seen_of_source(job: Run, source: Entry, floats: NDArray[np.float32], baseline: Findings | None) -> list[Reading]:
+    """Return what the twin of a float file shows; of the baseline itself there is nothing to compare."""
+    itself = baseline is None or source.name == baseline.entry.name
+    *_, readings = _see(job, source, floats, None if itself else baseline)
+    parameters = source.twin.parameters if source.twin else None
+    return [*readings, reading(source.name, "params", parameters)]
+
+
+def _conclude(job: Run, findings: list[Findings], told: Sequence[str] = ()) -> Report:
+    """Time all files interleaved, judge, and write the reports; `told` is what they say beside."""
     timed, warnings = measuring.with_latency(job, findings)
-    report = reporting.assemble(job, timed, warnings)
+    report = reporting.assemble(job, timed, [*told, *warnings])
     reporting.write(report, job.store.folder)
     return report

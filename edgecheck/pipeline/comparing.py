@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecheck.device import accuracy
 from edgecheck.errors import ModelError
-from edgecheck.pipeline.entry import Findings, Run
+from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.records import Reading, Similarity, reading
+from edgecheck.report.format import format_reading
 from edgecheck.score.compare import CamFile
 from edgecheck.score.parity import parity
 
-OF_THE_FLOAT_FILE = "of the float file that it was quantised from"
-NO_TWIN = "no twin: give the PyTorch module the file was exported from, heatmaps come from it"
+NO_TWIN = "no twin to compare the file with: give the PyTorch module that it was exported from"
+NO_HEATMAPS = "no heatmaps: they come from twins, so give the PyTorch modules that both files were exported from"
+NO_METHODS = "no heatmaps: explain.methods names none"
 
 
 def predictions(job: Run, variant: str, logits: NDArray[np.float32], baseline: Findings | None) -> list[Reading]:
@@ -35,19 +39,19 @@ def class_accuracy(job: Run, logits: NDArray[np.float32]) -> dict[str, float]:
     }
 
 
-def twin_parity(variant: str, logits: NDArray[np.float32], cams: CamFile | None, note: str = "") -> list[Reading]:
+def twin_parity(variant: str, logits: NDArray[np.float32], cams: CamFile | None) -> list[Reading]:
     """Return how far the ONNX file and its twin disagree; without a twin both readings are missing."""
     if cams is None:
         return [reading(variant, metric, None, note=NO_TWIN) for metric in ("parity.max_abs", "parity.agreement")]
     found = parity(logits, cams.logits)
     return [
-        reading(variant, "parity.max_abs", found.max_abs, n=found.n, note=note),
-        reading(variant, "parity.agreement", found.agreement, n=found.n, note=note),
+        reading(variant, "parity.max_abs", found.max_abs, n=found.n),
+        reading(variant, "parity.agreement", found.agreement, n=found.n),
     ]
 
 
 def quantization(variant: str, logits: NDArray[np.float32], floats: NDArray[np.float32]) -> list[Reading]:
-    """Return on what share of the images a quantised file predicts what the float file predicts that it was made of."""
+    """Return on what share of the images a quantized file predicts what the float file predicts that it was made of."""
     same = int((logits.argmax(axis=1) == floats.argmax(axis=1)).sum())
     n = len(logits)
     return [reading(variant, "quantization.agreement", same / n, accuracy.wilson_interval(same, n), n)]
@@ -57,10 +61,30 @@ def explanation(job: Run, variant: str, similarities: list[Similarity]) -> list[
     """Return Sp2PS and the PE-like score a method, and the worst method's share of degenerate pairs."""
     if not similarities:
         missing = [f"{score}.{method}" for score in ("sp2ps", "pe_like") for method in job.plan.explain.methods]
-        return [reading(variant, metric, None, note=NO_TWIN) for metric in [*missing, "cam.degenerate_share"]]
+        note = NO_HEATMAPS if missing else NO_METHODS
+        return [reading(variant, metric, None, note=note) for metric in [*missing, "cam.degenerate_share"]]
     readings = []
     for s in similarities:
         readings.append(reading(variant, f"sp2ps.{s.method}", s.score, (s.low, s.high), s.n))
         readings.append(reading(variant, f"pe_like.{s.method}", s.pe_like, n=s.n))
     share = max((s.both_zero + s.one_zero) / s.n for s in similarities)
     return [*readings, reading(variant, "cam.degenerate_share", share, n=similarities[0].n)]
+
+
+def of_the_source(job: Run, entry: Entry, source: Entry, theirs: Sequence[Reading]) -> list[Reading]:
+    """Return what is not measured on a quantized file, each with the figure of its float source as a note.
+
+    Args:
+        job: the run.
+        entry: the quantized file.
+        source: the float file that it was made from.
+        theirs: the source's readings.
+    """
+    scores = [f"{score}.{method}" for score in ("sp2ps", "pe_like") for method in job.plan.explain.methods]
+    figures = {r.metric: f", which has {format_reading(r)}" for r in theirs if r.value is not None}
+    why = (
+        f"an {entry.variant.quantization} file has no twin, so no heatmaps of its own; gate accuracy_drop_pp and "
+        f"quantization.agreement instead; it was quantized from {source.name}"
+    )
+    metrics = [*scores, "cam.degenerate_share", "parity.max_abs", "parity.agreement", "params"]
+    return [reading(entry.name, metric, None, note=why + figures.get(metric, "")) for metric in metrics]

@@ -42,7 +42,7 @@ class Twin:
     """A PyTorch module that is built only when a stage really needs it.
 
     `identity` holds everything the module depends on, JSON-able, so that stages can be found finished without it.
-    `folder` is that of the entry which keeps its heatmaps: a quantised file shares the twin of its float one.
+    `folder` is that of the entry which keeps its heatmaps.
     """
 
     build: Callable[[], nn.Module]
@@ -56,7 +56,7 @@ class Twin:
 class Entry:
     """One model of a run: its record, its file, its twin. A variant that could not be made has no file.
 
-    `source` is the float entry that a quantised one was made from.
+    `source` is the float entry that a quantized one, which has no twin, was made from.
     """
 
     variant: Variant

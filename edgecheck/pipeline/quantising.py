@@ -31,7 +31,7 @@ def variant(job: Run, spec: VariantSpec, base: Entry) -> Entry:
 
 
 def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
-    """Write the quantised copy of a float entry's file; it keeps that entry's twin."""
+    """Write the quantized copy of a float entry's file, which has no twin: the float one computes other numbers."""
     from edgecheck.lab.quantize import CALIBRATED
 
     file = job.store.path(spec.name, "model.onnx")
@@ -63,14 +63,15 @@ def quantised(job: Run, spec: VariantSpec, source: Entry) -> Entry:
     record = attrs.evolve(
         record_of(job.plan, spec),
         file=f"{spec.name}/{file.name}",
+        twin="",
         effective_rate=source.variant.effective_rate,
         warnings=[
-            f"accuracy, latency and agreement are those of the {spec.quantization} file; heatmaps, Sp2PS and parity "
-            "those of the float twin that it was quantised from",
+            "a quantized file has no heatmaps of its own: its Sp2PS, PE-like score, degenerate share and parity are "
+            "missing, each with the figure of its float source as a note",
             *made["warnings"],
         ],
     )
-    job.made[key] = Entry(record, file, source.twin, source)
+    job.made[key] = Entry(record, file, None, source)
     return job.made[key]
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 
-from edgecheck import __version__, evidence, gate, images
+from edgecheck import __version__, evidence, images
 from edgecheck import store as storage
 from edgecheck.device import environment, files
 from edgecheck.errors import InputError, ModelError
-from edgecheck.pipeline import explaining
+from edgecheck.pipeline import explaining, judging
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.measuring import runtime_options
 from edgecheck.pipeline.recipes import describe_recipe
@@ -22,6 +23,7 @@ from edgecheck.records import (
     SCHEMA_VERSION,
     ImageScore,
     Policy,
+    Recommendation,
     Report,
     Subject,
     Tool,
@@ -40,10 +42,7 @@ REPORT = "report.json"
 def assemble(job: Run, findings: Sequence[Findings], warnings: Sequence[str]) -> Report:
     """Judge the findings and put everything that a report names into one record."""
     variants = [attrs.evolve(f.entry.variant, warnings=[*f.entry.variant.warnings, *f.warnings]) for f in findings]
-    readings = [r for f in findings for r in f.readings]
-    policy = job.plan.policy
-    judged = gate.judge(policy, variants, readings)
-    return Report(
+    report = Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
         environment=attrs.evolve(
@@ -53,30 +52,24 @@ def assemble(job: Run, findings: Sequence[Findings], warnings: Sequence[str]) ->
         ),
         subject=_subject(job, findings[0]),
         variants=variants,
-        readings=readings,
+        readings=[r for f in findings for r in f.readings],
         similarities=[s for f in findings for s in f.similarities],
-        policy=policy,
-        verdicts=judged.verdicts,
-        statuses=judged.statuses,
-        recommendation=judged.recommendation,
-        passed=judged.passed,
-        warnings=[*warnings, *remarks(variants, readings, policy, len(job.data.classes))],
+        policy=job.plan.policy,
+        verdicts=[],
+        statuses={},
+        recommendation=Recommendation(None, ""),
+        passed=False,
         evidence=job.store.evidence,
         seconds=job.store.seconds,
     )
+    report = judging.judged(report, job.plan.policy)
+    told = remarks(variants, report.readings, report.policy, len(job.data.classes))
+    return attrs.evolve(report, warnings=[*warnings, *told])
 
 
 def rejudge(report: Report, policy: Policy) -> Report:
     """Judge what a report already holds under another policy, without measuring."""
-    judged = gate.judge(policy, report.variants, report.readings)
-    return attrs.evolve(
-        report,
-        policy=policy,
-        verdicts=judged.verdicts,
-        statuses=judged.statuses,
-        recommendation=judged.recommendation,
-        passed=judged.passed,
-    )
+    return judging.judged(report, policy)
 
 
 def read(folder: Path, unverified: bool = False) -> Report:
@@ -187,4 +180,5 @@ def _subject(job: Run, baseline: Findings) -> Subject:
         finetune=describe_recipe(plan.finetune, plan.data.train_limit),
         explained_on=baseline.explained_on,
         skipped_images=job.data.skipped,
+        chance=float(np.bincount(job.data.labels).max() / len(job.data)),
     )

@@ -20,16 +20,14 @@ def charts(report: Report) -> Iterator[Chart]:
     found = series(report)
     if not any(len(one.points) > 1 for one in found):
         return
-    description = _description(report, quantised=any(one.quantization for one in found))
+    description = _description(report)
     for one in found:
         paint = partial(_over_rate, report, found, one)
         yield chart(f"rate-{one.slug}", plain(one.label), description, PANEL_SIZE, paint)
 
 
-def _description(report: Report, quantised: bool) -> str:
+def _description(report: Report) -> str:
     told = ["Accuracy and Sp2PS over pruning rate."]
-    if quantised:
-        told.append("The Sp2PS of quantised files is that of the float networks they were made from.")
     if controls(report):
         told.append(f"Dotted: {_dotted(report)}, fine-tuned but not pruned (noise floor).")
     return " ".join([*told, "Dashed: the limit of the gate."])

@@ -75,17 +75,13 @@ def _criteria(report: Report) -> Iterable[str]:
 
 
 def _heatmaps(report: Report) -> Iterable[str]:
-    compared = [(variant, reasons.similarities_of(report, variant.name)) for variant in rows(report)]
-    compared = [(variant, found) for variant, found in compared if found]
-    if not compared:
+    found = list(reasons.heatmap_rows(report))
+    if not found:
         return
     yield from ("", "<details><summary>Heatmaps</summary>", "", reasons.DRIFT, "")
-    yield table_row(("variant", "predicts another class", "degenerate maps, worst method", "explained logit below 0"))
-    yield table_row(("---", "---:", "---:", "---:"))
-    for variant, found in compared:
-        worst = max(map(reasons.degenerate, found))
-        negative = max(similarity.negative_logits for similarity in found)
-        yield table_row((escape(variant.name), escape(reasons.differing(found[0])), f"{worst:,}", f"{negative:,}"))
+    yield table_row(("variant", *(escape(" ".join(title)) for title in reasons.HEATMAP_FACTS)))
+    yield table_row(("---", *("---:" for _ in reasons.HEATMAP_FACTS)))
+    yield from (table_row((escape(name), *map(escape, cells))) for name, cells in found)
     yield from ("", "</details>")
 
 

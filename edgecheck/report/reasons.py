@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from edgecheck.floor import absolute
 from edgecheck.floor import floor as floor_of
-from edgecheck.records import Criterion, Level, Report, Similarity, Status, Verdict
+from edgecheck.records import Criterion, Level, Report, Similarity, Status, Verdict, Withheld
 from edgecheck.report.format import (
     MISSING,
     describe_floor,
     format_actual,
+    format_integer,
     format_interval,
+    format_reading,
     format_resolved,
     format_share,
 )
-from edgecheck.report.table import candidates
+from edgecheck.report.table import candidates, rows
 from edgecheck.text import plain
 
 DRIFT = (
@@ -23,6 +27,14 @@ DRIFT = (
 ZEROS = (
     "Unstructured pruning sets weights to zero and leaves shapes alone: under ONNX Runtime that changes neither the "
     "size of the file nor its latency; only the compressed (zlib) size shrinks."
+)
+
+# Headings, on two lines where there is room for no more.
+HEATMAP_FACTS = (
+    ("predicts another", "class"),
+    ("degenerate", "maps, worst"),
+    ("explained", "logit < 0"),
+    ("parity", "max_abs"),
 )
 
 
@@ -102,6 +114,8 @@ def recommendation(report: Report) -> str:
 def warnings(report: Report) -> list[str]:
     """Return the warnings of the run, then each that variants have, once, under their names."""
     names: dict[str, list[str]] = {}
+    for one in report.withheld:
+        names.setdefault(plain(withheld(one)), []).append(plain(one.variant))
     for variant in report.variants:
         for text in variant.warnings:
             names.setdefault(plain(text), []).append(plain(variant.name))
@@ -113,6 +127,33 @@ def unverified(report: Report) -> list[str]:
     """Return, in one line, what did not match when the report was judged all the same; nothing where all matched."""
     found = "; ".join(map(plain, report.unverified))
     return [f"NOT VERIFIED, judged all the same (--unverified): {found}"] if found else []
+
+
+def withheld(one: Withheld) -> str:
+    """Return why nothing is shown that the heatmaps of a variant were compared for."""
+    return f"Sp2PS, PE-like score and degenerate share are withheld: {one.reason}"
+
+
+def heatmap_rows(report: Report) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each variant that has a twin, and its cells under `HEATMAP_FACTS`; none without heatmaps."""
+    for variant in rows(report) if report.similarities or report.withheld else []:
+        found, apart = (
+            similarities_of(report, variant.name),
+            format_reading(report.value(variant.name, "parity.max_abs")),
+        )
+        facts = [MISSING] * 3
+        if found:
+            worst, negative = max(map(degenerate, found)), max(one.negative_logits for one in found)
+            facts = [differing(found[0]), format_integer(worst), format_integer(negative)]
+        if found or apart != MISSING:
+            yield plain(variant.name), [*facts, apart]
+
+
+def baseline_parity(report: Report) -> list[tuple[str, str]]:
+    """Return how far the baseline's file and its twin are apart, which every Sp2PS rests on, under names."""
+    names = [variant.name for variant in report.variants if variant.role == "baseline"]
+    metrics = ("parity.max_abs", "parity.agreement")
+    return [(f"{metric} of {name}", format_reading(report.value(name, metric))) for name in names for metric in metrics]
 
 
 def similarities_of(report: Report, variant: str) -> list[Similarity]:

@@ -160,17 +160,10 @@ def _reasons(report: Report) -> list[RenderableType]:
 def _heatmaps(report: Report) -> list[RenderableType]:
     table = _ruled()
     table.add_column("variant", overflow="fold", vertical="bottom", max_width=NAME_WIDTH)
-    for title in ("predicts another\nclass", "degenerate\nmaps, worst", "explained\nlogit < 0"):
-        table.add_column(title, justify="right", vertical="bottom", overflow="fold")
-    for variant in rows(report):
-        found = reasons.similarities_of(report, variant.name)
-        if found:
-            table.add_row(
-                Text(plain(variant.name)),
-                reasons.differing(found[0]),
-                format_integer(max(map(reasons.degenerate, found))),
-                format_integer(max(similarity.negative_logits for similarity in found)),
-            )
+    for title in reasons.HEATMAP_FACTS:
+        table.add_column("\n".join(title), justify="right", vertical="bottom", overflow="fold")
+    for name, cells in reasons.heatmap_rows(report):
+        table.add_row(Text(name), *cells)
     return [table, Text(reasons.DRIFT, _QUIET)] if table.row_count else []
 
 

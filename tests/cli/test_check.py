@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -38,14 +39,41 @@ def value(report, variant, metric):
     return next(r["value"] for r in report["readings"] if (r["variant"], r["metric"]) == (variant, metric))
 
 
-def test_without_twins_sp2ps_is_missing_and_does_not_pass(check):
-    code, report, _ = check()
+def test_without_twins_the_default_gate_can_pass_and_says_what_it_leaves_out(check, edgecheck, files, tmp_path):
+    code, report, _ = check("--out", tmp_path / "run")
+    assert code == 0
+    assert {v["metric"]: v["status"] for v in report["verdicts"]} == {"accuracy_drop_pp": "PASS"}
+    (told,) = [text for text in report["warnings"] if "heatmaps were neither compared nor gated" in text]
+    assert "--baseline-twin and --candidate-twin" in told
+    assert "sp2ps.grad-cam" in told
+    for form in ("terminal", "markdown"):
+        code, out, _ = edgecheck("gate", tmp_path / "run", "--format", form)
+        assert code == 0
+        assert "neither compared nor gated" in " ".join(out.split())
+
+
+def test_without_twins_sp2ps_is_missing_where_it_is_asked_for(check, files):
+    code, report, _ = check("--gate", "sp2ps.grad-cam >= 0.95", "--gate", "parity.max_abs <= 0.001")
     assert code == 1
-    status = {v["metric"]: v for v in report["verdicts"]}
-    assert status["sp2ps.grad-cam"]["status"] == "MISSING"
-    assert "twin" in status["sp2ps.grad-cam"]["reason"]
-    assert status["accuracy_drop_pp"]["status"] == "PASS"
-    assert report["statuses"] == {"candidate": "MISSING"}
+    heatmaps, parity = report["verdicts"]
+    assert (heatmaps["status"], parity["status"]) == ("MISSING", "MISSING")
+    assert heatmaps["reason"].startswith("no heatmaps: they come from twins")
+    assert parity["reason"].startswith("no twin to compare the file with")
+    (files / "own.yaml").write_text("data: {dataset: digits}\ngate: {criteria: [sp2ps.grad-cam >= 0.95]}\n")
+    code, report, _ = check("--config", files / "own.yaml")
+    assert (code, report["statuses"]) == (1, {"candidate": "MISSING"})
+
+
+def test_with_one_twin_the_default_gate_stays():
+    from edgecheck import config
+    from edgecheck.pipeline import entry_of
+    from edgecheck.pipeline.judging import without_twins
+
+    plan = config.parse("data: {dataset: digits}", Path("edgecheck.yaml"), {})
+    alone = entry_of(plan, "baseline", Path("a.onnx"), None, None)
+    seen = entry_of(plan, "candidate", Path("b.onnx"), TWIN, None)
+    assert without_twins(plan, alone, seen) == (plan, [])
+    assert len(without_twins(plan, alone, alone)[0].policy.criteria) == 1
 
 
 def test_two_files_have_no_control_to_be_judged_by(check):

@@ -115,12 +115,6 @@ def test_alone_it_stands_hostile_names(hostile):
         ElementTree.fromstring(svg.standalone(chart.svg))
 
 
-def test_quantised_variants_are_said_to_have_the_heatmaps_of_others(report):
-    assert "float networks" not in charts.charts(report)[0].description
-    made = [evolve(v, quantization="int8") if v.role == "candidate" else v for v in report.variants]
-    assert "float networks" in charts.charts(evolve(report, variants=made))[0].description
-
-
 def test_without_a_control_none_is_spoken_of(report):
     bare = evolve(report, variants=[variant for variant in report.variants if variant.role != "control"])
     assert "control" not in charts.charts(bare)[0].description

@@ -22,7 +22,7 @@ def _failures(root):
 
 
 def _judged(report, policy, readings):
-    judged = gate.judge(policy, report.variants, readings)
+    judged = gate.judge(policy, report.variants, readings, report.subject.chance)
     return evolve(
         report,
         policy=policy,

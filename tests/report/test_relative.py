@@ -18,7 +18,7 @@ SHIFTS = (-0.0121, 0.0, 0.0021)  # of the Sp2PS of three controls: their mean is
 
 
 def judged(report, policy=POLICY):
-    found = gate.judge(policy, report.variants, report.readings)
+    found = gate.judge(policy, report.variants, report.readings, report.subject.chance)
     return evolve(report, policy=policy, verdicts=found.verdicts, statuses=found.statuses, passed=found.passed)
 
 

@@ -24,18 +24,13 @@ Points = Sequence[tuple[float, float]]
 def charts(report: Report) -> Iterator[Chart]:
     """Yield a chart a CAM method."""
     for method in CAM_METHODS:
-        if drops(report, method, "sp2ps", floats(report)):
+        if drops(report, method, "sp2ps", candidates(report)):
             description = (
-                "Blue: this sweep's float variants, a mark each; hollow: its control. Lines: the paper's table, of "
+                "Blue: this sweep's variants, a mark each; hollow: its control. Lines: the paper's table, of "
                 "another network. Circles: Sp2PS; triangles: our PE-like score, and the paper's PE-score."
             )
             title = f"Drop of scores against drop of accuracy: {method}"
             yield chart(f"drop-{_slug(method)}", title, description, PANEL_SIZE, partial(_paint, report, method))
-
-
-def floats(report: Report) -> list[Variant]:
-    """Return the candidates that heatmaps were made of: a quantised one has those of its float twin."""
-    return [variant for variant in candidates(report) if not variant.quantization]
 
 
 def drops(report: Report, method: str, score: str, variants: Sequence[Variant]) -> list[tuple[float, float]]:
@@ -47,7 +42,7 @@ def drops(report: Report, method: str, score: str, variants: Sequence[Variant]) 
 def _paint(report: Report, method: str, figure: Any, axes: Any) -> None:
     for score, marker in (("sp2ps", "o"), ("pe_like", "^")):
         name = "Sp2PS" if score == "sp2ps" else "PE-like"
-        _scatter(axes, drops(report, method, score, floats(report)), marker, name, {})
+        _scatter(axes, drops(report, method, score, candidates(report)), marker, name, {})
         _scatter(axes, drops(report, method, score, controls(report)), marker, None, {"markerfacecolor": "none"})
     axes.plot(paper.ACCURACY_DROP_PP[method], paper.SP2PS_DROP[method], marker="o", label="paper, Sp2PS", **_PAPERS)
     axes.plot(paper.PE_ACCURACY_DROP_PP, paper.PE_DROP[method], marker="^", label="paper, PE-score", **_PAPERS)

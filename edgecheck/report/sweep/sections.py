@@ -25,7 +25,7 @@ from edgecheck.report.format import (
 from edgecheck.report.marks import Chart, floor, value
 from edgecheck.report.series import series
 from edgecheck.report.sweep import paper
-from edgecheck.report.sweep.drops import PERCENT, drops, floats
+from edgecheck.report.sweep.drops import PERCENT, drops
 from edgecheck.report.sweep.findings import findings, floors
 from edgecheck.report.sweep.front import front
 from edgecheck.report.table import candidates, rows
@@ -49,9 +49,9 @@ _COLUMNS = (
     "Sp2PS: how far it lies from the control's. Latency ratio: the variant's median time over the baseline's, below 1x "
     "is faster. MACs: multiply-adds for one image."
 )
-_QUANTISED = (
-    "Of a quantised variant, accuracy, latency and size are those of its file, heatmaps and Sp2PS those of the float "
-    "network it was made from."
+_QUANTIZED = (
+    "A quantized file has no heatmaps of its own, so its Sp2PS is missing: the float variant it was made from shows "
+    "what pruning did to the heatmaps, not what quantization did."
 )
 _OTHER = (
     "The paper's figures are of its own CIFAR-10 network and its own training, at six rising pruning rates; they stand "
@@ -98,8 +98,8 @@ def sections(
 ) -> Iterator[Section]:
     """Yield the page, section by section; one for which nothing was measured is left out."""
     yield Section("What is compared", text=[*_COMPARED, _WAYS], points=list(_ways(report)))
-    quantised = [_QUANTISED] if any(variant.quantization for variant in report.variants) else []
-    yield Section("Results", text=[_COLUMNS, *quantised], tables=[results(report)], charts=list(curves))
+    quantized = [_QUANTIZED] if any(variant.quantization for variant in report.variants) else []
+    yield Section("Results", text=[_COLUMNS, *quantized], tables=[results(report)], charts=list(curves))
     if said := list(floors(report)):
         yield Section("The noise floor", text=[_controls(floor(report, "accuracy"))], points=said)
     if said := list(findings(report)):
@@ -188,7 +188,7 @@ def _on_the_front(names: str) -> str:
 def _beside(report: Report) -> Iterator[Table]:
     """Yield a table a CAM method: our variants, then the paper's six rates."""
     for method in CAM_METHODS:
-        own = [row for variant in floats(report) if (row := _drops_of(report, variant, method))]
+        own = [row for variant in candidates(report) if (row := _drops_of(report, variant, method))]
         if own:
             heading = [method, "accuracy drop", "Sp2PS drop", "accuracy drop (PE)", "PE drop"]
             yield Table(heading, [*own, *_papers(method)])

@@ -66,7 +66,7 @@ _ALL = (
     Metric("memory.activation_bytes", "bytes", "lower", "peak of live activations over the execution order", "liveness over the graph that ONNX Runtime runs"),
     Metric("memory.rss_bytes", "bytes", "lower", "peak resident memory of a fresh process that runs the file", "operating system"),
     Metric("parity.max_abs", "logit", "lower", "largest difference between the logits of ONNX file and twin", "all test images"),
-    Metric("quantization.agreement", "fraction", "higher", "share of images on which a quantised file and its float file predict the same class", "top-1"),
+    Metric("quantization.agreement", "fraction", "higher", "share of images on which a quantized file and its float file predict the same class", "top-1"),
     Metric("parity.agreement", "fraction", "higher", "share of images on which ONNX file and twin predict the same class", "top-1"),
 )  # fmt: skip
 

@@ -77,6 +77,8 @@ def test_user_words_lie_on_top_of_the_preset_and_flags_on_top_of_both():
         ("data:\n  dataset: digits", "data: digits", 5, "key: value"),
         ("require: any", "require: some", 15, "expected all or any"),
         (">= 0.95", ">= nan", 17, "finite"),
+        (">= 0.95", "<= 0.95", 17, "refuses only what is better"),
+        ("size.bytes <= 300 kB", "latency.p90_s <= 5", 18, "needs a unit"),
         ("sp2ps.grad-cam", "sp2ps.gradcam", 17, "did you mean 'sp2ps.grad-cam'?"),
         ("nets/build.py:make", "nets/build.py", 3, "path/file.py:function"),
         ("name: t", "name: 3", 1, "expected text"),
@@ -104,6 +106,15 @@ def test_every_cam_method_can_be_asked_for_and_gated():
     plan = read(f"{TEXT}{gates}explain: {{methods: [{', '.join(more)}], engine: grad-cam}}\n")
     assert (plan.explain.methods, plan.explain.engine) == (more, "grad-cam")
     assert {f"sp2ps.{name}" for name in more} < {c.metric for c in plan.policy.criteria}
+
+
+def test_a_criterion_from_a_flag_is_not_told_to_stand_in_the_file():
+    given = {"gate": {"criteria": ["accuracy >= 0.9"]}}
+    assert [c.where for c in read(**given).policy.criteria] == ["--gate"]
+    preset = "data: {dataset: digits}"
+    assert {c.where for c in read(preset).policy.criteria} == {""}
+    with pytest.raises(ConfigError, match=r"^--gate: 'accuracy <= 0.9' refuses only"):
+        read(gate={"criteria": ["accuracy <= 0.9"]})
 
 
 def test_an_empty_gate_is_refused():
@@ -143,7 +154,7 @@ def test_the_file_that_init_writes_is_understood():
     text = resources.files("edgecheck.cli").joinpath("edgecheck.yaml").read_text()
     plan = config.parse(text, Path("edgecheck.yaml"), {})
     assert plan.model.factory == "my_model.py:build"
-    assert len(plan.variants) == 11
+    assert len(plan.variants) == 10
 
 
 def variants(text):

@@ -55,7 +55,8 @@ if TYPE_CHECKING:
 def check(context: click.Context, baseline: Path, candidate: Path, out: Path | None, form: str, **flags: Any) -> None:
     """Gate CANDIDATE against BASELINE: accuracy, size, latency, and with twins the heatmaps.
 
-    Without twins the Sp2PS criteria are MISSING, and the verdict says so.
+    Without twins the default gate leaves the heatmaps out, and the report says so; an Sp2PS criterion of your own is
+    MISSING then.
     """
     import tempfile
 

@@ -84,7 +84,7 @@ def of_the_source(job: Run, entry: Entry, source: Entry, theirs: Sequence[Readin
     figures = {r.metric: f", which has {format_reading(r)}" for r in theirs if r.value is not None}
     why = (
         f"an {entry.variant.quantization} file has no twin, so no heatmaps of its own; gate accuracy_drop_pp and "
-        f"quantization.agreement instead; it was quantized from {source.name}"
+        f"agreement instead; it was quantized from {source.name}"
     )
     metrics = [*scores, "cam.degenerate_share", "parity.max_abs", "parity.agreement", "params"]
     return [reading(entry.name, metric, None, note=why + figures.get(metric, "")) for metric in metrics]

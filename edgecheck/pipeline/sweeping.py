@@ -86,7 +86,9 @@ def _grids(
     """Yield a picture a CAM method and image: a row a way of pruning, over the rate."""
     from edgecheck.lab import pictures
 
-    found = {v.name: _heatmaps(store, v, chosen, data.shape[1:]) for v in report.variants if v.file}
+    withheld = {one.variant for one in report.withheld}
+    shown = [variant for variant in report.variants if variant.file and variant.name not in withheld]
+    found = {variant.name: _heatmaps(store, variant, chosen, data.shape[1:]) for variant in shown}
     ways = [(one.label, _columns(report, one)) for one in series(report) if not one.quantization]
     methods = dict.fromkeys(similarity.method for similarity in report.similarities)
     for method, index in product(methods if ways else (), chosen):
@@ -107,7 +109,7 @@ def _columns(report: Report, one: Series) -> list[tuple[str, str]]:
 def _heatmaps(
     store: Store, variant: Variant, chosen: Sequence[int], shape: tuple[int, ...]
 ) -> dict[tuple[str, int], NDArray[np.floating]]:
-    """Return a variant's heatmaps by method and image; none of one that shares another's twin."""
+    """Return a variant's heatmaps by method and image; none of one that has no twin."""
     path = store.folder / variant.name / CAMS
     if not path.is_file():
         return {}

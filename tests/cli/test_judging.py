@@ -49,6 +49,20 @@ def test_a_board_reads_the_preprocessing_from_the_run_folder(tiny_run, tiny_repo
     assert accuracy(report) == accuracy(tiny_report)
 
 
+def test_a_reversed_gate_is_refused_wherever_it_comes_from(tiny_run, tiny_report, tmp_path, edgecheck, refused):
+    worse, better = ["--gate", "accuracy_drop_pp >= -1"], ["--gate", "accuracy_drop_pp <= 100"]
+    assert "--gate: 'accuracy_drop_pp >= -1' refuses only what is better" in refused("gate", tiny_run, *worse)
+    assert edgecheck("gate", tiny_run, *worse, *better)[0] == 0
+    saved = json.loads(json.dumps(tiny_report))
+    saved["policy"]["criteria"][1].update(op=">=", limit=0)
+    (tmp_path / "report.json").write_text(json.dumps(saved))
+    assert "refuses only what is better" in refused("gate", tmp_path)
+
+
+def test_a_latency_without_a_unit_is_refused(tiny_run, refused):
+    assert "write one of s, ms, us" in refused("gate", tiny_run, "--gate", "latency.p90_s <= 5")
+
+
 VARIANTS = [Variant("baseline", "baseline"), Variant("control", "control"), Variant("a", "candidate")]
 POLICY = Policy(criteria=[parse("sp2ps.grad-cam >= 0.95")])
 

@@ -67,7 +67,7 @@ def test_what_was_not_is_missing_with_the_figure_of_the_float_source_as_a_note(r
         found = value(report, name, metric)
         assert found["value"] is None
         assert found["note"].startswith(f"an {kind} file has no twin")
-        assert "gate accuracy_drop_pp and quantization.agreement instead" in found["note"]
+        assert "gate accuracy_drop_pp and agreement instead" in found["note"]
         theirs = value(report, source, metric)
         if theirs is None:  # the baseline is not compared with itself
             assert found["note"].endswith("it was quantized from baseline")

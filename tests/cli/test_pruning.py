@@ -171,7 +171,9 @@ def test_controls_differ_by_their_seed_alone(folder):
 def test_the_files_follow_their_twins(folder, report):
     found = {r["variant"]: r["value"] for r in report["readings"] if r["metric"] == "parity.max_abs"}
     assert list(found) == NAMES
-    limits = [value for name, value in found.items() if name != NOTHING]
+    quantized = {variant["name"] for variant in report["variants"] if variant["quantization"]}
+    assert {name for name, value in found.items() if value is None} == {NOTHING, *quantized}
+    limits = [value for value in found.values() if value is not None]
     assert max(limits) < 1e-3
     assert len(load_npz(folder / "data.npz")) == 60
 

@@ -10,8 +10,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from edgecheck import config
 from edgecheck.images import ImageSet, save_npz
 from edgecheck.metrics import CAM_METHODS
+from edgecheck.pipeline.entry import Entry, Twin
+from edgecheck.pipeline.judging import without_twins
+from edgecheck.records import Variant
 from tests.board_files import write_all
 from tests.device.saturating import QDQ, WIDE, written
 from tests.device.small_files import write
@@ -65,15 +69,11 @@ def test_without_twins_sp2ps_is_missing_where_it_is_asked_for(check, files):
 
 
 def test_with_one_twin_the_default_gate_stays():
-    from edgecheck import config
-    from edgecheck.pipeline import entry_of
-    from edgecheck.pipeline.judging import without_twins
-
     plan = config.parse("data: {dataset: digits}", Path("edgecheck.yaml"), {})
-    alone = entry_of(plan, "baseline", Path("a.onnx"), None, None)
-    seen = entry_of(plan, "candidate", Path("b.onnx"), TWIN, None)
+    alone = Entry(Variant("baseline", "baseline"), Path("a.onnx"), None)
+    seen = Entry(Variant("candidate", "candidate"), Path("b.onnx"), Twin(lambda: None, {}, TWIN, "candidate"))
     assert without_twins(plan, alone, seen) == (plan, [])
-    assert len(without_twins(plan, alone, alone)[0].policy.criteria) == 1
+    assert [c.metric for c in without_twins(plan, alone, alone)[0].policy.criteria] == ["accuracy_drop_pp"]
 
 
 def test_two_files_have_no_control_to_be_judged_by(check):

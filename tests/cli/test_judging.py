@@ -56,7 +56,7 @@ def test_a_reversed_gate_is_refused_wherever_it_comes_from(tiny_run, tiny_report
     saved = json.loads(json.dumps(tiny_report))
     saved["policy"]["criteria"][1].update(op=">=", limit=0)
     (tmp_path / "report.json").write_text(json.dumps(saved))
-    assert "refuses only what is better" in refused("gate", tmp_path)
+    assert "refuses only what is better" in refused("gate", tmp_path, "--unverified")
 
 
 def test_a_latency_without_a_unit_is_refused(tiny_run, refused):

@@ -19,8 +19,8 @@ from edgecheck.stats import binomial_tail
 # point moves logits by about 1e-5; another network moves them by more than 1.
 PARITY = (Criterion("parity.max_abs", "<=", 1e-3), Criterion("parity.agreement", ">=", 0.999))
 
-# What a baseline that guesses may be taken for a better one: once in a thousand runs, as rarely as a latency verdict
-# may be wrong.
+# How rarely a baseline that guesses may be taken for one that does not: once in a thousand runs, as rarely as the
+# sampling of latency may stop too early.
 CHANCE_ALPHA = 0.001
 
 Taken = Mapping[tuple[str, str], Reading]

@@ -13,8 +13,8 @@ from edgecheck.plan import Plan
 from edgecheck.records import Policy, Reading, Report, Similarity, Withheld
 
 NOT_GATED = (
-    "heatmaps were neither compared nor gated, since neither file has a twin: name the modules they were exported from "
-    "with --baseline-twin and --candidate-twin, or gate sp2ps.grad-cam yourself to have it count as missing"
+    "heatmaps were neither compared nor gated, since neither file has a twin: name the modules that they were exported "
+    "from with --baseline-twin and --candidate-twin; --gate 'sp2ps.grad-cam >= 0.95' makes heatmaps a requirement"
 )
 
 

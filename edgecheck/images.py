@@ -13,7 +13,7 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from edgecheck import stored
+from edgecheck import archive, stored
 from edgecheck.errors import ConfigError, DataError
 from edgecheck.plan import Preprocessing
 from edgecheck.stored import Pixels
@@ -118,10 +118,10 @@ def load_npz(path: Path, verified: bool = False) -> ImageSet:
     Raises:
         DataError: missing, not an .npz, damaged, an array missing, of a wrong type or length, or empty.
     """
-    found = stored.members(path, ("images", "labels", "classes"))
+    found = archive.members(path, ("images", "labels", "classes"))
     missing = [name for name in ("images", "labels") if name not in found]
     if missing:
-        raise DataError(f"{path}: no array named {' or '.join(missing)} (it has {stored.listed(path)})")
+        raise DataError(f"{path}: no array named {' or '.join(missing)} (it has {archive.listed(path)})")
     _check_images(path, found["images"])
     _check_labels(path, found["labels"], found["images"].shape[0])
     labels = found["labels"].array()
@@ -140,11 +140,11 @@ def save_npz(path: Path, data: ImageSet, how: Preprocessing | None = None) -> No
     rest: dict[str, Any] = {"labels": data.labels, "classes": np.array(data.classes, str)}
     if how:
         rest |= {"range": how.range, "mean": how.mean, "std": how.std}
-    with zipfile.ZipFile(path, "w") as archive:
-        stored.write_array(archive, "images", data.chunks(), data.images.shape)
+    with zipfile.ZipFile(path, "w") as whole:
+        archive.write_array(whole, "images", data.chunks(), data.images.shape)
         for name, values in rest.items():
             array = np.asarray(values)
-            stored.write_array(archive, name, [array], array.shape)
+            archive.write_array(whole, name, [array], array.shape)
 
 
 def load_normalisation(path: Path) -> dict[str, list[float]]:
@@ -155,7 +155,7 @@ def load_normalisation(path: Path) -> dict[str, list[float]]:
     """
     if not path.is_file():
         return {}  # the loader says so
-    found = {name: _numbers(path, name, member) for name, member in stored.members(path, NORMALISATION).items()}
+    found = {name: _numbers(path, name, member) for name, member in archive.members(path, NORMALISATION).items()}
     low, high = found.get("range", (0.0, 1.0))
     try:
         Preprocessing(None, (low, high), found.get("mean", []), found.get("std", []))
@@ -164,7 +164,7 @@ def load_normalisation(path: Path) -> dict[str, list[float]]:
     return found
 
 
-def _numbers(path: Path, name: str, member: stored.Member) -> list[float]:
+def _numbers(path: Path, name: str, member: archive.Member) -> list[float]:
     """Return a normalisation array: two numbers for `range`, at most one per channel for the others."""
     lengths = (2,) if name == "range" else range(MOST_CHANNELS + 1)
     if len(member.shape) != 1 or member.shape[0] not in lengths or member.dtype.kind not in "iuf":
@@ -175,7 +175,7 @@ def _numbers(path: Path, name: str, member: stored.Member) -> list[float]:
     return member.array().astype(np.float64).tolist()
 
 
-def _check_images(path: Path, images: stored.Member) -> None:
+def _check_images(path: Path, images: archive.Member) -> None:
     shape = images.shape
     if images.dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[-1] not in (1, 3)):
         raise DataError(
@@ -185,14 +185,14 @@ def _check_images(path: Path, images: stored.Member) -> None:
         raise DataError(f"{path}: no images in it, its shape is {shape}")
 
 
-def _check_labels(path: Path, labels: stored.Member, images: int) -> None:
+def _check_labels(path: Path, labels: archive.Member, images: int) -> None:
     if len(labels.shape) != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"{path}: labels must be integers of shape (N,), not {labels.dtype} {labels.shape}")
     if labels.shape[0] != images:
         raise DataError(f"{path}: {images} images but {labels.shape[0]} labels")
 
 
-def _names(path: Path, names: stored.Member) -> tuple[str, ...]:
+def _names(path: Path, names: archive.Member) -> tuple[str, ...]:
     if len(names.shape) != 1 or names.shape[0] > MOST_CLASSES or names.dtype.kind not in "USiu":
         raise DataError(f"{path}: classes must be a list of names, not {names.dtype} {names.shape}")
     try:

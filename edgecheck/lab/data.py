@@ -10,12 +10,13 @@ import numpy as np
 from attrs import evolve
 
 from edgecheck.errors import ConfigError, DataError
-from edgecheck.images import PIXEL_MAX, ImageSet, load_npz
+from edgecheck.images import PIXEL_MAX, ImageSet, head, load_npz
 from edgecheck.lab.folder import load_folder
 from edgecheck.lab.resize import resize
 from edgecheck.plan import DataSpec, Preprocessing
 from edgecheck.progress import Progress
 from edgecheck.registry import lookup, register
+from edgecheck.stored import gather
 
 Split = Literal["train", "test"]
 
@@ -29,17 +30,18 @@ CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 STL10_CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 
 
-Loader = Callable[[DataSpec, Preprocessing, Split, int | None, Progress], ImageSet]
-"""Returns a split, of which `load` will keep the first `limit` images and bring them to size."""
+Loader = Callable[[DataSpec, Preprocessing, Split, int | None, Progress, Path | None], ImageSet]
+"""Returns a split; `load` keeps its first `limit` images and brings them to size. The path is `scratch` there."""
 
 LOADERS: dict[str, Loader] = {}
 register(LOADERS, "folder")(load_folder)
 
 
-def load(spec: DataSpec, how: Preprocessing, split: Split, progress: Progress) -> ImageSet:
+def load(spec: DataSpec, how: Preprocessing, split: Split, progress: Progress, scratch: Path | None = None) -> ImageSet:
     """Return one split of a data set, at `how.size` where that is given.
 
     `spec.limit` keeps the first images of the test split, `spec.train_limit` those of the training split.
+    Images that are decoded or resized are kept in a nameless file in `scratch` (None: the folder of temporary files).
 
     Raises:
         ConfigError: unknown data set, or a limit or size below 1.
@@ -49,15 +51,17 @@ def load(spec: DataSpec, how: Preprocessing, split: Split, progress: Progress) -
     name, limit = ("limit", spec.limit) if split == "test" else ("train_limit", spec.train_limit)
     if limit is not None and limit < 1:
         raise ConfigError(f"data.{name} must be at least 1, not {limit}")
-    data = _first(loader(spec, how, split, limit, progress), limit)
+    data = head(loader(spec, how, split, limit, progress, scratch), limit)
     if how.size in (None, data.images.shape[1:3]):
         return data
     indices = progress.track(range(len(data)), "resizing images", len(data))
-    return evolve(data, images=np.stack([resize(data.images[index], how.size) for index in indices]))
+    return evolve(data, images=gather((resize(data.images[index], how.size) for index in indices), scratch))
 
 
 @register(LOADERS, "digits")
-def load_digits(spec: DataSpec, how: Preprocessing, split: Split, limit: int | None, progress: Progress) -> ImageSet:
+def load_digits(
+    spec: DataSpec, how: Preprocessing, split: Split, limit: int | None, progress: Progress, scratch: Path | None
+) -> ImageSet:
     """Return scikit-learn's 1,797 handwritten digits, 8x8 grey: 1,437 to train with, 360 to test with."""
     from sklearn import datasets
     from sklearn.model_selection import train_test_split
@@ -73,33 +77,39 @@ def load_digits(spec: DataSpec, how: Preprocessing, split: Split, limit: int | N
 
 
 @register(LOADERS, "cifar10")
-def load_cifar10(spec: DataSpec, how: Preprocessing, split: Split, limit: int | None, progress: Progress) -> ImageSet:
+def load_cifar10(
+    spec: DataSpec, how: Preprocessing, split: Split, limit: int | None, progress: Progress, scratch: Path | None
+) -> ImageSet:
     """Return CIFAR-10 (Krizhevsky 2009), 32x32 RGB, from .npz parts or as torchvision keeps it."""
     if parts := _parts_of(spec, split):
-        return _joined(parts, limit, CIFAR10_CLASSES)
+        return _joined(parts, limit, scratch, CIFAR10_CLASSES)
     source = _torchvision("CIFAR10", spec, train=split == "train")
     return ImageSet(source.data, np.array(source.targets, dtype=np.int64), CIFAR10_CLASSES)
 
 
 @register(LOADERS, "stl10")
-def load_stl10(spec: DataSpec, how: Preprocessing, split: Split, limit: int | None, progress: Progress) -> ImageSet:
+def load_stl10(
+    spec: DataSpec, how: Preprocessing, split: Split, limit: int | None, progress: Progress, scratch: Path | None
+) -> ImageSet:
     """Return the labelled part of STL-10 (Coates, Ng & Lee 2011), 96x96 RGB, from .npz parts or torchvision's files."""
     if parts := _parts_of(spec, split):
-        return _joined(parts, limit, STL10_CLASSES)
+        return _joined(parts, limit, scratch, STL10_CLASSES)
     source = _torchvision("STL10", spec, split=split)
     pixels = np.ascontiguousarray(source.data.transpose(0, 2, 3, 1))  # torchvision keeps it as (N, C, H, W)
     return ImageSet(pixels, source.labels.astype(np.int64), STL10_CLASSES)
 
 
 @register(LOADERS, "npz")
-def load_archive(spec: DataSpec, how: Preprocessing, split: Split, limit: int | None, progress: Progress) -> ImageSet:
+def load_archive(
+    spec: DataSpec, how: Preprocessing, split: Split, limit: int | None, progress: Progress, scratch: Path | None
+) -> ImageSet:
     """Return the .npz file `root` (to train with, `STEM_train.npz` beside it), or test.npz, train*.npz of a folder."""
     root = _root(spec)
     if root.is_dir():
         parts = _parts(root, split)
         if not parts:
             raise DataError(f"{root}: no {PART_NAMES[split]} in it")
-        return _joined(parts, limit)
+        return _joined(parts, limit, scratch)
     training = root.with_name(f"{root.stem}_train.npz")
     if split == "train" and not training.is_file():
         raise DataError(f"{training}: no training images beside {root.name}; put them there under this name")
@@ -121,7 +131,7 @@ def _parts_of(spec: DataSpec, split: Split) -> list[Path]:
     return _parts(root, split) or _parts(root / spec.dataset, split)
 
 
-def _joined(parts: list[Path], limit: int | None, names: tuple[str, ...] = ()) -> ImageSet:
+def _joined(parts: list[Path], limit: int | None, scratch: Path | None, names: tuple[str, ...] = ()) -> ImageSet:
     """Return the parts one after another, no more of them than `limit` needs; `names` go before names in the files."""
     sets: list[ImageSet] = []
     for part in parts:
@@ -132,7 +142,9 @@ def _joined(parts: list[Path], limit: int | None, names: tuple[str, ...] = ()) -
     labels = np.concatenate([data.labels for data in sets])
     if labels.max() >= len(classes):
         raise DataError(f"{parts[0].parent}: label {labels.max()}, but there are only {len(classes)} classes")
-    return ImageSet(np.concatenate([data.images for data in sets]), labels, classes)
+    if len(sets) == 1:
+        return ImageSet(sets[0].images, labels, classes)
+    return ImageSet(gather((i for data in sets for chunk in data.chunks() for i in chunk), scratch), labels, classes)
 
 
 def _check_alike(parts: list[Path], sets: list[ImageSet]) -> None:
@@ -156,7 +168,3 @@ def _torchvision(name: str, spec: DataSpec, **split: Any) -> Any:
             f"{spec.root}: neither {PART_NAMES['test']} and {PART_NAMES['train']} "
             f"nor torchvision's {name} ({str(error).splitlines()[0]}); {advice}"
         ) from None
-
-
-def _first(data: ImageSet, limit: int | None) -> ImageSet:
-    return data if limit is None else evolve(data, images=data.images[:limit], labels=data.labels[:limit])

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import stat
+import struct
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from itertools import chain, zip_longest
+from contextlib import nullcontext
+from itertools import chain, islice, zip_longest
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 from attrs import frozen
+from PIL import Image, UnidentifiedImageError
 
+from edgecheck.cores import usable_cores
 from edgecheck.errors import DataError
 from edgecheck.images import ImageSet
+from edgecheck.lab.chatter import silenced
 from edgecheck.lab.resize import Pixels, resize
 from edgecheck.plan import DataSpec, Preprocessing
 from edgecheck.progress import Progress
+from edgecheck.stored import gather
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}  # the first that exists is taken
 NAMED = 3  # how many files a message names
+AHEAD = 2  # images decoded ahead per core: enough to keep all busy, few enough for memory
+# Decoding takes 3 bytes a pixel, 6 with 16 bits: 200 MB here. No classifier is fed more; phones give up to 50 million.
+MOST_PIXELS = 64 * 10**6
+MOST_FILE_BYTES = 512 * 10**6  # of such an image, uncompressed, with 16 bits and an alpha channel
+LARGE = 8 * 10**6  # pixels, or bytes of the file: larger images are decoded one at a time, whatever the cores
+_one_by_one = threading.Lock()
 LAYOUT = "the layout is ROOT/CLASS/*.png, or ROOT/train/CLASS/*.png and ROOT/test/CLASS/*.png"
 
 
@@ -32,28 +45,49 @@ class _File:
     label: int
 
 
-def load_folder(spec: DataSpec, how: Preprocessing, split: str, limit: int | None, progress: Progress) -> ImageSet:
+@frozen
+class _Refused:
+    """A file that is no usable image, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def load_folder(
+    spec: DataSpec, how: Preprocessing, split: str, limit: int | None, progress: Progress, scratch: Path | None
+) -> ImageSet:
     """Read a split of `spec.root`: `train/`, `test/` or `val/` in it, else the whole folder for test.
 
-    Classes are the folders' names in alphabetical order, over all splits. Images come one of each class in turn, so
-    that the first of them (`limit`) are of all classes. Files are read as 8-bit RGB, orientation tags are not obeyed.
+    Classes are the folders' names in alphabetical order: those of `train/` where it exists, because a network trained
+    on it counts its outputs so. Images come one of each class in turn, so that the first of them (`limit`) are of all
+    classes. Files are read as 8-bit RGB, of several frames or pages the first; orientation tags are not obeyed.
+    Decoded images are kept in a file in `scratch`.
 
     Raises:
-        DataError: another layout, a class without images, unreadable images (unless `spec.unreadable` is skip),
-            or several sizes where `preprocessing.size` names none.
+        DataError: another layout, a class without images or without training images, unreadable images (unless
+            `spec.unreadable` is skip), or several sizes where `preprocessing.size` names none.
     """
     root = spec.root
     if root is None or not root.is_dir():
         raise DataError(f"data.root: {root or 'nothing'} is no folder; {LAYOUT}")
-    folder = _split_folder(root, split)
-    files = _files(folder, _classes(root))[:limit]
-    pixels = _read_all(files, how.size, progress)
-    unreadable = [file.path for file, image in zip(files, pixels, strict=True) if image is None]
-    _check_unreadable(unreadable, len(files), spec)
-    read = [(file, image) for file, image in zip(files, pixels, strict=True) if image is not None]
-    _check_sizes(read)
-    labels = np.array([file.label for file, _ in read], dtype=np.int64)
-    return ImageSet(np.stack([image for _, image in read]), labels, tuple(_classes(root)), skipped=len(unreadable))
+    try:
+        folder = _split_folder(root, split)
+        classes = _classes(root, folder)
+        files = _files(folder, classes)[:limit]
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from None
+    refused: list[_Refused] = []
+    labels: list[int] = []
+    with silenced():
+        images = _readable(files, _read_all(files, how.size, progress), labels, refused)
+        first = list(islice(images, 1))
+        found = gather(chain(first, images), scratch) if first else None
+    _check_refused(refused, len(files), spec)
+    assert found is not None  # where nothing is readable, that was refused
+    return ImageSet(found, np.array(labels, dtype=np.int64), tuple(map(_text, classes)), skipped=len(refused))
 
 
 def _split_folder(root: Path, split: str) -> Path:
@@ -67,10 +101,25 @@ def _split_folder(root: Path, split: str) -> Path:
     return root
 
 
-def _classes(root: Path) -> list[str]:
-    """Return the class names of all splits together, so that a label means the same in each."""
-    splits = [root / name for name in chain.from_iterable(SPLIT_FOLDERS.values()) if (root / name).is_dir()]
-    return sorted({folder.name for split in splits or [root] for folder in _class_folders(split)})
+def _classes(root: Path, split: Path) -> list[str]:
+    """Return the class names by which labels are counted, so that a label means the same in each split.
+
+    Raises:
+        DataError: the split has a class that is not trained.
+    """
+    own, trained = _names(split), _names(root / "train")
+    if not trained:
+        return own
+    if unknown := sorted(set(own) - set(trained)):
+        raise DataError(
+            f"{split}: the class {_some(unknown)} has no folder in {root / 'train'}, so no output of the network "
+            "stands for it; add it there or remove it here"
+        )
+    return trained
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in _class_folders(folder)) if folder.is_dir() else []
 
 
 def _class_folders(folder: Path) -> list[Path]:
@@ -80,7 +129,7 @@ def _class_folders(folder: Path) -> list[Path]:
 def _files(folder: Path, classes: list[str]) -> list[_File]:
     by_class = []
     for class_folder in sorted(_class_folders(folder)):
-        paths = sorted(path for path in class_folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        paths = sorted(p for p in class_folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.is_dir())
         if not paths:
             raise DataError(f"{class_folder}: a class without images; put some there or remove the folder")
         label = classes.index(class_folder.name)
@@ -91,57 +140,97 @@ def _files(folder: Path, classes: list[str]) -> list[_File]:
     return [file for file in in_turn if file is not None]
 
 
-def _read_all(files: list[_File], size: tuple[int, int] | None, progress: Progress) -> list[Pixels | None]:
-    with _quiet_opencv(), ThreadPoolExecutor(os.cpu_count()) as executor:
+def _read_all(files: list[_File], size: tuple[int, int] | None, progress: Progress) -> Iterator[Pixels | _Refused]:
+    """Yield every file's image or why it is none, decoding a few ahead of the one that is asked for."""
+    with ThreadPoolExecutor(usable_cores()) as executor:
+        coming = (executor.submit(_read, file.path, size) for file in files)
+        ahead = deque(islice(coming, AHEAD * usable_cores()))
         try:
-            images = executor.map(partial(_read, size=size), [file.path for file in files])
-            return list(progress.track(images, "reading images", len(files)))
+            for _ in progress.track(range(len(files)), "reading images", len(files)):
+                yield ahead.popleft().result()
+                ahead.extend(islice(coming, 1))
         finally:
             executor.shutdown(cancel_futures=True)  # an interrupt need not wait for the rest
 
 
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV from writing its own lines about files that are reported here."""
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)
-
-
-def _read(path: Path, size: tuple[int, int] | None) -> Pixels | None:
-    """Return RGB pixels `(H, W, 3)`, or None where OpenCV makes nothing of the file."""
-    try:
-        content = np.fromfile(path, dtype=np.uint8)  # not cv2.imread, which fails on some names on Windows
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (OSError, cv2.error):
-        return None
-    return None if image is None else resize(cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8), size)
-
-
-def _check_unreadable(unreadable: list[Path], files: int, spec: DataSpec) -> None:
-    if not unreadable or (spec.unreadable == "skip" and len(unreadable) < files):
-        return
-    advice = "mend or remove them" + (", or set data.unreadable: skip" if spec.unreadable != "skip" else "")
-    raise DataError(f"{len(unreadable)} of {files} images cannot be read ({_some(unreadable)}); {advice}")
-
-
-def _some(paths: list[Path]) -> str:
-    named = ", ".join(str(path) for path in paths[:NAMED])
-    return f"{named}, ..." if len(paths) > NAMED else named
-
-
-def _check_sizes(read: list[tuple[_File, Pixels]]) -> None:
-    first, image = read[0]
-    for file, other in read:
-        if other.shape != image.shape:
+def _readable(
+    files: list[_File], images: Iterator[Pixels | _Refused], labels: list[int], refused: list[_Refused]
+) -> Iterator[Pixels]:
+    """Yield the images, all of one size, and note their labels; files that are none are noted as refused."""
+    first: tuple[_File, Pixels] | None = None
+    for file, image in zip(files, images, strict=True):
+        if isinstance(image, _Refused):
+            refused.append(image)
+            continue
+        first = first or (file, image)
+        if image.shape != first[1].shape:
             raise DataError(
-                f"images of different sizes, {_size(image)} {first.path} and {_size(other)} {file.path}; "
+                f"images of different sizes, {_size(first[1])} {first[0].path} and {_size(image)} {file.path}; "
                 "set preprocessing.size"
             )
+        labels.append(file.label)
+        yield image
+
+
+def _read(path: Path, size: tuple[int, int] | None) -> Pixels | _Refused:
+    """Return RGB pixels `(H, W, 3)`, or why there are none; the size is read before anything is decoded."""
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            return _Refused(path, "not a regular file")
+        if about.st_size > MOST_FILE_BYTES:
+            return _Refused(path, f"{about.st_size:,} bytes, more than {MOST_FILE_BYTES:,}")
+        width, height = _header(path)
+        if width * height > MOST_PIXELS:
+            return _Refused(path, f"{width}x{height} pixels, more than {MOST_PIXELS // 10**6} million")
+        with _one_by_one if max(width * height, about.st_size) > LARGE else nullcontext():
+            image = _decoded(path, size)
+    except OSError as error:
+        return _Refused(path, (error.strerror or "no image").lower())
+    return _Refused(path, "damaged or incomplete") if image is None else image
+
+
+def _header(path: Path) -> tuple[int, int]:
+    """Return width and height as the file's header has them.
+
+    Raises:
+        OSError: it cannot be read, or is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except Image.DecompressionBombError as error:
+        raise OSError(0, str(error)) from None
+    except UnidentifiedImageError:
+        raise OSError from None
+    except (ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error, MemoryError, OverflowError):
+        raise OSError from None  # what Pillow raises on headers that contradict themselves
+
+
+def _decoded(path: Path, size: tuple[int, int] | None) -> Pixels | None:
+    content = np.fromfile(path, dtype=np.uint8)  # not cv2.imread, which fails on some names on Windows
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    return None if image is None else cast(Pixels, cv2.cvtColor(resize(cast(Pixels, image), size), cv2.COLOR_BGR2RGB))
+
+
+def _check_refused(refused: list[_Refused], files: int, spec: DataSpec) -> None:
+    if not refused or (spec.unreadable == "skip" and len(refused) < files):
+        return
+    advice = "mend or remove them" + (", or set data.unreadable: skip" if spec.unreadable != "skip" else "")
+    raise DataError(f"{len(refused)} of {files} images cannot be read ({_some(refused)}); {advice}")
+
+
+def _some(things: Sequence[object]) -> str:
+    named = ", ".join(str(thing) for thing in things[:NAMED])
+    return f"{named}, ..." if len(things) > NAMED else named
+
+
+def _text(name: str) -> str:
+    """Return a folder's name as text: a name may hold any bytes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _size(image: Pixels) -> str:

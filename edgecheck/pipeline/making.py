@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -37,17 +38,18 @@ def data(plan: Plan, store: Store, progress: Progress) -> tuple[ImageSet, str]:
     path = store.path("", "data.npz")
 
     def load() -> dict[str, Any]:
-        found = load_test(plan, progress)
+        found = load_test(plan, progress, store.folder)
         with storage.atomic(path) as temporary:
             images.save_npz(temporary, found, plan.preprocessing)
         return {"sha256": found.sha256, "skipped": found.skipped}
 
     result = store.stage("", "data", inputs, load, files=["data.npz"], tools=versions.IMAGES)
-    return attrs.evolve(images.load_npz(path), skipped=result["skipped"]), result["sha256"]
+    # The store has just compared the file with its hash.
+    return attrs.evolve(images.load_npz(path, verified=True), skipped=result["skipped"]), result["sha256"]
 
 
-def load_test(plan: Plan, progress: Progress) -> ImageSet:
-    """Load the test split; a ready .npz needs nothing that a board lacks."""
+def load_test(plan: Plan, progress: Progress, scratch: Path | None = None) -> ImageSet:
+    """Load the test split, decoded images into `scratch`; a ready .npz needs nothing that a board lacks."""
     spec, size = plan.data, plan.preprocessing.size
     if spec.dataset == "npz" and spec.root and spec.root.is_file():
         found = images.head(images.load_npz(spec.root), spec.limit)
@@ -56,7 +58,7 @@ def load_test(plan: Plan, progress: Progress) -> ImageSet:
     need_lab()
     from edgecheck.lab import data as lab_data
 
-    return lab_data.load(spec, plan.preprocessing, "test", progress)
+    return lab_data.load(spec, plan.preprocessing, "test", progress, scratch)
 
 
 def baseline_twin(plan: Plan, store: Store) -> Twin:
@@ -142,7 +144,7 @@ def training_data(job: Run) -> ImageSet:
     """Return the training split; it is read once a run, and only if something is trained."""
     from edgecheck.lab import data as lab_data
 
-    found = lab_data.load(job.plan.data, job.plan.preprocessing, "train", job.progress)
+    found = lab_data.load(job.plan.data, job.plan.preprocessing, "train", job.progress, job.store.folder)
     if found.shape != job.data.shape:
         raise DataError(f"training images are {found.shape}, test images {job.data.shape}; set preprocessing.size")
     check_counts(job.plan, len(found))

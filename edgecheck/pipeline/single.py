@@ -35,8 +35,8 @@ def train(plan: Plan, out: Path, progress: Progress) -> float:
     spec = attrs.evolve(making.need_model(plan), weights=None)
     preflight.files(plan, spec)
     model = making.build_twin(spec, plan.seed)
-    unseen = data.load(plan.data, plan.preprocessing, "test", progress)
-    examples = data.load(plan.data, plan.preprocessing, "train", progress)
+    unseen = data.load(plan.data, plan.preprocessing, "test", progress, out.parent)
+    examples = data.load(plan.data, plan.preprocessing, "train", progress, out.parent)
     making.check_held_out(plan.train, len(examples), "train")
     with placed(model, plan.compute):
         how, processes = plan.preprocessing, plan.compute.processes
@@ -69,7 +69,7 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
     preflight.files(plan, spec)
     preflight.opset(plan)
     model = making.build_twin(spec, plan.seed)
-    examples = making.load_test(plan, progress)
+    examples = making.load_test(plan, progress, out.parent)
     with storage.atomic(out) as file:
         with progress.busy("exporting"):
             warnings = exporting.export(model, file, examples.shape, plan.opset)
@@ -98,8 +98,9 @@ def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> li
     spec = making.need_weights(plan)
     preflight.chosen(indices, plan.data.limit)
     preflight.files(plan, spec)
+    folder = Store(out)
     model = making.build_twin(spec, plan.seed)
-    examples = making.load_test(plan, progress)
+    examples = making.load_test(plan, progress, out)
     preflight.chosen(indices, len(examples))
     chosen = images.take(examples, indices)
     options = plan.explain
@@ -107,7 +108,6 @@ def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> li
     explain = explaining.cam_engine(options.engine)
     with placed(model, plan.compute):
         found = explain(model, chosen, plan.preprocessing, options.methods, options.target_layer, labels, progress)
-    folder = Store(out)
     written = []
     for method, maps in found.maps.items():
         shown = heatmap.heatmaps(maps, chosen.shape[1:])

@@ -1,15 +1,24 @@
 """Images in a folder per class: layouts, order, and what is wrong with them."""
 
+import io
+import os
+import socket
+import struct
+import sys
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgecheck.errors import DataError
+from edgecheck.lab import folder
 from edgecheck.lab.data import load
 from edgecheck.plan import DataSpec, Preprocessing
 from edgecheck.progress import Silent
+from edgecheck.stored import StoredImages
 
 SIZED = Preprocessing(size=(8, 8))
 RED = (200, 10, 30)
@@ -21,6 +30,14 @@ def picture(path: Path, colour: tuple[int, int, int] = RED, size: tuple[int, int
     encoded = cv2.imencode(path.suffix, pixels)[1]
     path.write_bytes(encoded.tobytes())
     return path
+
+
+def png_of(width: int, height: int) -> bytes:
+    """Return a PNG that announces a size and holds next to nothing."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    framed = [struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
 def read(root: Path, split: str = "test", how: Preprocessing = SIZED, **spec: object):
@@ -91,7 +108,7 @@ def test_grey_sixteen_bit_and_transparent_images_become_rgb(tmp_path):
     cv2.imwrite(str(tmp_path / "a" / "3.png"), np.dstack([grey, grey, grey, grey // 2]))
     data = read(tmp_path)
     assert data.images.shape == (3, 8, 8, 3)
-    assert (data.images == 77).all()
+    assert (data.images[:] == 77).all()
 
 
 def test_images_are_brought_to_size(tmp_path):
@@ -137,8 +154,138 @@ def test_more_than_three_are_not_all_named(tmp_path):
     (tmp_path / "a").mkdir()
     for number in range(5):
         (tmp_path / "a" / f"{number}.png").touch()
-    with pytest.raises(DataError, match=r"5 of 5 .*0\.png, .*1\.png, .*2\.png, \.\.\.\)"):
+    with pytest.raises(DataError, match=r"5 of 5 .*0\.png: no image, .*1\.png: .*2\.png: no image, \.\.\.\)"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("size", [(16000, 16000), (8001, 8000), (10, 2**30)])
+def test_an_image_too_large_is_refused_by_its_header(tmp_path, monkeypatch, recwarn, size):
+    picture(tmp_path / "a" / "1.png")
+    (tmp_path / "a" / "2.png").write_bytes(png_of(*size))
+    decode, decoded = cv2.imdecode, []
+    monkeypatch.setattr(cv2, "imdecode", lambda content, flags: decoded.append(len(content)) or decode(content, flags))
+    with pytest.raises(DataError, match=r"1 of 2 .*2\.png: .*pixels"):
+        read(tmp_path)
+    assert len(decoded) == 1
+    assert not [str(w) for w in recwarn.list]
+
+
+def test_large_images_are_read_one_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "LARGE", 100)
+    decode, alone = cv2.imdecode, []
+    monkeypatch.setattr(cv2, "imdecode", lambda *given: alone.append(folder._one_by_one.locked()) or decode(*given))
+    for name, side in (("1", 30), ("2", 2)):
+        picture(tmp_path / "a" / f"{name}.bmp", size=(side, side))
+    assert len(read(tmp_path)) == len(alone) == 2
+    assert any(alone)
+
+
+def test_a_file_too_long_for_an_image_is_not_read(tmp_path):
+    picture(tmp_path / "a" / "1.png")
+    os.truncate(tmp_path / "a" / "1.png", 10**12)  # sparse
+    with pytest.raises(DataError, match=r"1\.png: 1,000,000,000,000 bytes, more than"):
+        read(tmp_path)
+
+
+def test_what_is_no_file_is_counted_and_not_waited_for(tmp_path):
+    picture(tmp_path / "a" / "1.png")
+    os.mkfifo(tmp_path / "a" / "fifo.png")
+    (tmp_path / "a" / "loop.png").symlink_to(tmp_path / "a" / "loop.png")
+    (tmp_path / "a" / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "a" / "around").symlink_to(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(tmp_path / "a" / "socket.png"))
+        data = read(tmp_path, unreadable="skip")
+    assert (len(data), data.skipped) == (1, 5)
+    with pytest.raises(DataError, match=r"fifo\.png: not a regular file, .*gone\.png: no such file or directory"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm"])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_half_an_image_is_none(tmp_path, suffix, share):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    whole = cv2.imencode(suffix, noise)[1].tobytes()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / f"1{suffix}").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(DataError, match=rf"1\{suffix}: (damaged or incomplete|no image)"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "P", "LA", "1", "L"])
+def test_other_colours_become_rgb(tmp_path, mode):
+    (tmp_path / "a").mkdir()
+    suffix = "tiff" if mode == "CMYK" else "png"
+    Image.new("RGB", (8, 8), (255, 255, 255)).convert(mode).save(tmp_path / "a" / f"1.{suffix}")
+    assert (read(tmp_path).images[:] == 255).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
+def test_of_several_frames_the_first_is_read(tmp_path, suffix):
+    (tmp_path / "a").mkdir()
+    frames = [Image.new("RGB", (8, 8), (value,) * 3) for value in (0, 255)]
+    frames[0].save(tmp_path / "a" / f"1.{suffix}", save_all=True, append_images=frames[1:])
+    assert (read(tmp_path).images[:] == 0).all()
+
+
+def test_orientation_tags_are_not_obeyed(tmp_path):
+    (tmp_path / "a").mkdir()
+    image, exif = Image.new("RGB", (16, 8)), Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    image.save(tmp_path / "a" / "1.jpg", exif=exif)
+    assert read(tmp_path, how=Preprocessing()).images.shape == (1, 8, 16, 3)
+
+
+def test_image_libraries_write_nothing_and_python_still_does(tmp_path, capfd):
+    class Loud(Silent):
+        def track(self, items, text, total=None):
+            print("reading", file=sys.stderr)
+            yield from items
+
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG", icc_profile=b"no profile")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(file.getvalue())
+    (tmp_path / "a" / "2.png").write_bytes(file.getvalue()[:-20])
+    cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    assert "libpng" in capfd.readouterr().err  # otherwise this shows nothing
+    own = sys.stderr
+    load(DataSpec("folder", root=tmp_path, unreadable="skip"), SIZED, "test", Loud())
+    assert sys.stderr is own
+    assert capfd.readouterr().err == "reading\n"
+
+
+def test_decoded_images_are_on_disk_in_the_folder_they_are_given(tmp_path):
+    picture(tmp_path / "images" / "a" / "1.png")
+    data = load(DataSpec("folder", root=tmp_path / "images"), SIZED, "test", Silent(), tmp_path)
+    assert isinstance(data.images, StoredImages)
+    assert (data.images[0] == RED).all()
+
+
+def test_a_class_without_training_images_is_refused(tmp_path):
+    for label in "ac":
+        picture(tmp_path / "train" / label / "1.png")
+    for label in "abc":
+        picture(tmp_path / "test" / label / "1.png")
+    with pytest.raises(DataError, match=r"test: the class b has no folder in .*train"):
+        read(tmp_path)
+    assert read(tmp_path, "train").classes == ("a", "c")
+
+
+def test_another_split_moves_no_label(tmp_path):
+    for label in "ac":
+        picture(tmp_path / "train" / label / "1.png")
+    picture(tmp_path / "test" / "c" / "1.png")
+    picture(tmp_path / "val" / "b" / "1.png")
+    assert read(tmp_path).labels.tolist() == [1]
+
+
+def test_names_that_are_no_text_are_spelt(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    picture(Path(os.fsdecode(folder)) / "1.png")
+    assert read(tmp_path).classes == (r"caf\xe9",)
 
 
 def test_nothing_readable_is_fatal_even_with_leave(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 from ruamel.yaml.comments import CommentedMap
 
-from edgecheck import criteria, document, images, variants
+from edgecheck import classes, criteria, document, images, variants
 from edgecheck.errors import ConfigError, DataError, InputError, ModelError
 from edgecheck.metrics import ALL_CAM_METHODS
 from edgecheck.plan import (
@@ -104,6 +104,8 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     flags = {k: v for k, v in overrides.items() if not isinstance(v, Mapping) or _is_section(written.get(k))}
     here = document.merge(_absolute(written, path.parent), flags)
     data = here.get("data")
+    if isinstance(data, Mapping) and isinstance(data.get("classes"), str):
+        here["data"] = data = {**data, "classes": classes.read_map(Path(data["classes"]))}
     dataset = data.get("dataset") if isinstance(data, Mapping) else None
     where = f"{path}:{document.line_of(written, ('data', 'dataset'))}" if written else str(path)
     below = preset(dataset, where) if isinstance(dataset, str) else {}
@@ -205,9 +207,9 @@ def _is_section(value: Any) -> bool:
 
 
 def _absolute(written: CommentedMap, folder: Path) -> dict[str, Any]:
-    """Return the document with `model.factory`, `model.weights` and `data.root` taken from `folder`."""
+    """Return the document with `model.factory`, `model.weights`, `data.root` and `data.classes` taken from `folder`."""
     resolved = dict(written)
-    for section, key in (("model", "factory"), ("model", "weights"), ("data", "root")):
+    for section, key in (("model", "factory"), ("model", "weights"), ("data", "root"), ("data", "classes")):
         part = resolved.get(section)
         if not isinstance(part, Mapping):
             continue

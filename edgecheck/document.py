@@ -106,6 +106,15 @@ def _path(value: Any, _: Any) -> Path:
     return path
 
 
+def _number_or_texts(kind: Any, converter: BaseConverter) -> Any:
+    """Take a whole number, one text, or a list of texts."""
+
+    def convert(value: Any, _: Any) -> Any:
+        return converter.structure(value, int if isinstance(value, int) else list[str])
+
+    return convert
+
+
 def _plain_data(value: Any, _: Any) -> Any:
     """Take what JSON has too, as plain Python: YAML also knows dates, sets, binary data, tags and keys of any kind."""
     if isinstance(value, Mapping):
@@ -134,6 +143,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook_func(lambda kind: kind is Any, _plain_data)
     converter.register_structure_hook_factory(_is_plain_list)(_one_or_many)
     register_literals(converter)
+    converter.register_structure_hook_factory(lambda kind: kind == int | list[str])(_number_or_texts)
     return converter
 
 

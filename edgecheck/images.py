@@ -13,14 +13,13 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from edgecheck import archive, stored
+from edgecheck import archive, labelled, stored
+from edgecheck.classes import Entry, Selection, select
 from edgecheck.errors import ConfigError, DataError
 from edgecheck.plan import Preprocessing
 from edgecheck.stored import Pixels
 
 PIXEL_MAX = 255.0
-MOST_CLASSES = 1_000_000  # a larger label is no class but a slip
-MOST_CHANNELS = 3
 NORMALISATION = ("range", "mean", "std")
 CHUNK_IMAGES = 256  # read at once: images may lie on disk, and be many
 
@@ -29,6 +28,7 @@ CHUNK_IMAGES = 256  # read at once: images may lie on disk, and be many
 class ImageSet:
     """Images uint8 `(N, H, W, C)`, RGB or grey; labels int64 `(N,)`; one name per class.
 
+    `selection` says which outputs of a network the classes are; None: output i is class i.
     `skipped` counts images of the source that could not be read and were left out with permission.
     """
 
@@ -36,6 +36,7 @@ class ImageSet:
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     skipped: int = 0
+    selection: Selection | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,6 +47,11 @@ class ImageSet:
         _, height, width, channels = self.images.shape
         return channels, height, width
 
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """The output of the network that is right for each image, `(N,)`."""
+        return self.labels if self.selection is None else self.selection.numbers(self.labels)
+
     def chunks(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the images, so many at a time that they fit into memory."""
         for start in range(0, len(self.images), CHUNK_IMAGES):
@@ -53,8 +59,9 @@ class ImageSet:
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of pixels, shape, labels and class names."""
-        digest = hashlib.sha256(json.dumps([self.images.shape, self.classes]).encode())
+        """Fingerprint of pixels, shape, labels, class names and selected outputs."""
+        outputs = self.selection and self.selection.outputs
+        digest = hashlib.sha256(json.dumps([self.images.shape, self.classes, outputs]).encode())
         for chunk in self.chunks():
             digest.update(np.ascontiguousarray(chunk).data)
         digest.update(np.ascontiguousarray(self.labels).data)
@@ -73,6 +80,15 @@ def preprocess(images: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.floa
     scaled -= _per_channel(how.mean, channels, "mean", 0.0)
     scaled /= _per_channel(how.std, channels, "std", 1.0)
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
+def with_outputs(data: ImageSet, entries: Sequence[Entry]) -> ImageSet:
+    """Return the set with the outputs that `data.classes` selects; without entries, those that it has.
+
+    Raises:
+        ConfigError: they do not fit its classes.
+    """
+    return evolve(data, selection=select(entries, data.classes)) if entries else data
 
 
 def describe(how: Preprocessing) -> str:
@@ -118,18 +134,20 @@ def load_npz(path: Path, verified: bool = False) -> ImageSet:
     Raises:
         DataError: missing, not an .npz, damaged, an array missing, of a wrong type or length, or empty.
     """
-    found = archive.members(path, ("images", "labels", "classes"))
+    found = archive.members(path, ("images", "labels", "classes", "class_outputs"))
     missing = [name for name in ("images", "labels") if name not in found]
     if missing:
         raise DataError(f"{path}: no array named {' or '.join(missing)} (it has {archive.listed(path)})")
-    _check_images(path, found["images"])
-    _check_labels(path, found["labels"], found["images"].shape[0])
+    labelled.check_images(path, found["images"])
+    labelled.check_labels(path, found["labels"], found["images"].shape[0])
     labels = found["labels"].array()
-    names = _names(path, found["classes"]) if "classes" in found else None
+    names = labelled.names_of(path, found["classes"]) if "classes" in found else None
     images = found["images"].stored(verified)
     if images.ndim == 3:
         images = images.reshape(*images.shape, 1)
-    return ImageSet(images, labels.astype(np.int64), _classes(path, labels, names))
+    classes = labelled.classes_of(path, labels, names)
+    selection = labelled.selection_of(path, found["class_outputs"], classes) if "class_outputs" in found else None
+    return ImageSet(images, labels.astype(np.int64), classes, selection=selection)
 
 
 def save_npz(path: Path, data: ImageSet, how: Preprocessing | None = None) -> None:
@@ -138,6 +156,8 @@ def save_npz(path: Path, data: ImageSet, how: Preprocessing | None = None) -> No
     The caller sees to it that `path` appears whole or not at all.
     """
     rest: dict[str, Any] = {"labels": data.labels, "classes": np.array(data.classes, str)}
+    if data.selection:
+        rest["class_outputs"] = np.array(data.selection.outputs, np.int64)
     if how:
         rest |= {"range": how.range, "mean": how.mean, "std": how.std}
     with zipfile.ZipFile(path, "w") as whole:
@@ -155,66 +175,15 @@ def load_normalisation(path: Path) -> dict[str, list[float]]:
     """
     if not path.is_file():
         return {}  # the loader says so
-    found = {name: _numbers(path, name, member) for name, member in archive.members(path, NORMALISATION).items()}
+    found = {
+        name: labelled.numbers_of(path, name, member) for name, member in archive.members(path, NORMALISATION).items()
+    }
     low, high = found.get("range", (0.0, 1.0))
     try:
         Preprocessing(None, (low, high), found.get("mean", []), found.get("std", []))
     except ValueError as error:
         raise DataError(f"{path}: {error}; write the file again") from None
     return found
-
-
-def _numbers(path: Path, name: str, member: archive.Member) -> list[float]:
-    """Return a normalisation array: two numbers for `range`, at most one per channel for the others."""
-    lengths = (2,) if name == "range" else range(MOST_CHANNELS + 1)
-    if len(member.shape) != 1 or member.shape[0] not in lengths or member.dtype.kind not in "iuf":
-        raise DataError(
-            f"{path}: {name} must be {'two numbers' if name == 'range' else 'one number per channel'}, "
-            f"not {member.dtype} {member.shape}"
-        )
-    return member.array().astype(np.float64).tolist()
-
-
-def _check_images(path: Path, images: archive.Member) -> None:
-    shape = images.shape
-    if images.dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[-1] not in (1, 3)):
-        raise DataError(
-            f"{path}: images must be uint8 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W), not {images.dtype} {shape}"
-        )
-    if 0 in shape:
-        raise DataError(f"{path}: no images in it, its shape is {shape}")
-
-
-def _check_labels(path: Path, labels: archive.Member, images: int) -> None:
-    if len(labels.shape) != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{path}: labels must be integers of shape (N,), not {labels.dtype} {labels.shape}")
-    if labels.shape[0] != images:
-        raise DataError(f"{path}: {images} images but {labels.shape[0]} labels")
-
-
-def _names(path: Path, names: archive.Member) -> tuple[str, ...]:
-    if len(names.shape) != 1 or names.shape[0] > MOST_CLASSES or names.dtype.kind not in "USiu":
-        raise DataError(f"{path}: classes must be a list of names, not {names.dtype} {names.shape}")
-    try:
-        found = tuple(map(str, names.array().astype(str)))
-        "".join(found).encode()
-    except (ValueError, SystemError):  # half of a surrogate pair, a number that is no character
-        raise DataError(f"{path}: classes holds names that are not Unicode text") from None
-    return found
-
-
-def _classes(path: Path, labels: np.ndarray, names: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return the names of the classes, their numbers where there are none, once every label is one of them."""
-    if labels.max() >= MOST_CLASSES:
-        raise DataError(f"{path}: label {labels.max()} at image {int(labels.argmax())} is no class number")
-    if labels.min() < 0:
-        raise DataError(f"{path}: label {labels.min()} at image {int(labels.argmin())}; labels count from 0")
-    classes = names if names is not None else tuple(map(str, range(int(labels.max()) + 1)))
-    if labels.max() >= len(classes):
-        raise DataError(
-            f"{path}: label {labels.max()} at image {int(labels.argmax())}, but only {len(classes)} class names"
-        )
-    return classes
 
 
 def _per_channel(values: list[float], channels: int, name: str, default: float) -> NDArray[np.float32]:

@@ -66,7 +66,10 @@ class ModelSpec:
 
 @frozen
 class DataSpec:
-    """A data set: `digits`, `cifar10`, `stl10`, `folder` or `npz`; `limit` keeps the first images of each split."""
+    """A data set: `digits`, `cifar10`, `stl10`, `folder` or `npz`; `limit` keeps the first images of each split.
+
+    `classes` says which outputs of the network the data's classes are: a number per class, or the names of all outputs.
+    """
 
     dataset: str
     root: Path | None = None
@@ -74,6 +77,7 @@ class DataSpec:
     limit: int | None = field(default=None, validator=optional(_at_least(1)))
     train_limit: int | None = field(default=None, validator=optional(_at_least(1)))
     unreadable: Literal["fatal", "skip"] = "fatal"
+    classes: list[int | list[str]] = field(factory=list)
 
 
 @frozen

@@ -223,6 +223,7 @@ class Subject:
     """The baseline and its data: what every variant of the run is compared on.
 
     `chance` is the share of the test images in the most frequent class, None in reports of before it was kept.
+    `outputs` are those of the network that `classes` stand for; where there are none, output i is class i.
     """
 
     name: str
@@ -240,6 +241,7 @@ class Subject:
     seed: int
     finetune: str
     skipped_images: int = field(default=0, validator=_not_negative)
+    outputs: list[int] = field(factory=list)
     explained_on: str = ""
     chance: float | None = None
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 @click.option("--range", "pixel_range", callback=numbers, help="What pixels 0..255 become, such as 0,1 or 0,255.")
 @click.option("--mean", callback=numbers, help="Per channel, after --range.")
 @click.option("--std", callback=numbers, help="Per channel, after --range.")
+@click.option(
+    "--classes", help="A class map file, or one output per class of the data, such as 0,217,482. [default: output i]"
+)
 @click.option("--limit", type=click.IntRange(1), help="Use the first images only.")
 @click.option("--target-layer", help="Dotted name of the layer to explain.")
 @click.option("--time-budget", type=click.FloatRange(0), help="Seconds of latency sampling a file; 0 for none.")
@@ -117,7 +120,7 @@ def _size_of(file: Path) -> list[int] | None:
 def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
     """Return the flags in the form of an edgecheck.yaml; what was not given is left out."""
     sections = {
-        "data": {**_data(flags["source"]), "limit": flags["limit"]},
+        "data": {**_data(flags["source"]), "limit": flags["limit"], "classes": _classes(flags["classes"])},
         "preprocessing": {
             "size": flags["size"],
             "range": flags["pixel_range"],
@@ -139,6 +142,12 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
         sections["data"]["root"] = flags["root"]
     given = {name: {k: v for k, v in section.items() if v is not None} for name, section in sections.items()}
     return {name: section for name, section in given.items() if section}
+
+
+def _classes(text: str | None) -> str | list[int] | None:
+    """Tell numbers of outputs from the name of a class map file."""
+    parts = (text or "").split(",")
+    return [int(part) for part in parts] if all(part.strip().isdecimal() for part in parts) else text
 
 
 def _data(source: str | None) -> dict[str, Any]:

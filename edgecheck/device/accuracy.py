@@ -17,6 +17,7 @@ from edgecheck.plan import Preprocessing
 from edgecheck.progress import Progress, Silent
 from edgecheck.records import Reading, reading
 from edgecheck.score.parity import log_probabilities
+from edgecheck.score.selection import selected
 from edgecheck.stats import CONFIDENCE, Interval
 
 # Bounds the input of a run and with it the activations (VGG at 224 x 224: 25 MB of them an image).
@@ -34,6 +35,8 @@ def predict(
     classifier: Classifier, data: ImageSet, how: Preprocessing, progress: Progress | None = None
 ) -> NDArray[np.float32]:
     """Return what the file says of each image, float32 `(N, classes)`: logits or probabilities, as it gives them.
+
+    Where the data has a selection of outputs, only these, in the order of its classes.
 
     Raises:
         ConfigError: the preprocessing does not fit the images' channels.
@@ -53,7 +56,7 @@ def predict(
     )
     _check_finite(classifier.path, outputs)
     check_class_count(classifier.path, outputs.shape[1], data)
-    return outputs
+    return selected(outputs, data.selection)
 
 
 def readings(

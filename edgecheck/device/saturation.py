@@ -17,11 +17,13 @@ import onnx
 from attrs import frozen
 from numpy.typing import NDArray
 
+from edgecheck.classes import Selection
 from edgecheck.device import session
 from edgecheck.device.lowering import lowered
 from edgecheck.device.operators import MACS
 from edgecheck.device.runtime import Options
 from edgecheck.device.weights import Parameter, parameters, stored_constants, values
+from edgecheck.score.selection import selected
 
 X86 = ("x86_64", "AMD64", "i686", "i386")
 # Features of x86 CPUs that add int8 products in 32 bits.
@@ -63,7 +65,13 @@ def can_saturate(model: onnx.ModelProto, graph_optimization: str = "all") -> boo
     )
 
 
-def measure(path: Path, options: Options, pixels: NDArray[np.float32], logits: NDArray[np.float32]) -> Saturation:
+def measure(
+    path: Path,
+    options: Options,
+    pixels: NDArray[np.float32],
+    logits: NDArray[np.float32],
+    selection: Selection | None = None,
+) -> Saturation:
     """Compare what a file gives on this CPU with what it gives where no sum saturates.
 
     Args:
@@ -71,13 +79,15 @@ def measure(path: Path, options: Options, pixels: NDArray[np.float32], logits: N
         options: how it was run.
         pixels: preprocessed images `(N, C, H, W)`.
         logits: what it gave for them, `(N, classes)`.
+        selection: which outputs `logits` holds; None: all.
 
     Raises:
         ModelError: as `session.open_classifier`.
         MeasurementError: as `session.Classifier.run`.
     """
     level = options.graph_optimization if options.graph_optimization in FUSING else FUSING[-1]
-    exact = session.open_classifier(path, attrs.evolve(options, graph_optimization=level, exact_sums=True)).run(pixels)
+    classifier = session.open_classifier(path, attrs.evolve(options, graph_optimization=level, exact_sums=True))
+    exact = selected(classifier.run(pixels), selection)
     changed = int(np.count_nonzero(exact.argmax(axis=1) != logits.argmax(axis=1)))
     return Saturation(len(pixels), changed, float(np.abs(exact - logits).max()))
 

@@ -160,16 +160,19 @@ def check_labels(classifier: Classifier, data: ImageSet) -> None:
 
 
 def check_class_count(path: Path, classes: int, data: ImageSet) -> None:
-    """See that every label is one of the `classes` of the file at `path`.
+    """See that every label, or the selected output for it, is one of the `classes` of the file at `path`.
 
     Raises:
         DataError: a label lies outside.
     """
+    if data.selection:
+        return data.selection.check(str(path), classes)
     largest = int(data.labels.max())
     if largest >= classes:
         raise DataError(
-            f"{path}: it has {classes} classes, but image {int(data.labels.argmax())} has label {largest} "
-            "(labels count from 0): give the data the file was trained for"
+            f"{path}: it has {classes} outputs, but the data {len(data.classes)} classes, and image "
+            f"{int(data.labels.argmax())} has label {largest} (labels count from 0): give the data the file was "
+            "trained for, or say with data.classes which outputs the classes are"
         )
 
 

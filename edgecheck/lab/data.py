@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve
 
 from edgecheck.errors import ConfigError, DataError
-from edgecheck.images import PIXEL_MAX, ImageSet, head, load_npz
+from edgecheck.images import PIXEL_MAX, ImageSet, head, load_npz, with_outputs
 from edgecheck.lab.folder import load_folder
 from edgecheck.lab.resize import resize
 from edgecheck.plan import DataSpec, Preprocessing
@@ -44,14 +44,14 @@ def load(spec: DataSpec, how: Preprocessing, split: Split, progress: Progress, s
     Images that are decoded or resized are kept in a nameless file in `scratch` (None: the folder of temporary files).
 
     Raises:
-        ConfigError: unknown data set, or a limit or size below 1.
+        ConfigError: unknown data set, a limit or size below 1, or `classes` that do not fit those of the data.
         DataError: files missing, unreadable or of another layout.
     """
     loader = lookup(LOADERS, spec.dataset, "data set")
     name, limit = ("limit", spec.limit) if split == "test" else ("train_limit", spec.train_limit)
     if limit is not None and limit < 1:
         raise ConfigError(f"data.{name} must be at least 1, not {limit}")
-    data = head(loader(spec, how, split, limit, progress, scratch), limit)
+    data = with_outputs(head(loader(spec, how, split, limit, progress, scratch), limit), spec.classes)
     if how.size in (None, data.images.shape[1:3]):
         return data
     indices = progress.track(range(len(data)), "resizing images", len(data))

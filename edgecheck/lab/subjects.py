@@ -59,6 +59,7 @@ def check_fits(model: nn.Module, data: ImageSet) -> None:
     """Put the model into eval mode, run it on a black image of the data's shape and look at what comes out.
 
     Raises:
+        DataError: it lacks an output that the data selects.
         ModelError: it does not take such images, or does not give one logit for every label.
     """
     shape = data.shape
@@ -72,6 +73,8 @@ def check_fits(model: nn.Module, data: ImageSet) -> None:
     if not isinstance(output, Tensor) or output.ndim != 2:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ModelError(f"the network must return logits of shape (N, classes), not {found}")
+    if data.selection:
+        return data.selection.check("the network", output.shape[1])
     needed = int(data.labels.max()) + 1
     if output.shape[1] < needed:
         raise ModelError(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess, take
+from edgecheck.lab.answers import best as best_of
 from edgecheck.lab.augment import augmented
 from edgecheck.lab.compute import device_of
 from edgecheck.lab.descent import Job, Steps, descent
@@ -72,7 +73,7 @@ def train(
         raise ModelError("distill asks for a baseline to learn from, and there is none here")
     kept, held_out = held_out_split(data, recipe, seed)
     job = Job(model, how, recipe, seed, masks or {}, teacher)
-    batches = _batches(len(kept), recipe, seed)
+    batches, targets = _batches(len(kept), recipe, seed), kept.targets
     best, random = _Best(model, recipe), np.random.default_rng([seed, 1])
     losses: list[list[tuple[float, int]]] = [[] for _ in range(recipe.epochs)]
     last_of = {epoch: number for number, (epoch, _) in enumerate(batches)}
@@ -82,7 +83,7 @@ def train(
         try:
             for number, (epoch, batch) in enumerate(_watched(batches, recipe, progress)):
                 images = augmented(np.asarray(kept.images[batch]), recipe, random)
-                loss = steps.take(images, kept.labels[batch], learning_rate(recipe, number, len(batches)))
+                loss = steps.take(images, targets[batch], learning_rate(recipe, number, len(batches)))
                 _check_loss(loss, epoch, recipe)
                 losses[epoch].append((loss, len(batch)))
                 if number == last_of[epoch]:
@@ -113,6 +114,8 @@ def held_out_split(data: ImageSet, recipe: Recipe, seed: int) -> tuple[ImageSet,
 def accuracy(model: nn.Module, data: ImageSet, how: Preprocessing) -> float:
     """Return the share, 0..1, of images whose largest logit is that of their label. The model stays in eval mode.
 
+    Where the data selects outputs, it is the largest of these.
+
     Raises:
         ModelError: the network does not fit the data.
     """
@@ -123,7 +126,7 @@ def accuracy(model: nn.Module, data: ImageSet, how: Preprocessing) -> float:
         for start in range(0, len(data), EVALUATION_BATCH):
             batch = slice(start, start + EVALUATION_BATCH)
             logits = model(torch.from_numpy(preprocess(data.images[batch], how)).to(device_of(model)))
-            correct += int((logits.argmax(1).cpu().numpy() == data.labels[batch]).sum())
+            correct += int((best_of(logits, data.selection).cpu().numpy() == data.targets[batch]).sum())
     return correct / len(data)
 
 

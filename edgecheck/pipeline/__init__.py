@@ -131,6 +131,7 @@ def _examine(job: Run, entry: Entry, baseline: Findings | None = None) -> Findin
     logits = measuring.predict(job, entry)
     readings, warnings, record = measuring.count(job, entry)
     warnings = [*warnings, *measuring.saturated_sums(job, entry, logits)]
+    warnings += [] if baseline else comparing.unmatched(job, logits)
     readings += comparing.predictions(job, entry.name, logits, baseline)
     explained, similarities, seen = _see(job, entry, logits, baseline)
     if entry.source is not None:

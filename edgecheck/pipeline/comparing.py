@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecheck.device import accuracy
-from edgecheck.errors import ModelError
+from edgecheck.errors import DataError, ModelError
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.records import Reading, Similarity, reading
 from edgecheck.report.format import format_reading
@@ -28,6 +28,21 @@ def predictions(job: Run, variant: str, logits: NDArray[np.float32], baseline: F
             f"{variant} gives {logits.shape[1]} classes, the baseline {reference.shape[1]}: they are not the same task"
         )
     return accuracy.readings(variant, logits, job.data.labels, reference)
+
+
+def unmatched(job: Run, logits: NDArray[np.float32]) -> list[str]:
+    """Return a warning where the network has other outputs than the data has classes.
+
+    Raises:
+        DataError: the classes are folders, which are counted in alphabetical order: then labels mean other outputs.
+    """
+    outputs, classes = logits.shape[1], len(job.data.classes)
+    if outputs == classes:
+        return []
+    found = f"the network has {outputs:,} outputs, the data {classes:,} classes"
+    if job.plan.data.dataset == "folder":
+        raise DataError(f"{found}: say which output each folder is with data.classes (names, numbers or a file)")
+    return [f"{found}: output i is taken for class i; where that is wrong, set data.classes"]
 
 
 def class_accuracy(job: Run, logits: NDArray[np.float32]) -> dict[str, float]:

@@ -45,7 +45,8 @@ def data(plan: Plan, store: Store, progress: Progress) -> tuple[ImageSet, str]:
 
     result = store.stage("", "data", inputs, load, files=["data.npz"], tools=versions.IMAGES)
     # The store has just compared the file with its hash.
-    return attrs.evolve(images.load_npz(path, verified=True), skipped=result["skipped"]), result["sha256"]
+    found = images.with_outputs(images.load_npz(path, verified=True), spec.classes)
+    return attrs.evolve(found, skipped=result["skipped"]), result["sha256"]
 
 
 def load_test(plan: Plan, progress: Progress, scratch: Path | None = None) -> ImageSet:
@@ -54,7 +55,7 @@ def load_test(plan: Plan, progress: Progress, scratch: Path | None = None) -> Im
     if spec.dataset == "npz" and spec.root and spec.root.is_file():
         found = images.head(images.load_npz(spec.root), spec.limit)
         if size is None or size == found.shape[1:]:
-            return found
+            return images.with_outputs(found, spec.classes)
     need_lab()
     from edgecheck.lab import data as lab_data
 

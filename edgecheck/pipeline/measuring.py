@@ -112,7 +112,7 @@ def saturated_sums(job: Run, entry: Entry, logits: NDArray[np.float32]) -> list[
         if not saturation.can_saturate(files.load_model(onnx), options.graph_optimization):
             return {"warnings": []}
         pixels = images.preprocess(job.data.images[:COMPARED_IMAGES], job.plan.preprocessing)
-        found = saturation.measure(onnx, options, pixels, logits[:COMPARED_IMAGES])
+        found = saturation.measure(onnx, options, pixels, logits[:COMPARED_IMAGES], job.data.selection)
         return {"warnings": saturation.warnings(found, machine, flags)}
 
     return list(job.store.stage(entry.name, "saturation", inputs, compute, tools=versions.FILES)["warnings"])

@@ -226,7 +226,7 @@ def _samples(job: Run) -> Samples:
 
     chosen, _ = _drawn(job)
     inputs = pixels.preprocess(chosen.images[:], job.plan.preprocessing)
-    return Samples(torch.from_numpy(inputs), torch.from_numpy(chosen.labels))
+    return Samples(torch.from_numpy(inputs), torch.from_numpy(chosen.targets))
 
 
 def _drawn(job: Run) -> tuple[pixels.ImageSet, list[int]]:

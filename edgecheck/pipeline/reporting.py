@@ -160,6 +160,13 @@ def _caption(report: Report, method: str, image: ImageScore) -> str:
     return f"{method}, image {image.index}: Sp2PS {format_value(image.score, 'score')}, label {label}, {seen}"
 
 
+def _dataset(job: Run) -> str:
+    """Return which images these are, and which outputs of the network their classes."""
+    data, chosen = job.plan.data, job.data.selection
+    source = f"{data.dataset}{f' ({data.root})' if data.root else ''}, test split"
+    return f"{source}; {chosen.describe()}" if chosen else source
+
+
 def _subject(job: Run, baseline: Findings) -> Subject:
     plan, twin = job.plan, baseline.entry.twin
     how = to_dict(plan.preprocessing)
@@ -167,10 +174,11 @@ def _subject(job: Run, baseline: Findings) -> Subject:
         name=plan.name,
         model=twin.description if twin else str(baseline.entry.onnx),
         weights_sha256=str(twin.identity.get("weights") or "") if twin else baseline.entry.variant.sha256,
-        dataset=f"{plan.data.dataset}{f' ({plan.data.root})' if plan.data.root else ''}, test split",
+        dataset=_dataset(job),
         data_sha256=job.data_sha256,
         images=len(job.data),
         classes=list(job.data.classes),
+        outputs=list(job.data.selection.outputs) if job.data.selection else [],
         preprocessing=images.describe(plan.preprocessing),
         preprocessing_sha256=digest(how),
         target_layer=baseline.target_layer,

@@ -9,11 +9,14 @@ from functools import partial
 
 import numpy as np
 import torch
+from attrs import evolve
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edgecheck.classes import Selection
 from edgecheck.errors import EdgecheckError, ModelError
 from edgecheck.images import ImageSet, preprocess
+from edgecheck.lab.answers import best
 from edgecheck.lab.cam.ablate import Ablation, Pass
 from edgecheck.lab.cam.explanation import Collected, Explanation, Result
 from edgecheck.lab.cam.head import read_head
@@ -25,6 +28,7 @@ from edgecheck.lab.compute import device_of
 from edgecheck.plan import Preprocessing
 from edgecheck.progress import Progress, Silent
 from edgecheck.registry import lookup
+from edgecheck.score.selection import selected
 
 BATCH_SIZE = 32  # large enough to keep the cores busy, small enough for 224 px feature maps in memory
 
@@ -41,6 +45,9 @@ def explain(
 ) -> Explanation:
     """Return the maps of all images under each method; the model is left as it was found.
 
+    Where the data selects outputs of the network (`data.classes`), only these can be predicted, and logits and classes
+    are those of the data's classes; what is explained is the network's own output for such a class.
+
     Args:
         model: a network that takes float32 `(N, C, H, W)` and gives logits `(N, classes)`.
         data: the images, at the size the network takes.
@@ -53,17 +60,24 @@ def explain(
 
     Raises:
         ConfigError: unknown method.
+        DataError: an output is selected that the network does not have.
         ModelError: a network that does not take the images, whose output is not finite logits `(N, classes)`, that has
             no such target layer, or fewer classes than are to be explained.
     """
     chosen = {name: lookup(METHODS, name, "CAM method") for name in methods}
+    selection = data.selection
+    if selection and classes is not None:
+        classes = selection.numbers(classes)
     with torch.inference_mode(False), as_found(model):
         probe = probe_of(_inputs(model, data, how, slice(0, 1)))
-        warnings = _entangled(model, probe, _checked_output(model, probe, classes, len(data)))
+        logits = _checked_output(model, probe, classes, len(data))
+        if selection:
+            selection.check(type(model).__name__, logits.shape[1])
+        warnings = _entangled(model, probe, logits)
         batches = _batches(len(data), 1 if warnings else batch_size)
         # Logits alone need no target layer, so any classifier will do.
         target = split(model, probe, target_layer) if chosen else None
-        engine = Engine(model, target.split, chosen) if target else _Plain(model)
+        engine = Engine(model, target.split, chosen, selection) if target else _Plain(model, selection)
         found: Collected | None = None
         with _blaming(model):
             if target and not warnings:
@@ -79,14 +93,20 @@ def explain(
                 found.put(batch, result)
     assert found is not None  # an ImageSet holds at least one image
     warnings += [*(target.warnings if target else []), *engine.warnings]
-    return found.explanation(target.name if target else "", warnings)
+    explained = found.explanation(target.name if target else "", warnings)
+    if selection is None:
+        return explained
+    return evolve(explained, logits=selected(explained.logits, selection), classes=selection.places(explained.classes))
 
 
 class Engine:
     """Explains batches with one network, cut once."""
 
-    def __init__(self, model: nn.Module, parts: Split, methods: dict[str, Method]) -> None:
+    def __init__(
+        self, model: nn.Module, parts: Split, methods: dict[str, Method], selection: Selection | None = None
+    ) -> None:
         self.parts, self.head, self.methods = parts, read_head(model, parts), methods
+        self.selection = selection
         self.ablation = Ablation(self.head, parts.tail)
 
     @property
@@ -104,7 +124,7 @@ class Engine:
         with torch.enable_grad():
             staged, passing = self.head.prefix(activations, *others)
             logits = self.head.rest(staged, *passing)
-            classes = logits.argmax(dim=1) if classes is None else classes.to(logits.device)
+            classes = best(logits, self.selection) if classes is None else classes.to(logits.device)
             explained = logits.gather(1, classes[:, None])[:, 0]
             if not explained.requires_grad:
                 raise ModelError(
@@ -136,14 +156,14 @@ class Engine:
 class _Plain:
     """Runs a network as it is, where no maps are asked for."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model, self.warnings = model, list[str]()
+    def __init__(self, model: nn.Module, selection: Selection | None) -> None:
+        self.model, self.selection, self.warnings = model, selection, list[str]()
 
     @torch.no_grad()
     def run(self, inputs: Tensor, classes: Tensor | None) -> Result:
         """Return the logits of `(N, C, H, W)` inputs."""
         logits = self.model(inputs)
-        return Result({}, logits, logits.argmax(dim=1) if classes is None else classes)
+        return Result({}, logits, best(logits, self.selection) if classes is None else classes)
 
 
 def _map(weights: Tensor, activations: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ def explain(
     # The package leaves hooks, gradients and, on an error, its ablation layer behind: let it have a model of its own.
     own = copy.deepcopy(model).eval().requires_grad_(True)
     layer = _module(own, found.target_layer)
+    explained = data.selection.numbers(found.classes) if data.selection else found.classes
     maps = {}
     for name, kind in chosen.items():
         # One image at a time where the package makes all masked inputs or ablated maps of a batch at once.
@@ -92,7 +93,7 @@ def explain(
         with _released(_coarse(kind)(model=own, target_layers=[layer])) as cam:
             maps[name] = np.concatenate(
                 [
-                    _maps(cam, _inputs(own, data, how, batch), found.classes[batch])
+                    _maps(cam, _inputs(own, data, how, batch), explained[batch])
                     for batch in (progress or Silent()).track(batches, f"explaining by {name}", len(batches))
                 ]
             )

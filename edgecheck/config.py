@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from ruamel.yaml.comments import CommentedMap
 
 from edgecheck import classes, criteria, document, images, variants
@@ -109,22 +109,23 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     dataset = data.get("dataset") if isinstance(data, Mapping) else None
     where = f"{path}:{document.line_of(written, ('data', 'dataset'))}" if written else str(path)
     below = preset(dataset, where) if isinstance(dataset, str) else {}
+    said: dict[str, list[float]] = {}
     if dataset == "npz" and isinstance(data, Mapping) and "root" in data:
         if not Path(str(data["root"])).is_dir():
             require_regular(Path(str(data["root"])), error=DataError)
         # A run folder's data.npz tells how it was preprocessed; anything else would be another model's input.
-        below["preprocessing"] = {
-            **below.get("preprocessing", {}),
-            **images.load_normalisation(Path(str(data["root"]))),
-        }
+        said = images.load_normalisation(Path(str(data["root"])))
+        below["preprocessing"] = {**below.get("preprocessing", {}), **said}
     own = here.get("preprocessing")
-    if isinstance(own, Mapping) and _NORMALISATION & set(own):
+    named = isinstance(own, Mapping) and bool(_NORMALISATION & set(own))
+    if named:
         below["preprocessing"] = {k: v for k, v in below.get("preprocessing", {}).items() if k not in _NORMALISATION}
     whole = document.structure(document.merge(below, here), Document, written, str(path))
     _check_methods(whole.explain.methods, written, str(path))
     if whole.model is not None and whole.model.weights is not None:
         require_regular(whole.model.weights, MOST_WEIGHT_BYTES, ModelError)
-    return _plan(whole, written, path, flags="criteria" in overrides.get("gate", {}))
+    plan = _plan(whole, written, path, flags="criteria" in overrides.get("gate", {}))
+    return evolve(plan, normalisation_assumed=not (named or said))
 
 
 def load_gate(path: Path) -> Policy:

@@ -212,7 +212,10 @@ class Measure:
 
 @frozen
 class Plan:
-    """A whole run. `source` is the file it was read from; relative paths in it are resolved already."""
+    """A whole run. `source` is the file it was read from; relative paths in it are resolved already.
+
+    `normalisation_assumed`: nobody named range, mean or std, so they are the defaults.
+    """
 
     name: str
     model: ModelSpec | None
@@ -231,3 +234,4 @@ class Plan:
     policy: Policy
     seed: int
     source: Path | None = None
+    normalisation_assumed: bool = False

@@ -1,6 +1,7 @@
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgecheck import config
@@ -187,3 +188,18 @@ def test_a_row_that_says_too_little_is_refused_at_its_line(row):
 def test_a_section_that_is_none_is_refused_though_a_flag_sets_a_key_of_it():
     with pytest.raises(ConfigError, match="measure: expected"):
         read("data: {dataset: digits}\nmeasure: nonsense\n", measure={"latency_budget_s": 0.0})
+
+
+def test_a_normalisation_is_assumed_only_where_nobody_names_one(tmp_path):
+    images, labels = np.zeros((1, 4, 4, 1), np.uint8), np.zeros(1, int)
+    np.savez(tmp_path / "says.npz", images=images, labels=labels, mean=[0.5])
+    np.savez(tmp_path / "silent.npz", images=images, labels=labels)
+
+    def assumed(file, more=""):
+        text = f"data: {{dataset: npz, root: {file}}}\n{more}"
+        return config.parse(text, tmp_path / "edgecheck.yaml", {}).normalisation_assumed
+
+    assert assumed("silent.npz")
+    assert assumed("silent.npz", "preprocessing: {size: [8, 8]}")
+    assert not assumed("silent.npz", "preprocessing: {range: [0, 1]}")
+    assert not assumed("says.npz")

@@ -37,6 +37,7 @@ from edgecheck.report.html import Picture, class_name
 from edgecheck.store import Store, digest
 
 REPORT = "report.json"
+ASSUMED = " (the default: no range, mean or std was named)"
 
 
 def assemble(job: Run, findings: Sequence[Findings], warnings: Sequence[str]) -> Report:
@@ -179,7 +180,7 @@ def _subject(job: Run, baseline: Findings) -> Subject:
         images=len(job.data),
         classes=list(job.data.classes),
         outputs=list(job.data.selection.outputs) if job.data.selection else [],
-        preprocessing=images.describe(plan.preprocessing),
+        preprocessing=images.describe(plan.preprocessing) + (ASSUMED if plan.normalisation_assumed else ""),
         preprocessing_sha256=digest(how),
         target_layer=baseline.target_layer,
         class_explained=plan.explain.class_explained,

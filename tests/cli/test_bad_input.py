@@ -1,6 +1,7 @@
 """What a user can get wrong: one line that says what, where and what to do; exit 2; nothing half-written."""
 
 import errno
+from itertools import product
 
 import cv2
 import numpy as np
@@ -268,3 +269,14 @@ def test_what_is_no_report_is_one_line(refused, tmp_path, text):
 def test_a_report_that_is_not_text_is_one_line(refused, tmp_path):
     (tmp_path / "report.json").write_bytes(b"\xff\xfe{}")
     assert "report.json" in refused("report", tmp_path)
+
+
+def test_folders_for_fewer_classes_than_the_network_has_outputs(refused, tiny_config, tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    for split, (name, pixels) in product(("train", "test"), zip(("cat", "dog"), colours, strict=True)):
+        (tmp_path / "images" / split / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "images" / split / name / "1.png"), pixels)
+    files = ["--baseline", tmp_path / "net.onnx", "--candidate", tmp_path / "net.onnx", "--data", tmp_path / "images"]
+    write(tmp_path / "net.onnx", shape=("N", 3, 32, 32))
+    said = refused("check", *files, "--size", "32x32", "--time-budget", "0")
+    assert "the network has 4 outputs, the data 2 classes: say which output each folder is with data.classes" in said

@@ -110,6 +110,26 @@ def test_an_int8_file_that_can_saturate_is_told(edgecheck, tmp_path):
     assert ("8 of 8 images get another class" if saturates_here else "are exact on this CPU") in candidate[0]
 
 
+def test_classes_are_found_among_the_outputs_by_name_or_number(check, files):
+    gate = "--gate", "agreement >= 100 %"
+    (files / "names.txt").write_text("red\ngreen\nblue\nnone\n")
+    named = check(*gate, "--classes", files / "names.txt")[1]
+    assert value(named, "baseline", "accuracy") == 1.0
+    assert named["subject"]["dataset"].endswith("; classes are outputs 0, 1, 2, 3 of 4")
+    swapped = check(*gate, "--classes", "1,0,2,3")[1]
+    with np.load(files / "data.npz") as archive:  # only what is blue keeps its output
+        assert value(swapped, "baseline", "accuracy") == np.mean(archive["labels"] == 2)
+    assert swapped["subject"]["outputs"] == [1, 0, 2, 3]
+
+
+def test_other_outputs_than_classes_are_said(check, files):
+    with np.load(files / "data.npz") as archive:
+        np.savez(files / "data.npz", images=archive["images"], labels=archive["labels"])
+    report = check("--gate", "agreement >= 100 %")[1]
+    said = [warning for variant in report["variants"] for warning in variant["warnings"]]
+    assert [warning for warning in said if "the network has 4 outputs, the data 3 classes" in warning]
+
+
 @pytest.mark.parametrize(
     "options",
     [

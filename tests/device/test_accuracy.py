@@ -90,7 +90,7 @@ def test_outputs_that_are_no_numbers_are_refused(tmp_path):
 
 
 def test_label_outside_the_outputs_is_refused_where_the_file_does_not_say_its_classes(tmp_path):
-    with pytest.raises(DataError, match="it has 4 classes, but image 0 has label 9"):
+    with pytest.raises(DataError, match="it has 4 outputs, but the data 10 classes, and image 0 has label 9"):
         predict(
             open_classifier(write(tmp_path / "model.onnx")),
             ImageSet(np.zeros((2, 8, 8, 3), np.uint8), np.array([9, 0]), tuple(map(str, range(10)))),

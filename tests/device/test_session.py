@@ -214,7 +214,7 @@ def test_labels_must_be_classes_of_the_file(tmp_path):
     images = np.zeros((3, 8, 8, 3), dtype=np.uint8)
 
     check_labels(classifier, ImageSet(images, np.array([0, 3, 1]), tuple("abcd")))
-    with pytest.raises(DataError, match="it has 4 classes, but image 1 has label 4"):
+    with pytest.raises(DataError, match="it has 4 outputs, but the data 5 classes, and image 1 has label 4"):
         check_labels(classifier, ImageSet(images, np.array([0, 4, 1]), tuple("abcde")))
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from edgecheck import config
 from edgecheck.images import preprocess
@@ -22,6 +23,13 @@ def test_every_preset_makes_a_plan(dataset, tmp_path):
     assert all(deviation > 0 for deviation in plan.preprocessing.std)
 
 
+@pytest.mark.parametrize("dataset", [name for name in data.LOADERS if name != "digits"])
+def test_one_data_set_has_one_default_normalisation_however_it_is_loaded(dataset, tmp_path):
+    plan = config.parse(f"data: {{dataset: {dataset}}}", tmp_path / "edgecheck.yaml", {})
+    assert evolve(plan.preprocessing, size=None) == Preprocessing()
+    assert plan.normalisation_assumed
+
+
 @pytest.mark.parametrize("dataset", data.LOADERS)
 def test_every_gate_asks_for_the_papers_thresholds_and_for_evidence(dataset):
     policy = config.default_policy(dataset)
@@ -40,6 +48,6 @@ def test_every_gate_asks_for_the_papers_thresholds_and_for_evidence(dataset):
 def test_digits_are_standardised_by_their_training_split():
     how = config.preset("digits")["preprocessing"]
     plain = Preprocessing(size=tuple(how["size"]))
-    pixels = preprocess(data.load(DataSpec("digits"), plain, "train", Silent()).images, plain)
+    pixels = preprocess(data.load(DataSpec("digits"), plain, "train", Silent()).images[:], plain)
     assert np.isclose(pixels.mean(), how["mean"][0], atol=5e-5)
     assert np.isclose(pixels.std(), how["std"][0], atol=5e-5)

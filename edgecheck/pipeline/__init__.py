@@ -24,6 +24,7 @@ from edgecheck.pipeline import (
     preflight,
     quantising,
     reporting,
+    suspecting,
     twins,
 )
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
@@ -131,7 +132,7 @@ def _examine(job: Run, entry: Entry, baseline: Findings | None = None) -> Findin
     logits = measuring.predict(job, entry)
     readings, warnings, record = measuring.count(job, entry)
     warnings = [*warnings, *measuring.saturated_sums(job, entry, logits)]
-    warnings += [] if baseline else comparing.unmatched(job, logits)
+    warnings += [] if baseline else [*comparing.unmatched(job, logits), *suspecting.better_fed(job, entry, logits)]
     readings += comparing.predictions(job, entry.name, logits, baseline)
     explained, similarities, seen = _see(job, entry, logits, baseline)
     if entry.source is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgecheck import config
 from edgecheck.images import ImageSet, save_npz
@@ -120,6 +120,42 @@ def test_classes_are_found_among_the_outputs_by_name_or_number(check, files):
     with np.load(files / "data.npz") as archive:  # only what is blue keeps its output
         assert value(swapped, "baseline", "accuracy") == np.mean(archive["labels"] == 2)
     assert swapped["subject"]["outputs"] == [1, 0, 2, 3]
+
+
+def levels(path, flip):
+    """Write a network that tells four levels of grey in 0..255 by the nearest; `flip` counts them from above."""
+    centres = np.array([20.0, 100.0, 180.0, 240.0], dtype=np.float32)[:: -1 if flip else 1]
+    weight = np.repeat(2 * centres[None] / 3, 3, axis=0)
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weight", "bias"], ["scores"]),
+    ]
+    arrays = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(-(centres**2), "bias")]
+    shapes = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", ("N", 3, 8, 8)), ("scores", None))
+    ]
+    graph = helper.make_graph(nodes, "levels", shapes[:1], shapes[1:], arrays)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+
+
+def test_a_preprocessing_under_which_the_network_works_is_named(check, files):
+    levels(files / "a.onnx", flip=False)
+    labels = np.arange(80) % 4
+    pixels = np.broadcast_to(np.array([20, 100, 180, 240], np.uint8)[labels][:, None, None, None], (80, 8, 8, 3))
+    save_npz(files / "data.npz", ImageSet(pixels, labels, tuple("abcd")))
+
+    def said(*arguments):
+        report = check("--gate", "agreement >= 0 %", *arguments, candidate="a.onnx")[1]
+        return [text for variant in report["variants"] for text in variant["warnings"] if "right on" in text]
+
+    assert said() == [
+        "right on 25.0 % of the images, but on 100 % of some with preprocessing: {range: [0, 255]}; "
+        "name what the network was trained with"
+    ]
+    assert said("--range", "0,255") == []
+    levels(files / "a.onnx", flip=True)  # wrong whatever it is fed
+    assert said() == []
 
 
 def test_other_outputs_than_classes_are_said(check, files):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from edgecheck.stored import Pixels
 
 PIXEL_MAX = 255.0
 NORMALISATION = ("range", "mean", "std")
-CHUNK_IMAGES = 256  # read at once: images may lie on disk, and be many
+CHUNK_BYTES = 32 << 20  # read at once: images may lie on disk, be many, and large
 
 
 @frozen(eq=False)
@@ -54,8 +55,9 @@ class ImageSet:
 
     def chunks(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the images, so many at a time that they fit into memory."""
-        for start in range(0, len(self.images), CHUNK_IMAGES):
-            yield self.images[start : start + CHUNK_IMAGES]
+        step = max(1, CHUNK_BYTES // math.prod(self.shape))
+        for start in range(0, len(self), step):
+            yield self.images[start : start + step]
 
     @property
     def sha256(self) -> str:

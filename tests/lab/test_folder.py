@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgecheck import images as pixels
 from edgecheck.errors import DataError
 from edgecheck.lab import folder
 from edgecheck.lab.data import load
@@ -261,6 +263,20 @@ def test_decoded_images_are_on_disk_in_the_folder_they_are_given(tmp_path):
     data = load(DataSpec("folder", root=tmp_path / "images"), SIZED, "test", Silent(), tmp_path)
     assert isinstance(data.images, StoredImages)
     assert (data.images[0] == RED).all()
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(pixels, "CHUNK_BYTES", 100_000)
+    for number in range(100):
+        picture(tmp_path / "images" / "a" / f"{number}.bmp", size=(100, 100))
+    tracemalloc.start()
+    try:
+        data = load(DataSpec("folder", root=tmp_path / "images"), Preprocessing(), "test", Silent(), tmp_path)
+        pixels.save_npz(tmp_path / "d.npz", data)
+        assert tracemalloc.get_traced_memory()[1] < 100 * 30_000 / 2
+    finally:
+        tracemalloc.stop()
+    assert pixels.load_npz(tmp_path / "d.npz").sha256 == data.sha256
 
 
 def test_a_class_without_training_images_is_refused(tmp_path):

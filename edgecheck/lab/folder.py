@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import stat
-import struct
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import cast
 
-import cv2
 import numpy as np
 from attrs import frozen
-from PIL import Image, UnidentifiedImageError
 
 from edgecheck.cores import usable_cores
 from edgecheck.errors import DataError
 from edgecheck.images import ImageSet
 from edgecheck.lab.chatter import silenced
-from edgecheck.lab.resize import Pixels, resize
+from edgecheck.lab.decoding import Refused, read_image
+from edgecheck.lab.resize import Pixels
 from edgecheck.plan import DataSpec, Preprocessing
 from edgecheck.progress import Progress
 from edgecheck.stored import gather
@@ -31,11 +25,6 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff",
 SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}  # the first that exists is taken
 NAMED = 3  # how many files a message names
 AHEAD = 2  # images decoded ahead per core: enough to keep all busy, few enough for memory
-# Decoding takes 3 bytes a pixel, 6 with 16 bits: 200 MB here. No classifier is fed more; phones give up to 50 million.
-MOST_PIXELS = 64 * 10**6
-MOST_FILE_BYTES = 512 * 10**6  # of such an image, uncompressed, with 16 bits and an alpha channel
-LARGE = 8 * 10**6  # pixels, or bytes of the file: larger images are decoded one at a time, whatever the cores
-_one_by_one = threading.Lock()
 LAYOUT = "the layout is ROOT/CLASS/*.png, or ROOT/train/CLASS/*.png and ROOT/test/CLASS/*.png"
 
 
@@ -43,17 +32,6 @@ LAYOUT = "the layout is ROOT/CLASS/*.png, or ROOT/train/CLASS/*.png and ROOT/tes
 class _File:
     path: Path
     label: int
-
-
-@frozen
-class _Refused:
-    """A file that is no usable image, and why."""
-
-    path: Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
 
 
 def load_folder(
@@ -79,7 +57,7 @@ def load_folder(
         files = _files(folder, classes)[:limit]
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from None
-    refused: list[_Refused] = []
+    refused: list[Refused] = []
     labels: list[int] = []
     with silenced():
         images = _readable(files, _read_all(files, how.size, progress), labels, refused)
@@ -140,10 +118,10 @@ def _files(folder: Path, classes: list[str]) -> list[_File]:
     return [file for file in in_turn if file is not None]
 
 
-def _read_all(files: list[_File], size: tuple[int, int] | None, progress: Progress) -> Iterator[Pixels | _Refused]:
+def _read_all(files: list[_File], size: tuple[int, int] | None, progress: Progress) -> Iterator[Pixels | Refused]:
     """Yield every file's image or why it is none, decoding a few ahead of the one that is asked for."""
     with ThreadPoolExecutor(usable_cores()) as executor:
-        coming = (executor.submit(_read, file.path, size) for file in files)
+        coming = (executor.submit(read_image, file.path, size) for file in files)
         ahead = deque(islice(coming, AHEAD * usable_cores()))
         try:
             for _ in progress.track(range(len(files)), "reading images", len(files)):
@@ -154,12 +132,12 @@ def _read_all(files: list[_File], size: tuple[int, int] | None, progress: Progre
 
 
 def _readable(
-    files: list[_File], images: Iterator[Pixels | _Refused], labels: list[int], refused: list[_Refused]
+    files: list[_File], images: Iterator[Pixels | Refused], labels: list[int], refused: list[Refused]
 ) -> Iterator[Pixels]:
     """Yield the images, all of one size, and note their labels; files that are none are noted as refused."""
     first: tuple[_File, Pixels] | None = None
     for file, image in zip(files, images, strict=True):
-        if isinstance(image, _Refused):
+        if isinstance(image, Refused):
             refused.append(image)
             continue
         first = first or (file, image)
@@ -172,51 +150,7 @@ def _readable(
         yield image
 
 
-def _read(path: Path, size: tuple[int, int] | None) -> Pixels | _Refused:
-    """Return RGB pixels `(H, W, 3)`, or why there are none; the size is read before anything is decoded."""
-    try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            return _Refused(path, "not a regular file")
-        if about.st_size > MOST_FILE_BYTES:
-            return _Refused(path, f"{about.st_size:,} bytes, more than {MOST_FILE_BYTES:,}")
-        width, height = _header(path)
-        if width * height > MOST_PIXELS:
-            return _Refused(path, f"{width}x{height} pixels, more than {MOST_PIXELS // 10**6} million")
-        with _one_by_one if max(width * height, about.st_size) > LARGE else nullcontext():
-            image = _decoded(path, size)
-    except OSError as error:
-        return _Refused(path, (error.strerror or "no image").lower())
-    return _Refused(path, "damaged or incomplete") if image is None else image
-
-
-def _header(path: Path) -> tuple[int, int]:
-    """Return width and height as the file's header has them.
-
-    Raises:
-        OSError: it cannot be read, or is no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except Image.DecompressionBombError as error:
-        raise OSError(0, str(error)) from None
-    except UnidentifiedImageError:
-        raise OSError from None
-    except (ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error, MemoryError, OverflowError):
-        raise OSError from None  # what Pillow raises on headers that contradict themselves
-
-
-def _decoded(path: Path, size: tuple[int, int] | None) -> Pixels | None:
-    content = np.fromfile(path, dtype=np.uint8)  # not cv2.imread, which fails on some names on Windows
-    try:
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        return None
-    return None if image is None else cast(Pixels, cv2.cvtColor(resize(cast(Pixels, image), size), cv2.COLOR_BGR2RGB))
-
-
-def _check_refused(refused: list[_Refused], files: int, spec: DataSpec) -> None:
+def _check_refused(refused: list[Refused], files: int, spec: DataSpec) -> None:
     if not refused or (spec.unreadable == "skip" and len(refused) < files):
         return
     advice = "mend or remove them" + (", or set data.unreadable: skip" if spec.unreadable != "skip" else "")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from edgecheck import images as pixels
 from edgecheck.errors import DataError
-from edgecheck.lab import folder
+from edgecheck.lab import decoding
 from edgecheck.lab.data import load
 from edgecheck.plan import DataSpec, Preprocessing
 from edgecheck.progress import Silent
@@ -172,10 +172,19 @@ def test_an_image_too_large_is_refused_by_its_header(tmp_path, monkeypatch, recw
     assert not [str(w) for w in recwarn.list]
 
 
+def test_a_chunk_larger_than_its_file_is_not_allocated(tmp_path, monkeypatch):
+    whole = picture(tmp_path / "a" / "1.png").read_bytes()
+    place = whole.index(b"IDAT") - 4
+    (tmp_path / "a" / "1.png").write_bytes(whole[:place] + b"\xde\x00\x0e\x43" + whole[place + 4 :])
+    monkeypatch.setattr(cv2, "imdecode", lambda *given: pytest.fail("it was to be decoded"))
+    with pytest.raises(DataError, match=r"1\.png: damaged or incomplete"):
+        read(tmp_path)
+
+
 def test_large_images_are_read_one_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "LARGE", 100)
+    monkeypatch.setattr(decoding, "LARGE", 100)
     decode, alone = cv2.imdecode, []
-    monkeypatch.setattr(cv2, "imdecode", lambda *given: alone.append(folder._one_by_one.locked()) or decode(*given))
+    monkeypatch.setattr(cv2, "imdecode", lambda *given: alone.append(decoding._one_by_one.locked()) or decode(*given))
     for name, side in (("1", 30), ("2", 2)):
         picture(tmp_path / "a" / f"{name}.bmp", size=(side, side))
     assert len(read(tmp_path)) == len(alone) == 2

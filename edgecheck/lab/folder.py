@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 
@@ -59,8 +60,9 @@ def load_folder(
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from None
     refused: list[Refused] = []
     labels: list[int] = []
-    with silenced():
-        images = _readable(files, _read_all(files, how.size, progress), labels, refused)
+    # Closed before stderr is as it was: a progress bar puts back what it found.
+    with silenced(), closing(_read_all(files, how.size, progress)) as decoded:
+        images = _readable(files, decoded, labels, refused)
         first = list(islice(images, 1))
         found = gather(chain(first, images), scratch) if first else None
     _check_refused(refused, len(files), spec)
@@ -118,7 +120,7 @@ def _files(folder: Path, classes: list[str]) -> list[_File]:
     return [file for file in in_turn if file is not None]
 
 
-def _read_all(files: list[_File], size: tuple[int, int] | None, progress: Progress) -> Iterator[Pixels | Refused]:
+def _read_all(files: list[_File], size: tuple[int, int] | None, progress: Progress) -> Generator[Pixels | Refused]:
     """Yield every file's image or why it is none, decoding a few ahead of the one that is asked for."""
     with ThreadPoolExecutor(usable_cores()) as executor:
         coming = (executor.submit(read_image, file.path, size) for file in files)

@@ -7,6 +7,7 @@ import struct
 import sys
 import tracemalloc
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -248,6 +249,18 @@ def test_orientation_tags_are_not_obeyed(tmp_path):
     assert read(tmp_path, how=Preprocessing()).images.shape == (1, 8, 16, 3)
 
 
+@contextmanager
+def stderr_on_its_descriptor():
+    """Have `sys.stderr` on file descriptor 2, as it is outside of pytest."""
+    before = sys.stderr
+    with open(2, "w", buffering=1, closefd=False) as stream:
+        sys.stderr = stream
+        try:
+            yield stream
+        finally:
+            sys.stderr = before
+
+
 def test_image_libraries_write_nothing_and_python_still_does(tmp_path, capfd):
     class Loud(Silent):
         def track(self, items, text, total=None):
@@ -261,10 +274,28 @@ def test_image_libraries_write_nothing_and_python_still_does(tmp_path, capfd):
     (tmp_path / "a" / "2.png").write_bytes(file.getvalue()[:-20])
     cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
     assert "libpng" in capfd.readouterr().err  # otherwise this shows nothing
-    own = sys.stderr
-    load(DataSpec("folder", root=tmp_path, unreadable="skip"), SIZED, "test", Loud())
-    assert sys.stderr is own
+    with stderr_on_its_descriptor() as own:
+        load(DataSpec("folder", root=tmp_path, unreadable="skip"), SIZED, "test", Loud())
+        assert sys.stderr is own
     assert capfd.readouterr().err == "reading\n"
+
+
+def test_a_progress_bar_that_takes_stderr_gives_it_back_before_an_error(tmp_path):
+    class Bar(Silent):
+        def track(self, items, text, total=None):
+            before, sys.stderr = sys.stderr, io.StringIO()
+            try:
+                yield from items
+            finally:
+                sys.stderr = before
+
+    for side in (8, 9, 10):
+        picture(tmp_path / "a" / f"{side}.png", size=(side, side))
+    with stderr_on_its_descriptor() as own:
+        with pytest.raises(DataError, match="different sizes") as caught:
+            load(DataSpec("folder", root=tmp_path), Preprocessing(), "test", Bar())
+        del caught  # and with it what the traceback holds
+        assert sys.stderr is own
 
 
 def test_decoded_images_are_on_disk_in_the_folder_they_are_given(tmp_path):

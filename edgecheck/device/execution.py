@@ -28,6 +28,10 @@ from edgecheck.errors import MeasurementError
 LEAST_RUNS, MOST_RUNS = 10, 100  # whose mean a layer's time is: the profile counts whole microseconds
 SECONDS = 0.5  # of runs
 
+# A hundred runs of 4,000 nodes; a loop writes an event for every node of every trip, and reading them takes five times
+# the memory.
+MOST_PROFILE_BYTES = 200 << 20
+
 _EVENT_SUFFIX = "_kernel_time"
 _TYPES = {"float": "FLOAT", "double": "DOUBLE"}  # the others are ONNX's names in small letters
 
@@ -88,7 +92,10 @@ def _execute(path: Path, options: Options, input_shape: tuple[int, int, int], fo
             runs += 1
     except Exception as error:  # the classes of ONNX Runtime have no base of their own
         raise MeasurementError(f"{path}: the run failed ({runtime.one_line(error)})") from None
-    events = [event for event in json.loads(Path(session.end_profiling()).read_text()) if _is_node(event)]
+    profile = Path(session.end_profiling())
+    if profile.stat().st_size > MOST_PROFILE_BYTES:
+        raise MeasurementError(f"{path}: its profile is too large to be read; it runs too many nodes (in a loop?)")
+    events = [event for event in json.loads(profile.read_text()) if _is_node(event)]
     return _joined(load_model(optimised), events, feed, runs)
 
 

@@ -44,8 +44,8 @@ def _as_size(name: str) -> list[onnx.NodeProto]:
     ]
 
 
-def endless(path: Path) -> Path:
-    """A loop of 1e12 trips."""
+def endless(path: Path, trips: int = 10**12) -> Path:
+    """A loop of so many trips."""
     scalar = helper.make_tensor_value_info
     body = helper.make_graph(
         [helper.make_node("Identity", ["going"], ["on"]), helper.make_node("Sin", ["carried"], ["next"])],
@@ -53,7 +53,7 @@ def endless(path: Path) -> Path:
         [scalar("trip", TensorProto.INT64, []), scalar("going", TensorProto.BOOL, []), scalar("carried", 1, [1])],
         [scalar("on", TensorProto.BOOL, []), scalar("next", 1, [1])],
     )
-    trips, start = numpy_helper.from_array(np.array(10**12), "trips"), numpy_helper.from_array(np.ones(1, "f"), "start")
+    start, most = numpy_helper.from_array(np.ones(1, "f"), "start"), numpy_helper.from_array(np.array(trips), "trips")
     # What does not depend on the image may be computed when the file is opened; this does.
     nodes = [
         helper.make_node("ReduceMean", ["logits"], ["mean"], keepdims=0),
@@ -61,7 +61,7 @@ def endless(path: Path) -> Path:
         helper.make_node("Loop", ["trips", "", "first"], ["last"], body=body),
         helper.make_node("Reshape", ["last", "flat_shape"], ["addend"]),
     ]
-    return write(path, nodes, [trips, start, constant("flat_shape", 1)])
+    return write(path, nodes, [most, start, constant("flat_shape", 1)])
 
 
 def vast(path: Path, elements: int = 700_000_000, side: int = 8) -> Path:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecheck.device import files, folding, graph, paper
+from edgecheck.device import execution, files, folding, graph, layers, paper
 from edgecheck.device.folding import FOLDABLE
+from edgecheck.device.runtime import Options
 from edgecheck.device.tensors import Tensor
 from edgecheck.errors import ModelError
 from tests.device import hostile_files
@@ -170,3 +171,9 @@ def test_a_node_without_an_output_is_refused_in_functions_too(tmp_path):
     onnx.save(model, path)
     with pytest.raises(ModelError, match="a node without an output"):
         files.load_model(path)
+
+
+def test_a_profile_that_grew_in_a_loop_is_not_read(tmp_path, monkeypatch):
+    path = hostile_files.endless(tmp_path / "m.onnx", trips=100)
+    monkeypatch.setattr(execution, "MOST_PROFILE_BYTES", 10_000)
+    assert "its profile is too large" in layers.examine(path, Options(), (3, 8, 8)).note

@@ -12,6 +12,8 @@ from edgecheck.errors import InputError
 
 # A sweep of a thousand variants is 60 KB; parsing takes up to 20 s per MB.
 MOST_YAML_BYTES = 128 << 10
+# A sweep of a thousand variants has some 100 KB for each, most of them latencies and layers.
+MOST_REPORT_BYTES = 512 << 20
 # Protocol Buffers cannot hold more; larger models keep their weights beside the .onnx file.
 MOST_ONNX_BYTES = 2 << 30
 # A billion float32 weights are half of it: no classifier for an edge device comes near.

@@ -39,7 +39,7 @@ def main() -> None:
         _work(write, heard)
     _handle(heard, lambda number, _: _pass_on(child, number))
     _, status = os.waitpid(child, 0)
-    # Not until the end of file: a process that the model's code started may hold the other end.
+    # Never until the end of file: this process and what the code of the model started may hold the other end.
     os.set_blocking(read, False)
     with contextlib.suppress(BlockingIOError):
         sys.exit(os.read(read, 1)[0])

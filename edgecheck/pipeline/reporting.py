@@ -31,6 +31,7 @@ from edgecheck.records import (
     from_dict,
     to_dict,
 )
+from edgecheck.regular import MOST_REPORT_BYTES, require_regular
 from edgecheck.report import RENDERERS, html, junit, markdown
 from edgecheck.report.format import format_value
 from edgecheck.report.html import Picture, class_name
@@ -101,6 +102,7 @@ def read(folder: Path, unverified: bool = False) -> Report:
 
 
 def _document(path: Path) -> dict[str, Any]:
+    require_regular(path, MOST_REPORT_BYTES)
     try:
         data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:

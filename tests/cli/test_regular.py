@@ -79,6 +79,12 @@ def test_weights(special, refused, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "sparse"])
+@pytest.mark.parametrize("command", ["gate", "report"])
+def test_a_report(special, refused, kind, command):
+    assert "report.json" in refused(command, special(kind, "report.json").parent)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "sparse"])
 @pytest.mark.parametrize("command", ["count", "bench", "layers"])
 def test_an_onnx_file(special, refused, kind, command):
     assert "m.onnx" in refused(command, special(kind, "m.onnx"))

@@ -19,7 +19,7 @@ _PLAINER = {"—": "-", "─": "-", "…": "...", "µ": "u", "Δ": "delta", "≥
 @contextlib.contextmanager
 def prepared(debug: bool) -> Iterator[None]:
     """Make the streams safe for as long as this lasts; with `debug`, whatever libraries write is shown."""
-    _open_all()
+    open_all()
     codecs.register_error("edgecheck", _replace)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -28,8 +28,8 @@ def prepared(debug: bool) -> Iterator[None]:
         yield
 
 
-def _open_all() -> None:
-    """Point closed descriptors at nothing: the next file to be opened would become what libraries write errors to."""
+def open_all() -> None:
+    """Point closed descriptors at nothing, before anything is opened that libraries would then write errors to."""
     for number in range(STDERR + 1):
         try:
             os.fstat(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,12 @@ def place_of(error: BaseException) -> str:
     if not frames:
         return f"{type(error).__name__}: {message}"
     return f"{message} at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}"
+
+
+def place_in_stack(stack: str) -> str:
+    """Return the innermost line of the user's code of a stack kept as text, `net.py:31 in forward`; "" if none is."""
+    frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', stack)
+    return next((f"{Path(f).name}:{line} in {name}" for f, line, name in reversed(frames) if is_the_users(f)), "")
 
 
 def root_cause(error: BaseException) -> BaseException:

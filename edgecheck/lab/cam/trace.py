@@ -2,7 +2,9 @@
 
 A value is named by the module that gives it (`layer4`, `features.27`). A value made by a function has no module: its
 name is that of the value it was made from, `+` and the function, so `features.norm5+relu` is the `F.relu` applied to
-what `features.norm5` gives. A module called several times stands for its last call.
+what `features.norm5` gives. A convolution or norm called as a function is named by its weight: by the weight's module,
+or, of a weight that stands alone, as `weight3+conv2d`. Where no module is near, the place in the code follows:
+`weight3+conv2d+relu (net.py:42 in forward)`. A module called several times stands for its last call.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ from attrs import field, frozen
 from torch import Tensor, fx, nn
 
 from edgecheck.errors import ModelError
+from edgecheck.lab.blame import place_in_stack
 from edgecheck.lab.cam.intact import unchanged_attributes
 
 _CONSTANT = "_tensor_constant"  # what fx calls them
 SHAPE = "shape"  # the key in fx's free-form node.meta under which a tensor's shape is kept
+PLACE = " ("  # what separates a name from the place in the code
+_WEIGHTED = ("conv2d", "linear", "batch_norm", "group_norm", "layer_norm")
 _NAMES_SHOWN = 8  # in an error line: enough to find the slip, few enough to read
 
 
@@ -42,7 +47,16 @@ class Trace:
         if modules:
             return min(modules, key=lambda name: (name.count("."), len(name)))
         label = self.labels[node]
-        return label if self._named().get(label) is node else node.name
+        name = label if self._named().get(label) is node and not label.startswith(self._images()) else node.name
+        place = "" if self._near_module(label) else place_in_stack(node.stack_trace or "")
+        return f"{name}{PLACE}{place})" if place else name
+
+    def _images(self) -> tuple[str, ...]:
+        """Return how the names begin of what is made of the images by functions alone."""
+        return tuple(f"{node.target}+" for node in self.graph.nodes if node.op == "placeholder")
+
+    def _near_module(self, label: str) -> bool:
+        return label.partition("+")[0] in dict(self.model.named_modules())
 
     def find(self, name: str) -> fx.Node:
         """Return the value called `name`, the last one where there are several; fx's own node names work too.
@@ -50,7 +64,7 @@ class Trace:
         Raises:
             ModelError: nothing of that name gives a feature map; the line has the nearest names that do.
         """
-        named = self._named()
+        named, name = self._named(), name.partition(PLACE)[0]
         if name not in named or not is_map(named[name]):
             raise unknown_layer(self.model, name, [known for known, node in named.items() if is_map(node)])
         return named[name]
@@ -109,6 +123,8 @@ def unknown_layer(model: nn.Module, name: str, known: list[str]) -> ModelError:
 class _Tracer(fx.Tracer):
     """Looks into every module it can, keeps whole the ones it cannot, and notes which value each module gives."""
 
+    record_stack_traces = True
+
     def __init__(self) -> None:
         super().__init__()
         self.outputs: dict[str, fx.Node] = {}
@@ -160,7 +176,16 @@ def labels(graph: fx.Graph) -> dict[fx.Node, str]:
     made: dict[fx.Node, str] = {}
     for node in graph.nodes:
         if node.op in ("call_function", "call_method") and node.all_input_nodes:
-            made[node] = f"{made[node.all_input_nodes[0]]}+{function_name(node)}"
+            made[node] = _by_weight(node) or f"{made[node.all_input_nodes[0]]}+{function_name(node)}"
         else:
             made[node] = str(node.target)
     return made
+
+
+def _by_weight(node: fx.Node) -> str:
+    """Return the name of a function with a weight: its module's, or the weight's and its own; "" without a weight."""
+    weights = [str(value.target) for value in node.all_input_nodes if value.op == "get_attr"]
+    if function_name(node) not in _WEIGHTED or not weights:
+        return ""
+    module, _, weight = weights[0].rpartition(".")
+    return module if module and weight == "weight" else f"{weights[0]}+{function_name(node)}"

@@ -7,6 +7,7 @@ too. A *unit* is such a set of channels; a *family* is all units that one layer'
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, Literal
 
 import torch
@@ -83,6 +84,12 @@ def find_families(model: nn.Module, example: Tensor) -> tuple[list[Family], list
     Raises:
         ModelError: the model cannot run on the example, or torch-pruning cannot trace it.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch-pruning cannot follow is in the notes
+        return _families(model, example)
+
+
+def _families(model: nn.Module, example: Tensor) -> tuple[list[Family], list[str]]:
     traced = dependencies(model, example)
     names = {module: name for name, module in model.named_modules()}
     families: list[Family] = []

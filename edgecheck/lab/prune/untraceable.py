@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from edgecheck.lab.blame import is_the_users
+from edgecheck.lab.blame import place_in_stack
 
 NAMED = 3  # how many operators a message names
 
@@ -39,7 +38,8 @@ def suspects(model: nn.Module, example: Tensor) -> str:
 
 def operator_at(node: Any) -> str:
     """Return an operator of a graph made under anomaly detection, with its place: `Split at net.py:31 in forward`."""
-    return f"{_name(node)}{_place(node.metadata.get('traceback_', []))}"
+    place = place_in_stack("".join(node.metadata.get("traceback_", [])))
+    return f"{_name(node)} at {place}" if place else _name(node)
 
 
 def _name(node: Any) -> str:
@@ -55,12 +55,3 @@ def _nodes(start: Any) -> list[Any]:
                 seen[node] = None
                 waiting.append(node)
     return list(seen)
-
-
-def _place(stack: list[str]) -> str:
-    """Return the innermost line of the user's code of a stack that autograd kept as text."""
-    for frame in reversed(stack):
-        found = re.search(r'File "([^"]+)", line (\d+), in (\S+)', frame)
-        if found and is_the_users(found[1]):
-            return f" at {Path(found[1]).name}:{found[2]} in {found[3]}"
-    return ""

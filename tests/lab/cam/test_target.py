@@ -1,6 +1,7 @@
 """The default target layer, on the networks whose answer the design fixes and on ones with traps."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -128,6 +129,49 @@ def test_functions_and_reused_modules(network: type[nn.Module], name: str, shape
     model = network().eval()
     assert target_of(model, 32) == (name, shape)
     assert split(model, torch.rand(1, 3, 32, 32), name).name == name  # and the name leads back
+
+
+class Weights(nn.Module):
+    """No module at all: functions of bare weights, alone and in a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(4, 3, 3, 3))
+        self.more = nn.ParameterList([torch.randn(4, 4, 3, 3), torch.randn(6, 4, 3, 3)])
+        self.gate, self.head = nn.Parameter(torch.ones(6, 1, 1)), nn.Parameter(torch.randn(5, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(F.conv2d(x, self.first))
+        x = F.max_pool2d(F.relu(F.conv2d(x, self.more[0])), 2)
+        x = torch.relu(F.conv2d(x, self.more[1]) * self.gate)
+        return F.linear(x.mean((2, 3)), self.head)
+
+
+class Sized(nn.Module):
+    """Functions between modules, in a network that only torch.export can follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.norm = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)
+        self.fc = nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1] > 8:
+            x = torch.relu(self.conv1(x))
+        return self.fc(torch.relu(self.norm(self.conv2(x))).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("network", "name"), [(Weights, "more.1+conv2d+mul+relu (test_target.py:{line} in forward)"), (Sized, "norm+relu")]
+)
+def test_a_function_is_named_by_the_last_weight_before_it(network: type[nn.Module], name: str) -> None:
+    lines = Path(__file__).read_text().splitlines()
+    name = name.format(line=1 + next(n for n, line in enumerate(lines) if "* self.gate)" in line))
+    model, example = network().eval(), torch.rand(1, 3, 16, 16)
+    assert target_of(model, 16)[0] == name
+    body = split(model, example).split.body
+    for again in (name, name.partition(" (")[0]):  # and the name leads back, with its place and without
+        assert torch.equal(split(model, example, again).split.body(example)[0], body(example)[0])
 
 
 def test_a_network_that_cannot_be_traced_gets_its_last_block() -> None:

@@ -104,3 +104,11 @@ def test_a_test_split_that_is_not_there_is_told_before_training(altered, refused
     monkeypatch.setattr(data, "load", load)
     monkeypatch.setattr(train, "train", trained)
     assert "no test images" in refused("train", altered(), "--out", tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("command", "out"), [("cam", "taken"), ("export", "gone/m.onnx"), ("train", "gone/w.safetensors")]
+)
+def test_a_place_that_cannot_be_written(never, altered, refused, tmp_path, command, out):
+    (tmp_path / "taken").touch()
+    assert "choose another --out" in refused(command, altered(), "--out", tmp_path / out)

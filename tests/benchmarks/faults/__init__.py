@@ -1,1 +1,1 @@
-"""A seeded campaign of kills, malformed input, tampering and bad luck: nothing false passes, nothing fails in silence."""
+"""A seeded campaign of kills, malformed input, tampering and bad luck."""

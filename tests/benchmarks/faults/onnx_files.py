@@ -21,6 +21,7 @@ KIND = "onnx"
 CASES = 320
 SHORT = (0, 1, 2, 3, 4, 5)
 
+COMMANDS = ("check", "check", "check", "count", "layers", "bench")  # a check runs most of our code
 MEMORY_SHARE = 0.2  # of the checks measure memory too, in a process of its own
 
 SAME_TYPES = {
@@ -39,22 +40,24 @@ def attempt(number: int, material: Material, folder: Path) -> Outcome:
     """Damage an ONNX file and have a command read it."""
     random = generator(KIND, number)
     source = mutations.pick(random, (material.board / "b.onnx", material.run / "baseline-int8" / "model.onnx"))
-    if number < len(odd_graphs.GRAPHS):  # each of them once; they are not drawn
-        name = list(odd_graphs.GRAPHS)[number]
+    graphs = list(odd_graphs.GRAPHS)
+    if number < 2 * len(graphs):  # each of them checked, and then read by another command; they are not drawn
+        way, name = "graph", graphs[number % len(graphs)]
         content = odd_graphs.GRAPHS[name](folder)
-        way = "graph"
     else:
         way = mutations.pick(random, WAYS)
         name, content = WAYS[way](random, source)
     file = folder / "file.onnx"
     file.write_bytes(content)
-    command = _command(random, material, file, source if way != "graph" else material.board / "b.onnx")
+    if way == "graph":
+        source = material.board / "b.onnx"
+    chosen = mutations.pick(random, COMMANDS) if number >= len(graphs) else "check"
+    command = _command(random, chosen, material, file, source)
     ended = fork(command, Surroundings(folder))
     return Outcome(KIND, number, f"{way}: {name} ({command[0]})", *judge_refusal(ended), ended.seconds)
 
 
-def _command(random: Generator, material: Material, file: Path, source: Path) -> list[object]:
-    chosen = mutations.pick(random, ("check", "check", "check", "count", "layers", "bench"))
+def _command(random: Generator, chosen: str, material: Material, file: Path, source: Path) -> list[object]:
     if chosen == "bench":
         return ["bench", file, "--time-budget", "0.05"]
     if chosen != "check":

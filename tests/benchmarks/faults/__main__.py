@@ -60,8 +60,8 @@ def run(folder: Path, options: argparse.Namespace) -> list[Outcome]:
 
 
 def _numbers(kind: str, short: bool) -> list[int]:
-    module = campaign.KINDS[kind]
-    return list(module.SHORT) if short else list(range(module.CASES))
+    found = campaign.KINDS[kind]
+    return list(found.short) if short else list(range(found.count))
 
 
 def page(result: dict) -> str:

@@ -10,14 +10,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 from attrs import frozen
 
 from tests.benchmarks.faults import (
     command_lines,
+    disks,
+    endings,
     environment,
+    evidence,
+    failed_runs,
     kills,
     meaning,
     npz_files,
@@ -29,11 +33,14 @@ from tests.benchmarks.faults import (
     tampering,
     yaml_files,
 )
+from tests.benchmarks.faults.cases import Kind
 from tests.benchmarks.faults.material import Material
 from tests.benchmarks.faults.outcomes import (
+    ACCEPTED,
     CRASH,
     FALSE_PASS,
     HANG,
+    HELD,
     INTERNAL,
     MEMORY,
     ONE_LINE,
@@ -48,20 +55,11 @@ from tests.benchmarks.faults.outcomes import (
 WORKERS = 2
 
 
-class Kind(Protocol):
-    """A module of cases: how many, which of them the tests run, and one case by its number."""
-
-    KIND: str
-    CASES: int
-    SHORT: Sequence[int]
-
-    def attempt(self, number: int, material: Material, folder: Path) -> Outcome:
-        """Carry out one case in a folder of its own."""
-
-
-MALFORMED: tuple[Any, ...] = (onnx_files, npz_files, yaml_files, reports, pictures, command_lines)
-INTEGRITY: tuple[Any, ...] = (tampering, staleness, meaning)
-KINDS: dict[str, Any] = {module.KIND: module for module in (kills, *MALFORMED, *INTEGRITY, environment)}
+_MALFORMED = (onnx_files, npz_files, yaml_files, reports, pictures, command_lines)
+_INTEGRITY = (tampering, failed_runs, staleness, evidence, meaning, endings, environment, disks)
+MALFORMED: tuple[str, ...] = tuple(module.KIND.name for module in _MALFORMED)
+INTEGRITY: tuple[str, ...] = tuple(module.KIND.name for module in _INTEGRITY)
+KINDS: dict[str, Kind] = {module.KIND.name: module.KIND for module in (kills, *_MALFORMED, *_INTEGRITY)}
 
 
 @frozen
@@ -109,20 +107,18 @@ def prepare(numbers: Mapping[str, Sequence[int]], material: Material) -> None:
     """Make what the cases start from."""
     processes.warm_up()
     material.make()
-    if kills.KIND in numbers:
-        kills.prepare(material, numbers[kills.KIND])
+    if kills.NAME in numbers:
+        kills.prepare(material, numbers[kills.NAME])
 
 
 def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
     """Return the counts that the campaign is judged by, and every case that is not as it should be."""
-    killed = _of(outcomes, [kills])
-    malformed, integrity, around = _of(outcomes, MALFORMED), _of(outcomes, INTEGRITY), _of(outcomes, [environment])
-    names = (ONE_LINE, TRACEBACK, INTERNAL, HANG, MEMORY, "accepted", CRASH, UNTIDY)
+    killed, malformed, integrity = (_of(outcomes, kinds) for kinds in ((kills.NAME,), MALFORMED, INTEGRITY))
+    refusals = (ONE_LINE, TRACEBACK, INTERNAL, HANG, MEMORY, ACCEPTED, CRASH, UNTIDY)
     return {
         "kills": {"trials": len(killed), **_counted(killed, (SAME,))},
-        "malformed": {"cases": len(malformed), **_counted(malformed, names)},
-        "integrity": {"cases": len(integrity), **_counted(integrity, (FALSE_PASS, "held", OTHERWISE, SKIPPED))},
-        "environment": {"cases": len(around), **_counted(around, (FALSE_PASS, "held", OTHERWISE, SKIPPED))},
+        "malformed": {"cases": len(malformed), **_counted(malformed, refusals)},
+        "integrity": {"cases": len(integrity), **_counted(integrity, (FALSE_PASS, HELD, OTHERWISE, SKIPPED))},
         "campaign_errors": sum(outcome.verdict == "campaign_error" for outcome in outcomes),
         "kinds": {
             kind: {
@@ -138,8 +134,8 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
     }
 
 
-def _of(outcomes: Sequence[Outcome], modules: Sequence[Any]) -> list[Outcome]:
-    return [outcome for outcome in outcomes if outcome.kind in {module.KIND for module in modules}]
+def _of(outcomes: Sequence[Outcome], kinds: Sequence[str]) -> list[Outcome]:
+    return [outcome for outcome in outcomes if outcome.kind in kinds]
 
 
 def _counted(outcomes: Sequence[Outcome], verdicts: Sequence[str]) -> dict[str, int]:

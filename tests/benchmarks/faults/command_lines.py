@@ -11,14 +11,13 @@ from numpy.random import Generator
 
 from edgecheck.cli import cli
 from tests.benchmarks.faults import mutations
+from tests.benchmarks.faults.cases import Kind
 from tests.benchmarks.faults.copies import copied_run
 from tests.benchmarks.faults.material import Material
 from tests.benchmarks.faults.outcomes import Outcome, generator, judge_refusal
 from tests.benchmarks.faults.processes import Surroundings, Watch, console, fork
 
-KIND = "words"
-CASES = 170
-SHORT = (0, 1, 2, 3, 4, 5, 9)
+NAME = "words"
 
 PROGRAM_EVERY = 10  # so many cases, one goes through the installed command
 LIMIT_S = 60.0
@@ -51,7 +50,7 @@ LEFT_OUT = frozenset({"demo"})
 
 def attempt(number: int, material: Material, folder: Path) -> Outcome:
     """Draw a command line and run it."""
-    random = generator(KIND, number)
+    random = generator(NAME, number)
     copied_run(material.run, folder / "run")
     words = _drawn(random, material, folder)
     start = console if number % PROGRAM_EVERY == PROGRAM_EVERY - 1 else fork
@@ -60,7 +59,7 @@ def attempt(number: int, material: Material, folder: Path) -> Outcome:
     ended = start(words, Surroundings(folder, Watch(LIMIT_S)))
     verdict, detail = judge_refusal(ended)
     name = shlex.join(words).encode("ascii", "backslashreplace").decode()[:200]
-    return Outcome(KIND, number, name.replace(str(material.folder), "MATERIAL"), verdict, detail, ended.seconds)
+    return Outcome(NAME, number, name.replace(str(material.folder), "MATERIAL"), verdict, detail, ended.seconds)
 
 
 def _drawn(random: Generator, material: Material, folder: Path) -> list[str]:
@@ -128,3 +127,6 @@ def _disturbed(random: Generator, words: Sequence[str]) -> list[str]:
     elif way == "debug last":
         changed.append("--version")
     return changed
+
+
+KIND = Kind(NAME, 170, (0, 1, 2, 3, 4, 5, 9), attempt)

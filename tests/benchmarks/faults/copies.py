@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ def value(report: dict[str, Any], variant: str, metric: str) -> float | None:
     """Return a reading's value, None where it is missing or was not taken."""
     readings = report.get("readings", [])
     return next((r["value"] for r in readings if (r["variant"], r["metric"]) == (variant, metric)), None)
+
+
+def edit_json(run: Path, change: Callable[[Any], Any], file: str = "report.json") -> None:
+    """Change a JSON file of a run folder in place."""
+    document = json.loads((run / file).read_text())
+    change(document)
+    (run / file).write_text(json.dumps(document, indent=2) + "\n")
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.faults.cases import Kind
 from tests.benchmarks.faults.copies import leftovers, report_of
 from tests.benchmarks.faults.material import Material
 from tests.benchmarks.faults.outcomes import DIFFERENT, SAME, Outcome, generator, shown
 from tests.benchmarks.faults.processes import RUN_LIMIT_S, Ended, Surroundings, Watch, console, end_session, fork
 
-KIND = "kills"
-CASES = 100
-SHORT = (0,)
+NAME = "kills"
 
 SWEEP = ("--criterion", "l1", "--structure", "filters", "--rate", "0.5")
 SWEEP_EVERY = 3  # so many trials, one is of a sweep
@@ -32,7 +31,7 @@ CLOCKED_WORDS = ("vector units", "outliers", "kept busy", "clock", "slower", "la
 
 def attempt(number: int, material: Material, folder: Path) -> Outcome:
     """Kill a run, start it again until it completes, and compare its report with that of a run left in peace."""
-    random = generator(KIND, number)
+    random = generator(NAME, number)
     swept = _swept(number)
     start = console if number % PROGRAM_EVERY == PROGRAM_EVERY - 1 else fork
     reference, seconds = _reference(material, swept)
@@ -54,7 +53,7 @@ def attempt(number: int, material: Material, folder: Path) -> Outcome:
         f"{'sweep' if swept else 'run'}, killed {len(kills)} times, at {share:.0%}{' (program)' * (start is console)}"
     )
     problem = _problem(ended, run, reference) if kills[0].stopped == "killed" else "was never killed"
-    return Outcome(KIND, number, name, DIFFERENT if problem else SAME, problem, ended.seconds)
+    return Outcome(NAME, number, name, DIFFERENT if problem else SAME, problem, ended.seconds)
 
 
 def prepare(material: Material, numbers: Sequence[int]) -> None:
@@ -128,3 +127,6 @@ def difference(found: Any, expected: Any, where: str = "report") -> str:
     return (
         "" if found == expected else f"{where}: {json.dumps(found)[:100]} in the place of {json.dumps(expected)[:100]}"
     )
+
+
+KIND = Kind(NAME, 100, (0,), attempt)

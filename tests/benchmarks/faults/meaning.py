@@ -1,168 +1,53 @@
-"""Named ways in which a reading is not of what it is said to be of, or a gate asks for nothing: none may pass."""
+"""Named labels, pixels and gates that mean nothing: none may pass."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import struct
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
-import safetensors.torch
-import torch
-from attrs import frozen
 from onnx import numpy_helper
 
-from edgecheck.images import ImageSet, load_npz, take
-from tests.benchmarks.faults.material import Material, config, with_labels
-from tests.benchmarks.faults.outcomes import FALSE_PASS, HELD, OTHERWISE, Outcome, generator, shown
-from tests.benchmarks.faults.processes import Ended, Surroundings, Watch, fork
-from tests.benchmarks.faults.tampering import QUANTIZED, expect_no_pass, expect_refusal
+from edgecheck.images import take
+from tests.benchmarks.faults.cases import Case, Place, named
+from tests.benchmarks.faults.checks import check, check_files, gate, images
+from tests.benchmarks.faults.material import config, with_labels
+from tests.benchmarks.faults.outcomes import expect_exit, expect_no_pass, expect_refusal, generator
 
-KIND = "meaning"
-
-TWIN = "edgecheck:digits_cnn"
-SP2PS = "sp2ps.grad-cam >= 0.5"
-DROP = "accuracy_drop_pp <= 2"
+NAME = "meaning"
 DIGITS = ("--mean", "0.3053", "--std", "0.3233")
-
-
-@frozen
-class Bench:
-    """A case's folder and the material, with the commands that these cases use."""
-
-    folder: Path
-    material: Material
-    number: int
-
-    def start(self, *arguments: object) -> Ended:
-        """Run a command of edgecheck."""
-        return fork(arguments, Surroundings(self.folder, Watch(300.0)))
-
-    def gate(self, *sentences: str) -> Ended:
-        """Judge the finished run by some criteria alone."""
-        gates = [word for sentence in sentences for word in ("--gate", sentence)]
-        return self.start("gate", self.material.run, "--only", *gates, "--require", "all", "--format", "json")
-
-    def check(self, *more: object, candidate: str = "baseline", data: Path | None = None, gate: str = DROP) -> Ended:
-        """Check a file of the finished run against its baseline."""
-        files = [self.material.run / name / "model.onnx" for name in ("baseline", candidate)]
-        words = ["check", "--baseline", files[0], "--candidate", files[1], "--config", self.material.check_config]
-        words += ["--data", data or self.material.run / "data.npz", "--time-budget", "0", "--gate", gate]
-        return self.start(*words, *more)
-
-    def data(self) -> ImageSet:
-        """Return the test images of the finished run."""
-        return load_npz(self.material.run / "data.npz")
-
-
-Case = Callable[[Bench], tuple[str, str]]
-
-
-def attempt(number: int, material: Material, folder: Path) -> Outcome:
-    """Ask for something that means nothing, or of something that is not what it is said to be."""
-    name = list(CASES_BY_NAME)[number]
-    return Outcome(KIND, number, name, *CASES_BY_NAME[name](Bench(folder, material, number)))
-
-
-# Borrowed evidence: the maps of a quantized file's float twin are not its own.
-
-
-def _borrowed(metric: str, sentence: str) -> Case:
-    def case(bench: Bench) -> tuple[str, str]:
-        ended = bench.gate(sentence)
-        if ended.code not in (0, 1):
-            return OTHERWISE, shown(ended)
-        verdicts = {(v["variant"], v["metric"]): v for v in json.loads(ended.out)["verdicts"]}
-        found = verdicts[QUANTIZED, metric]
-        return (HELD, "") if found["status"] == "MISSING" else (FALSE_PASS, f"{found['status']}: {found['actual']}")
-
-    return case
-
-
-def _not_borrowed_by_a_check(bench: Bench) -> tuple[str, str]:
-    """Give a quantized file its float twin: their logits differ, so the twin's maps are not the file's."""
-    twins = _twins(bench.material.weights, bench.material.weights)
-    return expect_no_pass(bench.check(*twins, candidate=QUANTIZED, gate=SP2PS))
-
-
-# Twins that are not the file's.
-
-
-def _twins(baseline: Path, candidate: Path) -> list[object]:
-    return [
-        word
-        for side, weights in (("baseline", baseline), ("candidate", candidate))
-        for word in (f"--{side}-twin", TWIN, f"--{side}-weights", weights)
-    ]
-
-
-def _changed_weights(bench: Bench, name: str, scale: float) -> Path:
-    """Write the twin's weights with its last layer scaled: its maps stay nearly the same, its logits do not."""
-    state = safetensors.torch.load_file(bench.material.weights)
-    scaled = {key: value * scale if key.startswith("classifier") else value for key, value in state.items()}
-    path = bench.folder / f"{name}.safetensors"
-    safetensors.torch.save_file(scaled, path)
-    return path
-
-
-def _random_weights(bench: Bench) -> Path:
-    from edgecheck.models.digits_cnn import DigitsCNN
-
-    torch.manual_seed(bench.number)
-    path = bench.folder / "random.safetensors"
-    safetensors.torch.save_file(DigitsCNN().state_dict(), path)
-    return path
-
-
-def _wrong_twins(wrong: Callable[[Bench], Path], which: str, gate: str = SP2PS) -> Case:
-    """A case in which the named sides get the weights of another network."""
-
-    def case(bench: Bench) -> tuple[str, str]:
-        right, other = bench.material.weights, wrong(bench)
-        sides = [other if side in which else right for side in ("baseline", "candidate")]
-        return expect_no_pass(bench.check(*_twins(*sides), gate=gate))
-
-    return case
-
-
-def _right_twins(bench: Bench) -> tuple[str, str]:
-    """With the right twins the same gate holds: else the cases beside it would be held by a mistake."""
-    ended = bench.check(*_twins(bench.material.weights, bench.material.weights), gate=SP2PS)
-    return (HELD, "") if ended.code == 0 else (OTHERWISE, shown(ended))
 
 
 # Labels and pixels with which accuracy means nothing.
 
 
-def _shuffled(bench: Bench) -> tuple[str, str]:
-    data = bench.data()
-    labels = generator(KIND, bench.number).permutation(data.labels)
-    return expect_no_pass(bench.check(data=with_labels(data, labels, bench.folder / "shuffled.npz")))
+def _shuffled(place: Place) -> tuple[str, str]:
+    data = images(place)
+    labels = generator(NAME, place.number).permutation(data.labels)
+    return expect_no_pass(check(place, data=with_labels(data, labels, place.folder / "shuffled.npz")))
 
 
-def _turned(bench: Bench) -> tuple[str, str]:
+def _turned(place: Place) -> tuple[str, str]:
     """Classes in another order, as a data set sorted by other names has them."""
-    data = bench.data()
-    return expect_no_pass(bench.check(data=with_labels(data, (data.labels + 1) % 10, bench.folder / "turned.npz")))
+    data = images(place)
+    return expect_no_pass(check(place, data=with_labels(data, (data.labels + 1) % 10, place.folder / "turned.npz")))
 
 
-def _one_class(bench: Bench) -> tuple[str, str]:
+def _one_class(place: Place) -> tuple[str, str]:
     """Images of one class only, which a network that always says that class gets right."""
-    data = bench.data()
+    data = images(place)
     chosen = take(data, [int(i) for i in np.flatnonzero(data.labels == data.labels[0])])
-    file = _constant_classifier(bench, int(data.labels[0]))
-    path = with_labels(chosen, chosen.labels, bench.folder / "one.npz")
-    words = ["check", "--baseline", file, "--candidate", file, "--config", bench.material.check_config]
-    return expect_no_pass(bench.start(*words, "--data", path, "--time-budget", "0", "--gate", DROP))
+    file = _constant_classifier(place, int(data.labels[0]))
+    path = with_labels(chosen, chosen.labels, place.folder / "one.npz")
+    return expect_no_pass(check_files(place, file, file, path))
 
 
-def _constant_classifier(bench: Bench, label: int) -> Path:
+def _constant_classifier(place: Place, label: int) -> Path:
     """Write a copy of the baseline that says the same class of every image."""
-    model = onnx.load(bench.material.run / "baseline" / "model.onnx")
+    model = onnx.load(place.material.run / "baseline" / "model.onnx")
     last = next(node for node in reversed(model.graph.node) if node.op_type in ("Gemm", "MatMul"))
     for tensor in model.graph.initializer:
         if tensor.name in last.input:
@@ -170,21 +55,19 @@ def _constant_classifier(bench: Bench, label: int) -> Path:
             if values.ndim == 1:
                 values[label] = 1.0
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    path = bench.folder / "constant.onnx"
+    path = place.folder / "constant.onnx"
     onnx.save(model, path)
     return path
 
 
-def _constant(bench: Bench) -> tuple[str, str]:
-    file = _constant_classifier(bench, 3)
-    words = ["check", "--baseline", file, "--candidate", file, "--config", bench.material.check_config]
-    data = ["--data", bench.material.run / "data.npz", "--time-budget", "0", "--gate", DROP]
-    return expect_no_pass(bench.start(*words, *data))
+def _constant(place: Place) -> tuple[str, str]:
+    file = _constant_classifier(place, 3)
+    return expect_no_pass(check_files(place, file, file, place.material.run / "data.npz"))
 
 
 def _few_images(count: int) -> Case:
-    def case(bench: Bench) -> tuple[str, str]:
-        return expect_no_pass(bench.check("--limit", count))
+    def case(place: Place) -> tuple[str, str]:
+        return expect_no_pass(check(place, "--limit", count))
 
     return case
 
@@ -192,16 +75,15 @@ def _few_images(count: int) -> Case:
 def _preprocessed(*flags: str) -> Case:
     """A baseline that guesses, since its images are not prepared as it was trained on them."""
 
-    def case(bench: Bench) -> tuple[str, str]:
-        return expect_no_pass(bench.check(*flags))
+    def case(place: Place) -> tuple[str, str]:
+        return expect_no_pass(check(place, *flags))
 
     return case
 
 
-def _right_pixels(bench: Bench) -> tuple[str, str]:
+def _right_pixels(place: Place) -> tuple[str, str]:
     """Prepared rightly, the same gate holds."""
-    ended = bench.check(*DIGITS)
-    return (HELD, "") if ended.code == 0 else (OTHERWISE, shown(ended))
+    return expect_exit(check(place, *DIGITS), 0)
 
 
 # Gates that mean nothing.
@@ -210,17 +92,17 @@ def _right_pixels(bench: Bench) -> tuple[str, str]:
 def _refused_gate(*sentences: str) -> Case:
     """A gate that must be refused, wherever it stands."""
 
-    def case(bench: Bench) -> tuple[str, str]:
-        return expect_refusal(bench.gate(*sentences))
+    def case(place: Place) -> tuple[str, str]:
+        return expect_refusal(gate(place, *sentences))
 
     return case
 
 
 def _refused_in_yaml(sentence: str) -> Case:
-    def case(bench: Bench) -> tuple[str, str]:
-        path = bench.folder / "edgecheck.yaml"
-        path.write_text(config(bench.material.weights).replace("size.bytes <= 1 MB", sentence))
-        return expect_refusal(bench.start("run", path, "--out", bench.folder / "run"))
+    def case(place: Place) -> tuple[str, str]:
+        path = place.folder / "edgecheck.yaml"
+        path.write_text(config(place.material.weights).replace("size.bytes <= 1 MB", sentence))
+        return expect_refusal(place.fork("run", path, "--out", place.folder / "run"))
 
     return case
 
@@ -228,9 +110,8 @@ def _refused_in_yaml(sentence: str) -> Case:
 def _held_gate(*sentences: str) -> Case:
     """A gate that is none of those, and must not be refused with them."""
 
-    def case(bench: Bench) -> tuple[str, str]:
-        ended = bench.gate(*sentences)
-        return (HELD, "") if ended.code in (0, 1) else (OTHERWISE, shown(ended))
+    def case(place: Place) -> tuple[str, str]:
+        return expect_exit(gate(place, *sentences), 0, 1)
 
     return case
 
@@ -241,29 +122,29 @@ def _held_gate(*sentences: str) -> Case:
 def _flipped_pixels(share: float) -> Case:
     """Flip a bit of `images.npy`, so far into the pixels; the archive's checksum no longer fits."""
 
-    def case(bench: Bench) -> tuple[str, str]:
-        path = _archive(bench)
+    def case(place: Place) -> tuple[str, str]:
+        path = _archive(place)
         start, size = _member(path, "images.npy")
         content = bytearray(path.read_bytes())
         content[start + 128 + int((size - 129) * share)] ^= 0x80
         path.write_bytes(content)
-        return expect_refusal(bench.check(data=path))
+        return expect_refusal(check(place, data=path))
 
     return case
 
 
-def _other_checksum(bench: Bench) -> tuple[str, str]:
+def _other_checksum(place: Place) -> tuple[str, str]:
     """Change the checksum that the archive keeps of its pixels."""
-    path = _archive(bench)
+    path = _archive(place)
     with zipfile.ZipFile(path) as archive:
         checksum = struct.pack("<L", archive.getinfo("images.npy").CRC)
     path.write_bytes(path.read_bytes().replace(checksum, bytes([checksum[0] ^ 1]) + checksum[1:]))
-    return expect_refusal(bench.check(data=path))
+    return expect_refusal(check(place, data=path))
 
 
-def _short_member(bench: Bench) -> tuple[str, str]:
+def _short_member(place: Place) -> tuple[str, str]:
     """Keep half of the pixels: the header promises more, and the next member follows."""
-    path = _archive(bench)
+    path = _archive(place)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     members["images.npy"] = members["images.npy"][: len(members["images.npy"]) // 2]
@@ -271,11 +152,11 @@ def _short_member(bench: Bench) -> tuple[str, str]:
         for name in sorted(members, key=lambda name: name != "images.npy"):
             archive.writestr(name, members[name])
         archive.writestr("padding.npy", bytes(len(members["images.npy"]) * 2))
-    return expect_refusal(bench.check(data=path))
+    return expect_refusal(check(place, data=path))
 
 
-def _archive(bench: Bench) -> Path:
-    return Path(shutil.copyfile(bench.material.run / "data.npz", bench.folder / "data.npz"))
+def _archive(place: Place) -> Path:
+    return Path(shutil.copyfile(place.material.run / "data.npz", place.folder / "data.npz"))
 
 
 def _member(path: Path, name: str) -> tuple[int, int]:
@@ -287,36 +168,7 @@ def _member(path: Path, name: str) -> tuple[int, int]:
     return info.header_offset + 30 + sum(lengths), info.file_size
 
 
-CASES_BY_NAME: dict[str, Case] = {
-    "Sp2PS of a quantized file": _borrowed("sp2ps.grad-cam", "sp2ps.grad-cam >= 0"),
-    "the PE-like score of a quantized file": _borrowed("pe_like.grad-cam", "pe_like.grad-cam >= 0"),
-    "the parity of a quantized file": _borrowed("parity.max_abs", "parity.max_abs <= 1000"),
-    "the agreement of a quantized file with a twin": _borrowed("parity.agreement", "parity.agreement >= 0"),
-    "the degenerate maps of a quantized file": _borrowed("cam.degenerate_share", "cam.degenerate_share <= 1"),
-    "a float twin given to a quantized file": _not_borrowed_by_a_check,
-    "the right twins": _right_twins,
-    "a baseline's twin of other weights": _wrong_twins(
-        lambda b: b.material.run / "control" / "weights.safetensors", "baseline"
-    ),
-    "a candidate's twin of other weights": _wrong_twins(
-        lambda b: b.material.run / "control" / "weights.safetensors", "candidate"
-    ),
-    "both twins of the same other weights": _wrong_twins(
-        lambda b: b.material.run / "control" / "weights.safetensors", "baseline candidate"
-    ),
-    "both twins of random weights": _wrong_twins(_random_weights, "baseline candidate"),
-    "a baseline's twin whose logits are scaled": _wrong_twins(
-        lambda b: _changed_weights(b, "scaled", 1.01), "baseline"
-    ),
-    "a candidate's twin whose logits are scaled": _wrong_twins(
-        lambda b: _changed_weights(b, "scaled", 1.01), "candidate"
-    ),
-    "a wrong twin, and a gate of degenerate maps": _wrong_twins(
-        _random_weights, "baseline", "cam.degenerate_share <= 1"
-    ),
-    "a wrong twin, and a gate of the PE-like score": _wrong_twins(
-        _random_weights, "baseline", "pe_like.grad-cam >= 0.1"
-    ),
+CASES: dict[str, Case] = {
     "the right pixels": _right_pixels,
     "labels shuffled": _shuffled,
     "classes in another order": _turned,
@@ -346,5 +198,12 @@ CASES_BY_NAME: dict[str, Case] = {
     "half of the pixels": _short_member,
 }
 
-CASES = len(CASES_BY_NAME)
-SHORT = (0, 9, 16, 20, 25, 35, 41, 45)
+SHORT = (
+    "labels shuffled",
+    "one image",
+    "a reversed limit of the drop",
+    "a latency without a unit",
+    "a pixel flipped at 50%",
+    "half of the pixels",
+)
+KIND = named(NAME, CASES, SHORT)

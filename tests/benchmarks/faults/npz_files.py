@@ -12,13 +12,12 @@ import numpy as np
 from numpy.random import Generator
 
 from tests.benchmarks.faults import mutations
+from tests.benchmarks.faults.cases import Kind
 from tests.benchmarks.faults.material import Material
 from tests.benchmarks.faults.outcomes import Outcome, generator, judge_refusal
 from tests.benchmarks.faults.processes import Surroundings, fork
 
-KIND = "npz"
-CASES = 160
-SHORT = (0, 1, 2, 3)
+NAME = "npz"
 
 TYPES = ("|u1", "<f8", "|O", "<M8[ns]", "|V7", "<U5", "<c16", ">i8", "|b1", "<u8", "|S0", "<f2")
 SHAPES = ("()", "(0,)", "(40, 16, 16, 3)", "(-1, 16)", "(2**40, 2**40)", "(1e3,)", "(40, 0, 0, 3)", "(True,)", "(40,")
@@ -27,13 +26,13 @@ CHECK = ("--time-budget", "0", "--gate", "accuracy_drop_pp <= 1")
 
 def attempt(number: int, material: Material, folder: Path) -> Outcome:
     """Damage an archive of test images and check two files on it."""
-    random = generator(KIND, number)
+    random = generator(NAME, number)
     way = mutations.pick(random, WAYS)
     data = folder / "data.npz"
     name, content = WAYS[way](random, material.board / "data.npz")
     data.write_bytes(content)
     ended = fork(checked(material, data), Surroundings(folder))
-    return Outcome(KIND, number, f"{way}: {name}", *judge_refusal(ended), ended.seconds)
+    return Outcome(NAME, number, f"{way}: {name}", *judge_refusal(ended), ended.seconds)
 
 
 def checked(
@@ -203,3 +202,6 @@ WAYS: dict[str, Callable[[Generator, Path], tuple[str, bytes]]] = {
     "arrays": _arrays,
     "archive": _archives,
 }
+
+
+KIND = Kind(NAME, 160, (0, 1, 2, 3), attempt)

@@ -12,14 +12,13 @@ from google.protobuf.descriptor import FieldDescriptor
 from numpy.random import Generator
 
 from tests.benchmarks.faults import mutations, odd_graphs
+from tests.benchmarks.faults.cases import Kind
 from tests.benchmarks.faults.material import Material, model_of
 from tests.benchmarks.faults.npz_files import checked
 from tests.benchmarks.faults.outcomes import Outcome, generator, judge_refusal
 from tests.benchmarks.faults.processes import Surroundings, fork
 
-KIND = "onnx"
-CASES = 320
-SHORT = (0, 1, 2, 3, 4, 5)
+NAME = "onnx"
 
 COMMANDS = ("check", "check", "check", "count", "layers", "bench")  # a check runs most of our code
 MEMORY_SHARE = 0.2  # of the checks measure memory too, in a process of its own
@@ -38,7 +37,7 @@ SAME_TYPES = {
 
 def attempt(number: int, material: Material, folder: Path) -> Outcome:
     """Damage an ONNX file and have a command read it."""
-    random = generator(KIND, number)
+    random = generator(NAME, number)
     source = mutations.pick(random, (material.board / "b.onnx", material.run / "baseline-int8" / "model.onnx"))
     graphs = list(odd_graphs.GRAPHS)
     if number < 2 * len(graphs):  # each of them checked, and then read by another command; they are not drawn
@@ -54,7 +53,7 @@ def attempt(number: int, material: Material, folder: Path) -> Outcome:
     chosen = mutations.pick(random, COMMANDS) if number >= len(graphs) else "check"
     command = _command(random, chosen, material, file, source)
     ended = fork(command, Surroundings(folder))
-    return Outcome(KIND, number, f"{way}: {name} ({command[0]})", *judge_refusal(ended), ended.seconds)
+    return Outcome(NAME, number, f"{way}: {name} ({command[0]})", *judge_refusal(ended), ended.seconds)
 
 
 def _command(random: Generator, chosen: str, material: Material, file: Path, source: Path) -> list[object]:
@@ -191,3 +190,6 @@ def _fields(message: Any) -> Iterator[tuple[Any, Any]]:
         for field, value in inner.ListFields():
             if not isinstance(value, np.ndarray):
                 yield inner, field
+
+
+KIND = Kind(NAME, 320, (0, 1, 2, 3, 4, 5), attempt)

@@ -88,3 +88,23 @@ def shown(ended: Ended) -> str:
     """Return how a command ended, short enough for a list."""
     words = " ".join((ended.err or ended.out).split())
     return f"exit {ended.code}{f', {ended.stopped}' if ended.stopped else ''}: {words[-SHOWN:]!r}"
+
+
+def expect_refusal(ended: Ended) -> tuple[str, str]:
+    """Judge a command that must refuse with exit code 2 and a line."""
+    if refused(ended):
+        return HELD, ""
+    return FALSE_PASS if ended.code == 0 else OTHERWISE, shown(ended)
+
+
+def expect_exit(ended: Ended, *codes: int) -> tuple[str, str]:
+    """Judge a command that must end with one of these exit codes."""
+    return (HELD, "") if ended.code in codes else (OTHERWISE, shown(ended))
+
+
+def expect_no_pass(ended: Ended) -> tuple[str, str]:
+    """Judge a command that must not pass: it says why not by a verdict, or refuses."""
+    if ended.code == 0:
+        return FALSE_PASS, shown(ended)
+    told = ended.code == 1 or refused(ended) or (ended.code == 3 and ended.err.startswith("edgecheck: "))
+    return (HELD, "") if told else (OTHERWISE, shown(ended))

@@ -18,14 +18,13 @@ import torch
 from numpy.random import Generator
 
 from tests.benchmarks.faults import mutations
+from tests.benchmarks.faults.cases import Kind
 from tests.benchmarks.faults.material import Material
 from tests.benchmarks.faults.npz_files import checked
 from tests.benchmarks.faults.outcomes import Outcome, generator, judge_refusal
 from tests.benchmarks.faults.processes import Surroundings, fork
 
-KIND = "pictures"
-CASES = 130
-SHORT = (0, 1, 2, 14, 30, 31)
+NAME = "pictures"
 
 IMAGE_SHARE = 0.6
 UNSIZED_SHARE = 0.3  # of damaged images are checked without a word of their size
@@ -35,7 +34,7 @@ SUFFIXES = (".png", ".jpg", ".bmp", ".webp", ".tif", ".ppm")
 
 def attempt(number: int, material: Material, folder: Path) -> Outcome:
     """Put damaged images or weights before a check."""
-    random = generator(KIND, number)
+    random = generator(NAME, number)
     if number < len(ODD_FOLDERS):  # each of them once; they are not drawn
         name, command = _images(material, folder, list(ODD_FOLDERS)[number])
     elif number < len(ODD_FOLDERS) + len(ODD_WEIGHTS):
@@ -45,7 +44,7 @@ def attempt(number: int, material: Material, folder: Path) -> Outcome:
     else:
         name, command = _damaged_weights(random, material, folder)
     ended = fork(command, Surroundings(folder))
-    return Outcome(KIND, number, name, *judge_refusal(ended), ended.seconds)
+    return Outcome(NAME, number, name, *judge_refusal(ended), ended.seconds)
 
 
 def _images(material: Material, folder: Path, name: str) -> tuple[str, list[object]]:
@@ -237,3 +236,6 @@ ODD_WEIGHTS: dict[str, Callable[[Path, dict[str, torch.Tensor]], Path]] = {
     "a device of the other suffix": _link("/dev/zero", ".pt"),
     "a folder": _link(".", ".safetensors"),
 }
+
+
+KIND = Kind(NAME, 130, (0, 1, 2, 14, 30, 31), attempt)

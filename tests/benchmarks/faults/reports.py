@@ -9,14 +9,13 @@ from pathlib import Path
 from numpy.random import Generator
 
 from tests.benchmarks.faults import mutations
+from tests.benchmarks.faults.cases import Kind
 from tests.benchmarks.faults.copies import copied_run
 from tests.benchmarks.faults.material import Material
 from tests.benchmarks.faults.outcomes import Outcome, generator, judge_refusal
 from tests.benchmarks.faults.processes import Surroundings, fork
 
-KIND = "reports"
-CASES = 320
-SHORT = (0, 1, 2, 3, 4, 5, 6, 7)
+NAME = "reports"
 
 FORMATS = ("terminal", "json", "markdown", "junit")
 # What JSON's grammar allows and Python's writer never makes, in place of a number.
@@ -26,7 +25,7 @@ BYTES_SHARE, RAW_SHARE = 0.2, 0.2
 
 def attempt(number: int, material: Material, folder: Path) -> Outcome:
     """Damage the report of a run folder, and judge or render it."""
-    random = generator(KIND, number)
+    random = generator(NAME, number)
     run = copied_run(material.run, folder / "run")
     report = run / "report.json"
     name, content = _mutated(random, report.read_text())
@@ -35,7 +34,7 @@ def attempt(number: int, material: Material, folder: Path) -> Outcome:
     ended = fork(command, Surroundings(folder))
     verdict, detail = judge_refusal(ended)
     words = " ".join(word for word in command if isinstance(word, str))
-    return Outcome(KIND, number, f"{name} ({words})", verdict, detail, ended.seconds)
+    return Outcome(NAME, number, f"{name} ({words})", verdict, detail, ended.seconds)
 
 
 def _command(random: Generator, run: Path, again: Path) -> list[str | Path]:
@@ -57,3 +56,6 @@ def _mutated(random: Generator, text: str) -> tuple[str, bytes]:
     document = json.loads(text)
     done = [mutations.operated_on(random, document) for _ in range(int(random.integers(1, 4)))]
     return "; ".join(done), json.dumps(document, indent=2).encode("utf-8", "surrogatepass")
+
+
+KIND = Kind(NAME, 320, (0, 1, 2, 3, 4, 5, 6, 7), attempt)

@@ -11,14 +11,13 @@ from numpy.random import Generator
 from ruamel.yaml import YAML
 
 from tests.benchmarks.faults import mutations
+from tests.benchmarks.faults.cases import Kind
 from tests.benchmarks.faults.material import VARIANTS, Material, config
 from tests.benchmarks.faults.npz_files import checked
 from tests.benchmarks.faults.outcomes import Outcome, generator, judge_refusal
 from tests.benchmarks.faults.processes import Surroundings, fork
 
-KIND = "yaml"
-CASES = 170
-SHORT = (0, 3, 5, 11, 16, 19)
+NAME = "yaml"
 
 ALIASES, WIDTH = 30, 10
 DEPTH = 20_000
@@ -26,7 +25,7 @@ DEPTH = 20_000
 
 def attempt(number: int, material: Material, folder: Path) -> Outcome:
     """Damage a configuration and have a command read it."""
-    random = generator(KIND, number)
+    random = generator(NAME, number)
     text = config(material.weights).replace("limit: 40", "limit: 4").replace("train_limit: 64", "train_limit: 4")
     text = text.replace("methods: [grad-cam]", "methods: []").replace("images: 16", "images: 4")
     path = folder / "edgecheck.yaml"
@@ -40,7 +39,7 @@ def attempt(number: int, material: Material, folder: Path) -> Outcome:
         command = _command(random, material, path, folder)
     path.write_bytes(content)
     ended = fork(command, Surroundings(folder))
-    return Outcome(KIND, number, f"{way}: {name} ({command[0]})", *judge_refusal(ended), ended.seconds)
+    return Outcome(NAME, number, f"{way}: {name} ({command[0]})", *judge_refusal(ended), ended.seconds)
 
 
 def _command(random: Generator, material: Material, path: Path, folder: Path) -> list[object]:
@@ -189,3 +188,6 @@ HOSTILE: dict[str, Callable[[str, Path], str]] = {
     "a factory of a device": _set("factory:", "  factory: /dev/zero:build"),
     "a factory of no module": _set("factory:", "  factory: 'edgecheck:__class__'"),
 }
+
+
+KIND = Kind(NAME, 170, (0, 3, 5, 11, 16, 19), attempt)

@@ -68,11 +68,12 @@ def _skipping(case: Case) -> Case:
     return tried
 
 
-def _full(kilobytes: int) -> Case:
-    """A disk that fills up during the run; with more room the same command completes."""
+def _full(share: float) -> Case:
+    """A disk that has room for a share of the run; with more room the same command completes."""
 
     def case(place: Place) -> tuple[str, str]:
-        with _disk(place.folder, f"size={kilobytes}k") as disk:
+        size = sum(path.stat().st_size for path in place.material.run.rglob("*"))
+        with _disk(place.folder, f"size={int(size * share)}") as disk:
             run = disk / "run"
             ended = _start(place, run)
             if not (refused(ended) and "space" in ended.err):
@@ -189,10 +190,10 @@ def _judged_while_running(place: Place) -> tuple[str, str]:
 
 
 CASES: dict[str, Case] = {
-    "a full disk, at the test images": _full(20),
-    "a full disk, at the baseline": _full(400),
-    "a full disk, at a variant": _full(1100),
-    "a full disk, at the reports": _full(1900),
+    "a full disk, at the test images": _full(0.01),
+    "a full disk, at the baseline": _full(0.2),
+    "a full disk, at a variant": _full(0.6),
+    "a full disk, at the reports": _full(0.95),
     "files that may not grow": _no_large_files,
     "a read-only disk": _skipping(_read_only_out),
     "a finished run on a read-only disk, judged": _read_only_run("gate", "RUN", code=0),

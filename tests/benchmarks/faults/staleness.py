@@ -88,7 +88,7 @@ def _quantized(place: Place) -> list[object]:
     """Check a quantized candidate whose weights lie in a second file."""
     model = onnx.load(place.material.run / "baseline-int8" / "model.onnx")
     file = place.folder / "int8.onnx"
-    onnx.save(model, file, save_as_external_data=True, location="int8.data", size_threshold=0)
+    onnx.save(model, file, save_as_external_data=True, location="int8.data", size_threshold=500)
     baseline = place.material.run / "baseline" / "model.onnx"
     return _check(place, baseline, file, place.material.run / "data.npz")
 

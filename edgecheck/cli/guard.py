@@ -18,6 +18,7 @@ import click
 
 from edgecheck import cli
 from edgecheck.children import end_with_parent
+from edgecheck.cli import streams
 from edgecheck.errors import MeasurementError, Stopped
 
 # A terminal sends a signal to parent and child, and the parent passes it on: within this time it is the same request.
@@ -30,6 +31,7 @@ def main() -> None:
     # Without a command there are only --help and --version, which run nobody's code.
     if not hasattr(os, "fork") or all(word.startswith("-") for word in sys.argv[1:]):
         cli.main()
+    streams.open_all()  # or the pipe would take the number of a closed one
     parent, heard = os.getpid(), _heard()
     read, write = os.pipe()
     signal.pthread_sigmask(signal.SIG_BLOCK, heard)  # until both have their handlers

@@ -14,13 +14,14 @@ from edgecheck.errors import MeasurementError
 from edgecheck.pipeline import explaining, making, preflight, quantising
 from edgecheck.pipeline.entry import Entry
 from edgecheck.plan import Plan
+from edgecheck.preconditions import PARITY
 from edgecheck.progress import Progress
 from edgecheck.score import cam as heatmap
 from edgecheck.score.parity import Parity, parity
 from edgecheck.store import Store
 
 # How far an exported file may be from its twin: float32 sums in another order differ by 1e-5 or less.
-MAX_ABS, AGREEMENT = 1e-3, 0.999
+MAX_ABS, AGREEMENT = (criterion.limit for criterion in PARITY)
 
 
 def train(plan: Plan, out: Path, progress: Progress) -> float:

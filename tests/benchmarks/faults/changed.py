@@ -26,7 +26,7 @@ def write(file: str, text: str) -> Callable[[Place], None]:
 
 def swapped_images(place: Place) -> None:
     """Swap the images of two classes, file by file: names, sizes and times stay."""
-    red, green = (sorted((place.folder / "images" / "test" / name).iterdir()) for name in ("red", "green"))
+    red, green = (sorted((place.folder / "images" / "test" / name).iterdir()) for name in ("0-red", "1-green"))
     for one, other in zip(red, green, strict=False):
         first, second = one.read_bytes(), other.read_bytes()
         replaced_unseen(one, second)

@@ -29,7 +29,7 @@ VALUES = (
         "\x1b[31mred\x1b[0m",
         "\x7f",
         "é",
-        "\ud800",
+        "\udcff",
         "--",
         "-",
         "--help",
@@ -54,8 +54,6 @@ def attempt(number: int, material: Material, folder: Path) -> Outcome:
     copied_run(material.run, folder / "run")
     words = _drawn(random, material, folder)
     start = console if number % PROGRAM_EVERY == PROGRAM_EVERY - 1 else fork
-    if start is console:  # no program can be given these
-        words = [word.replace("\ud800", "?") for word in words]
     ended = start(words, Surroundings(folder, Watch(LIMIT_S)))
     verdict, detail = judge_refusal(ended)
     name = shlex.join(words).encode("ascii", "backslashreplace").decode()[:200]
@@ -89,7 +87,7 @@ def _arguments(random: Generator, command: click.Command, material: Material, fo
     drawn = [
         right.get(str(a.name), absent) if random.random() < 0.7 else mutations.pick(random, wrong) for a in arguments
     ]
-    return [word.replace("\x00", "0").replace("\ud800", "?") for word in drawn]
+    return [word.replace("\x00", "0").replace("\udcff", "?") for word in drawn]
 
 
 def _option(random: Generator, option: click.Option, material: Material) -> list[str]:

@@ -116,5 +116,5 @@ CASES: dict[str, Case] = {
     ),
 }
 
-SHORT = ("Sp2PS of a quantized file", "both twins of the same other weights")
+SHORT = ("Sp2PS of a quantized file", "the right twins", "both twins of the same other weights")
 KIND = named("evidence", CASES, SHORT)

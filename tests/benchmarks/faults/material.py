@@ -165,10 +165,13 @@ def write_network(folder: Path) -> None:
 
 
 def _write_images(root: Path, data: ImageSet) -> None:
-    """Write each image into both splits; bitmaps, since their size tells nothing of their content."""
-    for index, label in enumerate(data.labels):
+    """Write each image into both splits; bitmaps, since their size tells nothing of their content.
+
+    The folders' names sort in the order of the classes; the first image stands for the class that no image is of.
+    """
+    for index, label in [*enumerate(data.labels), (0, len(data.classes) - 1)]:
         for split in ("train", "test"):
-            folder = root / split / data.classes[label]
+            folder = root / split / f"{label}-{data.classes[label]}"
             folder.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(folder / f"{index:03d}.bmp"), data.images[index][..., ::-1])
 

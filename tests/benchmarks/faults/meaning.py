@@ -198,6 +198,7 @@ CASES: dict[str, Case] = {
 }
 
 SHORT = (
+    "the right pixels",
     "labels shuffled",
     "one image",
     "a reversed limit of the drop",

@@ -204,4 +204,4 @@ WAYS: dict[str, Callable[[Generator, Path], tuple[str, bytes]]] = {
 }
 
 
-KIND = Kind(NAME, 160, (0, 1, 2, 3), attempt)
+KIND = Kind(NAME, 160, (0, 1, 2, 3, 12), attempt)

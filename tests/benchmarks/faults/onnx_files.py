@@ -192,4 +192,4 @@ def _fields(message: Any) -> Iterator[tuple[Any, Any]]:
                 yield inner, field
 
 
-KIND = Kind(NAME, 320, (0, 1, 2, 3, 4, 5), attempt)
+KIND = Kind(NAME, 320, (6, 8, 10, 16, 28, 100, 200), attempt)

@@ -106,5 +106,5 @@ def expect_no_pass(ended: Ended) -> tuple[str, str]:
     """Judge a command that must not pass: it says why not by a verdict, or refuses."""
     if ended.code == 0:
         return FALSE_PASS, shown(ended)
-    told = ended.code == 1 or refused(ended) or (ended.code == 3 and ended.err.startswith("edgecheck: "))
+    told = ended.code == 1 or refused(ended) or (ended.code == 3 and "edgecheck: " in ended.err)
     return (HELD, "") if told else (OTHERWISE, shown(ended))

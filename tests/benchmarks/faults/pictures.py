@@ -113,7 +113,7 @@ def _png(width: int, height: int, data: bytes = b"") -> bytes:
 
 
 def _beside(name: str, content: bytes) -> Callable[[Path], Any]:
-    return lambda root: (root / "test" / "red" / name).write_bytes(content)
+    return lambda root: (root / "test" / "0-red" / name).write_bytes(content)
 
 
 def _rows(width: int, height: int) -> bytes:
@@ -121,17 +121,17 @@ def _rows(width: int, height: int) -> bytes:
 
 
 def _loop_of_links(root: Path) -> None:
-    (root / "test" / "red" / "again").symlink_to(root / "test")
+    (root / "test" / "0-red" / "again").symlink_to(root / "test")
 
 
 def _only_links(root: Path) -> None:
-    for path in list((root / "test" / "red").iterdir()):
+    for path in list((root / "test" / "0-red").iterdir()):
         path.unlink()
-    (root / "test" / "red" / "gone.png").symlink_to(root / "nowhere.png")
+    (root / "test" / "0-red" / "gone.png").symlink_to(root / "nowhere.png")
 
 
 def _sizes(root: Path) -> None:
-    cv2.imwrite(str(root / "test" / "red" / "aa.png"), np.zeros((9, 7, 3), np.uint8))
+    cv2.imwrite(str(root / "test" / "0-red" / "aa.png"), np.zeros((9, 7, 3), np.uint8))
 
 
 ODD_FOLDERS: dict[str, Callable[[Path], Any]] = {
@@ -142,19 +142,19 @@ ODD_FOLDERS: dict[str, Callable[[Path], Any]] = {
     "an empty file": _beside("empty.png", b""),
     "a text": _beside("text.jpg", b"no picture"),
     "a name that acts": _beside("\x1b[31mred\nedgecheck: all is well.png", b"no picture"),
-    "a name that is no text": lambda root: (root / "test" / "red" / os.fsdecode(b"\xff\xfe.png")).write_bytes(b"no"),
+    "a name that is no text": lambda root: (root / "test" / "0-red" / os.fsdecode(b"\xff\xfe.png")).write_bytes(b"no"),
     "other sizes": _sizes,
-    "a pipe": lambda root: os.mkfifo(root / "test" / "red" / "pipe.png"),
-    "a device": lambda root: (root / "test" / "red" / "zero.png").symlink_to("/dev/zero"),
+    "a pipe": lambda root: os.mkfifo(root / "test" / "0-red" / "pipe.png"),
+    "a device": lambda root: (root / "test" / "0-red" / "zero.png").symlink_to("/dev/zero"),
     "a link to nothing": _only_links,
     "a link to the folder above": _loop_of_links,
-    "a folder called an image": lambda root: (root / "test" / "red" / "folder.png").mkdir(),
+    "a folder called an image": lambda root: (root / "test" / "0-red" / "folder.png").mkdir(),
     "a class without images": lambda root: (root / "test" / "violet").mkdir(),
-    "a class whose name acts": lambda root: (root / "test" / "red").rename(root / "test" / "\x1b[31m<img>\n|"),
+    "a class whose name acts": lambda root: (root / "test" / "0-red").rename(root / "test" / "\x1b[31m<img>\n|"),
     "no classes": lambda root: shutil.rmtree(root / "test") or (root / "test").mkdir(),  # type: ignore[func-returns-value]
     "no splits": lambda root: [shutil.rmtree(path) for path in root.iterdir()],
     "more classes than outputs": lambda root: [
-        shutil.copytree(root / "test" / "red", root / "test" / f"a{number}") for number in range(5)
+        shutil.copytree(root / "test" / "0-red", root / "test" / f"a{number}") for number in range(5)
     ],
 }
 
@@ -238,4 +238,4 @@ ODD_WEIGHTS: dict[str, Callable[[Path, dict[str, torch.Tensor]], Path]] = {
 }
 
 
-KIND = Kind(NAME, 130, (0, 1, 2, 14, 30, 31), attempt)
+KIND = Kind(NAME, 130, (1, 2, 5, 14, 19, 20, 31, 46), attempt)

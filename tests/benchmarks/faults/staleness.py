@@ -210,7 +210,6 @@ def _case(change: Change) -> Case:
 SHORT = (
     "another version of onnxruntime",
     "other CPU flags",
-    "a file that the factory reads edited",
     "images swapped under the same names, sizes and times",
     "external data negated",
 )

@@ -87,7 +87,7 @@ def _arguments(random: Generator, command: click.Command, material: Material, fo
     drawn = [
         right.get(str(a.name), absent) if random.random() < 0.7 else mutations.pick(random, wrong) for a in arguments
     ]
-    return [word.replace("\x00", "0").replace("\udcff", "?") for word in drawn]
+    return [word.replace("\x00", "0").replace("\ud800", "\udcff") for word in drawn]
 
 
 def _option(random: Generator, option: click.Option, material: Material) -> list[str]:

@@ -63,12 +63,17 @@ from edgecheck.models.digits_cnn import DigitsCNN
 from inner.scale import scale
 from neighbour import SIGN
 
+def number(file):
+    return float(Path(__file__).with_name(file).read_text())
+
 class Network(DigitsCNN):
     def forward(self, images):
-        return SIGN * scale() * float(Path(__file__).with_name("factor.txt").read_text()) * super().forward(images)
+        return SIGN * scale() * self.factor * number("later.txt") * super().forward(images)
 
 def build():
-    return Network()
+    network = Network()
+    network.factor = number("factor.txt")
+    return network
 """
 
 
@@ -161,7 +166,8 @@ def write_network(folder: Path) -> None:
     (folder / "neighbour.py").write_text("SIGN = 1.0\n")
     (folder / "inner" / "__init__.py").write_text("")
     (folder / "inner" / "scale.py").write_text("def scale():\n    return 1.0\n")
-    (folder / "factor.txt").write_text("1.0\n")
+    for file in ("factor.txt", "later.txt"):
+        (folder / file).write_text("1.0\n")
 
 
 def _write_images(root: Path, data: ImageSet) -> None:

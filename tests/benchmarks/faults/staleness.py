@@ -160,6 +160,9 @@ CHANGES: dict[str, Change] = {
     "a package beside the factory edited": Change(
         _twins, EXPLAINED, changed.write("network/inner/scale.py", "def scale():\n    return 2.0\n")
     ),
+    "a file that the network reads as it runs edited": Change(
+        _twins, EXPLAINED, changed.write("network/later.txt", "2.0\n")
+    ),
     "a file that the factory reads edited": Change(_twins, EXPLAINED, changed.write("network/factor.txt", "2.0\n")),
     "a file that the factory reads edited, whole run": Change(
         _whole_own, ("control/make.json", "baseline/export.json"), changed.write("network/factor.txt", "2.0\n")

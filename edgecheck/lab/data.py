@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from attrs import evolve
 
-from edgecheck.errors import ConfigError, DataError
+from edgecheck.errors import DataError
 from edgecheck.images import PIXEL_MAX, ImageSet, head, load_npz, with_outputs
 from edgecheck.lab.folder import load_folder
 from edgecheck.lab.resize import resize
@@ -44,13 +44,11 @@ def load(spec: DataSpec, how: Preprocessing, split: Split, progress: Progress, s
     Images that are decoded or resized are kept in a nameless file in `scratch` (None: the folder of temporary files).
 
     Raises:
-        ConfigError: unknown data set, a limit or size below 1, or `classes` that do not fit those of the data.
+        ConfigError: unknown data set, or `classes` that do not fit those of the data.
         DataError: files missing, unreadable or of another layout.
     """
     loader = lookup(LOADERS, spec.dataset, "data set")
-    name, limit = ("limit", spec.limit) if split == "test" else ("train_limit", spec.train_limit)
-    if limit is not None and limit < 1:
-        raise ConfigError(f"data.{name} must be at least 1, not {limit}")
+    limit = spec.limit if split == "test" else spec.train_limit
     data = with_outputs(head(loader(spec, how, split, limit, progress, scratch), limit), spec.classes)
     if how.size in (None, data.images.shape[1:3]):
         return data

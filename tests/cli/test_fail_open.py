@@ -132,8 +132,9 @@ def test_a_run_of_another_runtime_or_cpu_measures_files_again(tiny_run, tiny_con
     def other_cpu(patch):
         patch.setattr(environment, "cpu_flags", lambda: ["avx2"])
 
-    assert made_again("runtime", other_runtime) == {"predict", "count"}
-    assert made_again("cpu", other_cpu) == {"predict", "count"}
+    runs_files = {"trial", "predict", "count", "saturation"}
+    assert made_again("runtime", other_runtime) == runs_files
+    assert made_again("cpu", other_cpu) == runs_files
 
 
 def test_images_that_took_each_others_place_are_seen(tmp_path, edgecheck):

@@ -47,7 +47,7 @@ def test_a_quantized_file_shows_only_its_own(tiny_run, tiny_config, tmp_path, st
     store = Store(tmp_path / "run")
     plan = attrs.evolve(plan, quantize=attrs.evolve(plan.quantize, images=32))
     job = Run(plan, store, Silent(), *making.data(plan, store, Silent()))
-    base = pipeline._examine(job, making.baseline(job))
+    base = pipeline._examine(job, making.baseline(job, making.baseline_twin(plan, store)))
     entry = quantising.variant(job, INT8, base.entry)
 
     def examined():

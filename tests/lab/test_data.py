@@ -67,12 +67,6 @@ def test_size_limit_and_train_limit():
     assert limited.labels.tolist() == read("digits", split="train").labels[:5].tolist()
 
 
-@pytest.mark.parametrize(("spec", "split"), [({"limit": 0}, "test"), ({"train_limit": -1}, "train")])
-def test_a_limit_below_one_is_refused(spec, split):
-    with pytest.raises(ConfigError, match=rf"data\.{next(iter(spec))} must be at least 1"):
-        read("digits", split=split, **spec)
-
-
 def test_unknown_data_set():
     with pytest.raises(ConfigError, match="did you mean 'cifar10'"):
         read("cifar")

@@ -21,6 +21,10 @@ GraphOptimization = Literal["all", "extended", "basic", "disabled"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
+# 4096 x 4096: a first layer of 16 channels makes 1 GB of activations of such an image.
+MOST_PIXELS = 2**24
+
+
 def within(low: float, high: float) -> Any:
     """Return an attrs validator for low <= value <= high (so NaN is refused)."""
 
@@ -55,6 +59,11 @@ def _rising(_instance: object, attribute: Attribute[Any], values: Sequence[float
         raise ValueError(f"{attribute.name} must rise, not go from {values[0]:g} to {values[1]:g}")
 
 
+def _affordable(_instance: object, attribute: Attribute[Any], size: tuple[int, int]) -> None:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ValueError(f"{attribute.name} must hold at most {MOST_PIXELS:,} pixels, not {size[0]} x {size[1]}")
+
+
 @frozen
 class ModelSpec:
     """A factory `path/file.py:function`, `torchvision:NAME`, `timm:NAME` or `edgecheck:NAME`, and its weights."""
@@ -84,7 +93,7 @@ class DataSpec:
 class Preprocessing:
     """Pixels 0..255 are mapped onto `range`, then (x - mean) / std per channel. `size` is (height, width)."""
 
-    size: tuple[int, int] | None = field(default=None, validator=optional(_each(1, 2**14)))
+    size: tuple[int, int] | None = field(default=None, validator=optional([_each(1, 2**14), _affordable]))
     range: tuple[float, float] = field(default=(0.0, 1.0), validator=[_each(-1e6, 1e6), _rising])
     mean: list[float] = field(factory=list, validator=_each(-1e6, 1e6))
     std: list[float] = field(factory=list, validator=_each(1e-6, 1e6))

@@ -25,6 +25,7 @@ from edgecheck.hashing import Contents
 from edgecheck.hashing import digest as digest
 from edgecheck.hashing import sha256 as sha256
 from edgecheck.lock import hold
+from edgecheck.text import plain
 
 SWEEP_FILES = ("sweep.html", "sweep.md", "sweep.csv")
 REPORT_FILES = ("report.json", "report.html", "report.md", "junit.xml", *SWEEP_FILES)
@@ -105,7 +106,7 @@ class Store:
         try:
             yield self
         except BaseException as error:
-            self._give_up(mark, " ".join(str(error).split()) or INTERRUPTED)
+            self._give_up(mark, plain(str(error)) or INTERRUPTED)
             raise
         mark.unlink(missing_ok=True)
 
@@ -116,7 +117,8 @@ class Store:
             with suppress(OSError):  # it holds something after all
                 self.folder.rmdir()
         else:
-            write_text(mark, why + "\n")
+            with suppress(InputError):  # a full disk: the folder stays marked without the reason
+                write_text(mark, why + "\n")
 
     def path(self, variant: str, file: str = "") -> Path:
         """Return where a variant's file lies; its folder exists afterwards."""

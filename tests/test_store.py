@@ -10,6 +10,7 @@ import pytest
 from edgecheck import lock, versions
 from edgecheck.errors import InputError
 from edgecheck.store import REPORT_FILES, UNFINISHED, Store, atomic, write_text
+from edgecheck.text import plain
 
 
 class Counting:
@@ -269,13 +270,13 @@ def test_the_mark_of_a_run_goes_when_it_ends_well(tmp_path):
     assert not (tmp_path / UNFINISHED).exists()
 
 
-@pytest.mark.parametrize("error", [InputError("net.py: no such file"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [InputError("net.py: no such file"), KeyboardInterrupt(), InputError("\udcff.png")])
 def test_a_failed_run_leaves_its_reason_and_no_report_of_an_earlier_one(tmp_path, error):
     Store(tmp_path).stage("v", "s", {}, lambda: 1)
     (tmp_path / "report.json").write_text("{}")
     with pytest.raises(type(error)), Store(tmp_path).attempt():
         raise error
-    assert (str(error) or "interrupted") in (tmp_path / UNFINISHED).read_text()
+    assert (plain(str(error)) or "interrupted") in (tmp_path / UNFINISHED).read_text()
     assert not (tmp_path / "report.json").exists()
     Store(tmp_path).stage("v", "s", {}, refuse)  # what was finished is kept
 

@@ -35,8 +35,9 @@ except ImportError:  # Windows has no such limits
 
 LEAST_RUNS = 3  # ONNX Runtime plans its arena in the first run and reuses it from the second on
 
-# A hundred times what VGG-19 takes at 224x224; a file that takes longer is stuck or swapping.
-TIME_LIMIT_S = 60.0
+# Fifty times what VGG-19 takes at 224x224; a file that takes longer is stuck or swapping. With what comes before and
+# after, a command ends within a minute.
+TIME_LIMIT_S = 40.0
 # The activations of one image: VGG-19 at 224x224 needs 30 MB, a U-Net at 1024x1024 about 1 GB.
 WORKING_BYTES = 2 << 30
 # ONNX Runtime holds weights as read, as parsed and as packed for its kernels; int8 ones may become float32.

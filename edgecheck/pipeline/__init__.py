@@ -69,7 +69,7 @@ def check(plan: Plan, baseline: Entry, candidate: Entry, store: Store, progress:
     job = Run(plan, store, progress, *making.data(plan, store, progress))
     for entry in (baseline, candidate):
         if entry.twin is not None:
-            preflight.target_layer(job, entry.twin)
+            preflight.fits(job, entry.twin)
     first = _examine(job, baseline)
     return _conclude(job, [first, _examine(job, candidate, first)], told)
 

@@ -29,7 +29,7 @@ def begin(plan: Plan, store: Store, progress: Progress) -> tuple[Run, Entry]:
     job = Run(plan, store, progress, *making.data(plan, store, progress))
     if plan.explain.methods:
         check_size(*job.data.shape[1:])
-    target_layer(job, twin)
+    fits(job, twin)
     return job, making.baseline(job, twin)
 
 
@@ -121,15 +121,13 @@ def opset(plan: Plan) -> None:
         raise ConfigError(f"{plan.source}: export.opset {plan.opset}: PyTorch writes {OPSETS[0]} to {OPSETS[-1]} only")
 
 
-def target_layer(job: Run, twin: Twin) -> None:
-    """Refuse a target layer that a twin does not have, before anything is measured, exported or trained.
+def fits(job: Run, twin: Twin) -> None:
+    """Refuse a twin that does not take the images or has no such target layer, before anything is exported or trained.
 
     Raises:
-        ModelError: as said; or the twin does not take the images.
+        ModelError: as said.
     """
-    layer, shape = job.plan.explain.target_layer, job.data.shape
-    if not layer or not job.plan.explain.methods:
-        return
+    layer, shape = job.plan.explain.target_layer if job.plan.explain.methods else None, job.data.shape
 
     def find() -> str:
         making.need_lab()
@@ -141,6 +139,8 @@ def target_layer(job: Run, twin: Twin) -> None:
 
         network = twin.build()
         check_fits(network, job.data)
+        if layer is None:
+            return ""
         with as_found(network):
             return split(network, probe_of(torch.zeros(1, *shape)), layer).name
 

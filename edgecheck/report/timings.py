@@ -8,11 +8,14 @@ from edgecheck.report.format import format_value
 # Stages by their names in the run folder, in words.
 STAGES = {
     "data": "reading test images",
+    "target": "finding the target layer",
     "prune": "ranking and pruning",
     "make": "fine-tuning",
     "export": "export to ONNX",
     "quantize": "quantization",
+    "trial": "first run of a file, with limits",
     "predict": "predictions",
+    "saturation": "check for saturated int8 sums",
     "count": "counts, layers and memory",
     "explain": "heatmaps",
     "similarity": "comparing heatmaps",

@@ -54,6 +54,7 @@ REFUSED = [
         [("epochs: 1", "epochs: 1\n  validation: 0.001")],
         "finetune.validation: 0.001 of 96 training images is",
     ),
+    ([("explain:", "preprocessing: {size: [16384, 16384]}\nexplain:")], "size must hold at most 16,777,216 pixels"),
     ([("explain:", "export: {opset: 5}\nexplain:")], "export.opset 5: PyTorch writes 18 to 23 only"),
 ]
 
@@ -89,6 +90,17 @@ def test_a_target_layer_that_is_not_there(altered, refused, tmp_path):
     assert "target layer 'features.nowhere' of DigitsCNN does not exist" in refused(
         "run", config, "--out", tmp_path / "run"
     )
+    assert stages(tmp_path / "run") == ["baseline/make.json", "data.json"]
+
+
+def test_images_that_the_network_does_not_take(altered, refused, tmp_path):
+    config = altered(
+        ("name: tiny", "name: tiny\npreprocessing: {size: [1, 1]}"),
+        ("methods: [", "methods: [] #"),
+        ("    - sp2ps.grad-cam >= 0.5\n", ""),
+    )
+    says = refused("run", config, "--out", tmp_path / "run")
+    assert "the network does not take images of (C, H, W) = (1, 1, 1)" in says
     assert stages(tmp_path / "run") == ["baseline/make.json", "data.json"]
 
 

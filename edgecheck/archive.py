@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgecheck.errors import DataError
 from edgecheck.stored import StoredImages
+from edgecheck.text import visible
 
 # The local file header: signature, version, flags, method, time, date, CRC-32, two sizes, lengths of name and extra.
 _HEADER = struct.Struct("<4s5H3L2H")
@@ -50,7 +51,7 @@ class Member:
         """
         if self.info.file_size > MOST_INFLATED_BYTES:
             raise DataError(
-                f"{self.path}: {plain(self.info.filename)} would take {self.info.file_size:,} bytes of memory, more "
+                f"{self.path}: {visible(self.info.filename)} would take {self.info.file_size:,} bytes of memory, more "
                 f"than {MOST_INFLATED_BYTES:,}; save it uncompressed and in C order (numpy.savez)"
             )
         with _understood(self.path), zipfile.ZipFile(self.path) as archive, archive.open(self.info) as file:
@@ -87,7 +88,7 @@ def members(path: Path, names: Iterable[str]) -> dict[str, Member]:
         starts: dict[str, int] = {}
         for info in archive.infolist():
             if info.filename in starts:
-                raise ValueError(f"{plain(info.filename)} is in it twice")
+                raise ValueError(f"{visible(info.filename)} is in it twice")
             starts[info.filename] = _checked_start(path, raw, info)
         _check_gapless(archive, starts)
         wanted = [name for name in names if f"{name}.npy" in starts]
@@ -97,13 +98,8 @@ def members(path: Path, names: Iterable[str]) -> dict[str, Member]:
 def listed(path: Path) -> str:
     """Return the names of the arrays in an .npz, for a message."""
     with _understood(path), zipfile.ZipFile(path) as archive:
-        names = [plain(name.removesuffix(".npy")) for name in archive.namelist()]
+        names = [visible(name.removesuffix(".npy")) for name in archive.namelist()]
     return ", ".join([*names[:NAMED], *(["..."] if len(names) > NAMED else [])]) or "none"
-
-
-def plain(text: str) -> str:
-    """Return a text from a file with what could drive a terminal escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def write_array(archive: zipfile.ZipFile, name: str, chunks: Iterable[NDArray[Any]], shape: tuple[int, ...]) -> None:
@@ -124,14 +120,14 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str, start: int) -> Memb
         version = np.lib.format.read_magic(file)
         readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         if version not in readers:
-            raise ValueError(f"{plain(name)} is of format version {version[0]}.{version[1]}")
+            raise ValueError(f"{visible(name)} is of format version {version[0]}.{version[1]}")
         shape, fortran, dtype = readers[version](file)
         header = file.tell()
     if dtype.hasobject or dtype.names or dtype.subdtype or not dtype.itemsize:
-        raise ValueError(f"{plain(name)} holds {str(dtype)[:80]}, not plain numbers or text")
+        raise ValueError(f"{visible(name)} holds {str(dtype)[:80]}, not plain numbers or text")
     if min(shape, default=0) < 0 or header + math.prod(shape) * dtype.itemsize != info.file_size:
         raise ValueError(
-            f"{plain(name)} says it is {dtype} {shape}, but has {info.file_size - header} bytes"[:200] + " of data"
+            f"{visible(name)} says it is {dtype} {shape}, but has {info.file_size - header} bytes"[:200] + " of data"
         )
     return Member(path, info, start + header, shape, dtype, fortran)
 
@@ -144,17 +140,17 @@ def _checked_start(path: Path, raw: IO[bytes], info: zipfile.ZipInfo) -> int:
     name = raw.read(name_length).decode("utf-8" if flags & 0x800 else "cp437")
     start = info.header_offset + _HEADER.size + name_length + extra_length
     if flags & _ENCRYPTED:
-        raise ValueError(f"{plain(info.filename)} is encrypted")
+        raise ValueError(f"{visible(info.filename)} is encrypted")
     same = (signature, flags, method, name) == (_SIGNATURE, info.flag_bits, info.compress_type, info.orig_filename)
     if not flags & _SIZES_FOLLOW:
         sizes = (packed, info.compress_size), (whole, info.file_size)
         same &= crc == info.CRC and all(here in (there, 0xFFFFFFFF) for here, there in sizes)
     if not same:
-        raise ValueError(f"the header of {plain(info.filename)} contradicts the directory of the archive")
+        raise ValueError(f"the header of {visible(info.filename)} contradicts the directory of the archive")
     if start + info.compress_size > path.stat().st_size:
-        raise ValueError(f"{plain(info.filename)} reaches beyond the end of the file")
+        raise ValueError(f"{visible(info.filename)} reaches beyond the end of the file")
     if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
-        raise ValueError(f"{plain(info.filename)} has two sizes, though it is not compressed")
+        raise ValueError(f"{visible(info.filename)} has two sizes, though it is not compressed")
     return start
 
 
@@ -177,5 +173,5 @@ def _understood(path: Path) -> Iterator[None]:
     except MemoryError:
         raise DataError(f"{path}: too large for the memory of this machine") from None
     except Exception as error:  # numpy and zipfile raise a dozen kinds on a damaged or foreign file
-        said = plain(str(error).strip().split("\n")[0]) or type(error).__name__
+        said = visible(str(error).strip().split("\n")[0]) or type(error).__name__
         raise DataError(f"{path}: not a readable .npz of plain arrays ({said}); write it again") from None

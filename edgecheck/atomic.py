@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -61,10 +61,11 @@ def require_writable(path: Path) -> None:
         raise InputError(f"{path}: cannot be written ({reason(error)}); choose another --out") from None
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in a folder and its subfolders."""
-    for leftover in folder.glob(f"**/{TEMPORARY}*"):
-        leftover.unlink(missing_ok=True)
+def remove_leftovers(folders: Iterable[Path]) -> None:
+    """Remove the temporary files that killed processes left in folders."""
+    for folder in folders:
+        for leftover in folder.glob(f"{TEMPORARY}*"):
+            leftover.unlink(missing_ok=True)
 
 
 def reason(error: OSError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import cattrs
 from cattrs import BaseConverter
@@ -94,6 +94,18 @@ def _one_or_many(kind: Any, converter: BaseConverter) -> Any:
     return convert
 
 
+def _tuple(kind: Any, converter: BaseConverter) -> Any:
+    """Take a list of as many items as the tuple has."""
+    kinds = get_args(kind)
+
+    def convert(value: Any, _: Any) -> Any:
+        if not isinstance(value, list | tuple) or len(value) != len(kinds):
+            raise ValueError(f"expected a list of {len(kinds)} numbers, such as [224, 224], not {described(value)}")
+        return tuple(converter.structure(item, of) for item, of in zip(value, kinds, strict=True))
+
+    return convert
+
+
 def _path(value: Any, _: Any) -> Path:
     """Take a text that the file system can have as a path."""
     path: Path = strict(Path, str, "a path")(value, _)
@@ -142,6 +154,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook(Path, _path)
     converter.register_structure_hook_func(lambda kind: kind is Any, _plain_data)
     converter.register_structure_hook_factory(_is_plain_list)(_one_or_many)
+    converter.register_structure_hook_factory(lambda kind: get_origin(kind) is tuple)(_tuple)
     register_literals(converter)
     converter.register_structure_hook_factory(lambda kind: kind == int | list[str])(_number_or_texts)
     return converter

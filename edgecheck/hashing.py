@@ -120,9 +120,11 @@ def _signature(path: Path) -> list[int]:
 
 
 def _files(folder: Path, without: Path | None) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        if without is not None:
-            folders[:] = [name for name in folders if (Path(place) / name).resolve() != without.resolve()]
+    """Yield the files below a folder, behind links too, each folder once: links may go round in a circle."""
+    seen = {os.path.realpath(without)} if without is not None else set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        folders[:] = [name for name in folders if os.path.realpath(os.path.join(place, name)) not in seen]
         yield from (path for name in names if (path := Path(place) / name).is_file())
 
 

@@ -36,16 +36,15 @@ INTERRUPTED = "it was interrupted, or is still at work"
 
 @frozen
 class Done:
-    """A stage as it stands in the run folder: its record, its files, and the seconds that making it took."""
+    """A stage as it stands in the run folder: SHA-256 of its record and files by path, and what making it took."""
 
-    record: Path
-    files: tuple[Path, ...]
+    digests: dict[Path, str]
     seconds: float
     kept: bool
 
 
 class Store:
-    """A run folder with one folder a variant and one JSON a stage.
+    """A run folder with one folder per variant and one JSON file per stage.
 
     Args:
         folder: made if it is not there.
@@ -71,7 +70,6 @@ class Store:
             self._hold = hold(folder)
         except OSError as error:
             raise InputError(f"{folder}: cannot write there ({reason(error)}); choose another --out") from None
-        remove_leftovers(folder)
         self.contents = Contents(folder / "hashes.json")
 
     @property
@@ -89,10 +87,9 @@ class Store:
 
     @property
     def evidence(self) -> dict[str, str]:
-        """SHA-256 of all records and files of the stages so far, by their paths in the run folder."""
-        paths = sorted({path for done in self._done.values() for path in (done.record, *done.files)})
-        hashes = self.contents.files(paths)
-        return {path.relative_to(self.folder).as_posix(): hashes[path] for path in paths}
+        """SHA-256 of all records and files of the stages, as the stages left them, by their paths in the run folder."""
+        found = {path: known for done in self._done.values() for path, known in done.digests.items()}
+        return {path.relative_to(self.folder).as_posix(): found[path] for path in sorted(found)}
 
     @contextmanager
     def attempt(self) -> Iterator[Store]:
@@ -102,7 +99,12 @@ class Store:
         again from the finished stages.
         """
         mark = self.folder / UNFINISHED
-        write_text(mark, INTERRUPTED + "\n")
+        remove_leftovers([self.folder, *(sub for sub in self.folder.iterdir() if _is_variant(sub))])
+        try:
+            write_text(mark, INTERRUPTED + "\n")
+        except InputError:  # a full disk: removing needs no room
+            self._withdraw_reports()
+            raise
         try:
             yield self
         except BaseException as error:
@@ -154,8 +156,8 @@ class Store:
             found = self._computed(record, key, whole, compute, files)
         # Asked for twice in one run, a stage was no more finished before than at first.
         first = self._done.get((variant, name))
-        paths = tuple(record.parent / file for file in files)
-        self._done[variant, name] = Done(record, paths, found.get("seconds", 0.0), first.kept if first else kept)
+        digests = {record: sha256(record), **{record.parent / file: known for file, known in found["files"].items()}}
+        self._done[variant, name] = Done(digests, found.get("seconds", 0.0), first.kept if first else kept)
         return found["result"]
 
     def _versions_of(self, tools: tuple[str, ...]) -> dict[str, str]:
@@ -210,6 +212,11 @@ class Store:
         """Remove the reports of an earlier state: should this run fail, they must not speak for it."""
         for name in REPORT_FILES:
             (self.folder / name).unlink(missing_ok=True)
+
+
+def _is_variant(folder: Path) -> bool:
+    """Return whether a subfolder belongs to this run, rather than being a run folder of its own."""
+    return folder.is_dir() and not (folder / UNFINISHED).exists()
 
 
 def _hashes(folder: Path, files: Sequence[str]) -> dict[str, str | None]:

@@ -26,7 +26,7 @@ IMAGES = (*ARRAYS, "opencv-python-headless", "opencv-python", "pillow", "scikit-
 TWINS = (*ARRAYS, "torch", "torchvision", "timm", "safetensors", "grad-cam")
 TRAINING = (*IMAGES, *TWINS, "torch-pruning", "accelerate")
 EXPORT = (*TWINS, "onnx", "onnxscript", "onnx-ir")
-FILES = (*ARRAYS, "onnx", "onnxruntime")
+FILES = (*ARRAYS, "onnx", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 
 
 def reported() -> dict[str, str]:

@@ -113,3 +113,15 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
         Contents(tmp_path / "hashes.json").files([tmp_path / "pipe"])
     with pytest.raises(InputError, match="cannot be read"):
         Contents(tmp_path / "hashes.json").files([tmp_path / "nowhere"])
+
+
+def test_a_folder_behind_a_link_counts_and_links_may_go_round(tmp_path):
+    folder, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "1.png").write_text("one")
+    (folder / "cat").symlink_to(elsewhere)
+    (elsewhere / "round").symlink_to(folder)
+    before = Contents(tmp_path / "hashes.json").tree(folder)
+    (elsewhere / "1.png").write_text("two")
+    assert Contents(tmp_path / "hashes.json").tree(folder) != before

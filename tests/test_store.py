@@ -295,8 +295,8 @@ def test_what_a_killed_run_was_writing_is_removed_by_the_next(tmp_path):
     (tmp_path / "v").mkdir()
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "v" / "weights.bin")], check=False)
     assert len(os.listdir(tmp_path / "v")) == 1
-    Store(tmp_path)
-    assert os.listdir(tmp_path / "v") == []
+    with Store(tmp_path).attempt():
+        assert os.listdir(tmp_path / "v") == []
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
@@ -337,3 +337,32 @@ def test_a_folder_that_a_killed_process_is_about_to_release_is_waited_for(tmp_pa
     monkeypatch.setattr(lock.time, "sleep", lambda _: lock.fcntl.flock(handle, lock.fcntl.LOCK_UN))
     Store(tmp_path)
     os.close(handle)
+
+
+def test_evidence_is_what_the_stages_left_not_what_lies_there_later(tmp_path):
+    store = Store(finished(tmp_path))
+    store.stage("v", "s", {"a": 1}, refuse, files=["out.txt"])
+    before = store.evidence
+    (tmp_path / "v" / "out.txt").write_text("replaced before the report is written")
+    assert store.evidence == before
+
+
+def test_a_disk_too_full_to_mark_a_run_leaves_no_report_of_an_earlier_one(tmp_path, monkeypatch):
+    from edgecheck import store as module
+
+    def full(*_arguments):
+        raise InputError("no space left on the disk")
+
+    (tmp_path / "report.json").write_text("{}")
+    monkeypatch.setattr(module, "write_text", full)
+    with pytest.raises(InputError), Store(tmp_path).attempt():
+        pass
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_files_that_another_run_is_writing_in_a_folder_below_are_left_alone(tmp_path):
+    with Store(tmp_path / "other").attempt():
+        half = tmp_path / "other" / ".edgecheck-tmp-0123"
+        half.write_text("half")
+        with Store(tmp_path).attempt():
+            assert half.exists()

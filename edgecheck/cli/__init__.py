@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 
@@ -15,6 +16,7 @@ import click
 from edgecheck import __version__
 from edgecheck.cli import checking, inspecting, judging, running, staging, streams, sweeping
 from edgecheck.cli.screen import say
+from edgecheck.cli.stopping import REQUEST
 from edgecheck.errors import EdgecheckError, Stopped
 from edgecheck.text import visible
 
@@ -76,18 +78,32 @@ def _run(words: list[str], debug: bool) -> int:
     except click.ClickException as error:
         code = _misused(error)
     except (click.Abort, KeyboardInterrupt):
-        code = _say("interrupted; what was finished is kept, and the same command goes on from there", INTERRUPTED)
+        code = _interrupted()
     except Stopped as stop:
-        code = _say(f"stopped by {stop}; what was finished is kept", stop.exit_code)
+        code = _stopped(stop)
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EdgecheckError.exit_code
     except Exception as error:
-        code = _explain(error, debug)
+        # What the work made of a signal that came in the middle of it is no error of its own.
+        asked = REQUEST.asked
+        code = _explain(error, debug) if asked is None else _ended(asked)
     except BaseException as error:  # a user's network may call sys.exit(0), which must not look like a verdict
         code = _say(f"the model's code ended the program ({type(error).__name__}: {error})", BROKEN)
     return code or 0
+
+
+def _ended(signal_number: int) -> int:
+    return _interrupted() if signal_number == signal.SIGINT else _stopped(Stopped(signal_number))
+
+
+def _interrupted() -> int:
+    return _say("interrupted; what was finished is kept, and the same command goes on from there", INTERRUPTED)
+
+
+def _stopped(stop: Stopped) -> int:
+    return _say(f"stopped by {stop}; what was finished is kept", stop.exit_code)
 
 
 def _complete(instruction: str) -> int:

@@ -10,8 +10,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -19,10 +17,9 @@ import click
 from edgecheck import cli
 from edgecheck.children import end_with_parent
 from edgecheck.cli import streams
+from edgecheck.cli.stopping import REQUEST
 from edgecheck.errors import MeasurementError, Stopped
 
-# A terminal sends a signal to parent and child, and the parent passes it on: within this time it is the same request.
-SAME_REQUEST_S = 1.0
 KEPT = "what was finished is kept"
 
 
@@ -48,20 +45,6 @@ def main() -> None:
     sys.exit(_explain(os.waitstatus_to_exitcode(status)))
 
 
-class _Request:
-    """Turns a signal into the exception that unwinds the work, so that temporary folders are removed."""
-
-    def __init__(self) -> None:
-        self.last = -SAME_REQUEST_S
-
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if now - self.last < SAME_REQUEST_S:
-            return
-        self.last = now
-        raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
-
-
 def _heard() -> list[signal.Signals]:
     """Return the signals that ask for an end, except those that are ignored here, as SIGHUP under `nohup`."""
     return [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
@@ -81,12 +64,13 @@ def _pass_on(child: int, number: int) -> None:
 def _work(report: int, heard: list[signal.Signals]) -> NoReturn:
     code = MeasurementError.exit_code
     try:
-        _handle(heard, _Request())
+        _handle(heard, REQUEST)
         cli.main()
     except SystemExit as stop:
         code = int(stop.code or 0)
     except (KeyboardInterrupt, Stopped) as stop:  # before the command line was even parsed
         code = stop.exit_code if isinstance(stop, Stopped) else cli.INTERRUPTED
+    REQUEST.done()
     with contextlib.suppress(OSError):  # the model's code may have closed it; then the parent says so
         os.write(report, bytes([code]))
     sys.exit(code)

@@ -51,10 +51,10 @@ def gate(
 
     --gate 'sp2ps.grad-cam >= 0.9' changes that limit and keeps the other criteria; with --only it is the whole gate.
     """
-    from edgecheck.pipeline import reporting
+    from edgecheck.pipeline import judging, reporting
 
     saved = reporting.read(run, unverified)
-    judged = reporting.rejudge(saved, _policy(saved.policy, config, sentences, only, require))
+    judged = judging.judged(saved, _policy(saved.policy, config, sentences, only, require))
     if out:
         reporting.write(judged, out, pictures_from=run)
     screen.show(judged, form)
@@ -68,10 +68,10 @@ def gate(
 @format_option
 def report(run: Path, unverified: bool, out: Path | None, form: str) -> None:
     """Render a saved RUN again: report.html, report.md, junit.xml, and the result on stdout."""
-    from edgecheck.pipeline import reporting
+    from edgecheck.pipeline import judging, reporting
 
     saved = reporting.read(run, unverified)
-    judged = reporting.rejudge(saved, saved.policy)
+    judged = judging.judged(saved, saved.policy)
     reporting.write(judged, out or run, pictures_from=run)
     screen.show(judged, form)
 

@@ -19,7 +19,7 @@ INIT_TEMPLATE = "edgecheck.yaml"
 
 @click.command(short_help="Do the whole job that CONFIG describes.")
 @config_argument
-@out_option("edgecheck-report", "Run folder: reports, and a folder a variant. A second run goes on from what it holds.")
+@out_option("edgecheck-report", "Run folder: reports, one folder per variant. A second run goes on from what it holds.")
 @timings_option
 @format_option
 @click.pass_context
@@ -44,7 +44,7 @@ def run(context: click.Context, config: Path, out: Path, timings: bool, form: st
 def demo(out: Path, form: str) -> None:
     """Take the tour: a small network on handwritten digits, 12 variants, the whole report.
 
-    A tour is no gate: having run whole it exits 0 and says what `edgecheck gate` would return.
+    The demo does not gate: it exits 0 when it completes, and says what `edgecheck gate` would return.
     """
     from importlib import resources
 
@@ -56,7 +56,7 @@ def demo(out: Path, form: str) -> None:
         report = pipeline.run(reader.load(folder / DEMO_CONFIG), store, screen.Screen())
     screen.show(report, form)
     _say_where(store)
-    screen.say(f"a tour exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}")
+    screen.say(f"the demo exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}")
 
 
 def _say_where(store: Store) -> None:

@@ -129,6 +129,7 @@ def show_timings(report: Report) -> None:
     """Print on stderr how long each stage took when it was made, the longest first."""
     from edgecheck.report.timings import lines
 
+    say("time that each stage took when it was made, in this run or before:")
     for line in lines(report):
         click.echo(visible(line), err=True)
 

@@ -32,7 +32,7 @@ def train(config: Path, out: Path) -> None:
     "--rate", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Share to remove; 2:4 has its own."
 )
 @click.option("--steps", type=click.IntRange(1, 1000), default=1, help="Steps with fine-tuning between. [default: 1]")
-@click.option("--round-to", type=click.IntRange(1, 4096), default=1, help="Keep multiples of so many channels.")
+@click.option("--round-to", type=click.IntRange(1, 4096), default=1, help="Round the kept channels to a multiple of N.")
 @out_option("edgecheck-report", "Run folder; `edgecheck run` with the same --out uses what is there.")
 def prune(
     config: Path,

@@ -21,7 +21,7 @@ _ROW = ("criterion", "structure", "rate", "quantization")
 @click.option("--rate", callback=numbers, help="[default: 0.2,0.4,0.6,0.8]")
 @click.option("--quantization", callback=words, help="Such as none,int8,fp16.")
 @click.option("--steps", type=click.IntRange(1, 1000), help="Steps to reach the rate in, fine-tuning between.")
-@click.option("--round-to", type=click.IntRange(1, 4096), help="Keep multiples of so many channels.")
+@click.option("--round-to", type=click.IntRange(1, 4096), help="Round the kept channels to a multiple of N.")
 @click.option("--controls", type=click.IntRange(1, 1000), help="Controls, each by its own seed.")
 @click.option("--image", "images", type=click.IntRange(0), multiple=True, help="Show its heatmaps. Repeatable.")
 @click.option(
@@ -39,7 +39,7 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
 
     Writes sweep.html, sweep.md, sweep.csv, figures/ and heatmaps/ beside the usual report. Without variants: in CONFIG
     and without options it is the experiment of Renza & Ballesteros 2023: L1 and random at four rates. --criterion and
-    what follows it replace the variants: of CONFIG; what they do not say is as in the paper. A sweep compares
+    what follows it replace the variants: of CONFIG; options left out default to the paper's settings. A sweep compares
     and does not judge: it exits 0 when every variant was made and measured, else 3.
     """
     from edgecheck import config as reader

@@ -6,6 +6,7 @@ Every stage is kept in the run folder and reused while its inputs are the same.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,24 +92,25 @@ def entry_of(
         ModelError: a folder without a twin that could be loaded.
         UsageError: weights or arguments without a twin or beside a folder, or a twin of no known form.
     """
+    place = os.path.relpath(file.resolve(), store.folder.resolve())
     given = [f"--{role}-weights"] * (weights is not None) + [f"--{role}-twin-arguments"] * (arguments is not None)
     if twin is None:
         if given:
             raise UsageError(f"{given[0]} without --{role}-twin: name the module that they fit")
-        return Entry(Variant(role, role, file=str(file)), file, None)
+        return Entry(Variant(role, role, file=place), file, None)
     if Path(twin).is_dir():
         if given:
             raise UsageError(f"--{role}-twin {twin}: the twin of a run has its own; leave out {' and '.join(given)}")
         saved, notes = twins.twin_in(Path(twin), store, role)
-        return Entry(Variant(role, role, file=str(file), twin=twin, warnings=notes), file, saved)
+        return Entry(Variant(role, role, file=place, twin=twin, warnings=notes), file, saved)
     if ":" not in twin:
         raise UsageError(f"--{role}-twin {twin}: no such folder of a variant; else {FACTORY_FORMS}")
     if weights is not None:
         require_regular(Path(weights), MOST_WEIGHT_BYTES, ModelError)
     spec = ModelSpec(twin, Path(weights) if weights else None, arguments or {})
     build = functools.cache(lambda: making.build_twin(spec, plan.seed))
-    made_of = identity(spec, store, role, build)
-    return Entry(Variant(role, role, file=str(file), twin=twin), file, Twin(build, made_of, twin, role))
+    made_of = {**identity(spec, store, role, build), "seed": plan.seed}
+    return Entry(Variant(role, role, file=place, twin=twin), file, Twin(build, made_of, twin, role))
 
 
 def _try_variant(job: Run, spec: VariantSpec, known: Mapping[str, Findings]) -> Findings:

@@ -72,7 +72,7 @@ def _remembered(memory: Path, of: str) -> dict[str, str | None] | None:
     try:
         found = json.loads(memory.read_text())
         return dict(found["reads"]) if found["of"] == of else None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

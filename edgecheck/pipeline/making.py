@@ -175,7 +175,9 @@ def check_counts(plan: Plan, available: int) -> None:
     asked = {"prune.images": plan.prune.images * ranked, "quantize.images": plan.quantize.images * calibrated}
     for key, count in asked.items():
         if count > available:
-            raise DataError(f"{key}: {count} images are asked for, but the training split has {available}")
+            raise DataError(
+                f"{key}: {count} images are asked for, but the training split has {available}: set it to at most that"
+            )
     if plan.finetune.epochs:
         check_held_out(plan.finetune, available, "finetune")
 

@@ -192,6 +192,8 @@ def with_latency(job: Run, findings: Sequence[Findings]) -> tuple[list[Findings]
     inputs = {
         "files": {name: files.sha256(path) for name, path in paths.items()},
         "measure": to_dict(measure),
+        "data": job.data_sha256,
+        "preprocessing": to_dict(job.plan.preprocessing),
         "decides": to_dict(stopping.criteria),
         "seed": job.plan.seed,
         "machine": environment.machine(),

@@ -144,5 +144,5 @@ def fits(job: Run, twin: Twin) -> None:
         with as_found(network):
             return split(network, probe_of(torch.zeros(1, *shape)), layer).name
 
-    inputs = {"twin": twin.identity, "layer": layer, "shape": shape, "labels": int(job.data.labels.max())}
+    inputs = {"twin": twin.identity, "layer": layer, "data": job.data_sha256}
     job.store.stage(twin.folder, "target", inputs, find, tools=versions.TWINS)

@@ -22,7 +22,6 @@ from edgecheck.pipeline.remarks import remarks
 from edgecheck.records import (
     SCHEMA_VERSION,
     ImageScore,
-    Policy,
     Recommendation,
     Report,
     Subject,
@@ -69,11 +68,6 @@ def assemble(job: Run, findings: Sequence[Findings], warnings: Sequence[str]) ->
     return attrs.evolve(report, warnings=[*warnings, *told])
 
 
-def rejudge(report: Report, policy: Policy) -> Report:
-    """Judge what a report already holds under another policy, without measuring."""
-    return judging.judged(report, policy)
-
-
 def read(folder: Path, unverified: bool = False) -> Report:
     """Return the report of a run folder.
 
@@ -92,7 +86,9 @@ def read(folder: Path, unverified: bool = False) -> Report:
     except InputError as error:
         raise InputError(f"{folder / REPORT}: {error}") from None
     # What was let through once stays unverified, however often it is written again.
-    wrong = list(dict.fromkeys([*report.unverified, *evidence.mismatches(data, report, folder), *_replaced(report)]))
+    wrong = list(
+        dict.fromkeys([*report.unverified, *evidence.mismatches(data, report, folder), *_replaced(report, folder)])
+    )
     if wrong and not unverified:
         raise InputError(
             f"{folder}: not what was measured: {evidence.describe(wrong)}; run it again, or add --unverified to judge "
@@ -114,11 +110,15 @@ def _document(path: Path) -> dict[str, Any]:
     return data
 
 
-def _replaced(report: Report) -> Iterator[str]:
-    """Yield the files outside the run folder, as `check` measures them, that are no longer what was measured."""
+def _replaced(report: Report, folder: Path) -> Iterator[str]:
+    """Yield the model files that are not what was measured; those of `check` lie outside the run folder."""
     for variant in report.variants:
-        path = Path(variant.file)
-        if variant.sha256 and variant.file not in report.evidence and path.is_file() and not _same(path, variant):
+        path, known = folder / variant.file, report.evidence.get(variant.file)
+        if not variant.sha256 or known == variant.sha256:
+            continue
+        if known is None and not path.is_file():
+            yield f"{variant.file} is gone"
+        elif known is not None or not _same(path, variant):
             yield f"{variant.file} is not the file that was measured"
 
 

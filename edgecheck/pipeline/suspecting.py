@@ -8,7 +8,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecheck.device import accuracy, files, session
+from edgecheck import versions
+from edgecheck.device import accuracy, environment, files, session
 from edgecheck.images import ImageSet, take
 from edgecheck.pipeline.entry import Entry, Run
 from edgecheck.pipeline.measuring import runtime_options
@@ -44,9 +45,10 @@ def better_fed(job: Run, entry: Entry, logits: NDArray[np.float32]) -> list[str]
         "file": files.sha256(entry.file),
         "data": job.data_sha256,
         "runtime": to_dict(runtime_options(job.plan.measure)),
+        "machine": environment.machine(),
         "tried": {name: to_dict(how) for name, how in USUAL.items()},
     }
-    tried = job.store.stage(entry.name, "suspect", inputs, lambda: _tried(job, entry))
+    tried = job.store.stage(entry.name, "suspect", inputs, lambda: _tried(job, entry), tools=versions.FILES)
     best = max(tried, key=lambda name: tried[name])
     if tried[best] < right + CLEARLY:
         return []

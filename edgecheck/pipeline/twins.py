@@ -6,6 +6,7 @@ were cut out of what the factory makes. It holds no code, and no weights.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import warnings
@@ -22,6 +23,7 @@ from edgecheck.pipeline.entry import Run, Twin
 from edgecheck.pipeline.fingerprints import identity
 from edgecheck.plan import ModelSpec
 from edgecheck.records import from_dict, to_json
+from edgecheck.regular import MOST_REPORT_BYTES, MOST_WEIGHT_BYTES, require_regular
 from edgecheck.store import Store
 
 if TYPE_CHECKING:
@@ -142,9 +144,10 @@ def twin_in(folder: Path, store: Store, role: str) -> tuple[Twin, list[str]]:
         ModelError: as `load`, as far as it shows without building.
     """
     saved = read(folder)
-    made_of = identity(_spec(folder, saved), store, role, lambda: _loaded(folder, saved))
-    made_of["saved"] = storage.sha256(folder / FILE)
-    return Twin(lambda: _loaded(folder, saved), made_of, str(folder), role), stale(folder, saved)
+    build = functools.cache(lambda: _loaded(folder, saved))
+    made_of = identity(_spec(folder, saved), store, role, build)
+    made_of |= {"weights": saved.weights_sha256, "saved": storage.sha256(folder / FILE)}
+    return Twin(build, made_of, str(folder), role), stale(folder, saved)
 
 
 def read(folder: Path) -> SavedTwin:
@@ -154,12 +157,13 @@ def read(folder: Path) -> SavedTwin:
         ModelError: it is not there or broken, or the weights beside it are not the ones it names.
     """
     path = folder / FILE
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise ModelError(
             f"{folder}: has no {FILE}; a run writes one for each float variant, a quantized one has no twin of its own"
-        ) from None
+        )
+    require_regular(path, MOST_REPORT_BYTES, ModelError)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read ({error})") from None
     version = document.get("version") if isinstance(document, dict) else None
@@ -171,6 +175,9 @@ def read(folder: Path) -> SavedTwin:
         raise ModelError(f"{path}: {error}") from None
     if len(saved.shape) != len(IMAGE) or not all(1 <= size <= LARGEST for size in saved.shape):
         raise ModelError(f"{path}: shape must be three sizes (C, H, W) of 1 to {LARGEST}, not {saved.shape}")
+    if not (folder / WEIGHTS).exists():
+        raise ModelError(f"{folder / WEIGHTS}: is gone; run again, or restore it")
+    require_regular(folder / WEIGHTS, MOST_WEIGHT_BYTES, ModelError)
     if storage.sha256(folder / WEIGHTS) != saved.weights_sha256:
         raise ModelError(f"{folder / WEIGHTS}: not the weights that {FILE} was written for; run again, or restore them")
     return saved

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecheck.cli import guard
+from edgecheck.cli import stopping
 from edgecheck.errors import Stopped
 from tests.board_files import write_all
 
@@ -128,12 +128,38 @@ def test_a_signal_ignored_from_the_start_stays_ignored():
     assert process.returncode == 0
 
 
+SWALLOWED = """\
+import os, signal, time
+os.kill(os.getppid(), signal.{name})
+try:
+    time.sleep(60)
+except BaseException:
+    pass
+{then}
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("then", ["raise AttributeError('half an import')", "time.sleep(60)"])
+def test_a_model_that_swallows_the_request_to_stop_is_stopped(factory_file, tmp_path, tiny_config, name, then):
+    factory = factory_file(SWALLOWED.format(name=name, then=then))
+    config = tmp_path / "edgecheck.yaml"
+    config.write_text(tiny_config.read_text().replace("edgecheck:digits_cnn", f"{factory}:build"))
+    command = [sys.executable, "-m", "edgecheck", "run", str(config), "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 128 + getattr(signal, name)
+    assert done.stderr.strip().count("\n") == 0
+    assert "what was finished is kept" in done.stderr
+
+
 def test_a_signal_that_comes_twice_at_once_is_one_request(monkeypatch):
-    request = guard._Request()
+    request = stopping.Request()
+    monkeypatch.setattr(signal, "setitimer", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(Stopped):
         request(signal.SIGTERM, None)
     assert request(signal.SIGTERM, None) is None
-    request.last -= guard.SAME_REQUEST_S
+    request._last -= stopping.SAME_REQUEST_S
     with pytest.raises(KeyboardInterrupt):
         request(signal.SIGINT, None)
 

@@ -23,6 +23,8 @@ _INSTALLED = tuple(
     | {str(Path(os.__file__).parent) + os.sep, str(Path(edgecheck.__file__).parent) + os.sep}
 )
 _WRITING = os.O_WRONLY | os.O_RDWR
+# The kernel's own: they tell of the machine, and change by themselves.
+_VIRTUAL = tuple(f"{os.sep}{name}{os.sep}" for name in ("proc", "sys", "dev"))
 
 _recorders: list[set[str]] = []
 
@@ -87,7 +89,7 @@ def _source(path: Path) -> Path:
 
 
 def _counts(path: Path, folder: Path) -> bool:
-    if str(path).startswith(_INSTALLED):
+    if str(path).startswith(_INSTALLED + _VIRTUAL):
         return False
     if path.is_relative_to(folder):
         return not any(part.startswith(".") for part in path.relative_to(folder).parts)

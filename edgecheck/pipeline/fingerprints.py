@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ from edgecheck.store import Store
 if TYPE_CHECKING:
     from torch import nn
 
-READS = "reads.json"
+# In the folder of a model: the files that its factory reads, and those that the network itself reads.
+READS, LATER = "reads.json", "later-reads.json"
 
 
 def identity(spec: ModelSpec, store: Store, folder: str, build: Callable[[], nn.Module]) -> dict[str, Any]:
@@ -35,7 +37,42 @@ def identity(spec: ModelSpec, store: Store, folder: str, build: Callable[[], nn.
     if not file.endswith(".py"):
         return {"source": file, **own}
     source = _sources(Path(file))
-    return {"source": {**source, **_reads(Path(file), spec, source, store.path(folder, READS), build)}, **own}
+    read = _reads(Path(file), spec, source, store.path(folder, READS), build)
+    return {"source": {**source, **read, **_changed(Path(file).parent, store.path(folder, LATER))}, **own}
+
+
+@contextmanager
+def noting_reads(factory: str, store: Store, folder: str) -> Iterator[None]:
+    """Note which files a network of one's own reads as it runs, with their hashes at the first time.
+
+    The network is known by its factory long before it runs. So these files do not count as part of it until one of them
+    changes.
+    """
+    file, _, _ = factory.rpartition(":")
+    if not file.endswith(".py"):
+        yield
+        return
+    from edgecheck.lab.reads import recorded
+
+    place, memory = Path(file).parent, store.path(folder, LATER)
+    with recorded(place) as paths:
+        yield
+    found = _hashed(sorted(os.path.relpath(path, place.resolve()) for path in paths), place)
+    if found:
+        storage.write_text(memory, json.dumps({**found, **_noted(memory)}, indent=1))
+
+
+def _changed(folder: Path, memory: Path) -> dict[str, str | None]:
+    """Return the hashes of those noted files that are no longer what they were."""
+    noted = _noted(memory)
+    return {name: now for name, now in _hashed(noted, folder).items() if now != noted[name]}
+
+
+def _noted(memory: Path) -> dict[str, str | None]:
+    try:
+        return dict(json.loads(memory.read_text()))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
 
 
 def _sources(file: Path) -> dict[str, str]:

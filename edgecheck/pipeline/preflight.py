@@ -10,6 +10,7 @@ from edgecheck.config import is_file_factory
 from edgecheck.errors import ConfigError, DataError, ModelError
 from edgecheck.pipeline import making, pruning
 from edgecheck.pipeline.entry import Entry, Run, Twin
+from edgecheck.pipeline.fingerprints import noting_reads
 from edgecheck.plan import ModelSpec, Plan
 from edgecheck.progress import Progress
 from edgecheck.registry import lookup
@@ -138,7 +139,8 @@ def fits(job: Run, twin: Twin) -> None:
         from edgecheck.lab.subjects import check_fits
 
         network = twin.build()
-        check_fits(network, job.data)
+        with noting_reads(twin.description, job.store, twin.folder):
+            check_fits(network, job.data)
         if layer is None:
             return ""
         with as_found(network):

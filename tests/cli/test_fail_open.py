@@ -58,16 +58,17 @@ def test_an_edited_network_is_measured_again(own_config, tmp_path, edgecheck, fi
     assert baseline_accuracy(tmp_path / "run") < 0.1
 
 
+LOAD = "float(np.load(Path(__file__).with_name('sign.npy')))"
 READING = """\
 import numpy as np
 from pathlib import Path
 from edgecheck.models.digits_cnn import DigitsCNN
 
 class Net(DigitsCNN):
-    sign = float(np.load(Path(__file__).with_name("sign.npy")))
+    sign = {early}
 
     def forward(self, images):
-        return self.sign * super().forward(images)
+        return {late} * super().forward(images)
 
 def build():
     return Net()
@@ -75,8 +76,9 @@ def build():
 
 
 @pytest.mark.slow
-def test_a_data_file_that_the_factory_reads_is_part_of_the_network(tiny_config, tmp_path, edgecheck):
-    (tmp_path / "net.py").write_text(READING)
+@pytest.mark.parametrize(("early", "late"), [(LOAD, "self.sign"), ("1.0", LOAD)], ids=["factory", "network"])
+def test_a_data_file_that_is_read_is_part_of_the_network(tiny_config, tmp_path, edgecheck, early, late):
+    (tmp_path / "net.py").write_text(READING.format(early=early, late=late))
     np.save(tmp_path / "sign.npy", 1.0)
     config = tmp_path / "own.yaml"
     text = tiny_config.read_text().replace("edgecheck:digits_cnn", "net.py:build")

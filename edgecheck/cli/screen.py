@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_WIDTH = 140
 # Where no terminal tells its width (a pipe, a CI log), this one is wide enough for every column.
 PIPE_WIDTH = 120
-# A bar is about 100 bytes, and a serial line carries a thousand a second.
+# Each redraw sends about 100 bytes; a serial console at 9600 baud transmits about 1,000 bytes per second.
 REDRAWS_HZ = 2
 
 

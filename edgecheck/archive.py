@@ -18,7 +18,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck.errors import DataError
-from edgecheck.stored import StoredImages
+from edgecheck.npz_memmap import StoredImages
 from edgecheck.text import visible
 
 # The local file header: signature, version, flags, method, time, date, CRC-32, two sizes, lengths of name and extra.

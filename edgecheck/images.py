@@ -14,14 +14,14 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from edgecheck import archive, labelled, stored
+from edgecheck import archive, labelled, npz_memmap
 from edgecheck.classes import Entry, Selection, select
+from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ConfigError, DataError
-from edgecheck.plan import Preprocessing
-from edgecheck.stored import Pixels
+from edgecheck.npz_memmap import Pixels
 
 PIXEL_MAX = 255.0
-NORMALISATION = ("range", "mean", "std")
+NORMALIZATION = ("range", "mean", "std")
 CHUNK_BYTES = 32 << 20  # read at once: images may lie on disk, be many, and large
 
 
@@ -122,7 +122,7 @@ def take(data: ImageSet, indices: Sequence[int]) -> ImageSet:
     """Return the images at some indices, in that order; what is on disk stays there."""
     places = np.array(indices, dtype=np.int64)
     in_memory = isinstance(data.images, np.ndarray)
-    images = data.images[places] if in_memory else stored.Picked(data.images, places)
+    images = data.images[places] if in_memory else npz_memmap.Picked(data.images, places)
     return evolve(data, images=images, labels=data.labels[places])
 
 
@@ -169,7 +169,7 @@ def save_npz(path: Path, data: ImageSet, how: Preprocessing | None = None) -> No
             archive.write_array(whole, name, [array], array.shape)
 
 
-def load_normalisation(path: Path) -> dict[str, list[float]]:
+def load_normalization(path: Path) -> dict[str, list[float]]:
     """Return what an .npz says of its own preprocessing: `range`, `mean` and `std`; nothing where there is no file.
 
     Raises:
@@ -178,7 +178,7 @@ def load_normalisation(path: Path) -> dict[str, list[float]]:
     if not path.is_file():
         return {}  # the loader says so
     found = {
-        name: labelled.numbers_of(path, name, member) for name, member in archive.members(path, NORMALISATION).items()
+        name: labelled.numbers_of(path, name, member) for name, member in archive.members(path, NORMALIZATION).items()
     }
     low, high = found.get("range", (0.0, 1.0))
     try:

@@ -15,7 +15,7 @@ MOST_CHANNELS = 3
 
 
 def numbers_of(path: Path, name: str, member: Member) -> list[float]:
-    """Return a normalisation array: two numbers for `range`, at most one per channel for the others."""
+    """Return a normalization array: two numbers for `range`, at most one per channel for the others."""
     lengths = (2,) if name == "range" else range(MOST_CHANNELS + 1)
     if len(member.shape) != 1 or member.shape[0] not in lengths or member.dtype.kind not in "iuf":
         raise DataError(

@@ -168,7 +168,7 @@ def _autocorrelation(numbers: NDArray[np.float64]) -> float:
 def _finite(values: ArrayLike) -> NDArray[np.float64]:
     numbers = np.asarray(values, dtype=np.float64).ravel()
     if not len(numbers):
-        raise MeasurementError("no values to summarise; measure at least one")
+        raise MeasurementError("no values to summarize; measure at least one")
     if not np.isfinite(numbers).all():
         first = int(np.flatnonzero(~np.isfinite(numbers))[0])
         raise MeasurementError(f"value {first} of {len(numbers)} is {numbers[first]}, which no statistic may include")

@@ -8,9 +8,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import DataError
-from edgecheck.images import ImageSet, load_normalisation, load_npz, save_npz
-from edgecheck.plan import Preprocessing
+from edgecheck.images import ImageSet, load_normalization, load_npz, save_npz
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
@@ -48,7 +48,7 @@ def refused(path, words="."):
 def content(path):
     """Return all that is read from a file, comparable."""
     found = load_npz(path)
-    return found.images[:].tobytes(), found.labels.tolist(), found.classes, load_normalisation(path)
+    return found.images[:].tobytes(), found.labels.tolist(), found.classes, load_normalization(path)
 
 
 def test_a_flipped_byte_anywhere_is_detected_or_changes_nothing(tmp_path):
@@ -56,7 +56,7 @@ def test_a_flipped_byte_anywhere_is_detected_or_changes_nothing(tmp_path):
     save_npz(path, DATA, HOW)
     whole, meant, detected = path.read_bytes(), content(path), 0
     end_of_pixels = load_npz(path).images.offset + PIXELS.size
-    places = RANDOM.integers(end_of_pixels, len(whole), 400)  # headers, labels, names, normalisation, directory
+    places = RANDOM.integers(end_of_pixels, len(whole), 400)  # headers, labels, names, normalization, directory
     for place in places:
         damaged = bytearray(whole)
         damaged[place] ^= 1 << RANDOM.integers(8)
@@ -220,14 +220,14 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
 def test_a_broken_normalisation_is_refused_not_ignored(tmp_path, name, values, words):
     np.savez(tmp_path / "d.npz", images=PIXELS, labels=DATA.labels, **{name: np.array(values)})
     with pytest.raises(DataError, match=rf"d\.npz: .*{words}"):
-        load_normalisation(tmp_path / "d.npz")
+        load_normalization(tmp_path / "d.npz")
 
 
 def test_a_normalisation_comes_back_and_may_be_absent(tmp_path):
     save_npz(tmp_path / "d.npz", DATA, HOW)
-    assert load_normalisation(tmp_path / "d.npz") == {"range": [0, 1], "mean": [0.5] * 3, "std": [0.25] * 3}
+    assert load_normalization(tmp_path / "d.npz") == {"range": [0, 1], "mean": [0.5] * 3, "std": [0.25] * 3}
     save_npz(tmp_path / "d.npz", DATA)
-    assert load_normalisation(tmp_path / "d.npz") == load_normalisation(tmp_path / "none.npz") == {}
+    assert load_normalization(tmp_path / "d.npz") == load_normalization(tmp_path / "none.npz") == {}
 
 
 def test_the_archive_is_the_one_that_numpy_writes(tmp_path):

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from edgecheck import config
 from edgecheck.classes import Selection, read_map, select
+from edgecheck.config import reader
 from edgecheck.errors import ConfigError, DataError, EdgecheckError, InputError
 from edgecheck.images import ImageSet, load_npz, save_npz, with_outputs
 from edgecheck.score.selection import selected
@@ -87,14 +87,14 @@ def test_a_map_with_a_gap_or_that_is_not_there(tmp_path):
 )
 def test_the_configuration_takes_numbers_names_and_a_file_beside_it(tmp_path, written, entries):
     (tmp_path / "names.txt").write_text("tench\ngoldfish\n")
-    plan = config.parse(f"data: {{dataset: digits, classes: {written}}}", tmp_path / "edgecheck.yaml", {})
+    plan = reader.parse(f"data: {{dataset: digits, classes: {written}}}", tmp_path / "edgecheck.yaml", {})
     assert plan.data.classes == entries
 
 
 @pytest.mark.parametrize("written", ["[1.5]", "[true, false]", "{a: 1}", "none.txt", "[[1, 2]]", "[2026-01-01]"])
 def test_a_mistake_in_the_configuration_is_one_line(tmp_path, written):
     with pytest.raises(EdgecheckError) as caught:
-        config.parse(f"data: {{dataset: digits, classes: {written}}}", tmp_path / "edgecheck.yaml", {})
+        reader.parse(f"data: {{dataset: digits, classes: {written}}}", tmp_path / "edgecheck.yaml", {})
     assert "\n" not in str(caught.value)
 
 

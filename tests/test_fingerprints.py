@@ -1,7 +1,7 @@
 import numpy as np
 
+from edgecheck.config.plan import DataSpec
 from edgecheck.pipeline.fingerprints import describe_data
-from edgecheck.plan import DataSpec
 from edgecheck.store import Store
 
 

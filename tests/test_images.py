@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecheck import images
+from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ConfigError, DataError
 from edgecheck.images import ImageSet, load_npz, preprocess, save_npz
-from edgecheck.plan import Preprocessing
-from edgecheck.stored import StoredImages
+from edgecheck.npz_memmap import StoredImages
 
 
 def pictures(n=5, size=(4, 6), channels=3):

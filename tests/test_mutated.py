@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecheck import config
+from edgecheck.config import reader
 from edgecheck.errors import EdgecheckError, InputError
 from edgecheck.records import Report, from_dict, to_dict
 from tests.report.conftest import make_report
@@ -151,7 +151,7 @@ NODES += [
 def parsed(text):
     """Return the error, or "", and the plan."""
     try:
-        return "", config.parse(text, Path("edgecheck.yaml"), {})
+        return "", reader.parse(text, Path("edgecheck.yaml"), {})
     except EdgecheckError as error:
         return str(error), None
 
@@ -170,12 +170,12 @@ def test_a_mutated_configuration_is_refused_in_one_line_or_is_plain_data(node):
 @pytest.mark.parametrize("key", ["[1, 2]", "{a: b}", "? [a]\n"])
 def test_a_key_that_cannot_be_one_is_refused(key):
     with pytest.raises(EdgecheckError, match=r"keys are text|unknown key"):
-        config.parse(f"{CONFIG}{key}: 1\n", Path("edgecheck.yaml"), {})
+        reader.parse(f"{CONFIG}{key}: 1\n", Path("edgecheck.yaml"), {})
 
 
 def test_an_empty_section_is_filled_by_flags():
     text = CONFIG[: CONFIG.index("  require: any")]
-    plan = config.parse(text, Path("edgecheck.yaml"), {"gate": {"criteria": ["accuracy >= 0.5"]}})
+    plan = reader.parse(text, Path("edgecheck.yaml"), {"gate": {"criteria": ["accuracy >= 0.5"]}})
     assert [criterion.metric for criterion in plan.policy.criteria] == ["accuracy"]
 
 
@@ -183,19 +183,19 @@ def test_an_empty_section_is_filled_by_flags():
 def test_an_argument_that_is_no_plain_data_is_refused_at_its_line(node):
     text = CONFIG.replace("{width: 3}", f"{{width: {node}}}")
     with pytest.raises(EdgecheckError, match=r"edgecheck\.yaml:5: model\.arguments\.width: expected text, a number"):
-        config.parse(text, Path("edgecheck.yaml"), {})
+        reader.parse(text, Path("edgecheck.yaml"), {})
 
 
 @pytest.mark.parametrize("key", ["1", "2026-01-01", "True"])
 def test_the_keys_of_arguments_are_text(key):
     text = CONFIG.replace("{width: 3}", f"{{{key}: 3}}")
     with pytest.raises(EdgecheckError, match=rf"edgecheck\.yaml:5: model\.arguments\.{key}: expected text"):
-        config.parse(text, Path("edgecheck.yaml"), {})
+        reader.parse(text, Path("edgecheck.yaml"), {})
 
 
 def test_arguments_are_handed_on_as_plain_python():
     text = CONFIG.replace("{width: 3}", "{width: 0x10, sizes: [1, 2.5], names: {a: ~, b: yes, c: text}}")
-    arguments = config.parse(text, Path("edgecheck.yaml"), {}).model.arguments
+    arguments = reader.parse(text, Path("edgecheck.yaml"), {}).model.arguments
     assert arguments == {"width": 16, "sizes": [1, 2.5], "names": {"a": None, "b": "yes", "c": "text"}}
     assert {type(arguments), type(arguments["width"]), type(arguments["sizes"])} == {dict, int, list}
     assert type(arguments["sizes"][1]) is float
@@ -208,4 +208,4 @@ def test_arguments_are_handed_on_as_plain_python():
 def test_a_split_without_images_is_refused_before_any_work(key, value):
     text = CONFIG.replace("limit: 60", f"{key}: {value}")
     with pytest.raises(EdgecheckError, match=rf"edgecheck\.yaml:6: data: {key} must be at least 1, not {value}"):
-        config.parse(text, Path("edgecheck.yaml"), {})
+        reader.parse(text, Path("edgecheck.yaml"), {})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecheck.config import parse
+from edgecheck.config.reader import parse
 from edgecheck.metrics import METRICS
 
 README = Path(__file__).parent.parent / "README.md"

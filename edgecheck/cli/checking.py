@@ -81,8 +81,8 @@ def check(context: click.Context, baseline: Path, candidate: Path, out: Path | N
 
 
 def _checked(baseline: Path, candidate: Path, store: Store, flags: dict[str, Any]) -> Report:
-    from edgecheck import config as reader
     from edgecheck import pipeline
+    from edgecheck.config import reader as reader
 
     if not flags["config"] and not flags["size"] and _data(flags["source"])["dataset"] == "folder":
         flags["size"] = _size_of(baseline)
@@ -111,7 +111,7 @@ def _twin(flags: dict[str, Any], role: str) -> tuple[str | None, str | None, dic
 
 def _size_of(file: Path) -> list[int] | None:
     """Return the image size that a file is fixed to, so that nobody has to say it twice."""
-    from edgecheck.device.session import input_size
+    from edgecheck.device.runtime.session import input_size
 
     _, height, width = input_size(file)
     return [height, width] if height and width else None

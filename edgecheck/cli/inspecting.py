@@ -54,8 +54,8 @@ def count(file: Path, shape: Sequence[int] | None, paper: bool, form: str) -> No
 @listing_format_option
 def bench(files: tuple[Path, ...], shape: Sequence[int] | None, form: str, **flags: Any) -> None:
     """Measure the latency of ONNX FILES, interleaved; ratios are to the first of them."""
+    from edgecheck.config.plan import Measure
     from edgecheck.pipeline import inspection
-    from edgecheck.plan import Measure
 
     if not math.isfinite(flags["time_budget"]):
         raise click.BadParameter(f"{flags['time_budget']} seconds is no time", param_hint="--time-budget")
@@ -78,8 +78,8 @@ def bench(files: tuple[Path, ...], shape: Sequence[int] | None, form: str, **fla
 @listing_format_option
 def layers(file: Path, other: Path | None, shape: Sequence[int] | None, threads: int, form: str) -> None:
     """Profile an ONNX FILE, or a baseline FILE beside OTHER, layer by layer as ONNX Runtime runs them."""
+    from edgecheck.config.plan import Measure
     from edgecheck.pipeline import inspection
-    from edgecheck.plan import Measure
 
     files = [file, other] if other else [file]
     screen.show_listing(inspection.layer_table(files, _shape(shape), Measure(intra_op_threads=threads)), form)

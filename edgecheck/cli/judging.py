@@ -81,15 +81,15 @@ def _policy(
 ) -> Policy:
     import attrs
 
-    from edgecheck import config as reader
-    from edgecheck import criteria
+    from edgecheck.config import reader
     from edgecheck.errors import UsageError
+    from edgecheck.gate.sentence import parse
 
     policy = reader.load_gate(config) if config else saved
     if only and not sentences:
         raise UsageError("--only without --gate leaves nothing to judge by")
     if sentences:
-        given = [criteria.parse(sentence, reader.FLAG) for sentence in sentences]
+        given = [parse(text, reader.FLAG) for text in sentences]
         changed = {criterion.metric for criterion in given}
         kept = [] if only else [criterion for criterion in policy.criteria if criterion.metric not in changed]
         policy = attrs.evolve(policy, criteria=[*kept, *given])

@@ -25,8 +25,8 @@ INIT_TEMPLATE = "edgecheck.yaml"
 @click.pass_context
 def run(context: click.Context, config: Path, out: Path, timings: bool, form: str) -> None:
     """Prune, fine-tune, export, measure and judge, as CONFIG (edgecheck.yaml) says."""
-    from edgecheck import config as reader
     from edgecheck import pipeline
+    from edgecheck.config import reader as reader
     from edgecheck.store import Store
 
     with Store(out).attempt() as store, screen.own_words():
@@ -48,8 +48,8 @@ def demo(out: Path, form: str) -> None:
     """
     from importlib import resources
 
-    from edgecheck import config as reader
     from edgecheck import pipeline
+    from edgecheck.config import reader as reader
     from edgecheck.store import Store
 
     with resources.as_file(resources.files("edgecheck.models")) as folder, Store(out).attempt() as store:

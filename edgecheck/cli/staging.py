@@ -16,7 +16,7 @@ from edgecheck.text import plain
 @out_option("weights.safetensors", "Where the weights go.")
 def train(config: Path, out: Path) -> None:
     """Train the model of CONFIG from scratch by its train: recipe, and report its accuracy on the test split."""
-    from edgecheck import config as reader
+    from edgecheck.config import reader as reader
     from edgecheck.pipeline import single
 
     accuracy = single.train(reader.load(config), out, screen.Screen())
@@ -48,10 +48,10 @@ def prune(
 
     Says which layers were left alone and why, and the rate reached.
     """
-    from edgecheck import config as reader
+    from edgecheck.config import reader as reader
+    from edgecheck.config.plan import n_of_m
     from edgecheck.errors import UsageError
     from edgecheck.pipeline import single
-    from edgecheck.plan import n_of_m
     from edgecheck.store import Store
 
     if rate is None and n_of_m(structure) is None:
@@ -75,7 +75,7 @@ def export(config: Path, out: Path) -> None:
     Where their logits differ by more than 1e-3, or their top-1 classes on more than 0.1 % of the images, no file is
     written and the exit code is 3.
     """
-    from edgecheck import config as reader
+    from edgecheck.config import reader as reader
     from edgecheck.pipeline import single
 
     found = single.export(reader.load(config), out, screen.Screen())
@@ -94,7 +94,7 @@ def export(config: Path, out: Path) -> None:
 @out_option("cams", "Folder of the pictures.")
 def cam(config: Path, images: tuple[int, ...], count: int, out: Path) -> None:
     """Write pictures of the heatmaps of the model of CONFIG, one a method and image."""
-    from edgecheck import config as reader
+    from edgecheck.config import reader as reader
     from edgecheck.pipeline import single
 
     plan = reader.load(config)

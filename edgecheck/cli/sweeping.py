@@ -42,7 +42,7 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
     what follows it replace the variants: of CONFIG; options left out default to the paper's settings. A sweep compares
     and does not judge: it exits 0 when every variant was made and measured, else 3.
     """
-    from edgecheck import config as reader
+    from edgecheck.config import reader as reader
     from edgecheck.pipeline import sweeping
     from edgecheck.store import SWEEP_FILES, Store
 
@@ -62,8 +62,8 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
 
 
 def _overrides(given: dict[str, Any]) -> dict[str, Any]:
-    from edgecheck.plan import n_of_m
-    from edgecheck.variants import PAPER
+    from edgecheck.config.plan import n_of_m
+    from edgecheck.config.variants import PAPER
 
     row = {key: given[key] for key in (*_ROW, "steps", "round_to") if given[key] is not None}
     if set(row) - {"quantization"}:  # something is pruned; what is not said is as in the paper

@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 from attrs import frozen
 
-from edgecheck.device.denormals import Gain
-from edgecheck.device.graph import GraphCounts
-from edgecheck.device.layers import LAYOUT
-from edgecheck.device.lowering import lowered
-from edgecheck.device.operators import MACS
-from edgecheck.device.tensors import stored
-from edgecheck.device.weights import SCALED, owner_of, stored_constants, uses_of, values
+from edgecheck.device.model.graph import GraphCounts
+from edgecheck.device.model.lowering import lowered
+from edgecheck.device.model.operators import MACS
+from edgecheck.device.model.tensors import stored
+from edgecheck.device.model.weights import SCALED, owner_of, stored_constants, uses_of, values
+from edgecheck.device.runtime.denormals import Gain
+from edgecheck.device.runtime.layers import LAYOUT
 from edgecheck.errors import MeasurementError
 from edgecheck.records import LayerCost
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from edgecheck.config.plan import Compute
 from edgecheck.cores import usable_cores
 from edgecheck.errors import DependencyError
-from edgecheck.plan import Compute
 
 MULTI = ("accelerate", "cloudpickle")  # the packages of the extra by this name
 

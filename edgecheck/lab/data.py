@@ -9,14 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from attrs import evolve
 
+from edgecheck.config.plan import DataSpec, Preprocessing
 from edgecheck.errors import DataError
 from edgecheck.images import PIXEL_MAX, ImageSet, head, load_npz, with_outputs
 from edgecheck.lab.folder import load_folder
 from edgecheck.lab.resize import resize
-from edgecheck.plan import DataSpec, Preprocessing
+from edgecheck.npz_memmap import gather
 from edgecheck.progress import Progress
 from edgecheck.registry import lookup, register
-from edgecheck.stored import gather
 
 Split = Literal["train", "test"]
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from edgecheck.config.plan import Preprocessing, Recipe
 from edgecheck.errors import ModelError
 from edgecheck.images import preprocess
 from edgecheck.lab.compute import device_of
-from edgecheck.plan import Preprocessing, Recipe
 
 
 class Steps(Protocol):
@@ -47,7 +47,7 @@ class Descent:
 
     job: Job
     model: nn.Module
-    optimiser: SGD
+    optimizer: SGD
     held: list[tuple[nn.Parameter, Tensor]]
 
     def take(self, images: NDArray[np.uint8], labels: NDArray[np.int64], rate: float, weight: float = 1.0) -> float:
@@ -56,9 +56,9 @@ class Descent:
         Raises:
             ModelError: the network does not work in training mode.
         """
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         device = device_of(self.model)
         inputs = torch.from_numpy(preprocess(images, self.job.how)).to(device)
         targets = torch.from_numpy(labels).to(device)
@@ -66,7 +66,7 @@ class Descent:
             logits = self._logits(inputs)
         loss = self._loss(logits.float(), inputs, targets)
         (loss * weight).backward()
-        self.optimiser.step()
+        self.optimizer.step()
         with torch.no_grad():  # after the step, so that neither gradient nor momentum brings a pruned weight back
             for parameter, pruned in self.held:
                 parameter.masked_fill_(pruned, 0)
@@ -103,6 +103,6 @@ class Descent:
 def descent(job: Job) -> Descent:
     """Return what takes the steps of a job here."""
     model, recipe = job.model, job.recipe
-    optimiser = SGD(model.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay)
+    optimizer = SGD(model.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay)
     held = [(model.get_parameter(name), ~keep.to(device_of(model))) for name, keep in job.masks.items()]
-    return Descent(job, model, optimiser, held)
+    return Descent(job, model, optimizer, held)

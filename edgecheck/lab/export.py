@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgecheck.errors import ConfigError, ModelError
-from edgecheck.lab.blame import output_of, place_of, root_cause
 from edgecheck.lab.template import FREE_BATCH, filled
+from edgecheck.lab.user_traceback import output_of, place_of, root_cause
 from edgecheck.store import write_bytes
 
 # PyTorch writes opset 18 and converts upwards. Downwards it keeps 18 without an error as soon as it meets, say, a Pad.

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 
+from edgecheck.config.plan import DataSpec, Preprocessing
 from edgecheck.cores import usable_cores
 from edgecheck.errors import DataError
 from edgecheck.images import ImageSet
 from edgecheck.lab.chatter import silenced
 from edgecheck.lab.decoding import Refused, read_image
 from edgecheck.lab.resize import Pixels
-from edgecheck.plan import DataSpec, Preprocessing
+from edgecheck.npz_memmap import gather
 from edgecheck.progress import Progress
-from edgecheck.stored import gather
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}  # the first that exists is taken

@@ -36,15 +36,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgecheck.children import safe_environment
+from edgecheck.config.plan import Compute
 from edgecheck.errors import ConfigError, EdgecheckError, MeasurementError, ModelError
 from edgecheck.lab.compute import placed, share
 from edgecheck.lab.descent import Descent, Job, descent
-from edgecheck.plan import Compute
 
 SPAWN = multiprocessing.get_context("spawn")
 # Under which names `subjects` imports the factories' files; no other process finds those by itself.
 SUBJECT_MODULE = "edgecheck_subject_"
-# BatchNorm cannot normalise a single value a channel.
+# BatchNorm cannot normalize a single value a channel.
 LEAST_IMAGES = 2
 # When one member dies the others fail as well, and may be heard first; this long after, the dead one is known too.
 GRACE_S = 1.0
@@ -84,7 +84,7 @@ class Team:
         """Give the model of this process the weights of the team.
 
         Weights are the same in all members. BatchNorm statistics are those of the first one: on GPUs SyncBatchNorm
-        takes them over the whole batch; on the CPU, where PyTorch has none, each member normalises its part alone.
+        takes them over the whole batch; on the CPU, where PyTorch has none, each member normalizes its part alone.
 
         Raises:
             MeasurementError: a member failed or died.

@@ -1,4 +1,4 @@
-"""Quantised copies of a float ONNX file, made by ONNX Runtime's own tools.
+"""Quantized copies of a float ONNX file, made by ONNX Runtime's own tools.
 
 `int8` puts QuantizeLinear and DequantizeLinear around every layer, with ranges seen on calibration images.
 `int8-dynamic` stores int8 weights of matrix products and finds the ranges of activations at run time. `fp16` halves
@@ -20,16 +20,16 @@ import onnx
 from attrs import frozen
 from numpy.typing import NDArray
 
+from edgecheck.config.plan import Preprocessing, Quantize
 from edgecheck.errors import ModelError
 from edgecheck.images import ImageSet, preprocess
-from edgecheck.plan import Preprocessing, Quantize
 from edgecheck.registry import lookup, register
 from edgecheck.store import atomic, write_bytes
 
 BATCH = 16  # calibration images a run: few, as ONNX Runtime keeps every activation of a run
 
-Quantiser = Callable[[Path, Path, "Calibration"], list[str]]
-QUANTIZERS: dict[str, Quantiser] = {}
+Quantizer = Callable[[Path, Path, "Calibration"], list[str]]
+QUANTIZERS: dict[str, Quantizer] = {}
 CALIBRATED = ("int8",)  # the others look at no images
 SEVEN_BITS = (
     "int8 weights have 7 bits, so that sums do not saturate on x86 CPUs without VNNI; if all targets have VNNI or are "
@@ -46,12 +46,12 @@ class Calibration:
     options: Quantize
 
 
-def quantise(name: str, source: Path, out: Path, calibration: Calibration) -> list[str]:
-    """Write a quantised copy of the float file `source`, whole or not at all; return warnings.
+def quantize(name: str, source: Path, out: Path, calibration: Calibration) -> list[str]:
+    """Write a quantized copy of the float file `source`, whole or not at all; return warnings.
 
     Raises:
-        ConfigError: an unknown quantisation.
-        ModelError: ONNX Runtime's tools cannot quantise the file.
+        ConfigError: an unknown quantization.
+        ModelError: ONNX Runtime's tools cannot quantize the file.
     """
     make = lookup(QUANTIZERS, name, "quantization")
     try:
@@ -59,7 +59,7 @@ def quantise(name: str, source: Path, out: Path, calibration: Calibration) -> li
             return make(source, out, calibration)
     except Exception as error:  # the tools raise anything at all
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{source}: cannot be quantised to {name} ({first})") from error
+        raise ModelError(f"{source}: cannot be quantized to {name} ({first})") from error
 
 
 @register(QUANTIZERS, "int8")
@@ -104,7 +104,7 @@ def _dynamic(source: Path, out: Path, calibration: Calibration) -> list[str]:
             weight_type=QuantType.QInt8,
         )
     if not any(tensor.data_type == onnx.TensorProto.INT8 for tensor in onnx.load(out).graph.initializer):
-        return ["int8-dynamic changed nothing: it quantises matrix products, and the file has none with stored weights"]
+        return ["int8-dynamic changed nothing: it quantizes matrix products, and the file has none with stored weights"]
     return _advice(calibration.options)
 
 
@@ -145,7 +145,7 @@ class _Reader:
 
 @contextmanager
 def _prepared(source: Path) -> Iterator[Path]:
-    """Yield the file with shapes inferred and constants folded, as ONNX Runtime's quantiser wants it."""
+    """Yield the file with shapes inferred and constants folded, as ONNX Runtime's quantizer wants it."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with tempfile.TemporaryDirectory(prefix="edgecheck-") as folder:

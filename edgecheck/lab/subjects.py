@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgecheck.config.plan import ModelSpec
 from edgecheck.errors import ConfigError, DependencyError, ModelError
 from edgecheck.images import ImageSet
 from edgecheck.lab.compute import device_of
 from edgecheck.lab.weights import load_weights
 from edgecheck.lab.weights import save_weights as save_weights
 from edgecheck.models import MODELS
-from edgecheck.plan import ModelSpec
 from edgecheck.registry import lookup, nearest
 
 Factory = Callable[..., Any]

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edgecheck.config.plan import Preprocessing, Recipe
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess, take
 from edgecheck.lab.answers import best as best_of
@@ -20,7 +21,6 @@ from edgecheck.lab.descent import Job, Steps, descent
 from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.subjects import check_fits
 from edgecheck.lab.weights import snapshot
-from edgecheck.plan import Preprocessing, Recipe
 from edgecheck.progress import Progress
 
 EVALUATION_BATCH = 256  # fast on one core, and a few hundred MB of activations at 224x224
@@ -171,7 +171,7 @@ def _steps(job: Job, processes: int) -> AbstractContextManager[Steps]:
 def _batches(images: int, recipe: Recipe, seed: int) -> list[tuple[int, Indices]]:
     """Return (epoch, image numbers) of all batches of the training, each epoch in an order of its own.
 
-    A last batch of one image is left out, since BatchNorm cannot normalise a single value.
+    A last batch of one image is left out, since BatchNorm cannot normalize a single value.
     """
     generator = torch.Generator().manual_seed(seed)
     batches = []

@@ -46,7 +46,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         model.load_state_dict(state)
     except ModelError:
         raise
-    except Exception as error:  # tensors without data, sparse or quantised ones; modules with a rule of their own
+    except Exception as error:  # tensors without data, sparse or quantized ones; modules with a rule of their own
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelError(f"{path}: these weights cannot be loaded ({reason})") from None
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from edgecheck.config import FACTORY_FORMS
+from edgecheck.config.plan import ModelSpec, Plan, VariantSpec
+from edgecheck.config.reader import FACTORY_FORMS
 from edgecheck.errors import MeasurementError, ModelError, UsageError
 from edgecheck.metrics import METRICS
 from edgecheck.pipeline import (
@@ -23,14 +24,13 @@ from edgecheck.pipeline import (
     making,
     measuring,
     preflight,
-    quantising,
+    quantizing,
     reporting,
     suspecting,
     twins,
 )
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
 from edgecheck.pipeline.fingerprints import identity
-from edgecheck.plan import ModelSpec, Plan, VariantSpec
 from edgecheck.progress import Progress
 from edgecheck.records import Reading, Report, Role, Similarity, Variant, reading
 from edgecheck.regular import MOST_WEIGHT_BYTES, require_regular
@@ -120,7 +120,7 @@ def _try_variant(job: Run, spec: VariantSpec, known: Mapping[str, Findings]) -> 
     """
     baseline = known["baseline"]
     try:
-        entry = quantising.variant(job, spec, baseline.entry)
+        entry = quantizing.variant(job, spec, baseline.entry)
         return Findings(entry) if entry.name in known else _examine(job, entry, baseline)
     except (MeasurementError, ModelError) as error:
         job.progress.note(f"{spec.name}: {error}")

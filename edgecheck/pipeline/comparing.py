@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecheck.device import accuracy
+from edgecheck.device.runtime import accuracy
 from edgecheck.errors import DataError, ModelError
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.records import Reading, Similarity, reading

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from edgecheck.config.plan import Plan
 from edgecheck.images import ImageSet
-from edgecheck.plan import Plan
 from edgecheck.progress import Progress
 from edgecheck.records import Reading, Similarity, Variant
 from edgecheck.store import Store

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from edgecheck import store as storage
 from edgecheck import versions
+from edgecheck.config.plan import CamEngine
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.pipeline.making import need_lab
-from edgecheck.plan import CamEngine
 from edgecheck.progress import Named
 from edgecheck.records import Similarity, from_dict, to_dict
 from edgecheck.score import cam, compare

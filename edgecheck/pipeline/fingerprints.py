@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from edgecheck import store as storage
-from edgecheck.plan import DataSpec, ModelSpec
+from edgecheck.config.plan import DataSpec, ModelSpec
 from edgecheck.store import Store
 
 if TYPE_CHECKING:

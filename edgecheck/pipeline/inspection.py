@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from edgecheck import __version__
-from edgecheck.device import diagnostics, doubts, environment, fresh, graph, latency, layers, paper, session, timing
-from edgecheck.device.files import size_bytes
-from edgecheck.device.runtime import Options
-from edgecheck.device.stopping import Stopping
+from edgecheck.config.plan import Measure
+from edgecheck.device import diagnostics
+from edgecheck.device.latency import sampler, stability, timings
+from edgecheck.device.latency.stopping import Stopping
+from edgecheck.device.model import graph, paper
+from edgecheck.device.model.files import size_bytes
+from edgecheck.device.runtime import environment, layers, probe, session
+from edgecheck.device.runtime.ort import Options
 from edgecheck.errors import ModelError
 from edgecheck.pipeline.measuring import runtime_options
-from edgecheck.plan import Measure
 from edgecheck.progress import Progress
 from edgecheck.records import Reading, to_dict
 from edgecheck.report.format import (
@@ -96,8 +99,8 @@ def latencies(files: Sequence[Path], shape: Shape | None, measure: Measure, prog
     """Time files interleaved, on random images; the first one is what ratios refer to."""
     named, options = dict(zip(_names(files), files, strict=True)), runtime_options(measure)
     channels, height, width = _tried(files, shape, options)
-    pixels = np.random.default_rng(0).random((latency.FEEDS * measure.batch, channels, height, width), np.float32)
-    samples = latency.sample(
+    pixels = np.random.default_rng(0).random((sampler.FEEDS * measure.batch, channels, height, width), np.float32)
+    samples = sampler.sample(
         {name: functools.partial(session.open_classifier, path, options) for name, path in named.items()},
         pixels,
         measure.latency_budget_s,
@@ -107,18 +110,18 @@ def latencies(files: Sequence[Path], shape: Shape | None, measure: Measure, prog
         batch=measure.batch,
         progress=progress,
     )
-    readings = timing.readings(samples)
+    readings = timings.readings(samples)
     rows = [_timing(name, path, readings, samples) for name, path in named.items()]
     machine = environment.describe(options)
     paced = f", {measure.pace_hz:g} runs a second" if measure.pace_hz else ""
     if measure.graph_optimization != "all":
-        paced += f", graph optimisation {measure.graph_optimization}"
+        paced += f", graph optimization {measure.graph_optimization}"
     notes = [
         f"{describe_cpu(machine)}, {_many(options.threads, 'thread')}, {options.provider} of ONNX Runtime "
         f"{machine.versions['onnxruntime']}, {_images(samples)} {channels}x{height}x{width} a run{paced}, "
         f"{_many(len(samples.blocks), 'block')} in {samples.elapsed_s:.2g} s",
         *(f"{r.variant}, {r.metric}: {r.note}" for r in readings if r.value is None),
-        *doubts.warnings(samples),
+        *stability.warnings(samples),
     ]
     data = {"environment": to_dict(machine), "readings": [to_dict(r) for r in readings], "samples": to_dict(samples)}
     interval = "95 %\ninterval"
@@ -198,7 +201,7 @@ def _tried(files: Sequence[Path], shape: Shape | None, options: Options) -> Shap
     """Run each file for the first time, in a process of its own with limits; return the size of an image."""
     size = _common_shape([session.input_size(path) for path in files], shape)
     for path in files:
-        fresh.run(path, options, size)
+        probe.run(path, options, size)
     return size
 
 
@@ -216,7 +219,7 @@ def _common_shape(wanted: Sequence[tuple[int | None, ...]], shape: Shape | None)
     return channels, height, width
 
 
-def _timing(name: str, path: Path, readings: Sequence[Reading], samples: timing.LatencySamples) -> list[str]:
+def _timing(name: str, path: Path, readings: Sequence[Reading], samples: timings.LatencySamples) -> list[str]:
     taken = {r.metric: r for r in readings if r.variant == name}
     p50, p90, ratio, cold = (taken.get(f"latency.{key}") for key in ("p50_s", "p90_s", "ratio", "cold_s"))
     return [
@@ -228,12 +231,12 @@ def _timing(name: str, path: Path, readings: Sequence[Reading], samples: timing.
         format_interval(ratio),
         format_reading(cold),
         str(p90.n if p90 else MISSING),
-        str(doubts.outliers(samples, name)),
+        str(stability.outliers(samples, name)),
         format_value(size_bytes(path), "bytes"),
     ]
 
 
-def _images(samples: timing.LatencySamples) -> str:
+def _images(samples: timings.LatencySamples) -> str:
     sizes = sorted(set(samples.batch.values()))
     return _many(sizes[0], "image") if len(sizes) == 1 else f"{' or '.join(map(str, sizes))} images"
 

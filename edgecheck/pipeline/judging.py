@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import attrs
 
-from edgecheck import gate, preconditions
-from edgecheck.criteria import check_directions
+from edgecheck.config.plan import Plan
+from edgecheck.gate import judge, preconditions
+from edgecheck.gate.sentence import check_directions
 from edgecheck.pipeline.entry import Entry
-from edgecheck.plan import Plan
 from edgecheck.records import Policy, Reading, Report, Similarity, Withheld
 
 NOT_GATED = (
@@ -26,7 +26,7 @@ def judged(report: Report, policy: Policy) -> Report:
     """
     check_directions(policy.criteria)
     readings, similarities = _measured(report)
-    found = gate.judge(policy, report.variants, readings, report.subject.chance)
+    found = judge.judge(policy, report.variants, readings, report.subject.chance)
     withheld = [_with_similarities(one, similarities) for one in found.withheld]
     names = {one.variant for one in withheld}
     return attrs.evolve(

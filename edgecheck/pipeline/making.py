@@ -13,7 +13,8 @@ import attrs
 
 from edgecheck import images, versions
 from edgecheck import store as storage
-from edgecheck.config import FACTORY_FORMS, is_file_factory
+from edgecheck.config.plan import ModelSpec, Plan, Recipe, VariantSpec
+from edgecheck.config.reader import FACTORY_FORMS, is_file_factory
 from edgecheck.errors import ConfigError, DataError
 from edgecheck.images import ImageSet
 from edgecheck.pipeline.entry import Entry, Run, Twin
@@ -21,7 +22,6 @@ from edgecheck.pipeline.fingerprints import describe_data, identity
 from edgecheck.pipeline.twins import build_twin as build_twin
 from edgecheck.pipeline.twins import need_lab as need_lab
 from edgecheck.pipeline.twins import save as save_twin
-from edgecheck.plan import ModelSpec, Plan, Recipe, VariantSpec
 from edgecheck.progress import Named, Progress
 from edgecheck.records import Variant, to_dict
 from edgecheck.store import Store

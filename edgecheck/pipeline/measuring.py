@@ -13,26 +13,15 @@ from numpy.typing import NDArray
 
 from edgecheck import images, versions
 from edgecheck import store as storage
-from edgecheck.device import (
-    accuracy,
-    denormals,
-    diagnostics,
-    doubts,
-    environment,
-    files,
-    fresh,
-    graph,
-    latency,
-    layers,
-    saturation,
-    session,
-    timing,
-)
-from edgecheck.device.runtime import Options
-from edgecheck.device.stopping import Stopping
+from edgecheck.config.plan import Measure
+from edgecheck.device import diagnostics
+from edgecheck.device.latency import sampler, stability, timings
+from edgecheck.device.latency.stopping import Stopping
+from edgecheck.device.model import files, graph
+from edgecheck.device.runtime import accuracy, denormals, environment, layers, probe, saturation, session
+from edgecheck.device.runtime.ort import Options
 from edgecheck.errors import ModelError
 from edgecheck.pipeline.entry import Entry, Findings, Run
-from edgecheck.plan import Measure
 from edgecheck.progress import Named
 from edgecheck.records import LayerCost, Reading, Variant, from_dict, reading, to_dict
 
@@ -45,7 +34,7 @@ def runtime_options(measure: Measure) -> Options:
     return Options(measure.intra_op_threads, measure.provider, measure.graph_optimization)
 
 
-def trial(job: Run, entry: Entry) -> fresh.Fresh:
+def trial(job: Run, entry: Entry) -> probe.Fresh:
     """Run a file for the first time: in a process of its own, with limits, so that it cannot harm this one.
 
     Raises:
@@ -61,9 +50,9 @@ def trial(job: Run, entry: Entry) -> fresh.Fresh:
     }
 
     def compute() -> dict[str, Any]:
-        return to_dict(fresh.run(entry.file, options, job.data.shape))
+        return to_dict(probe.run(entry.file, options, job.data.shape))
 
-    return from_dict(job.store.stage(entry.name, "trial", inputs, compute, tools=versions.FILES), fresh.Fresh)
+    return from_dict(job.store.stage(entry.name, "trial", inputs, compute, tools=versions.FILES), probe.Fresh)
 
 
 def predict(job: Run, entry: Entry) -> NDArray[np.float32]:
@@ -201,9 +190,9 @@ def with_latency(job: Run, findings: Sequence[Findings]) -> tuple[list[Findings]
 
     def compute() -> dict[str, Any]:
         openers = {name: functools.partial(session.open_classifier, path, options) for name, path in paths.items()}
-        pixels = images.preprocess(job.data.images[: latency.FEEDS * measure.batch], job.plan.preprocessing)
+        pixels = images.preprocess(job.data.images[: sampler.FEEDS * measure.batch], job.plan.preprocessing)
         return to_dict(
-            latency.sample(
+            sampler.sample(
                 openers,
                 pixels,
                 measure.latency_budget_s,
@@ -215,12 +204,12 @@ def with_latency(job: Run, findings: Sequence[Findings]) -> tuple[list[Findings]
             )
         )
 
-    samples = from_dict(job.store.stage("", "latency", inputs, compute, tools=versions.FILES), timing.LatencySamples)
-    taken = timing.readings(samples, baseline)
+    samples = from_dict(job.store.stage("", "latency", inputs, compute, tools=versions.FILES), timings.LatencySamples)
+    taken = timings.readings(samples, baseline)
     timed = [
         attrs.evolve(f, readings=[*f.readings, *(r for r in taken if r.variant == f.entry.name)]) for f in findings
     ]
-    return timed, doubts.warnings(samples)
+    return timed, stability.warnings(samples)
 
 
 def _multiply_adds(variant: str, counts: graph.GraphCounts) -> list[Reading]:
@@ -235,6 +224,6 @@ def _multiply_adds(variant: str, counts: graph.GraphCounts) -> list[Reading]:
     ]
 
 
-def _peak_memory(variant: str, ran: fresh.Fresh) -> Reading:
+def _peak_memory(variant: str, ran: probe.Fresh) -> Reading:
     note = "" if ran.peak_bytes is not None else "this system does not tell a process its peak memory"
     return reading(variant, "memory.rss_bytes", ran.peak_bytes, note=note)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgecheck import versions
-from edgecheck.config import is_file_factory
+from edgecheck.config.plan import ModelSpec, Plan
+from edgecheck.config.reader import is_file_factory
 from edgecheck.errors import ConfigError, DataError, ModelError
 from edgecheck.pipeline import making, pruning
 from edgecheck.pipeline.entry import Entry, Run, Twin
 from edgecheck.pipeline.fingerprints import noting_reads
-from edgecheck.plan import ModelSpec, Plan
 from edgecheck.progress import Progress
 from edgecheck.registry import lookup
 from edgecheck.score.ssim import check_size
@@ -134,7 +134,7 @@ def fits(job: Run, twin: Twin) -> None:
         making.need_lab()
         import torch
 
-        from edgecheck.lab.cam.intact import as_found
+        from edgecheck.lab.cam.preserved import as_found
         from edgecheck.lab.cam.split import probe_of, split
         from edgecheck.lab.subjects import check_fits
 

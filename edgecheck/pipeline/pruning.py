@@ -1,4 +1,4 @@
-"""Variants before they are quantised: ranked, pruned, fine-tuned, exported.
+"""Variants before they are quantized: ranked, pruned, fine-tuned, exported.
 
 What is removed and what is trained are stages of their own: two variants that lose the same are one variant.
 """
@@ -16,12 +16,12 @@ import attrs
 from edgecheck import images as pixels
 from edgecheck import store as storage
 from edgecheck import versions
+from edgecheck.config.plan import Compute, Plan, VariantSpec
 from edgecheck.errors import ModelError
 from edgecheck.pipeline import twins
 from edgecheck.pipeline.entry import Entry, Run, Twin
 from edgecheck.pipeline.fingerprints import describe_data
 from edgecheck.pipeline.making import drawn, export, is_control, record_of, trainable_parameters, training_data
-from edgecheck.plan import Compute, Plan, VariantSpec
 from edgecheck.progress import Named
 from edgecheck.records import to_dict
 
@@ -187,7 +187,7 @@ def _ranked_by(spec: VariantSpec) -> VariantSpec:
 
 
 def _unnamed(spec: VariantSpec) -> dict[str, Any]:
-    """Return what a variant is made by; its name does not matter, and quantising comes later."""
+    """Return what a variant is made by; its name does not matter, and quantizing comes later."""
     return {key: value for key, value in to_dict(spec).items() if key not in ("name", "quantization", "seed")}
 
 

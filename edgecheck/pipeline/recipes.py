@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgecheck.plan import Recipe
+from edgecheck.config.plan import Recipe
 from edgecheck.report.format import format_count
 
 

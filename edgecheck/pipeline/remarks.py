@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgecheck.floor import floor as floor_of
+from edgecheck.gate.floor import floor as floor_of
 from edgecheck.records import Policy, Reading, Variant
 from edgecheck.report.format import describe_floor, format_criterion, format_reading
 

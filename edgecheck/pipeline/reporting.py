@@ -10,9 +10,10 @@ from typing import Any
 import attrs
 import numpy as np
 
-from edgecheck import __version__, evidence, images
+from edgecheck import __version__, images, seal
 from edgecheck import store as storage
-from edgecheck.device import environment, files
+from edgecheck.device.model import files
+from edgecheck.device.runtime import environment
 from edgecheck.errors import InputError, ModelError
 from edgecheck.pipeline import explaining, judging
 from edgecheck.pipeline.entry import Findings, Run
@@ -79,19 +80,19 @@ def read(folder: Path, unverified: bool = False) -> Report:
         InputError: no report there, or not one this version reads; the last run did not finish; or something does not
             match the digests in the report.
     """
-    evidence.require_finished(folder)
+    seal.require_finished(folder)
     data = _document(folder / REPORT)
     try:
-        report = from_dict({key: value for key, value in data.items() if key != evidence.SEAL}, Report)
+        report = from_dict({key: value for key, value in data.items() if key != seal.SEAL}, Report)
     except InputError as error:
         raise InputError(f"{folder / REPORT}: {error}") from None
     # What was let through once stays unverified, however often it is written again.
     wrong = list(
-        dict.fromkeys([*report.unverified, *evidence.mismatches(data, report, folder), *_replaced(report, folder)])
+        dict.fromkeys([*report.unverified, *seal.mismatches(data, report, folder), *_replaced(report, folder)])
     )
     if wrong and not unverified:
         raise InputError(
-            f"{folder}: not what was measured: {evidence.describe(wrong)}; run it again, or add --unverified to judge "
+            f"{folder}: not what was measured: {seal.describe(wrong)}; run it again, or add --unverified to judge "
             "the numbers as they stand"
         )
     return attrs.evolve(report, schema_version=SCHEMA_VERSION, unverified=wrong)

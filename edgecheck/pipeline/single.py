@@ -9,12 +9,12 @@ import attrs
 
 from edgecheck import images
 from edgecheck import store as storage
-from edgecheck.device import accuracy, fresh, session
+from edgecheck.config.plan import Plan
+from edgecheck.device.runtime import accuracy, probe, session
 from edgecheck.errors import MeasurementError
-from edgecheck.pipeline import explaining, making, preflight, quantising
+from edgecheck.gate.preconditions import PARITY
+from edgecheck.pipeline import explaining, making, preflight, quantizing
 from edgecheck.pipeline.entry import Entry
-from edgecheck.plan import Plan
-from edgecheck.preconditions import PARITY
 from edgecheck.progress import Progress
 from edgecheck.score import cam as heatmap
 from edgecheck.score.parity import Parity, parity
@@ -51,7 +51,7 @@ def train(plan: Plan, out: Path, progress: Progress) -> float:
 def prune(plan: Plan, store: Store, progress: Progress) -> Entry:
     """Make the one variant of a plan in a run folder."""
     job, base = preflight.begin(plan, store, progress)
-    return quantising.variant(job, plan.variants[0], base)
+    return quantizing.variant(job, plan.variants[0], base)
 
 
 def export(plan: Plan, out: Path, progress: Progress) -> Parity:
@@ -76,7 +76,7 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
             warnings = exporting.export(model, file, examples.shape, plan.opset)
         for warning in warnings:
             progress.note(warning)
-        fresh.run(file, session.DEFAULTS, examples.shape)
+        probe.run(file, session.DEFAULTS, examples.shape)
         outputs = accuracy.predict(session.open_classifier(file), examples, plan.preprocessing, progress)
         with placed(model, plan.compute):
             logits = explain(model, examples, plan.preprocessing, [], progress=progress).logits

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecheck import versions
-from edgecheck.device import accuracy, environment, files, session
+from edgecheck.config.plan import Preprocessing
+from edgecheck.device.model import files
+from edgecheck.device.runtime import accuracy, environment, session
 from edgecheck.images import ImageSet, take
 from edgecheck.pipeline.entry import Entry, Run
 from edgecheck.pipeline.measuring import runtime_options
-from edgecheck.plan import Preprocessing
 from edgecheck.records import to_dict
 
 NEAR_CHANCE = 3.0  # times as often right as a guess among so many classes: a network in use is better than that

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from edgecheck import images as pixels
 from edgecheck import store as storage
-from edgecheck import variants
+from edgecheck.config import variants
+from edgecheck.config.plan import Plan
 from edgecheck.pipeline import making, preflight, run
 from edgecheck.pipeline.explaining import CAMS
-from edgecheck.plan import Plan
 from edgecheck.progress import Progress
 from edgecheck.records import Report, Variant
 from edgecheck.report import curves, svg
+from edgecheck.report.chart_style import Chart
 from edgecheck.report.format import format_exact
 from edgecheck.report.html import class_name
-from edgecheck.report.marks import Chart
 from edgecheck.report.series import Series, series
 from edgecheck.report.sweep import drops, page
 from edgecheck.report.sweep.sections import Picture, sections

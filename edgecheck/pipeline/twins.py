@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from edgecheck import store as storage
-from edgecheck.config import is_file_factory
+from edgecheck.config.plan import ModelSpec
+from edgecheck.config.reader import is_file_factory
 from edgecheck.errors import DependencyError, InputError, ModelError
 from edgecheck.pipeline.entry import Run, Twin
 from edgecheck.pipeline.fingerprints import identity
-from edgecheck.plan import ModelSpec
 from edgecheck.records import from_dict, to_json
 from edgecheck.regular import MOST_REPORT_BYTES, MOST_WEIGHT_BYTES, require_regular
 from edgecheck.store import Store

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgecheck.evidence import sealed
 from edgecheck.records import Report, to_json
 from edgecheck.registry import register
+from edgecheck.seal import sealed
 
 RENDERERS: dict[str, Callable[[Report], str]] = {}
 

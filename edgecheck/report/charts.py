@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from edgecheck.records import Report, Variant
-from edgecheck.report import curves, drift, svg
+from edgecheck.report import curves, drift_chart, svg
+from edgecheck.report.chart_style import LIMIT, PANEL_SIZE, Chart, chart, legend, limits, short, value
 from edgecheck.report.format import format_value
-from edgecheck.report.marks import LIMIT, PANEL_SIZE, Chart, chart, legend, limits, short, value
 from edgecheck.report.table import candidates
 
 BAR_HEIGHT = 0.22
@@ -26,7 +26,7 @@ def charts(report: Report) -> list[Chart]:
 
 def _charts(report: Report) -> Iterator[Chart]:
     yield from curves.charts(report)
-    yield from drift.charts(report)
+    yield from drift_chart.charts(report)
     yield from _costs(report)
     if drawn := _profiled(report):
         description = (

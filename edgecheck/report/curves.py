@@ -7,7 +7,19 @@ from functools import partial
 from typing import Any
 
 from edgecheck.records import Report
-from edgecheck.report.marks import FLOOR, LIMIT, PANEL_SIZE, SPREAD, Chart, chart, curves, floor, legend, limits, value
+from edgecheck.report.chart_style import (
+    FLOOR,
+    LIMIT,
+    PANEL_SIZE,
+    SPREAD,
+    Chart,
+    chart,
+    curves,
+    floor,
+    legend,
+    limits,
+    value,
+)
 from edgecheck.report.series import Series, series
 from edgecheck.report.table import controls
 from edgecheck.text import plain

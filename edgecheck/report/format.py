@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
-from edgecheck.floor import Floor
+from edgecheck.gate.floor import Floor
 from edgecheck.metrics import METRICS, Unit
 from edgecheck.records import Criterion, Environment, Reading, Verdict
 
@@ -222,7 +222,7 @@ def describe_cpu(machine: Environment) -> str:
 def describe_runs(machine: Environment) -> str:
     """Return what is unusual about the way files were run, "" where nothing is: it can turn a latency verdict round."""
     told = [
-        f"graph optimisation {machine.graph_optimization}" if machine.graph_optimization != "all" else "",
+        f"graph optimization {machine.graph_optimization}" if machine.graph_optimization != "all" else "",
         f"{machine.pace_hz:g} runs a second" if machine.pace_hz else "",
         f"{machine.batch} images a run" if machine.batch != 1 else "",
     ]

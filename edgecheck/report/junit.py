@@ -61,7 +61,7 @@ def _case(report: Report, verdict: Verdict) -> TestCase:
 
 def _rule(report: Report) -> TestSuite:
     """Return the failure of a run in which no single criterion failed, for example one without candidates."""
-    suite, case = TestSuite("gate"), TestCase(f"require {report.policy.require}", "edgecheck.gate", time=0)
+    suite, case = TestSuite("gate"), TestCase(f"require {report.policy.require}", "edgecheck.gate.judge", time=0)
     case.result = [Failure(reasons.rule(report), "FAIL")]
     suite.add_testcase(case)
     suite.update_statistics()

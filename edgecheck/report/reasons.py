@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgecheck.floor import absolute
-from edgecheck.floor import floor as floor_of
+from edgecheck.gate.floor import absolute
+from edgecheck.gate.floor import floor as floor_of
 from edgecheck.records import Criterion, Level, Report, Similarity, Status, Verdict, Withheld
 from edgecheck.report.format import (
     MISSING,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attrs import evolve, frozen
 
-from edgecheck.floor import floor as floor_of
+from edgecheck.gate.floor import floor as floor_of
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
 from edgecheck.report.format import (

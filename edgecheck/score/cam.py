@@ -33,7 +33,7 @@ def weighted_map(weights: NDArray[np.floating], activations: NDArray[np.floating
     return np.maximum(weighted, 0)
 
 
-def normalise(maps: NDArray[np.floating]) -> NDArray[np.float64]:
+def normalize(maps: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return `(N, h, w)` maps scaled per image to 0..1: x -= min, x /= (1e-7 + max).
 
     A constant map becomes all zero: it highlights nothing.
@@ -52,7 +52,7 @@ def resize(maps: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.floa
 
 def heatmaps(maps: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:
     """Return the heatmaps `(N, H, W)` in 0..1 of maps `(N, h, w)`: min-max, resize to (H, W), min-max."""
-    return _stretch(resize(normalise(maps), size))
+    return _stretch(resize(normalize(maps), size))
 
 
 def _stretch(maps: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck.score import sam
-from edgecheck.score.cam import NORMALISE_EPSILON, normalise
+from edgecheck.score.cam import NORMALISE_EPSILON, normalize
 from edgecheck.score.ssim import C1, C2
 from edgecheck.score.upsampling import Axis, axis
 
@@ -39,7 +39,7 @@ def nodes(maps: NDArray[np.floating], grid: Grid) -> NDArray[np.float64]:
 
     All zero where the heatmap is; a node that no sample falls on may lie a little outside 0..1.
     """
-    coarse = normalise(maps)
+    coarse = normalize(maps)
     ends = grid.rows.ends @ coarse @ grid.columns.ends.T
     low, high = ends.min(axis=(1, 2), keepdims=True), ends.max(axis=(1, 2), keepdims=True)
     coarse -= low

@@ -9,8 +9,8 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from edgecheck import stats
+from edgecheck.config.plan import SamKind
 from edgecheck.errors import DataError, MeasurementError
-from edgecheck.plan import SamKind
 from edgecheck.progress import Progress, Silent
 from edgecheck.records import ImageScore, Similarity
 from edgecheck.score.cam_file import CamFile, Cams, load_cams, save_cams
@@ -19,7 +19,7 @@ from edgecheck.score.pe_like import confidence, pe_like
 from edgecheck.score.sp2ps import sp2ps
 from edgecheck.score.ssim import check_size
 
-__all__ = ["CamFile", "Cams", "ImageScores", "compare", "compare_images", "load_cams", "save_cams", "summarise"]
+__all__ = ["CamFile", "Cams", "ImageScores", "compare", "compare_images", "load_cams", "save_cams", "summarize"]
 
 # Both sides are rounded to this type, or to a coarser one that either was stored in, before they are compared.
 STORAGE = np.dtype(np.float32)
@@ -34,7 +34,7 @@ WORST_IMAGES = 10
 
 @frozen(eq=False)
 class ImageScores:
-    """The comparison of every image, each array `(N,)`; what `summarise` and the curious read.
+    """The comparison of every image, each array `(N,)`; what `summarize` and the curious read.
 
     `pe_like` is NaN throughout where it was left out.
     """
@@ -71,12 +71,12 @@ def compare(
     progress: Progress | None = None,
     with_pe_like: bool = True,
 ) -> Similarity:
-    """Return how alike the heatmaps of variant and baseline are: `summarise(compare_images(...))`.
+    """Return how alike the heatmaps of variant and baseline are: `summarize(compare_images(...))`.
 
     Left out, the PE-like score is NaN: a missing reading for the gate, and JSON refuses the record.
     """
     scores = compare_images(variant_name, method, baseline, variant, labels, size, sam, progress, with_pe_like)
-    return summarise(scores, class_names, seed)
+    return summarize(scores, class_names, seed)
 
 
 def compare_images(
@@ -139,7 +139,7 @@ def compare_images(
     )
 
 
-def summarise(scores: ImageScores, class_names: Sequence[str] = (), seed: int = stats.SEED) -> Similarity:
+def summarize(scores: ImageScores, class_names: Sequence[str] = (), seed: int = stats.SEED) -> Similarity:
     """Return the means, the 95 % bootstrap interval over images, the counts and the worst images.
 
     Per class goes by label; a class without images is left out. The PE-like score is the mean over classes of the

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecheck.plan import SamKind
+from edgecheck.config.plan import SamKind
 from edgecheck.score import coarse
 from edgecheck.score.cam import heatmaps
 from edgecheck.score.pe_like import iou

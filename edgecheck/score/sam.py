@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecheck.plan import SamKind
+from edgecheck.config.plan import SamKind
 from edgecheck.registry import lookup, register
 
 RIGHT_ANGLE = np.pi / 2

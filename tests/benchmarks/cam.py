@@ -24,11 +24,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgecheck.config.plan import Preprocessing
 from edgecheck.images import ImageSet, load_npz, preprocess, save_npz
 from edgecheck.lab.cam import METHODS, explain
 from edgecheck.lab.cam.engine import Engine
 from edgecheck.lab.cam.split import split
-from edgecheck.plan import Preprocessing
 from edgecheck.score import cam
 from edgecheck.score.compare import CamFile, compare_images
 from tests.benchmarks.subjects import SUBJECTS, Subject

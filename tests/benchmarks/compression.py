@@ -30,16 +30,18 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from edgecheck.device import graph, latency, session, timing
+from edgecheck.config.plan import VariantSpec
+from edgecheck.device.latency import sampler, timings
+from edgecheck.device.model import graph
+from edgecheck.device.runtime import session
 from edgecheck.errors import ConfigError
 from edgecheck.lab.export import export
 from edgecheck.lab.prune import CRITERIA, Samples, check_fits, check_spec, prune, rank
-from edgecheck.lab.prune.linked import find_families
-from edgecheck.plan import VariantSpec
+from edgecheck.lab.prune.dependency_groups import find_families
 from tests.benchmarks.peers import hand_count, kill, params, peer_params
 from tests.benchmarks.subjects import PRUNABLE, Prunable
 from tests.device.exports import macs as torch_macs
-from tests.lab.prune.networks import randomised
+from tests.lab.prune.networks import randomized
 
 SCOPES = {"unstructured": "global", "filters": "layer", "2:4": "layer"}
 RATE = 0.3
@@ -128,7 +130,7 @@ def measure(name: str, criteria: list[str], folder: Path, say: Callable[[str], N
 def setting_of(name: str, folder: Path) -> Setting:
     network = PRUNABLE[name]
     torch.manual_seed(SEED)
-    model = randomised(network.make())
+    model = randomized(network.make())
     setting = Setting(name, network, model, folder, *peer_params(name, model, network.side, PEER_RATE), {})
     export(model, setting.baseline, setting.shape)
     return setting
@@ -220,8 +222,8 @@ def ratio(setting: Setting, structure: str, twin: nn.Module, path: Path) -> dict
     if key not in setting.ratios:
         files = {"baseline": setting.baseline, "variant": path}
         openers = {name: functools.partial(session.open_classifier, file) for name, file in files.items()}
-        taken = latency.sample(openers, setting.samples(IMAGES).images.numpy(), LATENCY_BUDGET_S, SEED)
-        found = next(r for r in timing.readings(taken) if r.metric == "latency.ratio")
+        taken = sampler.sample(openers, setting.samples(IMAGES).images.numpy(), LATENCY_BUDGET_S, SEED)
+        found = next(r for r in timings.readings(taken) if r.metric == "latency.ratio")
         setting.ratios[key] = {"value": found.value, "low": found.low, "high": found.high}
     return setting.ratios[key]
 

@@ -3,7 +3,7 @@
 python -m tests.benchmarks.count [--json] [--models NAME ...]
 
 torch's figure is halved (it counts FLOPs) and there only where there is a module. `onnx-tool` counts activations,
-normalisation, pooling and biases as MACs too, so it is higher; what it has of the operators that we count (its share in
+normalization, pooling and biases as MACs too, so it is higher; what it has of the operators that we count (its share in
 convolutions and matrix products, biases apart) is set beside, and whoever still differs is named with the operators
 that make the difference.
 """
@@ -24,7 +24,7 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from edgecheck.device import graph
+from edgecheck.device.model import graph
 from tests.device.exports import export, macs
 
 SHAPE = (3, 224, 224)

@@ -27,10 +27,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edgecheck import criteria, gate
-from edgecheck.device import latency, session, timing
-from edgecheck.device.stopping import Stopping
-from edgecheck.device.timing import LatencySamples
+from edgecheck.device.latency import sampler, timings
+from edgecheck.device.latency.stopping import Stopping
+from edgecheck.device.latency.timings import LatencySamples
+from edgecheck.device.runtime import session
+from edgecheck.gate import judge, sentence
 from edgecheck.records import Policy, Variant
 
 LIMIT = "latency.ratio <= 1.02"
@@ -97,22 +98,22 @@ def network(layers: int) -> onnx.ModelProto:
 
 
 def policy() -> Policy:
-    return Policy("all", None, "fail", "fail", [criteria.parse(LIMIT)])
+    return Policy("all", None, "fail", "fail", [sentence.parse(LIMIT)])
 
 
 def taken(baseline: Path, candidate: Path, budget_s: float, seed: int) -> LatencySamples:
     """Measure a pair as `edgecheck check` does."""
     files = {"baseline": baseline, "candidate": candidate}
     openers = {name: functools.partial(session.open_classifier, path) for name, path in files.items()}
-    pixels = np.random.default_rng(0).random((latency.FEEDS, 3, SIDE, SIDE), np.float32)
-    return latency.sample(openers, pixels, budget_s, seed, Stopping.of(policy(), ["candidate"]))
+    pixels = np.random.default_rng(0).random((sampler.FEEDS, 3, SIDE, SIDE), np.float32)
+    return sampler.sample(openers, pixels, budget_s, seed, Stopping.of(policy(), ["candidate"]))
 
 
 def verdict(baseline: Path, candidate: Path, budget_s: float, seed: int) -> tuple[str, float]:
     """Return the gate's verdict and the seconds it took to come to it."""
     samples = taken(baseline, candidate, budget_s, seed)
     variants = [Variant("baseline", "baseline"), Variant("candidate", "candidate")]
-    judged = gate.judge(policy(), variants, timing.readings(samples))
+    judged = judge.judge(policy(), variants, timings.readings(samples))
     return judged.statuses["candidate"], samples.elapsed_s
 
 
@@ -124,7 +125,7 @@ def tally(verdicts: list[tuple[str, float]]) -> dict[str, int]:
 def coverage(repeated: list[LatencySamples]) -> dict:
     """How many of the measurements have an interval that holds the ratio of them all."""
     pooled = float(np.median(np.concatenate([samples.ratios("candidate", "baseline") for samples in repeated])))
-    ratios = [r for samples in repeated for r in timing.readings(samples) if r.metric == "latency.ratio"]
+    ratios = [r for samples in repeated for r in timings.readings(samples) if r.metric == "latency.ratio"]
     held = sum(r.low is not None and r.high is not None and r.low <= pooled <= r.high for r in ratios)
     return {"held": held, "of": len(ratios), "pooled_ratio": pooled}
 
@@ -141,7 +142,7 @@ def against_plain_loop(path: Path, budget_s: float) -> float:
             classifier.run_once(feed)
             times.append(time.perf_counter() - began)
         plain.append(statistics.median(times))
-        readings = timing.readings(taken(path, path, min(budget_s, 2.0), turn))
+        readings = timings.readings(taken(path, path, min(budget_s, 2.0), turn))
         ours.append(next(r.value for r in readings if r.metric == "latency.p50_s"))
     return statistics.median(ours) / statistics.median(plain)
 

@@ -10,7 +10,7 @@ import torch
 import torch_pruning
 from torch import Tensor, nn
 
-from edgecheck.lab.prune.linked import Family
+from edgecheck.lab.prune.dependency_groups import Family
 from edgecheck.models import resnet_cifar
 
 
@@ -66,7 +66,7 @@ def count(model: nn.Module) -> int:
 
 
 def kill(model: nn.Module, family: Family, removed: Tensor) -> None:
-    """Make a family's removed units zero wherever they are computed or normalised."""
+    """Make a family's removed units zero wherever they are computed or normalized."""
     for part in family.cuts:
         module = model.get_submodule(part.module)
         values = [getattr(module, name, None) for name in ("weight", "bias", "running_mean")]

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from attrs import frozen
 from torch import Tensor, nn
 
+from edgecheck.config.plan import Preprocessing
 from edgecheck.images import ImageSet, head, load_npz
 from edgecheck.lab.weights import load_weights
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
 from edgecheck.models.resnet_cifar import resnet8, resnet20
-from edgecheck.plan import Preprocessing
 
 IMAGENET = Preprocessing(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
 

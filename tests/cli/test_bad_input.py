@@ -237,9 +237,9 @@ def test_no_traceback_without_debug_and_one_with_it(edgecheck, tmp_path):
 
 
 def test_an_internal_error_is_one_line_and_passes_nothing(refused, tiny_run, monkeypatch):
-    from edgecheck import gate
+    from edgecheck.gate import judge
 
-    monkeypatch.setattr(gate, "judge", lambda *_: 1 / 0)
+    monkeypatch.setattr(judge, "judge", lambda *_: 1 / 0)
     line = refused("gate", tiny_run, code=3)
     assert "internal error: ZeroDivisionError" in line
 

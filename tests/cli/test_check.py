@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecheck import config
+from edgecheck.config import reader
 from edgecheck.images import ImageSet, save_npz
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.pipeline.entry import Entry, Twin
@@ -69,7 +69,7 @@ def test_without_twins_sp2ps_is_missing_where_it_is_asked_for(check, files):
 
 
 def test_with_one_twin_the_default_gate_stays():
-    plan = config.parse("data: {dataset: digits}", Path("edgecheck.yaml"), {})
+    plan = reader.parse("data: {dataset: digits}", Path("edgecheck.yaml"), {})
     alone = Entry(Variant("baseline", "baseline"), Path("a.onnx"), None)
     seen = Entry(Variant("candidate", "candidate"), Path("b.onnx"), Twin(lambda: None, {}, TWIN, "candidate"))
     assert without_twins(plan, alone, seen) == (plan, [])

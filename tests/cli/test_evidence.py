@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from edgecheck.errors import InputError
-from edgecheck.evidence import mismatches, sealed
 from edgecheck.records import Report, from_dict
+from edgecheck.seal import mismatches, sealed
 
 
 @pytest.fixture

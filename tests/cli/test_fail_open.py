@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from edgecheck.criteria import parse
 from edgecheck.errors import ConfigError
-from edgecheck.gate import judge
+from edgecheck.gate.judge import judge
+from edgecheck.gate.sentence import parse
 from edgecheck.images import ImageSet, save_npz
 from edgecheck.records import Criterion, Policy, Variant
 from tests.board_files import write_all
@@ -117,7 +117,7 @@ def test_a_run_that_failed_leaves_no_earlier_verdict(
 
 def test_a_run_of_another_runtime_or_cpu_measures_files_again(tiny_run, tiny_config, tmp_path, edgecheck, monkeypatch):
     from edgecheck import versions
-    from edgecheck.device import environment
+    from edgecheck.device.runtime import environment
 
     def made_again(run, change):
         folder = shutil.copytree(tiny_run, tmp_path / run)
@@ -270,10 +270,10 @@ def test_report_judges_afresh(tiny_run, tiny_report, tmp_path, edgecheck):
 def test_rates_that_look_alike_are_all_made(tiny_config):
     from pathlib import Path
 
-    from edgecheck import config
+    from edgecheck.config import reader
 
     text = tiny_config.read_text().replace("rate: 0.2", "rate: [0.201, 0.204, 0.999, 0.2]")
-    names = [v.name for v in config.parse(text, Path("e.yaml"), {}).variants]
+    names = [v.name for v in reader.parse(text, Path("e.yaml"), {}).variants]
     assert names[:4] == [
         "l1-unstructured-0.201",
         "l1-unstructured-0.204",

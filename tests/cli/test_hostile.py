@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from edgecheck import config, pipeline
-from edgecheck.device import fresh
+from edgecheck import pipeline
+from edgecheck.config import reader
+from edgecheck.device.runtime import probe
 from edgecheck.errors import MeasurementError
 from edgecheck.images import load_npz
 from edgecheck.pipeline.entry import Entry, Findings, Run
@@ -55,17 +56,17 @@ def test_the_first_run_is_kept_for_later_runs_and_tells_the_memory(files, edgech
     def refuse(*_arguments):
         raise MeasurementError("run again")
 
-    monkeypatch.setattr(fresh, "run", refuse)
+    monkeypatch.setattr(probe, "run", refuse)
     assert edgecheck("check", *common, *flags)[0] == 0
 
 
 @LIMITED
 def test_such_a_variant_is_missing_and_the_run_goes_on(files, monkeypatch):
-    plan = config.parse(CONFIG, files / "edgecheck.yaml", {})
+    plan = reader.parse(CONFIG, files / "edgecheck.yaml", {})
     data = load_npz(files / "data.npz")
     job = Run(plan, Store(files / "run"), Silent(), data, data.sha256)
     vast = Entry(Variant("vast", "candidate"), hostile_files.vast(files / "vast.onnx", side=16), None)
-    monkeypatch.setattr(pipeline.quantising, "variant", lambda *_: vast)
+    monkeypatch.setattr(pipeline.quantizing, "variant", lambda *_: vast)
     baseline = Findings(Entry(Variant("baseline", "baseline"), files / "a.onnx", None))
     found = pipeline._try_variant(job, plan.variants[0], {"baseline": baseline})
     assert {r.value for r in found.readings} == {None}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edgecheck.device import environment
+from edgecheck.device.runtime import environment
 from tests.device.small_files import write
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from edgecheck.criteria import parse
+from edgecheck.gate.sentence import parse
 from edgecheck.pipeline.remarks import remarks
 from edgecheck.records import Policy, Variant, reading
 
@@ -74,14 +74,14 @@ def test_a_baseline_that_guesses_is_remarked_on():
 
 
 def test_int8_that_is_slower_is_remarked_on():
-    variants = [VARIANTS[0], Variant("quantised", "candidate", weight_bytes={"int8": 900, "float32": 100})]
-    slower = [reading("quantised", "latency.ratio", 1.5, (1.4, 1.6))]
+    variants = [VARIANTS[0], Variant("quantized", "candidate", weight_bytes={"int8": 900, "float32": 100})]
+    slower = [reading("quantized", "latency.ratio", 1.5, (1.4, 1.6))]
 
     (line,) = remarks(variants, slower, POLICY, classes=10)
 
-    assert "int8, yet slower than the baseline: quantised (1.50x)" in line
-    assert not list(remarks(variants, [reading("quantised", "latency.ratio", 0.5, (0.4, 0.6))], POLICY, classes=10))
-    as_float = [VARIANTS[0], Variant("quantised", "candidate", weight_bytes={"float32": 1000})]
+    assert "int8, yet slower than the baseline: quantized (1.50x)" in line
+    assert not list(remarks(variants, [reading("quantized", "latency.ratio", 0.5, (0.4, 0.6))], POLICY, classes=10))
+    as_float = [VARIANTS[0], Variant("quantized", "candidate", weight_bytes={"float32": 1000})]
     assert not list(remarks(as_float, slower, POLICY, classes=10))
 
 

@@ -9,14 +9,15 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edgecheck import config, pipeline
-from edgecheck.evidence import SEAL
-from edgecheck.pipeline import making, quantising
+from edgecheck import pipeline
+from edgecheck.config import reader
+from edgecheck.config.plan import VariantSpec
+from edgecheck.pipeline import making, quantizing
 from edgecheck.pipeline.entry import Run
 from edgecheck.pipeline.judging import judged
-from edgecheck.plan import VariantSpec
 from edgecheck.progress import Silent
 from edgecheck.records import Report, from_dict
+from edgecheck.seal import SEAL
 from edgecheck.store import Store
 
 # What two files may share by chance of how they were written, though it was read from each of them.
@@ -43,12 +44,12 @@ def values(readings):
 
 def test_a_quantized_file_shows_only_its_own(tiny_run, tiny_config, tmp_path, stranger):
     shutil.copytree(tiny_run, tmp_path / "run")
-    plan = config.load(tiny_config)
+    plan = reader.load(tiny_config)
     store = Store(tmp_path / "run")
     plan = attrs.evolve(plan, quantize=attrs.evolve(plan.quantize, images=32))
     job = Run(plan, store, Silent(), *making.data(plan, store, Silent()))
     base = pipeline._examine(job, making.baseline(job, making.baseline_twin(plan, store)))
-    entry = quantising.variant(job, INT8, base.entry)
+    entry = quantizing.variant(job, INT8, base.entry)
 
     def examined():
         found = pipeline._examine(job, entry, base)

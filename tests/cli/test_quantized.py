@@ -27,7 +27,7 @@ def config(tmp_path_factory, tiny_config):
     weights = tiny_config.read_text().split("weights: ")[1].splitlines()[0]
     text = TINY.format(weights=weights)
     head, rest = text.split("variants:")[0], "finetune:" + text.split("finetune:")[1]
-    path = tmp_path_factory.mktemp("quantised") / "edgecheck.yaml"
+    path = tmp_path_factory.mktemp("quantized") / "edgecheck.yaml"
     path.write_text(head.replace(", layer-cam, xgrad-cam, hires-cam, score-cam", "") + ROWS + rest)
     return path
 

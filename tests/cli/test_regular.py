@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgecheck.device import files
+from edgecheck.device.model import files
 from edgecheck.errors import InputError, ModelError
 from edgecheck.regular import MOST_ONNX_BYTES, MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regular
 from edgecheck.store import sha256

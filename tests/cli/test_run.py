@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from edgecheck.config.plan import Preprocessing
 from edgecheck.images import load_npz, preprocess
-from edgecheck.plan import Preprocessing
 
 NAMES = ["baseline", "control", "l1-unstructured-0.20", "l1-filters-0.50"]
 
@@ -42,7 +42,7 @@ def test_every_contract_metric_is_measured_for_a_candidate(tiny_report):
     from edgecheck.metrics import METRICS
 
     taken = {r["metric"]: r for r in tiny_report["readings"] if r["variant"] == NAMES[2]}
-    absent = {"memory.rss_bytes", "quantization.agreement"}  # switched off; not quantised
+    absent = {"memory.rss_bytes", "quantization.agreement"}  # switched off; not quantized
     assert set(taken) == set(METRICS) - absent
     for name, reading in taken.items():
         assert reading["unit"] == METRICS[name].unit

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import cv2
 import pytest
 
-from edgecheck import config as reader
 from edgecheck.cli import cli, main
+from edgecheck.config import reader as reader
 from edgecheck.errors import MeasurementError
 from edgecheck.pipeline import sweeping
 from tests.cli.conftest import TINY

@@ -11,7 +11,7 @@ from onnx import numpy_helper, parser
 def model(
     text: str, weights: Mapping[str, np.ndarray] | None = None, opset: int = 17, ir_version: int = 9
 ) -> onnx.ModelProto:
-    """Return the model of `name (inputs) => (outputs) { nodes }`, with `weights` as its initialisers."""
+    """Return the model of `name (inputs) => (outputs) { nodes }`, with `weights` as its initializers."""
     domains = f'"" : {opset}, "com.microsoft" : 1, "mine" : 1'
     made = parser.parse_model(f"<ir_version: {ir_version}, opset_import: [{domains}]> {text}")
     made.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in (weights or {}).items())

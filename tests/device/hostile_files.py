@@ -12,10 +12,10 @@ OPSET = 13
 
 
 def write(
-    path: Path, nodes: list, initialisers: list = (), functions: list = (), side: int = 8, classes: int = 4
+    path: Path, nodes: list, initializers: list = (), functions: list = (), side: int = 8, classes: int = 4
 ) -> Path:
     """Write a classifier of square images, to whose scores `nodes` add the tensor `addend`, of one number."""
-    initialisers = [numpy_helper.from_array(WEIGHT[:, :classes], "weight"), *initialisers]
+    initializers = [numpy_helper.from_array(WEIGHT[:, :classes], "weight"), *initializers]
     head = [
         helper.make_node("GlobalAveragePool", ["picture"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),
@@ -24,7 +24,7 @@ def write(
     tail = [helper.make_node("Add", ["logits", "addend"], ["scores"])]
     inputs = [helper.make_tensor_value_info("picture", TensorProto.FLOAT, ("N", 3, side, side))]
     outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)]
-    graph = helper.make_graph([*head, *nodes, *tail], "hostile", inputs, outputs, initialisers)
+    graph = helper.make_graph([*head, *nodes, *tail], "hostile", inputs, outputs, initializers)
     opsets = [helper.make_opsetid("", OPSET), *([helper.make_opsetid("local", 1)] if functions else [])]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, functions=functions), path)
     return path

@@ -43,7 +43,7 @@ def write(
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("Gemm", ["flat", "weight", "offset"], ["scores"]),
     ]
-    initialisers = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(offset, "offset")]
+    initializers = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(offset, "offset")]
     inputs = [helper.make_tensor_value_info("picture", dtype, shape)]
     last = "scores"
     if softmax:
@@ -54,15 +54,15 @@ def write(
         inputs.append(helper.make_tensor_value_info("scale", TensorProto.FLOAT, []))
         last = "scaled"
     if extra_input == "default":
-        initialisers.append(numpy_helper.from_array(np.float32(1.0), "scale"))
+        initializers.append(numpy_helper.from_array(np.float32(1.0), "scale"))
     if as_map:
-        initialisers.append(numpy_helper.from_array(np.array([-1, 4, 1, 1]), "map_shape"))
+        initializers.append(numpy_helper.from_array(np.array([-1, 4, 1, 1]), "map_shape"))
         nodes.append(helper.make_node("Reshape", [last, "map_shape"], ["map"]))
         last = "map"
     outputs = [helper.make_tensor_value_info(last, TensorProto.FLOAT, None)]
     if second_output:
         outputs.insert(0, helper.make_tensor_value_info(second_output, TensorProto.FLOAT, None))
-    graph = helper.make_graph(nodes, "small", inputs, outputs, initialisers)
+    graph = helper.make_graph(nodes, "small", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
     onnx.save(model, path)
     return path

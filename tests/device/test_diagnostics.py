@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import pytest
 
-from edgecheck.device import files, graph
-from edgecheck.device.denormals import Gain
 from edgecheck.device.diagnostics import Target, diagnose, nonfinite_weights
+from edgecheck.device.model import files, graph
+from edgecheck.device.runtime.denormals import Gain
 from edgecheck.errors import MeasurementError
 
 from . import graphs

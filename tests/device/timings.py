@@ -2,7 +2,7 @@
 
 import attrs
 
-from edgecheck.device.timing import FileTimes, LatencySamples
+from edgecheck.device.latency.timings import FileTimes, LatencySamples
 
 
 def blocks(**files):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgecheck.config.plan import Compute
 from edgecheck.errors import DependencyError
 from edgecheck.lab import compute
 from edgecheck.lab.cam import METHODS
@@ -12,7 +13,6 @@ from edgecheck.lab.cam.split import split
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import resnet20
-from edgecheck.plan import Compute
 
 HAS_CUDA = torch.cuda.is_available()
 
@@ -95,9 +95,9 @@ def test_the_engine_leaves_nothing_on_the_cpu(make, side):
 def test_the_gpu_gives_the_same_maps():
     import numpy as np
 
+    from edgecheck.config.plan import Preprocessing
     from edgecheck.images import ImageSet
     from edgecheck.lab.cam import explain
-    from edgecheck.plan import Preprocessing
     from edgecheck.score import cam
 
     torch.manual_seed(0)

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
+from edgecheck.config.plan import DataSpec, Preprocessing
 from edgecheck.errors import ConfigError, DataError
 from edgecheck.images import ImageSet, save_npz
 from edgecheck.lab.data import CIFAR10_CLASSES, STL10_CLASSES, load
 from edgecheck.lab.resize import resize
-from edgecheck.plan import DataSpec, Preprocessing
 from edgecheck.progress import Silent
 
 AS_IT_IS = Preprocessing()

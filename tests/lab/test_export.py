@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError, InputError, ModelError
 from edgecheck.lab.export import export
 from edgecheck.lab.prune import prune
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import resnet8, resnet20
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import randomised
+from tests.lab.prune.networks import randomized
 
 
 class Tiny(nn.Module):
@@ -85,7 +85,7 @@ def sizes(value):
     [(digits_cnn, (1, 32, 32), 61_050 - 176), (resnet8, (3, 32, 32), 77_706), (resnet20, (3, 32, 32), 269_034)],
 )
 def test_subjects(factory, shape, elements, tmp_path):
-    model, path = randomised(factory()), tmp_path / "model.onnx"
+    model, path = randomized(factory()), tmp_path / "model.onnx"
     assert export(model, path, shape) == []
     written = onnx.load(path)
     onnx.checker.check_model(written, full_check=True)
@@ -99,7 +99,7 @@ def test_subjects(factory, shape, elements, tmp_path):
 
 def test_pruned_option_a(tmp_path):
     spec = VariantSpec("l1-60", "l1", "filters", "global", 0.6)
-    pruned = prune(randomised(resnet20()), spec, torch.zeros(1, 3, 32, 32), seed=0).model
+    pruned = prune(randomized(resnet20()), spec, torch.zeros(1, 3, 32, 32), seed=0).model
     export(pruned, tmp_path / "pruned.onnx", (3, 32, 32))
     assert difference(tmp_path / "pruned.onnx", pruned, (3, 32, 32), 3) <= 1e-4
 
@@ -107,7 +107,7 @@ def test_pruned_option_a(tmp_path):
 def test_same_bytes_and_nothing_of_the_machine(tmp_path):
     files = [tmp_path / "a.onnx", tmp_path / "b.onnx"]
     for path in files:
-        export(randomised(Tiny()), path, SHAPE)
+        export(randomized(Tiny()), path, SHAPE)
     data = files[0].read_bytes()
     assert data == files[1].read_bytes()
     assert not any(word in data for word in (b".py", b"pkg.torch", b"namespace", b"Tiny", str(tmp_path).encode()))
@@ -115,7 +115,7 @@ def test_same_bytes_and_nothing_of_the_machine(tmp_path):
 
 @pytest.mark.parametrize("opset", [18, 19, 21, 23])
 def test_opset_honoured(opset, tmp_path):
-    model, path = randomised(Tiny()), tmp_path / "model.onnx"
+    model, path = randomized(Tiny()), tmp_path / "model.onnx"
     export(model, path, SHAPE, opset)
     assert [(entry.domain, entry.version) for entry in onnx.load(path).opset_import] == [("", opset)]
     assert difference(path, model, SHAPE, 2) <= 1e-4
@@ -129,7 +129,7 @@ def test_opset_refused(opset, tmp_path):
 
 
 def test_fixed_batch(tmp_path):
-    model, path = randomised(OneImage()), tmp_path / "model.onnx"
+    model, path = randomized(OneImage()), tmp_path / "model.onnx"
     (warning,) = export(model, path, SHAPE)
     assert "fixed to 1" in warning
     assert sizes(onnx.load(path).graph.input[0]) == [1, *SHAPE]

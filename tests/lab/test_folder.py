@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 
 from edgecheck import images as pixels
+from edgecheck.config.plan import DataSpec, Preprocessing
 from edgecheck.errors import DataError
 from edgecheck.lab import decoding
 from edgecheck.lab.data import load
-from edgecheck.plan import DataSpec, Preprocessing
+from edgecheck.npz_memmap import StoredImages
 from edgecheck.progress import Silent
-from edgecheck.stored import StoredImages
 
 SIZED = Preprocessing(size=(8, 8))
 RED = (200, 10, 30)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from edgecheck.config.plan import ModelSpec, Preprocessing, Recipe
 from edgecheck.errors import ConfigError, MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab import parallel
@@ -23,7 +24,6 @@ from edgecheck.lab.descent import Job
 from edgecheck.lab.parallel import split, team
 from edgecheck.lab.subjects import build
 from edgecheck.lab.train import train
-from edgecheck.plan import ModelSpec, Preprocessing, Recipe
 from edgecheck.progress import Silent
 
 HOW = Preprocessing()
@@ -69,7 +69,7 @@ def images(count: int, channels: int = 1) -> ImageSet:
     return ImageSet(pixels, random.integers(0, CLASSES, count), tuple("abcd"))
 
 
-def normalised() -> nn.Module:
+def normalized() -> nn.Module:
     torch.manual_seed(5)
     return nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, CLASSES))
 
@@ -99,7 +99,7 @@ def test_two_processes_give_the_weights_of_one(tmp_path):
 
 
 def test_a_team_gives_the_first_ones_statistics_nan_for_nan_and_one_line_when_a_process_is_killed():
-    model, data = normalised(), images(8)
+    model, data = normalized(), images(8)
     first_part = copy.deepcopy(model).train()
     first_part(torch.from_numpy(preprocess(data.images[:4], HOW)))
 
@@ -136,7 +136,7 @@ class Fails:
 
 
 def test_when_a_team_fails_the_model_has_the_weights_of_the_epoch_before(monkeypatch):
-    model = normalised()
+    model = normalized()
     bias = model[4].bias.detach().clone()
     monkeypatch.setattr(parallel, "team", lambda job, _: nullcontext(Fails(job.model, MeasurementError("planted"))))
     with pytest.raises(MeasurementError, match="planted"):
@@ -174,8 +174,8 @@ def test_a_process_says_in_one_line_what_failed_and_stays(monkeypatch, raised, t
 def test_what_cannot_be_divided_or_sent_is_refused_before_anything_starts():
     recipe = Recipe(epochs=1, batch_size=4)
     with pytest.raises(ConfigError, match=r"processes: 3 need a batch_size of 6 or more, not 4"):
-        train(normalised(), images(8), HOW, recipe, 0, Silent(), processes=3)
-    model = normalised()
+        train(normalized(), images(8), HOW, recipe, 0, Silent(), processes=3)
+    model = normalized()
     parametrizations.weight_norm(model[4])
     with pytest.raises(ModelError, match=r"cannot be sent to other processes.*set compute\.processes: 1"):
         train(model, images(8), HOW, recipe, 0, Silent(), processes=2)

@@ -1,4 +1,4 @@
-"""Quantised copies of a small trained-like network, and that they are what they claim to be."""
+"""Quantized copies of a small trained-like network, and that they are what they claim to be."""
 
 from pathlib import Path
 
@@ -8,15 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from edgecheck import config, models
-from edgecheck.device import files, graph, saturation, session
+from edgecheck import models
+from edgecheck.config import reader
+from edgecheck.config.plan import Preprocessing, Quantize
+from edgecheck.device.model import files, graph
+from edgecheck.device.runtime import saturation, session
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.images import ImageSet, draw, preprocess
 from edgecheck.lab import data as lab_data
-from edgecheck.lab import export, quantize
-from edgecheck.lab.quantize import Calibration, quantise
+from edgecheck.lab import export
+from edgecheck.lab import quantize as quantizing
+from edgecheck.lab.quantize import Calibration, quantize
 from edgecheck.pipeline import making
-from edgecheck.plan import Preprocessing, Quantize
 from edgecheck.progress import Silent
 
 SHAPE = (3, 32, 32)
@@ -51,7 +54,7 @@ def outputs(path):
 def test_int8_computes_about_the_same_from_a_third_of_the_bytes(float_file, tmp_path, calibration, activations):
     out, options = tmp_path / "int8.onnx", Quantize(calibration=calibration, activations=activations)
 
-    quantise("int8", float_file, out, Calibration(data(), HOW, options))
+    quantize("int8", float_file, out, Calibration(data(), HOW, options))
 
     before, after = outputs(float_file), outputs(out)
     spread = before.std()
@@ -63,7 +66,7 @@ def test_int8_computes_about_the_same_from_a_third_of_the_bytes(float_file, tmp_
 
 def test_fp16_halves_the_file_and_keeps_its_inputs(float_file, tmp_path):
     out = tmp_path / "fp16.onnx"
-    quantise("fp16", float_file, out, Calibration(data(), HOW, Quantize()))
+    quantize("fp16", float_file, out, Calibration(data(), HOW, Quantize()))
 
     np.testing.assert_allclose(outputs(out), outputs(float_file), atol=2e-2)
     assert files.size_bytes(out) < 0.6 * files.size_bytes(float_file)
@@ -75,7 +78,7 @@ def test_fp16_halves_the_file_and_keeps_its_inputs(float_file, tmp_path):
 def test_dynamic_quantises_the_linear_layer(float_file, tmp_path):
     out = tmp_path / "dynamic.onnx"
 
-    quantise("int8-dynamic", float_file, out, Calibration(data(), HOW, Quantize()))
+    quantize("int8-dynamic", float_file, out, Calibration(data(), HOW, Quantize()))
 
     assert graph.count(out, SHAPE).weight_bytes["int8"] == 640
     np.testing.assert_allclose(outputs(out), outputs(float_file), atol=0.1)
@@ -93,10 +96,10 @@ def test_two_products_of_7_bit_weights_fit_16_bits(float_file, tmp_path, name, p
     fits = {}
     for reduce_range in (True, False):
         out, options = tmp_path / "int8.onnx", Quantize(per_channel=per_channel, reduce_range=reduce_range)
-        advice = quantise(name, float_file, out, Calibration(data(), HOW, options))
+        advice = quantize(name, float_file, out, Calibration(data(), HOW, options))
         largest = [np.sort(np.abs(weights), axis=None)[-2:].sum() for weights in int8_weights(out) if weights.size > 1]
         fits[reduce_range] = 255 * max(largest) <= np.iinfo(np.int16).max
-        assert advice == ([quantize.SEVEN_BITS] if reduce_range else [])
+        assert advice == ([quantizing.SEVEN_BITS] if reduce_range else [])
 
     assert fits == {True: True, False: False}
 
@@ -118,7 +121,7 @@ def test_calibration_images_are_drawn_by_the_seed():
 
 def test_the_same_images_give_the_same_file(float_file, tmp_path):
     for name in ("one", "two"):
-        quantise("int8", float_file, tmp_path / name, Calibration(data(), HOW, Quantize()))
+        quantize("int8", float_file, tmp_path / name, Calibration(data(), HOW, Quantize()))
 
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
@@ -128,30 +131,30 @@ def test_a_fixed_batch_is_fed_whole_batches(float_file, tmp_path):
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 7
     fixed = tmp_path / "fixed.onnx"
     onnx.save(model, fixed)
-    fed = list(quantize._Reader(fixed, Calibration(data(40), HOW, Quantize())).batches)
+    fed = list(quantizing._Reader(fixed, Calibration(data(40), HOW, Quantize())).batches)
 
     assert [len(batch) for batch in fed] == [7] * 5
 
 
 def test_what_cannot_be_quantised_is_one_line(float_file, tmp_path):
     with pytest.raises(ConfigError, match="int9"):
-        quantise("int9", float_file, tmp_path / "x.onnx", Calibration(data(), HOW, Quantize()))
+        quantize("int9", float_file, tmp_path / "x.onnx", Calibration(data(), HOW, Quantize()))
     (tmp_path / "text.onnx").write_text("hello")
-    with pytest.raises(ModelError, match=r"text\.onnx: cannot be quantised to int8") as told:
-        quantise("int8", tmp_path / "text.onnx", tmp_path / "x.onnx", Calibration(data(), HOW, Quantize()))
+    with pytest.raises(ModelError, match=r"text\.onnx: cannot be quantized to int8") as told:
+        quantize("int8", tmp_path / "text.onnx", tmp_path / "x.onnx", Calibration(data(), HOW, Quantize()))
     assert "\n" not in str(told.value)
     assert not (tmp_path / "x.onnx").exists()
 
 
 def test_the_digits_keep_their_accuracy_on_every_cpu(tmp_path):
     """With 8-bit weights: 89.44 % where sums saturate (AVX2, plain AVX-512), 99.44 % elsewhere, as the float file."""
-    plan = config.load(Path(models.__file__).with_name("digits_cnn.yaml"))
+    plan = reader.load(Path(models.__file__).with_name("digits_cnn.yaml"))
     training, test = (lab_data.load(plan.data, plan.preprocessing, split, Silent()) for split in ("train", "test"))
     source, out = tmp_path / "float.onnx", tmp_path / "int8.onnx"
     export.export(making.build_twin(plan.model, plan.seed), source, test.shape, plan.opset)
     images, _ = draw(training, plan.quantize.images, plan.seed)
 
-    quantise("int8", source, out, Calibration(images, plan.preprocessing, plan.quantize))
+    quantize("int8", source, out, Calibration(images, plan.preprocessing, plan.quantize))
 
     pixels = preprocess(test.images[:], plan.preprocessing)
     right = session.open_classifier(out).run(pixels).argmax(axis=1) == test.labels
@@ -162,6 +165,6 @@ def test_the_digits_keep_their_accuracy_on_every_cpu(tmp_path):
 
 def test_8_bit_weights_can_saturate(float_file, tmp_path):
     out = tmp_path / "int8.onnx"
-    quantise("int8", float_file, out, Calibration(data(), HOW, Quantize(reduce_range=False)))
+    quantize("int8", float_file, out, Calibration(data(), HOW, Quantize(reduce_range=False)))
 
     assert saturation.can_saturate(files.load_model(out))

@@ -7,14 +7,14 @@ from attrs import evolve
 from torch import nn
 
 from edgecheck.classes import Selection
-from edgecheck.device import accuracy, session
+from edgecheck.config.plan import Preprocessing, Recipe
+from edgecheck.device.runtime import accuracy, session
 from edgecheck.errors import DataError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab.cam import explain, reference
 from edgecheck.lab.export import export
 from edgecheck.lab.train import accuracy as accuracy_of
 from edgecheck.lab.train import train
-from edgecheck.plan import Preprocessing, Recipe
 from edgecheck.progress import Silent
 
 torch.set_num_threads(1)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgecheck.config.plan import ModelSpec, Preprocessing, Recipe, VariantSpec
 from edgecheck.errors import ConfigError, DependencyError, ModelError
 from edgecheck.images import ImageSet
 from edgecheck.lab import subjects
@@ -17,7 +18,6 @@ from edgecheck.lab.subjects import build, check_fits
 from edgecheck.lab.train import train
 from edgecheck.lab.weights import load_weights, save_weights
 from edgecheck.models.digits_cnn import DigitsCNN
-from edgecheck.plan import ModelSpec, Preprocessing, Recipe, VariantSpec
 from edgecheck.progress import Silent
 
 NETWORK = """

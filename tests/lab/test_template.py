@@ -12,13 +12,13 @@ from onnx import numpy_helper
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.lab import export as exporting
 from edgecheck.lab import template
 from edgecheck.lab.export import export
 from edgecheck.lab.prune import prune
 from edgecheck.models.resnet_cifar import resnet8
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import randomised
+from tests.lab.prune.networks import randomized
 
 SHAPE = (3, 8, 8)
 
@@ -50,16 +50,16 @@ class Computing(Base):
         self.tied, self.also_tied = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
         self.also_tied.weight = self.tied.weight
         self.normed = weight_norm(nn.Conv2d(4, 4, 1))
-        self.standardised = nn.Conv2d(4, 4, 3, padding=1)
+        self.standardized = nn.Conv2d(4, 4, 3, padding=1)
         self.matrix = nn.Linear(4, 4)
         self.gain = nn.Parameter(torch.tensor(0.5))
         self.register_buffer("shift", torch.ones(4, 1, 1))
 
     def middle(self, maps):
         maps = self.normed(self.also_tied(self.tied(maps))) + self.shift
-        weight = self.standardised.weight
+        weight = self.standardized.weight
         mean, std = weight.mean((1, 2, 3), keepdim=True), weight.std((1, 2, 3), keepdim=True)
-        maps = nn.functional.conv2d(maps, (weight - mean) / (std + 1e-3), self.standardised.bias, padding=1)
+        maps = nn.functional.conv2d(maps, (weight - mean) / (std + 1e-3), self.standardized.bias, padding=1)
         maps = torch.einsum("nchw,ck->nkhw", maps, self.matrix.weight.t() * self.gain.exp())
         return maps * self.matrix.weight.abs().sum() + self.matrix.weight[:, :1, None].reshape(1, 4, 1, 1)
 
@@ -103,7 +103,7 @@ class Configured(Base):
 
 def variant(factory, seed):
     """Return the network with weights, statistics and buffers of its own."""
-    model = randomised(factory(), seed)
+    model = randomized(factory(), seed)
     generator = torch.Generator().manual_seed(seed)
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point():
@@ -196,7 +196,7 @@ def test_what_is_computed_outside_of_the_forward(conversions, tmp_path):
 
 
 def test_unstructured_variants_share_the_template_of_the_baseline(conversions, tmp_path):
-    baseline, shape = randomised(resnet8()), (3, 32, 32)
+    baseline, shape = randomized(resnet8()), (3, 32, 32)
     spec = VariantSpec("l1-50", "l1", "unstructured", "global", 0.5)
     pruned = prune(baseline, spec, torch.zeros(1, *shape), seed=0).model
     for model in (baseline, pruned):
@@ -214,7 +214,7 @@ def test_equal_structures():
 
 def test_other_structures():
     with_numbers = type("WithNumbers", (Outside,), {"numbers": True})
-    models = [randomised(Configured(**options), 1) for options in ({}, {"stride": 2}, {"slope": 0.2})]
+    models = [randomized(Configured(**options), 1) for options in ({}, {"stride": 2}, {"slope": 0.2})]
     models += [variant(factory, seed).fix() for factory in (Outside, with_numbers) for seed in (1, 2)]
     found = [structure(model) for model in models]
     found += [structure(models[0], (3, 9, 9)), structure(models[0], opset=19), structure(models[0].half().float())]

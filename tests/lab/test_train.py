@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edgecheck.config.plan import Preprocessing, Recipe
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.train import accuracy, held_out_split, train
 from edgecheck.lab.weights import fingerprint
-from edgecheck.plan import Preprocessing, Recipe
 from edgecheck.progress import Silent
 
 HOW = Preprocessing()
@@ -226,12 +226,12 @@ def test_cosine_falls_from_the_rate_without_reaching_zero(steps, rate):
 
 
 def test_cosine_is_pytorchs():
-    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=10)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)
     for step in range(10):
         ours = learning_rate(Recipe(learning_rate=0.3, schedule="cosine"), step, 10)
-        assert ours == pytest.approx(optimiser.param_groups[0]["lr"], rel=1e-9)
-        optimiser.step()
+        assert ours == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        optimizer.step()
         schedule.step()
 
 

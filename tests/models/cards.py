@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from edgecheck import config, models
-from edgecheck.plan import Plan
+from edgecheck import models
+from edgecheck.config import reader
+from edgecheck.config.plan import Plan
 
 FOLDER = Path(models.__file__).parent
 
@@ -22,7 +23,7 @@ def accuracy(name: str) -> float:
 
 
 def configuration(name: str) -> Plan:
-    return config.parse(_block(name, "yaml"), FOLDER / "edgecheck.yaml", {})
+    return reader.parse(_block(name, "yaml"), FOLDER / "edgecheck.yaml", {})
 
 
 def commands(name: str) -> list[str]:

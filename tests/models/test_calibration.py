@@ -4,35 +4,35 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from edgecheck import config
+from edgecheck.config import reader
+from edgecheck.config.plan import DataSpec, Preprocessing
 from edgecheck.images import preprocess
 from edgecheck.lab import data
-from edgecheck.plan import DataSpec, Preprocessing
 from edgecheck.progress import Silent
 
 
 @pytest.mark.parametrize("dataset", data.LOADERS)
 def test_every_loader_has_a_preset_that_names_it(dataset):
-    assert config.preset(dataset)["data"]["dataset"] == dataset
+    assert reader.preset(dataset)["data"]["dataset"] == dataset
 
 
 @pytest.mark.parametrize("dataset", data.LOADERS)
 def test_every_preset_makes_a_plan(dataset, tmp_path):
-    plan = config.parse(f"data: {{dataset: {dataset}}}", tmp_path / "edgecheck.yaml", {})
+    plan = reader.parse(f"data: {{dataset: {dataset}}}", tmp_path / "edgecheck.yaml", {})
     assert len(plan.preprocessing.mean) == len(plan.preprocessing.std)
     assert all(deviation > 0 for deviation in plan.preprocessing.std)
 
 
 @pytest.mark.parametrize("dataset", [name for name in data.LOADERS if name != "digits"])
 def test_one_data_set_has_one_default_normalisation_however_it_is_loaded(dataset, tmp_path):
-    plan = config.parse(f"data: {{dataset: {dataset}}}", tmp_path / "edgecheck.yaml", {})
+    plan = reader.parse(f"data: {{dataset: {dataset}}}", tmp_path / "edgecheck.yaml", {})
     assert evolve(plan.preprocessing, size=None) == Preprocessing()
     assert plan.normalisation_assumed
 
 
 @pytest.mark.parametrize("dataset", data.LOADERS)
 def test_every_gate_asks_for_the_papers_thresholds_and_for_evidence(dataset):
-    policy = config.default_policy(dataset)
+    policy = reader.default_policy(dataset)
     asked = {criterion.metric: (criterion.op, criterion.limit) for criterion in policy.criteria}
     assert asked == {
         "sp2ps.grad-cam": (">=", 0.95),
@@ -46,7 +46,7 @@ def test_every_gate_asks_for_the_papers_thresholds_and_for_evidence(dataset):
 
 
 def test_digits_are_standardised_by_their_training_split():
-    how = config.preset("digits")["preprocessing"]
+    how = reader.preset("digits")["preprocessing"]
     plain = Preprocessing(size=tuple(how["size"]))
     pixels = preprocess(data.load(DataSpec("digits"), plain, "train", Silent()).images[:], plain)
     assert np.isclose(pixels.mean(), how["mean"][0], atol=5e-5)

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from edgecheck import config, models
+from edgecheck import models
 from edgecheck.cli import cli
+from edgecheck.config import reader
+from edgecheck.config.plan import ModelSpec
 from edgecheck.lab import subjects
 from edgecheck.lab.cam.split import split
-from edgecheck.plan import ModelSpec
 from tests.models import cards
 from tests.models.test_models import macs, parameters, shape_of
 
@@ -60,7 +61,7 @@ def test_its_configuration_is_understood_and_says_the_whole_preprocessing(name):
     channels, *size = shape_of(name)
     assert list(plan.preprocessing.size) == size
     assert len(plan.preprocessing.mean) == len(plan.preprocessing.std) == channels
-    preset = config.parse(f"data: {{dataset: {plan.data.dataset}}}", cards.FOLDER / "edgecheck.yaml", {})
+    preset = reader.parse(f"data: {{dataset: {plan.data.dataset}}}", cards.FOLDER / "edgecheck.yaml", {})
     assert (plan.preprocessing == preset.preprocessing) == ("preset's own" in cards.text(name))
 
 

@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgecheck import config, models
+from edgecheck import models
+from edgecheck.config import reader
+from edgecheck.config.plan import DataSpec, ModelSpec
 from edgecheck.lab import data, subjects, train
 from edgecheck.lab.weights import fingerprint
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import KerasBlock, OptionAShortcut, resnet8, resnet20
 from edgecheck.models.stl10_cnn6 import stl10_cnn6
-from edgecheck.plan import DataSpec, ModelSpec
 from edgecheck.progress import Silent
 from tests.models import cards
 
@@ -151,7 +152,7 @@ def test_registry_is_read_without_torch():
 
 
 def test_committed_digits_weights_are_small_and_accurate():
-    plan = config.load(MODELS_FOLDER / "digits_cnn.yaml")
+    plan = reader.load(MODELS_FOLDER / "digits_cnn.yaml")
     assert plan.model.weights.stat().st_size < 300_000
     model = subjects.build(plan.model)
     test_split = data.load(plan.data, plan.preprocessing, "test", Silent())
@@ -160,7 +161,7 @@ def test_committed_digits_weights_are_small_and_accurate():
 
 
 def test_demo_recipe_finetunes_as_the_paper_does():
-    plan = config.load(MODELS_FOLDER / "digits_cnn.yaml")
+    plan = reader.load(MODELS_FOLDER / "digits_cnn.yaml")
     finetune = plan.finetune
     assert (finetune.epochs, finetune.batch_size, finetune.learning_rate, finetune.momentum) == (10, 32, 0.001, 0.9)
     assert (finetune.weight_decay, finetune.schedule) == (0, "constant")
@@ -169,7 +170,7 @@ def test_demo_recipe_finetunes_as_the_paper_does():
 
 @pytest.mark.slow
 def test_committed_digits_weights_come_from_the_recipe():
-    plan = config.load(MODELS_FOLDER / "digits_cnn.yaml")
+    plan = reader.load(MODELS_FOLDER / "digits_cnn.yaml")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -5,7 +5,7 @@ import json
 import pytest
 from attrs import evolve
 
-from edgecheck.criteria import parse
+from edgecheck.gate.sentence import parse
 from edgecheck.metrics import EXTRA_CAM_METHODS
 from edgecheck.records import Report, Verdict, reading
 from edgecheck.report import RENDERERS, charts, table

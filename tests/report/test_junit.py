@@ -5,7 +5,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecheck import gate
+from edgecheck.gate import judge
 from edgecheck.records import Criterion, Policy, reading
 from edgecheck.report import junit
 from tests.report.conftest import make_report
@@ -22,7 +22,7 @@ def _failures(root):
 
 
 def _judged(report, policy, readings):
-    judged = gate.judge(policy, report.variants, readings, report.subject.chance)
+    judged = judge.judge(policy, report.variants, readings, report.subject.chance)
     return evolve(
         report,
         policy=policy,

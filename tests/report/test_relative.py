@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import pytest
 from attrs import evolve
 
-from edgecheck import gate
-from edgecheck.criteria import parse
+from edgecheck.gate import judge
+from edgecheck.gate.sentence import parse
 from edgecheck.records import Policy, Verdict
 from edgecheck.report import RENDERERS, charts, html, junit, svg, terminal
 from edgecheck.report.format import format_actual, format_criterion, format_limit, format_resolved
@@ -18,7 +18,7 @@ SHIFTS = (-0.0121, 0.0, 0.0021)  # of the Sp2PS of three controls: their mean is
 
 
 def judged(report, policy=POLICY):
-    found = gate.judge(policy, report.variants, report.readings, report.subject.chance)
+    found = judge.judge(policy, report.variants, report.readings, report.subject.chance)
     return evolve(report, policy=policy, verdicts=found.verdicts, statuses=found.statuses, passed=found.passed)
 
 

@@ -48,5 +48,5 @@ def test_whatever_else_differs_is_another_series():
 
 
 def test_controls_and_what_was_only_quantised_are_no_series():
-    quantised = Variant("baseline-int8", "candidate", quantization="int8")
-    assert found(control(), quantised) == []
+    quantized = Variant("baseline-int8", "candidate", quantization="int8")
+    assert found(control(), quantized) == []

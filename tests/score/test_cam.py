@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from edgecheck.score.cam import heatmaps, normalise, resize, weighted_map
+from edgecheck.score.cam import heatmaps, normalize, resize, weighted_map
 from tests.score.maps import heat
 
 
@@ -31,7 +31,7 @@ def test_weighted_map_keeps_float32_and_refuses_other_channels() -> None:
 
 
 def test_normalise_by_hand() -> None:
-    found = normalise(np.array([[[2.0, 4.0], [6.0, 3.0]]]))
+    found = normalize(np.array([[[2.0, 4.0], [6.0, 3.0]]]))
     np.testing.assert_allclose(found, np.array([[[0, 2], [4, 1]]]) / (4 + 1e-7), rtol=1e-15)
 
 

@@ -12,7 +12,7 @@ from skimage.metrics import structural_similarity
 from edgecheck.errors import DataError, MeasurementError
 from edgecheck.records import to_json
 from edgecheck.score import compare as module
-from edgecheck.score.compare import Cams, ImageScores, compare, compare_images, summarise
+from edgecheck.score.compare import Cams, ImageScores, compare, compare_images, summarize
 from tests.score.maps import heat
 
 N, SIZE = 23, (16, 20)
@@ -50,7 +50,7 @@ def test_agrees_with_the_whole_definition_image_by_image() -> None:
     found = compare_images("v", "grad-cam", BASELINE, VARIANT, LABELS, SIZE)
     expected = [naive_sp2ps(a, b) for a, b in zip(BASELINE.maps, VARIANT.maps, strict=True)]
     np.testing.assert_allclose(found.sp2ps, expected, rtol=0, atol=1e-6)
-    summary = summarise(found)
+    summary = summarize(found)
     assert summary.score == pytest.approx(np.mean(expected), abs=1e-6)
     assert summary.low < summary.score < summary.high
     assert summary.n == N
@@ -76,7 +76,7 @@ def test_predictions_that_differ() -> None:
     found = compare_images("v", "grad-cam", BASELINE, VARIANT, LABELS, SIZE)
     agree = BASELINE.logits.argmax(axis=1) == VARIANT.logits.argmax(axis=1)
     assert 0 < agree.sum() < N
-    summary = summarise(found)
+    summary = summarize(found)
     assert summary.n_agreeing == agree.sum()
     assert summary.agreeing_score == pytest.approx(found.sp2ps[agree].mean())
 
@@ -96,7 +96,7 @@ def test_degenerate_maps_are_counted_and_scored() -> None:
         "v", "grad-cam", evolve(BASELINE, maps=blank), evolve(VARIANT, maps=other), LABELS, SIZE, "rgb"
     )
     np.testing.assert_array_equal(found.sp2ps[:4], [0, 0, 1, 0])
-    summary = summarise(found)
+    summary = summarize(found)
     assert (summary.both_zero, summary.one_zero) == (1, 3)
 
 
@@ -111,7 +111,7 @@ def test_negative_explained_logits_are_counted_in_either_model() -> None:
 def test_pe_like_is_the_mean_over_classes() -> None:
     labels = np.array([0] * 20 + [3] * 3)
     found = compare_images("v", "grad-cam", BASELINE, VARIANT, labels, SIZE)
-    assert summarise(found).pe_like == pytest.approx((found.pe_like[:20].mean() + found.pe_like[20:].mean()) / 2)
+    assert summarize(found).pe_like == pytest.approx((found.pe_like[:20].mean() + found.pe_like[20:].mean()) / 2)
     rows = np.arange(N)
     change = softmax(VARIANT.logits, 1)[rows, VARIANT.classes] - softmax(BASELINE.logits, 1)[rows, BASELINE.classes]
     iou = 3 * found.pe_like - found.ssim - (1 - np.abs(change))
@@ -128,7 +128,7 @@ def test_without_pe_like_all_else_is_the_same() -> None:
 def test_per_class_and_worst() -> None:
     labels = np.array([0] * 20 + [3] * 3)
     found = compare_images("v", "grad-cam", BASELINE, VARIANT, labels, SIZE)
-    summary = summarise(found, ("cat", "dog", "eel"))
+    summary = summarize(found, ("cat", "dog", "eel"))
     assert list(summary.per_class) == ["cat", "3"]
     assert summary.per_class["3"] == pytest.approx(found.sp2ps[20:].mean())
     assert len(summary.worst) == module.WORST_IMAGES

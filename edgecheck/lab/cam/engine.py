@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgecheck.classes import Selection
+from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import EdgecheckError, ModelError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab.answers import best
 from edgecheck.lab.cam.ablate import Ablation, Pass
 from edgecheck.lab.cam.explanation import Collected, Explanation, Result
 from edgecheck.lab.cam.head import read_head
-from edgecheck.lab.cam.intact import as_found
 from edgecheck.lab.cam.method import METHODS, Evidence, Method
+from edgecheck.lab.cam.preserved import as_found
 from edgecheck.lab.cam.split import Split, probe_of, same, split
 from edgecheck.lab.cam.trace import reason
 from edgecheck.lab.compute import device_of
-from edgecheck.plan import Preprocessing
 from edgecheck.progress import Progress, Silent
 from edgecheck.registry import lookup
 from edgecheck.score.selection import selected

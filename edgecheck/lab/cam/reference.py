@@ -26,13 +26,13 @@ from pytorch_grad_cam import AblationCAM, GradCAM, GradCAMPlusPlus, HiResCAM, La
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
+from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ModelError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab.cam import engine
 from edgecheck.lab.cam.engine import BATCH_SIZE
 from edgecheck.lab.cam.explanation import Explanation, emptied
 from edgecheck.lab.compute import device_of
-from edgecheck.plan import Preprocessing
 from edgecheck.progress import Progress, Silent
 from edgecheck.registry import lookup
 

@@ -18,8 +18,8 @@ from attrs import field, frozen
 from torch import Tensor, fx, nn
 
 from edgecheck.errors import ModelError
-from edgecheck.lab.blame import place_in_stack
-from edgecheck.lab.cam.intact import unchanged_attributes
+from edgecheck.lab.cam.preserved import unchanged_attributes
+from edgecheck.lab.user_traceback import place_in_stack
 
 _CONSTANT = "_tensor_constant"  # what fx calls them
 SHAPE = "shape"  # the key in fx's free-form node.meta under which a tensor's shape is kept

@@ -9,9 +9,10 @@ import attrs
 import torch
 from torch import Generator, Tensor, nn
 
+from edgecheck.config.plan import VariantSpec, n_of_m
 from edgecheck.errors import ConfigError, EdgecheckError, ModelError
-from edgecheck.lab.blame import place_of
-from edgecheck.lab.prune import criteria, filters, surgery, unstructured  # each files itself in a registry
+from edgecheck.lab.prune import criteria, surgery
+from edgecheck.lab.prune.dependency_groups import Family, find_families
 from edgecheck.lab.prune.interface import (
     CRITERIA,
     STRUCTURES,
@@ -22,9 +23,9 @@ from edgecheck.lab.prune.interface import (
     Samples,
     Structure,
 )
-from edgecheck.lab.prune.linked import Family, find_families
-from edgecheck.lab.prune.n_of_m import keeping
-from edgecheck.plan import VariantSpec, n_of_m
+from edgecheck.lab.prune.structures import filters, unstructured  # each files itself in a registry
+from edgecheck.lab.prune.structures.n_of_m import keeping
+from edgecheck.lab.user_traceback import place_of
 from edgecheck.registry import lookup
 
 __all__ = [

@@ -19,9 +19,9 @@ from torch_pruning import ops
 from torch_pruning.dependency import index_mapping
 
 from edgecheck.errors import ModelError
-from edgecheck.lab.blame import output_of, place_of
-from edgecheck.lab.prune import padding
+from edgecheck.lab.prune import option_a
 from edgecheck.lab.prune.untraceable import NAMED, operator_at, suspects
+from edgecheck.lab.user_traceback import output_of, place_of
 
 _MAPPED_DIMENSIONS = 4  # (N, C, H, W): what torch-pruning can reshape
 
@@ -72,7 +72,7 @@ def dependencies(model: nn.Module, example: Tensor) -> Dependencies:
             f"torch-pruning cannot trace {type(model).__name__} ({place_of(failure)})"
             f"{f', perhaps because of {found}' if found else ''}; use the structure unstructured"
         ) from failure
-    padding.map_channels(graph)
+    option_a.map_channels(graph)
     return Dependencies(graph, unmapped)
 
 
@@ -83,7 +83,7 @@ def _build(graph: torch_pruning.DependencyGraph, model: nn.Module, example: Tens
             example,
             # The sum gives the output a node of its own, which tells the layers that feed it.
             output_transform=lambda out: out + 0,
-            customized_pruners=padding.rules(model, example),
+            customized_pruners=option_a.rules(model, example),
             verbose=False,
         )
 

@@ -13,8 +13,8 @@ import torch
 from attrs import field, frozen
 from torch import Generator, Tensor, nn
 
-from edgecheck.lab.prune.linked import Family
-from edgecheck.plan import VariantSpec
+from edgecheck.config.plan import VariantSpec
+from edgecheck.lab.prune.dependency_groups import Family
 
 
 @frozen(eq=False)

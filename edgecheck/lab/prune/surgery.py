@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch_pruning import ops
 from torch_pruning.pruner.function import PrunerBox
 
-from edgecheck.lab.blame import place_of
-from edgecheck.lab.prune import padding
-from edgecheck.lab.prune.choice import Removal
+from edgecheck.lab.prune import option_a
+from edgecheck.lab.prune.selection import Removal
+from edgecheck.lab.user_traceback import place_of
 
 TOLERANCE = 1e-4  # of the largest logit, or of 1: float32 sums in another order differ by far less
 _NOISE_SEED = 0
@@ -28,11 +28,11 @@ Cuts = Mapping[tuple[str, str], Sequence[int]]  # channels to remove by module n
 def remove(model: nn.Module, cuts: Cuts, example: Tensor) -> nn.Module:
     """Return a copy of `model`, in eval mode, without these channels."""
     pruned = copy.deepcopy(model).eval()
-    widths = padding.channels_in(pruned, example)
+    widths = option_a.channels_in(pruned, example)
     for (name, side), gone in cuts.items():
         module = pruned.get_submodule(name)
-        if padding.has_rule(module):
-            padding.remove(module, gone, widths[name])
+        if option_a.has_rule(module):
+            option_a.remove(module, gone, widths[name])
         else:
             rule = PrunerBox[ops.module2type(module)]
             (rule.prune_in_channels if side == "in" else rule.prune_out_channels)(module, list(gone))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgecheck.lab.blame import place_in_stack
+from edgecheck.lab.user_traceback import place_in_stack
 
 NAMED = 3  # how many operators a message names
 

@@ -9,7 +9,7 @@ from typing import Any
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
 from edgecheck.report import svg
-from edgecheck.report.marks import PANEL_SIZE, Chart, chart, drop_axis, legend, value
+from edgecheck.report.chart_style import PANEL_SIZE, Chart, chart, drop_axis, legend, value
 from edgecheck.report.sweep import paper
 from edgecheck.report.table import candidates, controls
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgecheck.floor import Floor
+from edgecheck.gate.floor import Floor
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
+from edgecheck.report.chart_style import floor, value
 from edgecheck.report.format import describe_floor, format_count, format_exact, format_value
-from edgecheck.report.marks import floor, value
 from edgecheck.report.series import Series, series
 from edgecheck.report.sweep.paper import THRESHOLDS
 from edgecheck.report.table import candidates

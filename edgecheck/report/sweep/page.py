@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from edgecheck.metrics import METRICS
 from edgecheck.records import Report
+from edgecheck.report.chart_style import Chart
 from edgecheck.report.html import environment
 from edgecheck.report.markdown import escape, table_row
-from edgecheck.report.marks import Chart
 from edgecheck.report.sweep.sections import Section, Table
 from edgecheck.text import plain
 

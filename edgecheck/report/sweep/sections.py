@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from attrs import field, frozen
 
-from edgecheck.floor import Floor
-from edgecheck.gate import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
+from edgecheck.gate.floor import Floor
+from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
 from edgecheck.report import reasons
+from edgecheck.report.chart_style import Chart, floor, value
 from edgecheck.report.format import (
     MISSING,
     describe_cpu,
@@ -22,7 +23,6 @@ from edgecheck.report.format import (
     format_reading,
     format_value,
 )
-from edgecheck.report.marks import Chart, floor, value
 from edgecheck.report.series import series
 from edgecheck.report.sweep import paper
 from edgecheck.report.sweep.drops import PERCENT, drops
@@ -33,7 +33,7 @@ from edgecheck.report.table import candidates, rows
 _COMPARED = (
     "One trained network, the baseline, was made smaller in several ways. Each result is a variant: weights or filters "
     "were pruned (taken away), what is left was trained on for a while (fine-tuned), and some files may have been "
-    "quantised (stored in fewer bits).",
+    "quantized (stored in fewer bits).",
     "Every variant is compared with the baseline on the same test images: how often it is right (accuracy), which "
     "pixels it decides by (heatmaps), how long one image takes (latency), and how large its file is. Sp2PS says how "
     f"alike two networks' heatmaps are, 1 where both look at the same pixels. {reasons.DRIFT}",

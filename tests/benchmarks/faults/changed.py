@@ -121,7 +121,7 @@ def cpuinfo(old: str, new: str) -> Callable[[], None]:
     """Return a patch that has the kernel tell of another CPU."""
 
     def patch() -> None:
-        from edgecheck.device import environment
+        from edgecheck.device.runtime import environment
 
         text = Path("/proc/cpuinfo").read_text()
         lines = [line if not line.startswith(old) else f"{line} {new}" for line in text.splitlines()]

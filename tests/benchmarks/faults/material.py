@@ -184,7 +184,7 @@ def _write_images(root: Path, data: ImageSet) -> None:
 
 def with_labels(data: ImageSet, labels: np.ndarray, path: Path, classes: tuple[str, ...] | None = None) -> Path:
     """Write the images with other labels or class names, in the preprocessing of the digits network."""
-    from edgecheck.plan import Preprocessing
+    from edgecheck.config.plan import Preprocessing
 
     save_npz(
         path, ImageSet(data.images[:], labels, classes or data.classes), Preprocessing(mean=[0.3053], std=[0.3233])

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgecheck.config.plan import Preprocessing
 from edgecheck.images import ImageSet
-from edgecheck.plan import Preprocessing
 
 CLASSES = 5
 HOW = Preprocessing(mean=[0.5, 0.5, 0.5], std=[0.25, 0.25, 0.25])

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ModelError
 from edgecheck.images import ImageSet
 from edgecheck.lab.cam import explain
-from edgecheck.plan import Preprocessing
 
 HOW = Preprocessing()
 CLASSES = tuple("0123456789")
@@ -145,8 +145,8 @@ def test_parametrised_convolutions_before_batch_norm():
     np.testing.assert_allclose(found, ablated(model, data(3), "2"), atol=2e-5)
 
 
-class Standardised(nn.Conv2d):
-    """Weight standardisation; the assertion keeps fx from looking inside."""
+class Standardized(nn.Conv2d):
+    """Weight standardization; the assertion keeps fx from looking inside."""
 
     def forward(self, x):
         assert x.ndim == 4
@@ -165,7 +165,7 @@ class Masked(nn.Linear):
 
 def test_black_images_hide_nothing():
     torch.manual_seed(0)
-    stem = Standardised(3, 12, 3, 2, 1, bias=False)
+    stem = Standardized(3, 12, 3, 2, 1, bias=False)
     model = nn.Sequential(stem, nn.BatchNorm2d(12), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 10))
     model[1].running_var.fill_(4.0)
     given = data(6, black=2)

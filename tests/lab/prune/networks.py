@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.lab.prune import Samples, rank
-from edgecheck.plan import VariantSpec
 
 
-def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
+def randomized(model: nn.Module, seed: int = 0) -> nn.Module:
     """Return the model in eval mode with all numbers drawn from the seed, BatchNorm's away from 0 and 1."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():

@@ -2,10 +2,10 @@
 
 import pytest
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError
 from edgecheck.lab.prune import CRITERIA, check_fits, check_spec, needs_images, prune
 from edgecheck.models.resnet_cifar import resnet8
-from edgecheck.plan import VariantSpec
 from tests.lab.prune.networks import EXAMPLE, Plain
 
 FILTERS_ONLY = [name for name, criterion in CRITERIA.items() if criterion.weights is None]

@@ -8,12 +8,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.lab.prune import prune, rank
-from edgecheck.lab.prune.choice import lowest_overall, lowest_per_layer, width_to_keep
-from edgecheck.lab.prune.linked import Cut, Family
+from edgecheck.lab.prune.dependency_groups import Cut, Family
+from edgecheck.lab.prune.selection import lowest_overall, lowest_per_layer, width_to_keep
 from edgecheck.models.resnet_cifar import resnet20
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import EXAMPLE, Plain, randomised
+from tests.lab.prune.networks import EXAMPLE, Plain, randomized
 
 RGB = torch.zeros(1, 3, 32, 32)
 
@@ -83,7 +83,7 @@ def test_layers_keep_a_multiple_or_all(sizes, rate, round_to, seed, overall):
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_widths_of_resnet20_are_multiples_of_8_whatever_the_rate(scope):
     """Three families share its wide layers: 16 channels run through, 16 and 32 are added by shortcuts (option A)."""
-    model = randomised(resnet20())
+    model = randomized(resnet20())
     spec = VariantSpec("v", "random", "filters", scope, 0.5, round_to=8)
     for rate in (0.1, 0.3, 0.55, 0.9):
         changed = VariantSpec("v", "random", "filters", scope, rate, round_to=8)
@@ -98,7 +98,7 @@ def test_widths_of_resnet20_are_multiples_of_8_whatever_the_rate(scope):
 
 
 def test_layers_that_a_rate_would_empty_are_named():
-    model = randomised(Plain())  # 4, 6 and 5 filters
+    model = randomized(Plain())  # 4, 6 and 5 filters
     pruned = prune(model, VariantSpec("v", "l1", "filters", "layer", 0.9), EXAMPLE, 0)
     assert [len(pruned.model.get_submodule(name).weight) for name in ("conv1", "conv2", "hidden")] == [1, 1, 1]
     assert pruned.notes == ["the rate would empty layers, so they keep some channels: conv1 (1 of 4), hidden (1 of 5)"]

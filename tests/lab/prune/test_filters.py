@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ModelError
-from edgecheck.lab.prune import padding, prune, surgery
-from edgecheck.lab.prune.linked import find_families
+from edgecheck.lab.prune import option_a, prune, surgery
+from edgecheck.lab.prune.dependency_groups import find_families
 from edgecheck.lab.torchvision_cure import cure
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import OptionAShortcut, resnet8, resnet20
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import EXAMPLE, FixedView, Grouped, Padded, Plain, Shuffled, randomised
+from tests.lab.prune.networks import EXAMPLE, FixedView, Grouped, Padded, Plain, Shuffled, randomized
 
 cure()
 torchvision = importlib.import_module("torchvision")  # after the cure, without which it may not import
@@ -44,7 +44,7 @@ def images(channels, side, count=3):
 
 
 def kill(model, family, units):
-    """Make the units' channels exactly zero wherever they are produced or normalised."""
+    """Make the units' channels exactly zero wherever they are produced or normalized."""
     with torch.no_grad():
         for cut in family.cuts:
             if cut.side == "in":
@@ -59,7 +59,7 @@ def kill(model, family, units):
 
 @pytest.mark.parametrize(("factory", "channels", "side"), NETWORKS)
 def test_removing_dead_channels_moves_no_logit(factory, channels, side):
-    model = randomised(factory())
+    model = randomized(factory())
     example = torch.zeros(1, channels, side, side)
     families, notes = find_families(copy.deepcopy(model), example)
     assert notes == []
@@ -81,7 +81,7 @@ def test_removing_dead_channels_moves_no_logit(factory, channels, side):
 
 @pytest.mark.parametrize(("factory", "channels", "side"), NETWORKS)
 def test_runs_after_pruning(factory, channels, side):
-    model = randomised(factory())
+    model = randomized(factory())
     example = torch.zeros(1, channels, side, side)
     before = copy.deepcopy(model.state_dict())
     sizes = []
@@ -98,7 +98,7 @@ def test_runs_after_pruning(factory, channels, side):
 
 
 def test_the_smallest_filters_of_each_layer_go():
-    model = randomised(Plain())
+    model = randomized(Plain())
     pruned = prune(model, spec(0.5), EXAMPLE, seed=0).model
     kept = model.conv1.weight.abs().sum((1, 2, 3)).argsort(descending=True)[:2].sort().values
     assert torch.equal(pruned.conv1.weight, model.conv1.weight[kept])
@@ -112,7 +112,7 @@ def test_the_smallest_filters_of_each_layer_go():
 @settings(deadline=None, max_examples=25)
 @given(rate=st.floats(0.01, 1), criterion=st.sampled_from(["l1", "random"]), seed=st.integers(0, 1000))
 def test_layer_widths(rate, criterion, seed):
-    pruned = prune(randomised(resnet20()), spec(rate, criterion), torch.zeros(1, 3, 32, 32), seed).model
+    pruned = prune(randomized(resnet20()), spec(rate, criterion), torch.zeros(1, 3, 32, 32), seed).model
     widths = {name: module.out_channels for name, module in pruned.named_modules() if isinstance(module, nn.Conv2d)}
     full = {name: m.out_channels for name, m in resnet20().named_modules() if isinstance(m, nn.Conv2d)}
     assert widths == {name: max(1, round((1 - rate) * full[name])) for name in full}
@@ -122,7 +122,7 @@ def test_layer_widths(rate, criterion, seed):
 @settings(deadline=None, max_examples=25)
 @given(rate=st.floats(0.01, 1), criterion=st.sampled_from(["l1", "random"]), seed=st.integers(0, 1000))
 def test_global_share(rate, criterion, seed):
-    pruned = prune(randomised(Plain()), spec(rate, criterion, "global"), EXAMPLE, seed)
+    pruned = prune(randomized(Plain()), spec(rate, criterion, "global"), EXAMPLE, seed)
     layers = (pruned.model.conv1, pruned.model.conv2, pruned.model.hidden)
     widths = [len(layer.weight) for layer in layers]
     assert min(widths) >= 1
@@ -133,7 +133,7 @@ def test_global_share(rate, criterion, seed):
 
 
 def test_global_spares_the_last_channel_and_says_so():
-    model = randomised(Plain())
+    model = randomized(Plain())
     model.conv1.weight.data *= 0  # all of its filters score 0
     pruned = prune(model, spec(0.5, scope="global"), EXAMPLE, seed=0)
     assert len(pruned.model.conv1.weight) == 1
@@ -147,7 +147,7 @@ def test_paper_example():
 
 
 def test_pruning_again_takes_the_saved_weights():
-    model = randomised(resnet20())
+    model = randomized(resnet20())
     example = torch.zeros(1, 3, 32, 32)
     saved = prune(model, spec(0.6, "random"), example, seed=4).model
     again = prune(model, spec(0.6, "random"), torch.ones_like(example), seed=4).model
@@ -160,7 +160,7 @@ def test_pruning_again_takes_the_saved_weights():
 
 
 def test_training_mode_changes_nothing():
-    model = randomised(resnet20())
+    model = randomized(resnet20())
     example = torch.ones(1, 3, 32, 32)
     expected = prune(model, spec(0.5), example, seed=0).model.state_dict()
     found = prune(model.train(), spec(0.5), example, seed=0).model
@@ -170,8 +170,8 @@ def test_training_mode_changes_nothing():
 
 
 def test_without_its_rule_option_a_is_found_out(monkeypatch):
-    monkeypatch.setattr(padding, "map_channels", lambda graph: None)
-    model = randomised(resnet20())
+    monkeypatch.setattr(option_a, "map_channels", lambda graph: None)
+    model = randomized(resnet20())
     pruned = prune(model, spec(0.5), torch.zeros(1, 3, 32, 32), seed=0)
     assert any(note.startswith("filters of conv1 left alone") for note in pruned.notes)
     assert pruned.model.conv1.out_channels == 16
@@ -188,7 +188,7 @@ def test_without_its_rule_option_a_is_found_out(monkeypatch):
     ],
 )
 def test_left_alone(network, layers, reason):
-    model = randomised(network())
+    model = randomized(network())
     pruned = prune(model, spec(0.5), EXAMPLE, seed=0)
     assert [note.split(" left")[0] for note in pruned.notes] == [f"filters of {', '.join(layers)}"]
     assert all(reason in note for note in pruned.notes)
@@ -199,7 +199,7 @@ def test_left_alone(network, layers, reason):
 
 
 def test_a_wrong_pairing_is_a_flaw():
-    model = randomised(Plain())
+    model = randomized(Plain())
     families, _ = find_families(copy.deepcopy(model), EXAMPLE)
     family = next(family for family in families if family.root == "conv1")
     removed = torch.tensor([True, False, False, False])

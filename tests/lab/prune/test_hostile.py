@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ModelError
 from edgecheck.lab.prune import CRITERIA, Samples, prune, rank
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import EXAMPLE, Plain, randomised
+from tests.lab.prune.networks import EXAMPLE, Plain, randomized
 
 
 class Residual(nn.Module):
@@ -60,7 +60,7 @@ LOOKING = [name for name, criterion in CRITERIA.items() if criterion.needs_image
 
 @pytest.mark.parametrize("criterion", LOOKING)
 def test_a_sum_in_place_is_not_the_layers_map(criterion):
-    models = [randomised(Residual(in_place)) for in_place in (True, False)]
+    models = [randomized(Residual(in_place)) for in_place in (True, False)]
     found, expected = (scores(model, criterion, some()) for model in models)
     assert all(torch.allclose(found[root], expected[root], rtol=1e-5, atol=1e-9) for root in expected)
 
@@ -68,13 +68,13 @@ def test_a_sum_in_place_is_not_the_layers_map(criterion):
 @pytest.mark.parametrize("criterion", LOOKING)
 def test_an_input_written_over_is_the_networks_own_copy(criterion):
     samples, before = some(), some().images
-    found = scores(randomised(Scales()), criterion, samples)
-    expected = scores(randomised(ScalesACopy()), criterion, some())
+    found = scores(randomized(Scales()), criterion, samples)
+    expected = scores(randomized(ScalesACopy()), criterion, some())
     assert torch.equal(samples.images, before)
     assert all(torch.allclose(found[root], expected[root], rtol=1e-5, atol=1e-9) for root in expected)
 
 
-class Standardised(nn.Conv2d):
+class Standardized(nn.Conv2d):
     def forward(self, images):
         return self._conv_forward(images, self.weight - self.weight.mean(), self.bias)
 
@@ -89,6 +89,6 @@ def test_a_criterion_that_fails_on_a_network_is_one_line():
 
 def test_lrp_refuses_a_layer_with_a_forward_of_its_own():
     model = Plain()
-    model.conv2 = Standardised(4, 6, 3)
-    with pytest.raises(ModelError, match=r"lrp knows no rule for conv2 \(Standardised\)"):
+    model.conv2 = Standardized(4, 6, 3)
+    with pytest.raises(ModelError, match=r"lrp knows no rule for conv2 \(Standardized\)"):
         scores(model, "lrp", some())

@@ -1,6 +1,6 @@
 import torch
 
-from edgecheck.lab.prune.linked import find_families
+from edgecheck.lab.prune.dependency_groups import find_families
 from edgecheck.models.resnet_cifar import OptionAShortcut, resnet20
 from tests.lab.prune.networks import EXAMPLE, Plain
 
@@ -33,7 +33,7 @@ def test_option_a_shifts_channels():
 
 
 def test_padding_shrinks_with_its_channels():
-    from edgecheck.lab.prune.padding import remove
+    from edgecheck.lab.prune.option_a import remove
 
     shortcut = remove(OptionAShortcut(16, 32), [0, 1, 9, 30], channels_in=16)
     assert (shortcut.before, shortcut.after) == (6, 7)

@@ -12,7 +12,7 @@ from edgecheck.lab.prune.criteria.lrp import PositiveRule, relevance
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import resnet8, resnet20
-from tests.lab.prune.networks import Grouped, Normed, Plain, randomised, samples, scores
+from tests.lab.prune.networks import Grouped, Normed, Plain, randomized, samples, scores
 from tests.lab.prune.test_observe import Between, Forked
 
 
@@ -61,7 +61,7 @@ def test_three_layers_by_numpy():
 
 @pytest.mark.parametrize("network", [Plain, Grouped])
 def test_no_relevance_is_lost_without_biases(network):
-    model = randomised(network()).double()
+    model = randomized(network()).double()
     for module in model.modules():
         if getattr(module, "bias", None) is not None:
             module.bias.data.zero_()
@@ -86,7 +86,7 @@ def test_a_residual_sum_shares_relevance_out():
             maps = torch.relu(self.stem(images))
             return self.output((maps + torch.relu(self.block(maps))).mean((2, 3)))
 
-    model, seen = randomised(Residual()).double(), samples()
+    model, seen = randomized(Residual()).double(), samples()
     images = seen.images.double().abs()
     logit = float(model(images).detach()[torch.arange(len(images)), seen.labels].mean())
     found = relevance(model, images, seen.labels)
@@ -109,7 +109,7 @@ def test_a_residual_sum_shares_relevance_out():
 )
 def test_the_network_with_rules_and_folded_norms_gives_the_same_logits(network, shape, classes):
     """The relevance of the last layer is the logit itself."""
-    model, seen = randomised(network()), samples(6, shape, classes)
+    model, seen = randomized(network()), samples(6, shape, classes)
     with torch.no_grad():
         logits = model(seen.images)
     last = list(relevance(copy.deepcopy(model), seen.images, seen.labels).values())[-1]
@@ -119,7 +119,7 @@ def test_the_network_with_rules_and_folded_norms_gives_the_same_logits(network, 
 
 def test_a_norm_is_folded_into_its_layer():
     """A network whose convolution already does what the norm did ranks its filters alike."""
-    model, folded = randomised(Normed()).double(), randomised(Normed()).double()
+    model, folded = randomized(Normed()).double(), randomized(Normed()).double()
     scale = folded.norm.weight / (folded.norm.running_var + folded.norm.eps).sqrt()
     shift = folded.norm.bias + (folded.conv1.bias - folded.norm.running_mean) * scale
     folded.conv1.weight.data, folded.conv1.bias.data = folded.conv1.weight.data * scale.data[:, None, None, None], shift
@@ -153,7 +153,7 @@ def test_negative_inputs_contribute_by_negative_weights():
 
 
 def test_filters_score_their_relevance():
-    model, seen = randomised(Plain()), samples()
+    model, seen = randomized(Plain()), samples()
     found = scores("lrp", model, seen)
     expected = relevance(copy.deepcopy(model), seen.images, seen.labels)
     assert set(found) == {"conv1", "conv2", "hidden"}

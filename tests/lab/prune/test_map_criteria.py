@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.lab.prune import Samples, rank
 from edgecheck.lab.prune.criteria.functionality import lessened
 from edgecheck.lab.prune.criteria.senpis import attenuate
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import EXAMPLE, Normed, Plain, randomised, samples, scores
+from tests.lab.prune.networks import EXAMPLE, Normed, Plain, randomized, samples, scores
 
 
 def activations(model, images):
@@ -25,7 +25,7 @@ def as_arrays(found):
 
 
 def test_hrank_is_the_mean_rank_over_the_side():
-    model, seen = randomised(Normed()), samples(40)
+    model, seen = randomized(Normed()), samples(40)
     model.conv1.weight.data[1] = 0.0
     model.norm.bias.data[1] = 1.0  # a constant map, of rank 1
     expected = {}
@@ -42,7 +42,7 @@ def test_hrank_is_the_mean_rank_over_the_side():
 
 def test_hrank_says_which_maps_are_too_small():
     spec = VariantSpec("v", "hrank", "filters", "layer", 0.5)
-    notes = rank(randomised(Plain()), spec, EXAMPLE, 0, samples()).notes
+    notes = rank(randomized(Plain()), spec, EXAMPLE, 0, samples()).notes
     assert notes == [
         "hrank: maps of hidden are smaller than 4 x 4, too small for their ranks to tell filters apart"
     ]  # conv2 has 4 x 4, and the output layer is not pruned
@@ -59,7 +59,7 @@ def class_losses(model, seen):
 
 def without(layer, unit):
     """A `Plain` network whose readers of a filter have zeros for it: the filter deleted."""
-    model = randomised(Plain())
+    model = randomized(Plain())
     with torch.no_grad():
         if layer == "conv1":
             model.conv2.weight[:, unit] = 0
@@ -74,8 +74,8 @@ def without(layer, unit):
 def test_senpis_faster_is_what_each_class_loses_by_a_deletion(count):
     """Classes of 4, 3 and 3 images weigh the same. 40 images are two batches."""
     seen = samples(count)
-    whole = class_losses(randomised(Plain()), seen)
-    for layer, found in scores("senpis-faster", randomised(Plain()), seen).items():
+    whole = class_losses(randomized(Plain()), seen)
+    for layer, found in scores("senpis-faster", randomized(Plain()), seen).items():
         changes = [np.abs(class_losses(without(layer, unit), seen) - whole).mean() for unit in range(len(found))]
         assert found.numpy() == pytest.approx(np.array(changes), rel=1e-4, abs=1e-7)
 
@@ -83,9 +83,9 @@ def test_senpis_faster_is_what_each_class_loses_by_a_deletion(count):
 def test_senpis_counts_only_the_classes_that_images_show():
     seen = samples(10)
     seen = Samples(seen.images, torch.where(seen.labels == 1, 2, seen.labels))
-    whole = class_losses(randomised(Plain()), seen)
+    whole = class_losses(randomized(Plain()), seen)
     assert len(whole) == 2
-    found = scores("senpis-faster", randomised(Plain()), seen)["hidden"]
+    found = scores("senpis-faster", randomized(Plain()), seen)["hidden"]
     changes = [np.abs(class_losses(without("hidden", unit), seen) - whole).mean() for unit in range(5)]
     assert found.numpy() == pytest.approx(np.array(changes), rel=1e-4, abs=1e-7)
 
@@ -105,7 +105,7 @@ def test_attenuate_by_hand():
 
 
 def test_senpis_is_senpis_faster_attenuated_by_the_cosines_of_maps():
-    model, seen = randomised(Plain()), samples(40)
+    model, seen = randomized(Plain()), samples(40)
     plain, found = (as_arrays(scores(criterion, model, seen)) for criterion in ("senpis-faster", "senpis"))
     shrunk = 0
     for layer, maps in as_arrays(activations(model, seen.images)).items():
@@ -137,7 +137,7 @@ def test_lessened_by_hand():
 
 @pytest.mark.parametrize("count", [10, 40])
 def test_functionality_by_numpy_and_autograd(count):
-    model, seen = randomised(Plain()), samples(count)
+    model, seen = randomized(Plain()), samples(count)
     found = scores("functionality", model, seen)
     maps = activations(model, seen.images)
     loss = F.cross_entropy(model.output(maps["hidden"]), seen.labels, reduction="sum")
@@ -154,7 +154,7 @@ def test_functionality_by_numpy_and_autograd(count):
 
 
 def test_a_copy_of_a_filter_is_redundant():
-    model = randomised(Plain())
+    model = randomized(Plain())
     model.conv2.weight.data[3], model.conv2.bias.data[3] = model.conv2.weight.data[0], model.conv2.bias.data[0]
     found = scores("functionality", model, samples())["conv2"]
     assert min(float(found[0]), float(found[3])) == pytest.approx(0, abs=1e-9)

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ModelError
 from edgecheck.lab.prune import prune
 from edgecheck.models.digits_cnn import digits_cnn
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import randomised, samples
+from tests.lab.prune.networks import randomized, samples
 
 
 def spec(structure="2:4", criterion="l1"):
@@ -53,7 +53,7 @@ def expected_by_loops(weight, kept, group):
 @given(structure=st.sampled_from(["2:4", "1:4", "3:4", "1:2", "4:8", "1:8"]), seed=st.integers(0, 10**6))
 def test_l1_beside_brute_force(structure, seed):
     kept, group = map(int, structure.split(":"))
-    model = randomised(Mixed(), seed)
+    model = randomized(Mixed(), seed)
     pruned = prune(model, spec(structure), EXAMPLE, 0)
     for name, module in model.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -65,7 +65,7 @@ def test_l1_beside_brute_force(structure, seed):
 
 @pytest.mark.parametrize("criterion", ["l1", "l2", "random", "taylor"])
 def test_exactly_two_of_four_stay_along_the_input_channels(criterion):
-    pruned = prune(randomised(Mixed()), spec("2:4", criterion), EXAMPLE, 0, samples(6, (3, 8, 8)))
+    pruned = prune(randomized(Mixed()), spec("2:4", criterion), EXAMPLE, 0, samples(6, (3, 8, 8)))
     assert set(pruned.masks) == {f"{name}.weight" for name in FIT}
     for mask in pruned.masks.values():
         groups = mask.transpose(0, 1).reshape(-1, 4, *mask.transpose(0, 1).shape[1:])
@@ -75,7 +75,7 @@ def test_exactly_two_of_four_stay_along_the_input_channels(criterion):
 
 
 def test_the_rate_reached_counts_the_layers_left_alone():
-    pruned = prune(randomised(Mixed()), spec(), EXAMPLE, 0)
+    pruned = prune(randomized(Mixed()), spec(), EXAMPLE, 0)
     sizes = {name: pruned.model.get_submodule(name).weight.numel() for name in (*FIT, "stem", "depthwise")}
     assert pruned.effective_rate == pytest.approx(sum(sizes[name] for name in FIT) / 2 / sum(sizes.values()))
 

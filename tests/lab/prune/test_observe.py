@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError
 from edgecheck.lab.prune import CRITERIA, prune, rank
-from edgecheck.lab.prune.observe import last_of, maps
+from edgecheck.lab.prune.feature_maps import last_of, maps
 from edgecheck.lab.torchvision_cure import cure
 from edgecheck.models.resnet_cifar import resnet20
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import EXAMPLE, Normed, Plain, randomised, samples
+from tests.lab.prune.networks import EXAMPLE, Normed, Plain, randomized, samples
 
 cure()
 torchvision = importlib.import_module("torchvision")  # after the cure, without which it may not import
@@ -80,7 +80,7 @@ def test_a_norm_that_is_not_alone_to_read_a_layer_is_not_its_own():
 
 
 def test_maps_are_those_before_anything_writes_over_them():
-    model = randomised(Between(nn.ReLU(inplace=True)))
+    model = randomized(Between(nn.ReLU(inplace=True)))
     seen = samples(40)
     batches = list(maps(model, seen.images))
     assert [len(batch["conv"]) for batch in batches] == [32, 8]
@@ -119,7 +119,7 @@ LOOKING = [name for name, criterion in CRITERIA.items() if criterion.needs_image
 
 @pytest.mark.parametrize("criterion", LOOKING)
 def test_channels_may_come_last(criterion):
-    last, first = randomised(ChannelsLast()), ChannelsFirst().eval()
+    last, first = randomized(ChannelsLast()), ChannelsFirst().eval()
     first.load_state_dict(
         {name: value.reshape(first.get_parameter(name).shape) for name, value in last.state_dict().items()}
     )
@@ -133,7 +133,7 @@ def test_channels_may_come_last(criterion):
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("training", [False, True])
 def test_looking_changes_neither_the_network_nor_chance(criterion, training):
-    model = randomised(Normed()).train(training).requires_grad_(False)
+    model = randomized(Normed()).train(training).requires_grad_(False)
     model.relu = nn.ReLU(inplace=True)
     before, seen = copy.deepcopy(model.state_dict()), samples()
     images, state = seen.images.clone(), torch.get_rng_state()
@@ -160,7 +160,7 @@ def test_without_images_they_refuse(criterion):
 @pytest.mark.parametrize("criterion", LOOKING)
 def test_a_filter_whose_map_is_dead_scores_zero(criterion):
     """Its weights are large; it is the BatchNorm behind that makes zeros of it."""
-    model = randomised(Normed())
+    model = randomized(Normed())
     model.conv1.weight.data[2] *= 100
     model.norm.weight.data[2] = model.norm.bias.data[2] = 0
     model.conv2.weight.data[4], model.conv2.bias.data[4] = 0, -1  # dead behind its ReLU alone

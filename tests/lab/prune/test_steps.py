@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edgecheck.config.plan import Preprocessing, Recipe, VariantSpec
 from edgecheck.images import ImageSet
 from edgecheck.lab.prune import prune, reshaped
-from edgecheck.lab.prune.choice import lowest_per_layer
-from edgecheck.lab.prune.linked import find_families
+from edgecheck.lab.prune.dependency_groups import find_families
+from edgecheck.lab.prune.selection import lowest_per_layer
 from edgecheck.lab.train import train
 from edgecheck.lab.weights import fingerprint
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import resnet20
-from edgecheck.plan import Preprocessing, Recipe, VariantSpec
 from edgecheck.progress import Silent
-from tests.lab.prune.networks import EXAMPLE, Normed, randomised, samples
+from tests.lab.prune.networks import EXAMPLE, Normed, randomized, samples
 
 NETWORKS = {
     "normed": (Normed, (1, 8, 8), 3),
@@ -47,7 +47,7 @@ def steps_of(model, spec, shape, classes=10, seen=None):
 @pytest.mark.parametrize("criterion", ["l1", "random", "taylor"])
 def test_weights_once_pruned_stay_pruned(scope, criterion):
     spec = VariantSpec("v", criterion, "unstructured", scope, 0.75, steps=3)
-    model, seen = randomised(Normed()), samples()
+    model, seen = randomized(Normed()), samples()
     states = [state for _, state in steps_of(model, spec, (1, 8, 8), 3, seen)]
     assert [state.step for state in states] == [1, 2, 3]
     for state, rate in zip(states, (0.25, 0.5, 0.75), strict=True):
@@ -69,7 +69,7 @@ def test_weights_once_pruned_stay_pruned(scope, criterion):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_filters_are_masked_first_and_cut_in_the_end(network, scope, round_to):
     factory, shape, classes = NETWORKS[network]
-    model, example = randomised(factory()), torch.zeros(1, *shape)
+    model, example = randomized(factory()), torch.zeros(1, *shape)
     spec = VariantSpec("v", "l1", "filters", scope, 0.6, steps=3, round_to=round_to)
     images = torch.randn(4, *shape, generator=torch.Generator().manual_seed(2))
     shapes = {name: value.shape for name, value in model.state_dict().items()}
@@ -88,7 +88,7 @@ def test_filters_are_masked_first_and_cut_in_the_end(network, scope, round_to):
                 assert not state.model.get_parameter(name)[~mask].any()
     assert state.masks == {}
     saved = state.model.state_dict()
-    again = reshaped(randomised(factory(), seed=8), state.cuts, example)
+    again = reshaped(randomized(factory(), seed=8), state.cuts, example)
     again.load_state_dict(saved, strict=True)
     assert fingerprint(again.state_dict()) == fingerprint(saved)
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_filters_are_masked_first_and_cut_in_the_end(network, scope, round_to):
 
 def test_without_training_between_random_steps_end_where_one_does():
     """One seed ranks each step alike."""
-    model = randomised(Normed())
+    model = randomized(Normed())
     for structure, scope in (("unstructured", "global"), ("filters", "layer"), ("filters", "global")):
         once = prune(model, VariantSpec("v", "random", structure, scope, 0.6), EXAMPLE, 3)
         state = None
@@ -117,7 +117,7 @@ def test_without_training_between_random_steps_end_where_one_does():
 def test_no_weight_comes_back_however_large_it_became(scope):
     """As after a training that knew no masks."""
     spec = VariantSpec("v", "l1", "unstructured", scope, 0.8, steps=2)
-    first = prune(randomised(Normed()), spec, EXAMPLE, 0)
+    first = prune(randomized(Normed()), spec, EXAMPLE, 0)
     with torch.no_grad():
         for name, mask in first.masks.items():
             first.model.get_parameter(name)[~mask] = 100.0
@@ -130,7 +130,7 @@ def test_no_weight_comes_back_however_large_it_became(scope):
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_no_filter_comes_back_however_large_it_became(scope):
     spec = VariantSpec("v", "l1", "filters", scope, 0.8, steps=2)
-    first = prune(randomised(Normed()), spec, EXAMPLE, 0)
+    first = prune(randomized(Normed()), spec, EXAMPLE, 0)
     with torch.no_grad():
         for root, gone in first.units.items():
             first.model.get_submodule(root).weight[gone] = 100.0
@@ -157,7 +157,7 @@ def test_what_is_left_of_a_family_never_grows(rate, steps, round_to):
 
 def test_a_step_starts_from_the_trained_network_and_leaves_it():
     spec = VariantSpec("v", "l1", "filters", "layer", 0.5, steps=2)
-    model = randomised(Normed())
+    model = randomized(Normed())
     first = prune(model, spec, EXAMPLE, 0)
     with torch.no_grad():
         first.model.output.bias.fill_(9)

@@ -10,7 +10,7 @@ from torch import nn
 
 from edgecheck.lab.prune import Samples
 from edgecheck.models.resnet_cifar import resnet8
-from tests.lab.prune.networks import Normed, Plain, randomised, samples, scores
+from tests.lab.prune.networks import Normed, Plain, randomized, samples, scores
 
 BATCH = 32
 
@@ -34,7 +34,7 @@ def test_by_hand():
 @pytest.mark.parametrize("count", [10, BATCH + 8])
 def test_autograd_by_hand(count):
     """The square of a batch's mean gradient, then the mean over batches: 40 images are a batch of 32 and one of 8."""
-    model, seen = double(randomised(Normed()), samples(count))
+    model, seen = double(randomized(Normed()), samples(count))
     weights, filters = scores("taylor", model, seen, "unstructured"), scores("taylor", model, seen)
     layers = {"conv1": 0, "conv2": 0, "hidden": 0}
     expected = {f"{layer}.weight": 0 for layer in (*layers, "output")}
@@ -72,7 +72,7 @@ def test_it_agrees_with_torch_pruning():
 
 
 def test_a_filter_scores_the_square_of_what_shrinking_it_changes():
-    model, seen = double(randomised(Plain()), samples())
+    model, seen = double(randomized(Plain()), samples())
     step = 1e-6
 
     def loss(layer, unit, factor):
@@ -89,7 +89,7 @@ def test_a_filter_scores_the_square_of_what_shrinking_it_changes():
 
 
 def test_tied_filters_score_their_mean():
-    model, seen = double(randomised(resnet8()), samples(4, (3, 32, 32), 10))
+    model, seen = double(randomized(resnet8()), samples(4, (3, 32, 32), 10))
     found = scores("taylor", model, seen)["conv"]
     loss = F.cross_entropy(model(seen.images), seen.labels)
     parts = []

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.lab.prune import CRITERIA, STRUCTURES, prune, unpruned
 from edgecheck.models.digits_cnn import digits_cnn
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import EXAMPLE, Plain, randomised
+from tests.lab.prune.networks import EXAMPLE, Plain, randomized
 
 
 def spec(criterion="l1", structure="unstructured", scope="global", rate=0.5):
@@ -48,7 +48,7 @@ def test_among_equals_the_earlier_goes():
     seed=st.integers(0, 2**31),
 )
 def test_exact_count_and_masks(rate, scope, criterion, seed):
-    model = randomised(Plain(), seed % 97)
+    model = randomized(Plain(), seed % 97)
     before = copy.deepcopy(model.state_dict())
     pruned = prune(model, spec(criterion, scope=scope, rate=rate), EXAMPLE, seed)
     sizes = {name: before[name].numel() for name in pruned.masks}
@@ -68,7 +68,7 @@ def test_exact_count_and_masks(rate, scope, criterion, seed):
 
 
 def test_l1_global_agrees_with_a_threshold():
-    model = randomised(digits_cnn())
+    model = randomized(digits_cnn())
     pruned = prune(model, spec(rate=0.6), torch.zeros(1, 1, 32, 32), seed=0)
     weights = np.concatenate([model.get_parameter(name).detach().numpy().ravel() for name in pruned.masks])
     threshold = np.sort(np.abs(weights))[round(0.6 * weights.size)]
@@ -78,7 +78,7 @@ def test_l1_global_agrees_with_a_threshold():
 
 @pytest.mark.parametrize("structure", ["unstructured", "filters"])
 def test_random_has_its_own_generator(structure):
-    model = randomised(Plain())
+    model = randomized(Plain())
     state = torch.get_rng_state()
     runs = []
     for noise in (1, 2):

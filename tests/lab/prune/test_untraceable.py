@@ -2,12 +2,12 @@ import pytest
 import torch
 from torch import nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ModelError
 from edgecheck.lab.prune import prune
 from edgecheck.lab.prune.untraceable import suspects
 from edgecheck.models.resnet_cifar import resnet20
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import EXAMPLE, Plain, randomised
+from tests.lab.prune.networks import EXAMPLE, Plain, randomized
 
 SPEC = VariantSpec("variant", "l1", "filters", "layer", 0.5)
 
@@ -47,7 +47,7 @@ class Mixes(nn.Module):
 
 
 def test_what_an_operator_hides_is_left_alone_and_its_line_named():
-    pruned = prune(randomised(Halves()), SPEC, EXAMPLE, seed=0)
+    pruned = prune(randomized(Halves()), SPEC, EXAMPLE, seed=0)
     assert pruned.notes == [
         "filters of conv1 left alone: torch-pruning cannot follow channels through "
         "Cat at test_untraceable.py:20 in middle"
@@ -56,7 +56,7 @@ def test_what_an_operator_hides_is_left_alone_and_its_line_named():
 
 
 def test_between_mixed_channels_filters_are_removed():
-    pruned = prune(randomised(Mixes()), SPEC, EXAMPLE, seed=0)
+    pruned = prune(randomized(Mixes()), SPEC, EXAMPLE, seed=0)
     assert [len(layer.weight) for layer in pruned.model.inner] == [3, 3]
     assert [len(layer.weight) for layer in pruned.model.outer] == [4, 4]
     (note,) = pruned.notes
@@ -83,7 +83,7 @@ class MixesAlone(Plain):
 
 def test_a_network_with_nothing_else_to_prune_is_one_line():
     with pytest.raises(ModelError, match=r"^no filters of MixesAlone can be removed: .* in mixed") as caught:
-        prune(randomised(MixesAlone()), SPEC, EXAMPLE, seed=0)
+        prune(randomized(MixesAlone()), SPEC, EXAMPLE, seed=0)
     assert "\n" not in str(caught.value)
 
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError
 from edgecheck.lab.prune import check_fits, prune
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import resnet8, resnet20
-from edgecheck.plan import VariantSpec
-from tests.lab.prune.networks import EXAMPLE, Normed, Plain, randomised, samples, scores
+from tests.lab.prune.networks import EXAMPLE, Normed, Plain, randomized, samples, scores
 
 RGB = samples(1, (3, 32, 32))
 WEIGHTS = ("conv1", "conv2", "hidden")
@@ -28,7 +28,7 @@ def filters(model, layer):
 
 @pytest.mark.parametrize(("criterion", "order"), [("l1", 1), ("l2", 2)])
 def test_norms_of_filters_over_the_mean_of_their_layer(criterion, order):
-    model = randomised(Plain())
+    model = randomized(Plain())
     found = scores(criterion, model)
     assert set(found) == set(WEIGHTS)
     for layer in WEIGHTS:
@@ -38,13 +38,13 @@ def test_norms_of_filters_over_the_mean_of_their_layer(criterion, order):
 
 @pytest.mark.parametrize("criterion", ["l1", "l2", "fpgm"])
 def test_wide_and_narrow_layers_can_be_compared(criterion):
-    found = scores(criterion, randomised(digits_cnn()), samples(1, (1, 32, 32)))
+    found = scores(criterion, randomized(digits_cnn()), samples(1, (1, 32, 32)))
     assert len(found) == 4
     assert all(float(layer.mean()) == pytest.approx(1, rel=1e-5) for layer in found.values())
 
 
 def test_l2_agrees_with_torch_pruning():
-    model = randomised(Plain())
+    model = randomized(Plain())
     graph = torch_pruning.DependencyGraph().build_dependency(model, EXAMPLE)
     group = graph.get_pruning_group(model.hidden, torch_pruning.prune_linear_out_channels, list(range(5)))
     theirs = torch_pruning.importance.MagnitudeImportance(p=2, normalizer=None, group_reduction="first")(group)
@@ -53,7 +53,7 @@ def test_l2_agrees_with_torch_pruning():
 
 
 def test_filters_that_a_sum_ties_together_score_their_mean():
-    model = randomised(resnet8())
+    model = randomized(resnet8())
     found = scores("l1", model, RGB)
     tied = ("conv", "s1.conv2")  # the first stage's residual stream
     norms = [np.abs(filters(model, layer)).sum((1, 2, 3)) for layer in tied]
@@ -62,7 +62,7 @@ def test_filters_that_a_sum_ties_together_score_their_mean():
 
 def test_filters_that_a_padding_shifts_score_with_those_they_meet():
     """ResNet-20's second stage adds 8 channels on each side of the first's 16; the third stage adds 16 more."""
-    model = randomised(resnet20())
+    model = randomized(resnet20())
     added = [*range(8), *range(24, 32)]
     parts = []
     for stage, shift in ((model.layer2, 0), (model.layer3, 16)):
@@ -75,7 +75,7 @@ def test_filters_that_a_padding_shifts_score_with_those_they_meet():
 
 @pytest.mark.parametrize(("criterion", "order"), [("l1", 1), ("l2", 2)])
 def test_magnitudes_of_single_weights(criterion, order):
-    model = randomised(Plain())
+    model = randomized(Plain())
     for name, found in scores(criterion, model, structure="unstructured").items():
         weight = model.get_parameter(name).detach().double().numpy()
         assert found.double().numpy() == pytest.approx(np.abs(weight) ** order, rel=1e-6)
@@ -89,7 +89,7 @@ def test_squares_of_tiny_weights_keep_their_order():
 
 
 def test_among_single_weights_l1_and_l2_choose_alike():
-    model = randomised(digits_cnn())
+    model = randomized(digits_cnn())
     by = {
         criterion: prune(
             model, VariantSpec("v", criterion, "unstructured", "global", 0.6), torch.zeros(1, 1, 32, 32), 0
@@ -100,7 +100,7 @@ def test_among_single_weights_l1_and_l2_choose_alike():
 
 
 def test_a_layer_of_zeros_scores_zero():
-    model = randomised(Plain())
+    model = randomized(Plain())
     model.conv1.weight.data.zero_()
     for criterion in ("l1", "l2", "fpgm"):
         assert scores(criterion, model)["conv1"].tolist() == [0.0] * 4
@@ -109,7 +109,7 @@ def test_a_layer_of_zeros_scores_zero():
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10**6))
 def test_fpgm_is_the_sum_of_distances_to_the_other_filters(seed):
-    model = randomised(Plain(), seed)
+    model = randomized(Plain(), seed)
     for layer, found in scores("fpgm", model).items():
         rows = [one.ravel() for one in filters(model, layer)]
         sums = np.array([sum(np.sqrt(((a - b) ** 2).sum()) for b in rows) for a in rows])
@@ -119,7 +119,7 @@ def test_fpgm_is_the_sum_of_distances_to_the_other_filters(seed):
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10**6))
 def test_filters_at_the_centre_of_the_others_score_lowest_together_under_fpgm(seed):
-    model = randomised(Plain(), seed)
+    model = randomized(Plain(), seed)
     weight = model.conv2.weight.data
     centre = weight[:4].mean(0)
     weight[:4] += 10 * (weight[:4] - centre)
@@ -146,7 +146,7 @@ def test_identical_filters_are_no_distance_apart_under_fpgm():
 
 
 def test_bn_scale_is_the_magnitude_of_gamma_and_leaves_alone_what_no_norm_sees():
-    model = randomised(Normed())
+    model = randomized(Normed())
     model.norm.weight.data *= torch.tensor([1.0, -1.0, 1.0, -1.0])
     assert {name: score.tolist() for name, score in scores("bn-scale", model).items()} == {
         "conv1": model.norm.weight.detach().abs().tolist()
@@ -160,7 +160,7 @@ def test_bn_scale_is_the_magnitude_of_gamma_and_leaves_alone_what_no_norm_sees()
 
 
 def test_bn_scale_of_a_residual_stream_is_the_mean_over_its_norms():
-    model = randomised(resnet8())
+    model = randomized(resnet8())
     gammas = [model.get_submodule(norm).weight.detach().abs() for norm in ("bn", "s1.bn2")]
     assert scores("bn-scale", model, RGB)["conv"].numpy() == pytest.approx(torch.stack(gammas).mean(0).numpy())
 
@@ -197,11 +197,11 @@ def test_bn_scale_refuses_a_network_without_a_scale(network):
 
 @pytest.mark.parametrize("structure", ["unstructured", "filters"])
 def test_random_draws_from_the_seed_alone(structure):
-    model = randomised(Plain())
+    model = randomized(Plain())
     torch.manual_seed(1)
     first = scores("random", model, structure=structure, seed=3)
     torch.manual_seed(2)
-    again = scores("random", randomised(Plain(), seed=9), structure=structure, seed=3)
+    again = scores("random", randomized(Plain(), seed=9), structure=structure, seed=3)
     other = scores("random", model, structure=structure, seed=4)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert all(not torch.equal(first[name], other[name]) for name in first)
@@ -210,7 +210,7 @@ def test_random_draws_from_the_seed_alone(structure):
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_random_choices_of_filters_are_nested(scope):
-    model, example = randomised(resnet8()), torch.zeros(1, 3, 32, 32)
+    model, example = randomized(resnet8()), torch.zeros(1, 3, 32, 32)
     few, many = (
         prune(model, VariantSpec("v", "random", "filters", scope, rate), example, 3).units for rate in (0.3, 0.6)
     )
@@ -218,7 +218,7 @@ def test_random_choices_of_filters_are_nested(scope):
 
 
 def test_scores_are_no_part_of_the_network():
-    model = randomised(Normed())
+    model = randomized(Normed())
     before = copy.deepcopy(model.state_dict())
     for criterion in ("l1", "l2", "random", "fpgm", "bn-scale"):
         for score in scores(criterion, model).values():

@@ -78,7 +78,7 @@ def test_what_was_not_measured_has_no_section():
 
 def test_a_newcomer_is_told_what_the_words_mean(told):
     text = " ".join(told[0].text)
-    for word in ("baseline", "variant", "pruned", "fine-tuned", "quantised", "Sp2PS", "control", "noise floor"):
+    for word in ("baseline", "variant", "pruned", "fine-tuned", "quantized", "Sp2PS", "control", "noise floor"):
         assert word in text
     assert told[0].points[0] == "l1, filters (global): 20 %, 40 %, 60 %"
 

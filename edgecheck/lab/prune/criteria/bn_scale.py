@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgecheck.lab.prune.dependency_groups import Family
 from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence
-from edgecheck.lab.prune.linked import Family
 from edgecheck.registry import register
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)

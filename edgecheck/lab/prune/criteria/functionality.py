@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgecheck.lab.prune import observe
+from edgecheck.lab.prune import feature_maps
+from edgecheck.lab.prune.dependency_groups import Family
 from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence, joined, over_mean
-from edgecheck.lab.prune.linked import Family
 from edgecheck.registry import register
 
 
@@ -44,10 +44,10 @@ def lessened(contributions: Tensor, alike: Tensor) -> Tensor:
 
 def _contributions(evidence: Evidence) -> dict[str, Tensor]:
     model, seen = evidence.model, evidence.seen
-    last = observe.last_of(model, seen.images[:1])
+    last = feature_maps.last_of(model, seen.images[:1])
     loss = partial(F.cross_entropy, reduction="sum")
     totals: dict[str, Tensor] = {}
-    for batch in observe.flows(model, last, seen.images, seen.labels, loss):
+    for batch in feature_maps.flows(model, last, seen.images, seen.labels, loss):
         for layer, flow in batch.items():
             totals[layer] = totals.get(layer, 0) + flow.abs().sum(0)
     return totals
@@ -58,7 +58,7 @@ def _correlations(evidence: Evidence) -> dict[str, Tensor]:
     sums: dict[str, Tensor] = {}
     products: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
-    for batch in observe.maps(evidence.model, evidence.seen.images):
+    for batch in feature_maps.maps(evidence.model, evidence.seen.images):
         for layer, found in batch.items():
             flat = found.clamp_min(0).transpose(0, 1).flatten(1).double()
             sums[layer] = sums.get(layer, 0) + flat.sum(1).cpu()

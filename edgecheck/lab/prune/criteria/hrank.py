@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgecheck.lab.prune import observe
+from edgecheck.lab.prune import feature_maps
+from edgecheck.lab.prune.dependency_groups import Family
 from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence, joined
-from edgecheck.lab.prune.linked import Family
 from edgecheck.registry import register
 
 SMALLEST_SIDE = 4  # pixels; below that few ranks are possible, and most filters have the same
@@ -22,7 +22,7 @@ def filters(evidence: Evidence, families: list[Family]) -> dict[str, Tensor]:
     """Return each unit's mean of its filters' mean ranks, 0..1."""
     totals: dict[str, Tensor] = {}
     sides: dict[str, int] = {}
-    for batch in observe.maps(evidence.model, evidence.seen.images):
+    for batch in feature_maps.maps(evidence.model, evidence.seen.images):
         for layer, found in batch.items():
             sides[layer] = min(found.shape[2:])
             ranks = torch.linalg.matrix_rank(found.clamp_min(0)).sum(0).double()

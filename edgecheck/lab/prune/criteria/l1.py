@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from edgecheck.lab.prune.dependency_groups import Family, filters_of
 from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence, joined, over_mean
-from edgecheck.lab.prune.linked import Family, filters_of
 from edgecheck.registry import register
 
 

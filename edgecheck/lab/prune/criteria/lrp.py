@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edgecheck.errors import ModelError
-from edgecheck.lab.prune import observe
+from edgecheck.lab.prune import feature_maps
+from edgecheck.lab.prune.dependency_groups import Family
 from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence, joined
-from edgecheck.lab.prune.linked import Family
 from edgecheck.registry import register
 
-STABILISER = 1e-6  # keeps the division finite where no input contributes
+STABILIZER = 1e-6  # keeps the division finite where no input contributes
 
 
 class PositiveRule(nn.Module):
@@ -43,7 +43,7 @@ class PositiveRule(nn.Module):
         with torch.no_grad():
             output = self.layer(inputs)
         positive = self._positive(inputs)
-        shared = positive * (output / (positive + STABILISER)).detach()
+        shared = positive * (output / (positive + STABILIZER)).detach()
         return shared + (output - shared).detach()
 
     def _positive(self, inputs: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def relevance(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Ten
     model = _with_rules(model, images[:1])
     layers = {name: name for name, module in model.named_modules() if isinstance(module, PositiveRule)}
     totals: dict[str, Tensor] = {}
-    for batch in observe.flows(model, layers, images, labels, _logits_of_class):
+    for batch in feature_maps.flows(model, layers, images, labels, _logits_of_class):
         for layer, flow in batch.items():
             totals[layer] = totals.get(layer, 0) + flow.sum(0) / len(images)
     return totals
@@ -86,7 +86,7 @@ def _logits_of_class(logits: Tensor, labels: Tensor) -> Tensor:
 
 def _with_rules(model: nn.Module, example: Tensor) -> nn.Module:
     """Fold BatchNorm into the layers it follows and put the rule in the place of each layer."""
-    for name, last in observe.last_of(model, example).items():
+    for name, last in feature_maps.last_of(model, example).items():
         layer, norm = model.get_submodule(name), model.get_submodule(last)
         if type(layer) not in (nn.Conv2d, nn.Linear):
             raise ModelError(f"criterion lrp knows no rule for {name} ({type(layer).__name__}); use another")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from edgecheck.lab.prune.dependency_groups import Family, filters_of
 from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence
-from edgecheck.lab.prune.linked import Family, filters_of
 from edgecheck.registry import register
 
 

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecheck.lab.prune import observe
+from edgecheck.lab.prune import feature_maps
+from edgecheck.lab.prune.dependency_groups import Family, layers_of
 from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence, Samples, joined
-from edgecheck.lab.prune.linked import Family, layers_of
 from edgecheck.registry import register
 
 ATTENUATION = 0.9
@@ -57,15 +57,15 @@ def attenuate(scores: Tensor, alike: Tensor) -> Tensor:
 def _importance(evidence: Evidence, families: list[Family]) -> dict[str, Tensor]:
     """Return the importance `(C,)` of the filters of each layer that a family prunes."""
     model, seen = evidence.model, evidence.seen
-    last = observe.last_of(model, seen.images[:1])
+    last = feature_maps.last_of(model, seen.images[:1])
     whole = _class_losses(model, seen)
     widths = {layer: len(module.weight) for layer, module in layers_of(model).items()}
     scores = {}
     for layer in dict.fromkeys(layer for family in families for layer in family.layers):
         changes = []
-        axis = observe.channel_axis(model.get_submodule(last[layer]))
+        axis = feature_maps.channel_axis(model.get_submodule(last[layer]))
         for channel in range(widths[layer]):
-            with observe.hooked(model, {last[layer]: partial(_switched_off, channel, axis)}):
+            with feature_maps.hooked(model, {last[layer]: partial(_switched_off, channel, axis)}):
                 changes.append((_class_losses(model, seen) - whole).abs().mean())
         scores[layer] = torch.stack(changes)
     return scores
@@ -82,7 +82,9 @@ def _class_losses(model: nn.Module, seen: Samples) -> Tensor:
     with torch.no_grad():
         parts = [
             F.cross_entropy(model(images.clone()).double(), labels, reduction="none")
-            for images, labels in zip(seen.images.split(observe.BATCH), seen.labels.split(observe.BATCH), strict=True)
+            for images, labels in zip(
+                seen.images.split(feature_maps.BATCH), seen.labels.split(feature_maps.BATCH), strict=True
+            )
         ]
     losses, labels = torch.cat(parts).cpu(), seen.labels.cpu()
     return torch.stack([losses[labels == label].mean() for label in labels.unique()])
@@ -91,7 +93,7 @@ def _class_losses(model: nn.Module, seen: Samples) -> Tensor:
 def _similarities(evidence: Evidence) -> dict[str, Tensor]:
     """Return the cosine `(C, C)` of the positive parts of each pair of a layer's maps; 0 for a map of zeros."""
     grams: dict[str, Tensor] = {}
-    for batch in observe.maps(evidence.model, evidence.seen.images):
+    for batch in feature_maps.maps(evidence.model, evidence.seen.images):
         for layer, found in batch.items():
             flat = found.clamp_min(0).transpose(0, 1).flatten(1).double()
             grams[layer] = grams.get(layer, 0) + (flat @ flat.T).cpu()

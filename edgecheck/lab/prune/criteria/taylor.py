@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgecheck.lab.prune.dependency_groups import Family, layers_of
 from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence, joined
-from edgecheck.lab.prune.linked import Family, layers_of
 from edgecheck.registry import register
 
 BATCH = 32  # images; the paper's fine-tuning takes as many

@@ -1,0 +1,163 @@
+"""YAML text -> attrs records, with every error at its file and line and the nearest known key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+import cattrs
+from cattrs import BaseConverter
+from cattrs.cols import list_structure_factory
+from cattrs.errors import ClassValidationError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from edgecheck.config import bounded_yaml
+from edgecheck.errors import ConfigError
+from edgecheck.structuring import Step, described, failures, register_literals, strict
+
+Record = TypeVar("Record")
+
+
+def read(text: str, source: str) -> CommentedMap:
+    """Parse YAML into a mapping that remembers its lines.
+
+    Raises:
+        ConfigError: not YAML, nested too deeply, too large, or not a mapping at the top.
+    """
+    try:
+        document = bounded_yaml.load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{source}:{line}: not YAML: {error.problem or error.context}") from None
+    except TypeError:  # ruamel.yaml cannot keep it
+        raise ConfigError(f"{source}: a key is a list or has keys of its own; keys are text") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{source}: not YAML: {error}") from None
+    if not isinstance(document, CommentedMap):
+        raise ConfigError(f"{source}: expected `key: value` lines, as `edgecheck init` writes them")
+    return document
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another; mappings are merged, everything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def structure(data: Mapping[str, Any], kind: type[Record], document: CommentedMap, source: str) -> Record:
+    """Turn a mapping into a record; errors point into `document`, which `data` came from.
+
+    Raises:
+        ConfigError: unknown key, missing key, wrong type, or a value that the record refuses; the first of them.
+    """
+    try:
+        return _converter.structure(data, kind)
+    except ClassValidationError as error:
+        steps, message = next(failures(error), ((), "a value of another form than expected"))
+        place = ".".join(map(str, steps))
+        # Without a text (all from flags) there is no line to point at.
+        where = f"{source}:{line_of(document, steps)}" if document else source
+        raise ConfigError(f"{where}: {place + ': ' if place else ''}{message}") from None
+
+
+def line_of(document: Any, steps: tuple[Step, ...]) -> int:
+    """Return the line (from 1) of the key or item at `steps`, or of the deepest parent that is in the document."""
+    line, node = 1, document
+    for step in steps:
+        try:
+            if isinstance(node, CommentedMap):
+                line = node.lc.key(step)[0] + 1
+            elif isinstance(node, CommentedSeq):
+                line = node.lc.item(step)[0] + 1
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            break
+    return line
+
+
+def _one_or_many(kind: Any, converter: BaseConverter) -> Any:
+    """Take a list, or a single value for a list of one; a text is never a list of letters."""
+    structure_items = list_structure_factory(kind, converter)
+
+    def convert(value: Any, _: Any) -> Any:
+        if isinstance(value, Mapping):
+            raise ValueError(f"expected a list, not the keys {', '.join(map(str, value))}")
+        return structure_items(value if isinstance(value, list | tuple) else [value], kind)
+
+    return convert
+
+
+def _tuple(kind: Any, converter: BaseConverter) -> Any:
+    """Take a list of as many items as the tuple has."""
+    kinds = get_args(kind)
+
+    def convert(value: Any, _: Any) -> Any:
+        if not isinstance(value, list | tuple) or len(value) != len(kinds):
+            raise ValueError(f"expected a list of {len(kinds)} numbers, such as [224, 224], not {described(value)}")
+        return tuple(converter.structure(item, of) for item, of in zip(value, kinds, strict=True))
+
+    return convert
+
+
+def _path(value: Any, _: Any) -> Path:
+    """Take a text that the file system can have as a path."""
+    path: Path = strict(Path, str, "a path")(value, _)
+    try:
+        whole = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        whole = False
+    if not whole:
+        raise ValueError(f"expected a path, not {described(value)}")
+    return path
+
+
+def _number_or_texts(kind: Any, converter: BaseConverter) -> Any:
+    """Take a whole number, one text, or a list of texts."""
+
+    def convert(value: Any, _: Any) -> Any:
+        return converter.structure(value, int if isinstance(value, int) else list[str])
+
+    return convert
+
+
+def _plain_data(value: Any, _: Any) -> Any:
+    """Take what JSON has too, as plain Python: YAML also knows dates, sets, binary data, tags and keys of any kind."""
+    if isinstance(value, Mapping):
+        return {strict(str, str, "a key that is text")(key, _): _plain_data(item, _) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_data(item, _) for item in value]
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    if value is not None:
+        raise ValueError(f"expected text, a number, true, false, null, a list or keys, not {described(value)}")
+    return None
+
+
+def _is_plain_list(kind: Any) -> bool:
+    return get_origin(kind) is list
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(str, strict(str, str, "text"))
+    converter.register_structure_hook(int, strict(int, int, "a whole number"))
+    converter.register_structure_hook(float, strict(float, (int, float), "a number"))
+    converter.register_structure_hook(bool, strict(bool, bool, "true or false"))
+    converter.register_structure_hook(Path, _path)
+    converter.register_structure_hook_func(lambda kind: kind is Any, _plain_data)
+    converter.register_structure_hook_factory(_is_plain_list)(_one_or_many)
+    converter.register_structure_hook_factory(lambda kind: get_origin(kind) is tuple)(_tuple)
+    register_literals(converter)
+    converter.register_structure_hook_factory(lambda kind: kind == int | list[str])(_number_or_texts)
+    return converter
+
+
+_converter = _make_converter()

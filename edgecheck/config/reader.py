@@ -1,0 +1,246 @@
+"""`edgecheck.yaml` -> Plan: presets of the data set below, the user's words on top, every error at its line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import evolve, field, frozen
+from ruamel.yaml.comments import CommentedMap
+
+from edgecheck import classes, images
+from edgecheck.config import document, variants
+from edgecheck.config.plan import (
+    Compute,
+    DataSpec,
+    Explain,
+    Measure,
+    ModelSpec,
+    Plan,
+    Preprocessing,
+    Prune,
+    Quantize,
+    Recipe,
+    within,
+)
+from edgecheck.errors import ConfigError, DataError, InputError, ModelError
+from edgecheck.gate import sentence
+from edgecheck.metrics import ALL_CAM_METHODS
+from edgecheck.records import Level, Policy
+from edgecheck.registry import lookup
+from edgecheck.regular import MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regular
+
+PRESETS = "edgecheck.calibration"
+DEFAULT_OPSET = 18
+# These belong together: the mean of a preset means nothing in another range.
+_NORMALIZATION = {"range", "mean", "std"}
+FLAG = "--gate"  # where a criterion stands that no file says
+FACTORY_FORMS = "write path/file.py:function, torchvision:NAME, timm:NAME or edgecheck:NAME"
+
+
+@frozen
+class ExportSection:
+    """How twins are written."""
+
+    opset: int = field(default=DEFAULT_OPSET, validator=within(1, 100))
+
+
+@frozen
+class GateSection:
+    """What must hold; `criteria` are sentences."""
+
+    criteria: list[str]
+    require: Literal["all", "any"] = "all"
+    decide: Literal["point", "interval"] | None = None
+    missing: Level = "fail"
+    inconclusive: Level = "fail"
+
+
+@frozen
+class GateDocument:
+    """The part of a configuration that `gate` and `check` need."""
+
+    gate: GateSection
+
+
+@frozen
+class Document:
+    """The whole of `edgecheck.yaml`."""
+
+    data: DataSpec
+    gate: GateSection
+    name: str = ""
+    model: ModelSpec | None = None
+    preprocessing: Preprocessing = field(factory=Preprocessing)
+    explain: Explain = field(factory=Explain)
+    compute: Compute = field(factory=Compute)
+    train: Recipe = field(factory=Recipe)
+    finetune: Recipe = field(factory=Recipe)
+    prune: Prune = field(factory=Prune)
+    quantize: Quantize = field(factory=Quantize)
+    controls: int = field(default=1, validator=within(1, 1000))
+    variants: list[variants.Row] = field(factory=list)
+    measure: Measure = field(factory=Measure)
+    export: ExportSection = field(factory=ExportSection)
+    seed: int = field(default=0, validator=within(0, 2**32 - 1))
+
+
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
+    """Read a configuration file; `overrides` (from flags) are laid on top of it.
+
+    Raises:
+        InputError: the file cannot be read.
+        ConfigError: it says something that cannot be carried out; the message has file and line.
+    """
+    return parse(_text(path), path, overrides or {})
+
+
+def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
+    """Read a configuration; relative paths in it are taken from the folder of `path`."""
+    written = document.read(text, str(path)) if text else CommentedMap()
+    # Flags name paths as the shell does: from where the command was started.
+    # A section that is no section stays as it is written, so that its line is refused below.
+    flags = {k: v for k, v in overrides.items() if not isinstance(v, Mapping) or _is_section(written.get(k))}
+    here = document.merge(_absolute(written, path.parent), flags)
+    data = here.get("data")
+    if isinstance(data, Mapping) and isinstance(data.get("classes"), str):
+        here["data"] = data = {**data, "classes": classes.read_map(Path(data["classes"]))}
+    dataset = data.get("dataset") if isinstance(data, Mapping) else None
+    where = f"{path}:{document.line_of(written, ('data', 'dataset'))}" if written else str(path)
+    below = preset(dataset, where) if isinstance(dataset, str) else {}
+    said: dict[str, list[float]] = {}
+    if dataset == "npz" and isinstance(data, Mapping) and "root" in data:
+        if not Path(str(data["root"])).is_dir():
+            require_regular(Path(str(data["root"])), error=DataError)
+        # A run folder's data.npz tells how it was preprocessed; anything else would be another model's input.
+        said = images.load_normalization(Path(str(data["root"])))
+        below["preprocessing"] = {**below.get("preprocessing", {}), **said}
+    own = here.get("preprocessing")
+    named = isinstance(own, Mapping) and bool(_NORMALIZATION & set(own))
+    if named:
+        below["preprocessing"] = {k: v for k, v in below.get("preprocessing", {}).items() if k not in _NORMALIZATION}
+    whole = document.structure(document.merge(below, here), Document, written, str(path))
+    _check_methods(whole.explain.methods, written, str(path))
+    if whole.model is not None and whole.model.weights is not None:
+        require_regular(whole.model.weights, MOST_WEIGHT_BYTES, ModelError)
+    plan = _plan(whole, written, path, flags="criteria" in overrides.get("gate", {}))
+    return evolve(plan, normalisation_assumed=not (named or said))
+
+
+def load_gate(path: Path) -> Policy:
+    """Read only the `gate:` section of a file; whatever else stands there is left unread."""
+    source = str(path)
+    written = document.read(_text(path), source)
+    part = {key: value for key, value in written.items() if key == "gate"}
+    return policy(document.structure(part, GateDocument, written, source).gate, written, source)
+
+
+def preset(dataset: str, where: str = "") -> dict[str, Any]:
+    """Return the defaults for a data set, as its file in `calibration/` says.
+
+    Raises:
+        ConfigError: there is no such data set; the message lists those there are.
+    """
+    files = {
+        entry.name.removesuffix(".yaml"): entry
+        for entry in resources.files(PRESETS).iterdir()
+        if entry.name.endswith(".yaml")
+    }
+    try:
+        entry = lookup(dict(sorted(files.items())), dataset, "data set")
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from None
+    return document.read(entry.read_text(), entry.name)
+
+
+def default_policy(dataset: str = "npz") -> Policy:
+    """Return the gate of a data set's preset."""
+    below = preset(dataset)
+    return policy(
+        document.structure({"gate": below["gate"]}, GateDocument, CommentedMap(), dataset).gate, CommentedMap(), dataset
+    )
+
+
+def policy(section: GateSection, written: CommentedMap, source: str, flags: bool = False) -> Policy:
+    """Turn the sentences of a gate, of the file `written` or from `flags`, into criteria."""
+
+    def place(*steps: int) -> str:
+        return f"{source}:{document.line_of(written, ('gate', 'criteria', *steps))}"
+
+    if not section.criteria:
+        raise ConfigError(f"{place()}: gate.criteria is empty, so everything would be let through")
+    # Only what the file itself says has a line in it; what a preset says has no place.
+    own = "criteria" in (written.get("gate") or {})
+    places = [FLAG if flags else place(index) if own else "" for index, _ in enumerate(section.criteria)]
+    sentences = [sentence.parse(text, where) for text, where in zip(section.criteria, places, strict=True)]
+    sentence.check_directions(sentences)
+    return Policy(section.require, section.decide, section.missing, section.inconclusive, sentences)
+
+
+def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Plan:
+    if whole.model is not None and ":" not in whole.model.factory:
+        line = document.line_of(written, ("model", "factory"))
+        raise ConfigError(f"{path}:{line}: model.factory: {FACTORY_FORMS}")
+    return Plan(
+        name=whole.name or path.stem,
+        model=whole.model,
+        data=whole.data,
+        preprocessing=whole.preprocessing,
+        explain=whole.explain,
+        compute=whole.compute,
+        train=whole.train,
+        finetune=whole.finetune,
+        prune=whole.prune,
+        quantize=whole.quantize,
+        controls=whole.controls,
+        variants=list(variants.expand(whole.variants, written, str(path))),
+        measure=whole.measure,
+        opset=whole.export.opset,
+        policy=policy(whole.gate, written, str(path), flags),
+        seed=whole.seed,
+        source=path,
+    )
+
+
+def _is_section(value: Any) -> bool:
+    return value is None or isinstance(value, Mapping)
+
+
+def _absolute(written: CommentedMap, folder: Path) -> dict[str, Any]:
+    """Return the document with `model.factory`, `model.weights`, `data.root` and `data.classes` taken from `folder`."""
+    resolved = dict(written)
+    for section, key in (("model", "factory"), ("model", "weights"), ("data", "root"), ("data", "classes")):
+        part = resolved.get(section)
+        if not isinstance(part, Mapping):
+            continue
+        value = part.get(key)
+        if isinstance(value, str) and (key != "factory" or is_file_factory(value)):
+            resolved[section] = {**part, key: str(folder / os.path.expanduser(value))}
+    return resolved
+
+
+def is_file_factory(factory: str) -> bool:
+    """Tell `path/file.py:function` from `torchvision:NAME`, `timm:NAME` and `edgecheck:NAME`."""
+    return factory.rpartition(":")[0].endswith(".py")
+
+
+def _check_methods(methods: list[str], written: CommentedMap, source: str) -> None:
+    for index, method in enumerate(methods):
+        try:
+            lookup(dict.fromkeys(ALL_CAM_METHODS), method, "CAM method")
+        except ConfigError as error:
+            line = document.line_of(written, ("explain", "methods", index))
+            raise ConfigError(f"{source}:{line}: {error}") from None
+
+
+def _text(path: Path) -> str:
+    require_regular(path, MOST_YAML_BYTES)
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `edgecheck init` writes a commented one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error})") from None

@@ -1,0 +1,1 @@
+"""How long one inference takes: sampling, stopping, stability."""

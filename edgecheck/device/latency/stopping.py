@@ -1,0 +1,85 @@
+"""When enough has been timed: every latency criterion decided for every candidate, in spite of looking again and again.
+
+Whoever looks at an interval after each block and stops as soon as it suits is wrong more often than the interval says.
+So looks are few (each after a quarter more blocks than the last), and the k-th may be wrong with probability
+`ALPHA` * 6 / (pi k)^2 only: over all looks these sum to at most `ALPHA` for each criterion and candidate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from edgecheck import stats
+from edgecheck.device.latency.timings import LEAST_SAMPLES, LatencySamples
+from edgecheck.gate import judge
+from edgecheck.records import Criterion, Policy
+
+ALPHA = 0.001
+FIRST_LOOK = 12  # blocks; the fewest whose extremes hold the median at the first look's level
+GROWTH = 1.25  # of the number of blocks from one look to the next
+PRECISION = 0.01  # where no criterion asks: the 95 % interval of each ratio reaches this far to either side
+
+# What the gate decides by an interval over blocks.
+_VALUES = {
+    "latency.ratio": lambda samples, name: samples.ratios(name, samples.baseline),
+    "latency.p50_s": lambda samples, name: samples.medians(name),
+    "latency.cold_s": lambda samples, name: samples.cold_starts(name),
+}
+
+
+@frozen
+class Stopping:
+    """Says of what was timed so far whether it will do.
+
+    Attributes:
+        criteria: those on latency that are decided by interval, their limits numbers (`criteria.parse` refuses those
+            relative to the control); with none, precision decides.
+        candidates: the files that they judge.
+    """
+
+    criteria: list[Criterion]
+    candidates: list[str]
+    _looks: list[int] = field(factory=list, init=False)
+
+    @classmethod
+    def of(cls, policy: Policy, candidates: Sequence[str]) -> Stopping:
+        """Return the rule for a policy."""
+        asked = [c for c in policy.criteria if c.metric in _VALUES and judge.by_interval(c, policy)]
+        return cls(asked, list(candidates))
+
+    def __call__(self, samples: LatencySamples) -> bool:
+        """Look, if it is time to."""
+        blocks = len(samples.blocks)
+        due = max(FIRST_LOOK, math.ceil(GROWTH * self._looks[-1]) if self._looks else 0)
+        if blocks < due or any(len(samples.runs(name)) < LEAST_SAMPLES for name in samples.names):
+            return False
+        self._looks.append(blocks)
+        if not self.criteria:
+            return all(_precise(samples, name) for name in samples.names)
+        alpha = ALPHA * 6 / (math.pi * len(self._looks)) ** 2
+        return all(
+            _settled(criterion, _VALUES[criterion.metric](samples, name), alpha)
+            for criterion in self.criteria
+            for name in self.candidates
+            if criterion.metric != "latency.ratio" or samples.batch[name] == samples.batch[samples.baseline]
+        )
+
+
+def _settled(criterion: Criterion, values: NDArray[np.float64], alpha: float) -> bool:
+    interval = stats.exact_median_interval(stats.independent(values), alpha)
+    return interval is not None and judge.decide_interval(criterion, *interval)[0] != "INCONCLUSIVE"
+
+
+def _precise(samples: LatencySamples, name: str) -> bool:
+    """Whether the ratio (of the baseline itself: the median) is known well enough."""
+    alone = name == samples.baseline
+    values = stats.independent(samples.medians(name) if alone else samples.ratios(name, samples.baseline))
+    if alone and len(samples.names) > 1:
+        return True
+    interval = stats.exact_median_interval(values, 1 - stats.CONFIDENCE)
+    return interval is not None and interval[1] - interval[0] <= 2 * PRECISION * stats.median(values)

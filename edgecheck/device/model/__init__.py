@@ -1,0 +1,1 @@
+"""ONNX files: reading them, their operators, shapes, counts and memory."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime: sessions, what it really runs, and a file in a process of its own."""

@@ -1,0 +1,186 @@
+"""What a file predicts on labelled images, and how often it is right and agrees with the baseline."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecheck import images
+from edgecheck.config.plan import Preprocessing
+from edgecheck.device.runtime.session import Classifier, check_class_count
+from edgecheck.errors import DataError, ModelError
+from edgecheck.images import ImageSet
+from edgecheck.progress import Progress, Silent
+from edgecheck.records import Reading, reading
+from edgecheck.score.parity import log_probabilities
+from edgecheck.score.selection import selected
+from edgecheck.stats import CONFIDENCE, Interval
+
+# Bounds the input of a run and with it the activations (VGG at 224 x 224: 25 MB of them an image).
+BATCH_BYTES = 2 << 20
+LARGEST_BATCH = 128  # beyond this a larger batch is no faster on a CPU
+FLOAT32_BYTES = 4
+
+Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+PERCENT = 100.0
+TOP = 5
+CALIBRATION_BINS = 15  # as in the paper
+
+
+def predict(
+    classifier: Classifier, data: ImageSet, how: Preprocessing, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Return what the file says of each image, float32 `(N, classes)`: logits or probabilities, as it gives them.
+
+    Where the data has a selection of outputs, only these, in the order of its classes.
+
+    Raises:
+        ConfigError: the preprocessing does not fit the images' channels.
+        DataError: the images are not of the size that the file wants, or a label is no class of it.
+        ModelError: NaN or infinite outputs.
+        MeasurementError: a run failed.
+    """
+    step = _batch_size(data, classifier.batch or 1)
+    starts = range(0, len(data), step)
+    outputs = np.concatenate(
+        [
+            classifier.run(images.preprocess(data.images[start : start + step], how))
+            for start in (progress or Silent()).track(
+                starts, "predicting", len(data), lambda start: min(step, len(data) - start)
+            )
+        ]
+    )
+    _check_finite(classifier.path, outputs)
+    check_class_count(classifier.path, outputs.shape[1], data)
+    return selected(outputs, data.selection)
+
+
+def readings(
+    variant: str,
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    baseline_logits: NDArray[np.float32] | None = None,
+) -> list[Reading]:
+    """Return accuracies and calibration error and, beside a baseline, the drop in percentage points and the agreement.
+
+    Shares have the Wilson score interval of 95 %; the drop has that of `drop_interval`, which knows that both saw the
+    same images, and says on how many they differ. Top-5 is missing where there are no more than five classes.
+
+    Args:
+        variant: whose readings they are.
+        logits: finite `(N, classes)`, from `predict`.
+        labels: `(N,)`.
+        baseline_logits: finite `(N, classes)` of the baseline on the same images.
+
+    Raises:
+        DataError: the arrays are not of one length.
+    """
+    sizes = {len(labels), len(logits), len(labels if baseline_logits is None else baseline_logits)}
+    if len(sizes) != 1:
+        raise DataError(f"{variant}: outputs and labels are of different lengths {sorted(sizes)}: predict again")
+    n, predicted = len(labels), logits.argmax(axis=1)
+    right = predicted == labels
+    taken = [
+        reading(variant, "accuracy", right.mean(), wilson_interval(int(right.sum()), n), n),
+        _top5(variant, logits, labels),
+        reading(variant, "accuracy.worst_class", min(per_class(logits, labels).values()), n=n),
+        reading(variant, "calibration.error", calibration_error(logits, labels), n=n),
+    ]
+    if baseline_logits is None:
+        return taken
+    expected = baseline_logits.argmax(axis=1)
+    was_right, same = expected == labels, predicted == expected
+    lost, gained = int((was_right & ~right).sum()), int((right & ~was_right).sum())
+    drop = PERCENT * (lost - gained) / n
+    differ = f"{lost} images lost, {gained} gained; exact McNemar test: p = {mcnemar(lost, gained):.2g}"
+    return [
+        *taken,
+        reading(variant, "accuracy_drop_pp", drop, drop_interval(lost, gained, n), n, differ),
+        reading(variant, "agreement", same.mean(), wilson_interval(int(same.sum()), n), n),
+    ]
+
+
+def per_class(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[int, float]:
+    """Return the accuracy, 0..1, on the images of each class that there are any of."""
+    right = logits.argmax(axis=1) == labels
+    return {int(label): float(right[labels == label].mean()) for label in np.unique(labels)}
+
+
+def calibration_error(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Return the expected calibration error, 0..1 (Guo et al. 2017, Eq. 3), of outputs that are logits or softmax.
+
+    Images are put into 15 bins of equal width by the probability of their predicted class; it is the mean over images
+    of |mean probability - accuracy| of their bin.
+    """
+    probabilities = np.exp(log_probabilities(logits))
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, confidence - right, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test: that as many images are lost as gained but by chance."""
+    differing, fewer = lost + gained, min(lost, gained)
+    if differing == 0:
+        return 1.0
+    return min(1.0, 2 * math.exp(_log_binomial_cdf(differing, fewer)))
+
+
+def _log_binomial_cdf(n: int, k: int) -> float:
+    """Return log P(Binomial(n, 1/2) <= k), without underflow for any n."""
+    terms = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) for i in range(k + 1)]
+    largest = max(terms)
+    return largest + math.log(sum(math.exp(term - largest) for term in terms)) - n * math.log(2)
+
+
+def _top5(variant: str, logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Reading:
+    classes, n = logits.shape[1], len(labels)
+    if classes <= TOP:
+        return reading(variant, "accuracy.top5", None, note=f"with {classes} classes nearly every answer would count")
+    among = int((np.argpartition(-logits, TOP - 1, axis=1)[:, :TOP] == labels[:, None]).any(axis=1).sum())
+    return reading(variant, "accuracy.top5", among / n, wilson_interval(among, n), n)
+
+
+def wilson_interval(hits: int, n: int) -> Interval:
+    """Return the 95 % score interval of a share of `hits` in `n` (Wilson 1927): honest near 0 and 1 as well."""
+    share, weight = hits / n, Z * Z / n
+    centre = (share + weight / 2) / (1 + weight)
+    half = Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def drop_interval(lost: int, gained: int, n: int) -> Interval:
+    """Return the 95 % interval of the accuracy drop in percentage points, from the images on which the two differ.
+
+    Only images right in one and wrong in the other say something of the difference of paired shares (McNemar).
+    The normal interval is adjusted by one image more on either side (Bonett & Price 2012), so that it keeps its
+    coverage with few such images, and has a width where there are none.
+
+    Args:
+        lost: images right in the baseline and wrong in the variant.
+        gained: images wrong in the baseline and right in the variant.
+        n: all images.
+    """
+    down, up = (lost + 1) / (n + 2), (gained + 1) / (n + 2)
+    half = Z * math.sqrt((down + up - (down - up) ** 2) / (n + 2))
+    return PERCENT * max(down - up - half, -1.0), PERCENT * min(down - up + half, 1.0)
+
+
+def _batch_size(data: ImageSet, multiple: int) -> int:
+    """Return how many images to run at once: few enough for the memory of a board, whole batches of the file."""
+    fitting = min(max(BATCH_BYTES // (math.prod(data.shape) * FLOAT32_BYTES), 1), LARGEST_BATCH)
+    return max(fitting // multiple, 1) * multiple
+
+
+def _check_finite(path: Path, outputs: NDArray[np.float32]) -> None:
+    broken = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+    if len(broken):
+        raise ModelError(
+            f"{path}: NaN or infinite outputs on {len(broken)} of {len(outputs)} images, first on image {broken[0]}: "
+            "look for overflow (float16?) and check the preprocessing"
+        )

@@ -1,0 +1,170 @@
+"""The graph that ONNX Runtime really runs: after its rewriting, in its order, with the shapes and times it reports.
+
+A file's own graph does not tell: convolutions have swallowed their activations, layouts are changed, constants folded.
+So the session is asked for its optimized graph and for a profile of some runs, and the two are joined node by node.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from attrs import frozen
+
+from edgecheck.device.model import signature
+from edgecheck.device.model.files import external_files, load_model
+from edgecheck.device.model.shapes import Graph, data_inputs
+from edgecheck.device.model.tensors import Tensor, stored
+from edgecheck.device.runtime import ort
+from edgecheck.device.runtime.ort import Options
+from edgecheck.errors import MeasurementError
+
+LEAST_RUNS, MOST_RUNS = 10, 100  # whose mean a layer's time is: the profile counts whole microseconds
+SECONDS = 0.5  # of runs
+
+# A hundred runs of 4,000 nodes; a loop writes an event for every node of every trip, and reading them takes five times
+# the memory.
+MOST_PROFILE_BYTES = 200 << 20
+
+_EVENT_SUFFIX = "_kernel_time"
+_TYPES = {"float": "FLOAT", "double": "DOUBLE"}  # the others are ONNX's names in small letters
+
+
+@frozen(eq=False)
+class Execution:
+    """What one session ran.
+
+    Attributes:
+        graph: the optimized graph, nodes in order of execution, all sizes known.
+        seconds: mean time of each node by its first output.
+        runs: how many runs that is the mean of.
+        arena_peak_bytes: the most that ONNX Runtime's allocator had in use in a first run, what was in use before it
+            not counted; None where this version does not tell.
+        arena_held_bytes: what it holds of the system's memory.
+    """
+
+    graph: Graph
+    seconds: dict[str, float]
+    runs: int
+    arena_peak_bytes: int | None
+    arena_held_bytes: int | None
+
+
+def execute(path: str | Path, options: Options, input_shape: tuple[int, int, int]) -> Execution:
+    """Run an ONNX file under the profiler on one random image (a file of fixed batch: on that many).
+
+    Args:
+        path: the file.
+        options: how it is run.
+        input_shape: channels, height, width of an image, for where the file leaves them free.
+
+    Raises:
+        ModelError: as `files.load_model`, or ONNX Runtime cannot run it.
+        MeasurementError: a run failed, or its profile cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgecheck-") as folder:
+        try:
+            return _execute(Path(path), options, input_shape, Path(folder))
+        except (KeyError, ValueError, OSError) as error:
+            raise MeasurementError(f"{path}: ONNX Runtime's profile cannot be read ({error!r})") from None
+
+
+def _execute(path: Path, options: Options, input_shape: tuple[int, int, int], folder: Path) -> Execution:
+    optimized, source = folder / "optimized.onnx", _with_names(path, folder)
+    asked = {
+        "optimized_model_filepath": str(optimized),
+        "enable_profiling": True,
+        "profile_file_prefix": str(folder / "profile"),
+    }
+    session = ort.start(source, options, **asked)
+    found = signature.read(str(path), session.get_inputs(), session.get_outputs())
+    feed = {found.input: signature.random_image(found, input_shape)}
+    began, runs = time.perf_counter(), 0
+    try:
+        while runs < LEAST_RUNS or (runs < MOST_RUNS and time.perf_counter() - began < SECONDS):
+            session.run([found.output], feed)
+            runs += 1
+    except Exception as error:  # the classes of ONNX Runtime have no base of their own
+        raise MeasurementError(f"{path}: the run failed ({ort.one_line(error)})") from None
+    profile = Path(session.end_profiling())
+    if profile.stat().st_size > MOST_PROFILE_BYTES:
+        raise MeasurementError(f"{path}: its profile is too large to be read; it runs too many nodes (in a loop?)")
+    events = [event for event in json.loads(profile.read_text()) if _is_node(event)]
+    return _joined(load_model(optimized), events, feed, runs)
+
+
+def _with_names(path: Path, folder: Path) -> Path:
+    """Return the file, or a copy of it: whole, and with a name of its own for every node, so that profiles can be read.
+
+    What ONNX Runtime saves of its optimized graph would look for external data beside itself.
+    """
+    model = load_model(path)
+    names = [node.name for node in model.graph.node]
+    if all(names) and len(set(names)) == len(names) and not external_files(path):
+        return path
+    for index, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{index}"
+    onnx.save(model, folder / "named.onnx")
+    return folder / "named.onnx"
+
+
+def _is_node(event: dict[str, Any]) -> bool:
+    return event.get("cat") == "Node" and event["name"].endswith(_EVENT_SUFFIX)
+
+
+def _joined(model: onnx.ModelProto, events: list[dict[str, Any]], feed: dict[str, np.ndarray], runs: int) -> Execution:
+    nodes = {node.name: node for node in model.graph.node}
+    own = [event for event in events if event["name"].removesuffix(_EVENT_SUFFIX) in nodes]
+    first: dict[str, dict[str, Any]] = {}
+    spent: defaultdict[str, float] = defaultdict(float)
+    for event in own:
+        name = event["name"].removesuffix(_EVENT_SUFFIX)
+        first.setdefault(name, event["args"])
+        spent[name] += event["dur"] / 1e6
+    missing = set(nodes) - set(first)
+    if missing:
+        raise ValueError(f"no time of {min(missing)}")
+    tensors = {tensor.name: stored(tensor) for tensor in model.graph.initializer}
+    # Old files list weights among the inputs, also those that ONNX Runtime has folded away.
+    given = [value for value in data_inputs(model.graph) if value.name in feed]
+    del model.graph.input[:]
+    model.graph.input.extend(given)
+    tensors |= {value.name: Tensor(feed[value.name].shape, _type_of(value)) for value in given}
+    for name, arguments in first.items():
+        tensors |= _sizes(nodes[name].input, arguments["input_type_shape"])
+        tensors |= _sizes(nodes[name].output, arguments["output_type_shape"])
+    ordered = [nodes[name] for name in first]
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
+    seconds = {next(filter(None, nodes[name].output)): total / runs for name, total in spent.items()}
+    return Execution(Graph(model, tensors), seconds, runs, *_arena(list(first.values())))
+
+
+def _sizes(names: Any, told: list[dict[str, list[int]]]) -> dict[str, Tensor]:
+    """Return name -> tensor; a profile lists the inputs and outputs there are, in their order."""
+    present = [name for name in names if name]
+    if len(present) != len(told):
+        return {}
+    pairs = zip(present, itertools.chain.from_iterable(entry.items() for entry in told), strict=True)
+    return {name: Tensor(tuple(shape), _TYPES.get(kind, kind.upper())) for name, (kind, shape) in pairs}
+
+
+def _type_of(value: onnx.ValueInfoProto) -> str:
+    return onnx.helper.tensor_dtype_to_string(value.type.tensor_type.elem_type).removeprefix("TensorProto.")
+
+
+def _arena(first_run: list[dict[str, Any]]) -> tuple[int | None, int | None]:
+    """Return the peak in use beyond what was in use before the first node, and what is held of the system's memory."""
+    try:
+        before = int(first_run[0]["mem_bytes_requested_in_use"]) - int(first_run[0]["mem_requested_in_use_delta"])
+        peak = max(int(arguments["mem_in_use_peak"]) for arguments in first_run)
+        return peak - before, max(int(arguments["mem_arena_held"]) for arguments in first_run)
+    except (KeyError, IndexError):  # ONNX Runtime tells its memory from 1.2x on
+        return None, None

@@ -1,0 +1,194 @@
+"""One ONNX file in a process of its own: does it run at all, its peak resident memory, its time untouched by others.
+
+A file may take for ever, want all memory, or crash ONNX Runtime. So it is first opened and run in a child with a time
+limit and a memory limit, and whatever happens there is an error of this process, in one line.
+
+The child imports only what it needs to, so that its memory is that of interpreter, ONNX Runtime and model, whatever the
+parent has in memory. Settings that ONNX Runtime makes once for a whole process, as `session.set_denormal_as_zero`, are
+in force there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from edgecheck import children, errors
+from edgecheck.device.model import signature
+from edgecheck.device.runtime import ort
+from edgecheck.device.runtime.ort import Options
+from edgecheck.errors import EdgecheckError, MeasurementError, ModelError
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
+LEAST_RUNS = 3  # ONNX Runtime plans its arena in the first run and reuses it from the second on
+
+# Fifty times what VGG-19 takes at 224x224; a file that takes longer is stuck or swapping. With what comes before and
+# after, a command ends within a minute.
+TIME_LIMIT_S = 40.0
+# The activations of one image: VGG-19 at 224x224 needs 30 MB, a U-Net at 1024x1024 about 1 GB.
+WORKING_BYTES = 2 << 30
+# ONNX Runtime holds weights as read, as parsed and as packed for its kernels; int8 ones may become float32.
+BYTES_PER_FILE_BYTE = 8
+# The stack of a thread and what the C library sets aside for it.
+THREAD_BYTES = 16 << 20
+
+STATUS = Path("/proc/self/status")
+KIB = 1024
+OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "MemoryError")
+
+
+@frozen
+class Fresh:
+    """What a fresh process told: its peak resident bytes, None where the system does not say, and seconds per run."""
+
+    peak_bytes: int | None
+    runs_s: list[float] = field(factory=list)
+
+
+def run(
+    path: str | Path,
+    options: Options,
+    input_shape: tuple[int, int, int],
+    runs: int = LEAST_RUNS,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> Fresh:
+    """Open an ONNX file in a fresh process and run it on random images, one at a time.
+
+    Args:
+        path: the file, as `files.load_model` accepts it.
+        options: how it is run.
+        input_shape: channels, height, width of an image, for where the file leaves them free.
+        runs: how often, three times at least.
+        time_limit_s: seconds after which the process is ended.
+
+    Raises:
+        ConfigError: this ONNX Runtime has no such provider.
+        ModelError: ONNX Runtime cannot load the file, or it is not an image classifier.
+        MeasurementError: a run failed, or the process crashed, took too long or needed too much memory.
+    """
+    limit = _memory_limit(Path(path), options)
+    request = {"options": attrs.asdict(options), "shape": input_shape, "runs": runs, "data_bytes": limit}
+    command = children.command(__name__, str(path), json.dumps({**request, "parent": os.getpid()}))
+    surroundings = children.environment()
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=time_limit_s,
+            env=surroundings,
+        )
+    except subprocess.TimeoutExpired:
+        raise MeasurementError(
+            f"{path}: stopped after {time_limit_s:g} s: it could not be opened and run on one image by then"
+        ) from None
+    except OSError as error:
+        raise MeasurementError(f"{path}: no process of its own could be started ({error})") from None
+    return _answer(path, done, limit)
+
+
+def _answer(path: str | Path, done: subprocess.CompletedProcess[str], limit: int) -> Fresh:
+    """Return what the child told, or raise what became of it."""
+    told = json.loads(done.stdout) if done.returncode == 0 else {}
+    if "peak_bytes" in told:
+        return Fresh(**told)
+    if any(words in told.get("error", done.stderr) for words in OUT_OF_MEMORY):
+        raise MeasurementError(f"{path}: it needs more than {limit / 1e9:.1f} GB of memory for one image")
+    if "error" in told:
+        raise getattr(errors, told["kind"])(told["error"])
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise MeasurementError(f"{path}: ONNX Runtime crashed on it ({name}); export it again or in another way")
+    reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    raise MeasurementError(f"{path}: not measured in a process of its own ({reason})")
+
+
+def _memory_limit(path: Path, options: Options) -> int:
+    """Return the bytes of data that a child may have, beyond what it has before it opens the file."""
+    stored = sum(file.stat().st_size for file in _stored(path))
+    return WORKING_BYTES + BYTES_PER_FILE_BYTE * stored + THREAD_BYTES * options.threads
+
+
+def _stored(path: Path) -> list[Path]:
+    from edgecheck.device.model.files import external_files  # imports onnx, which the child does without
+
+    return [path, *external_files(path)]
+
+
+def _limit_data(more_bytes: int) -> None:
+    """Let this process have so many bytes of data more, and no core dump. Data are private writable pages.
+
+    Not the address space, in which whole files are mapped. On systems without /proc nothing is limited.
+    """
+    now = _status_bytes("VmData")
+    if resource is not None and now is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (now + more_bytes, now + more_bytes))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _times(path: Path, options: Options, input_shape: tuple[int, int, int], runs: int) -> list[float]:
+    session = ort.start(path, options)
+    found = signature.read(str(path), session.get_inputs(), session.get_outputs())
+    feed = {found.input: signature.random_image(found, input_shape)}
+    times = []
+    try:
+        for _ in range(max(runs, LEAST_RUNS)):
+            began = time.perf_counter()
+            scores = np.asarray(session.run([found.output], feed)[0])
+            times.append(time.perf_counter() - began)
+    except Exception as error:  # the classes of ONNX Runtime have no base of their own
+        raise MeasurementError(f"{path}: the run failed ({ort.one_line(error)})") from None
+    if scores.size > signature.MOST_CLASSES * (found.batch or 1):
+        raise ModelError(f"{path}: it gives {scores.size:,} scores for one run; no classifier has so many classes")
+    return times
+
+
+def _peak_bytes() -> int | None:
+    """Return this process's own peak.
+
+    On Linux `ru_maxrss` starts from the peak of the process that forked this one (a parent of 700 MB makes a child
+    of 11 MB report 700 MB), whereas VmHWM belongs to the program started by exec. macOS counts `ru_maxrss` in bytes.
+    """
+    peak = _status_bytes("VmHWM")
+    if peak is None and sys.platform == "darwin" and resource is not None:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak
+
+
+def _status_bytes(name: str) -> int | None:
+    if not STATUS.exists():
+        return None
+    fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+    return int(fields[name].split()[0]) * KIB if name in fields else None
+
+
+def main(arguments: list[str]) -> int:
+    """Run the file and write to stdout as JSON what was seen, or the error; return the exit code."""
+    path, request = Path(arguments[0]), json.loads(arguments[1])
+    children.end_with_parent(request["parent"])
+    if request["options"]["provider"] == ort.CPU:  # a GPU's driver reserves far more than it uses
+        _limit_data(request["data_bytes"])
+    try:
+        channels, height, width = request["shape"]
+        times = _times(path, Options(**request["options"]), (channels, height, width), request["runs"])
+        told: dict[str, Any] = {"peak_bytes": _peak_bytes(), "runs_s": times}
+    except EdgecheckError as error:
+        told = {"error": str(error), "kind": type(error).__name__}
+    sys.stdout.write(json.dumps(told) + "\n")
+    return 0

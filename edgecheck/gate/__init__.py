@@ -1,0 +1,1 @@
+"""The gate: sentences, noise floor, preconditions, verdicts."""

@@ -1,0 +1,1 @@
+"""One file per structure; each files itself in the registry."""

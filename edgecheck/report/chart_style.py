@@ -1,0 +1,95 @@
+"""What all charts have in common: colours and markers, floors and limits, legends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import frozen
+
+from edgecheck.gate.floor import Floor, absolute
+from edgecheck.gate.floor import floor as floor_of
+from edgecheck.metrics import CAM_METHODS
+from edgecheck.records import Report, Variant
+from edgecheck.report import svg
+from edgecheck.text import plain
+
+PANEL_SIZE = (5.2, 3.9)  # inches; two stand side by side on a desktop, one fills a phone
+MAX_NAME_LENGTH = 30
+LINEAR_DROP_PP = 1.0
+DROP_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)  # pp, on both sides
+
+LOOKS = {"grad-cam": (svg.BLUE, "s"), "grad-cam++": (svg.GREEN, "^"), "ablation-cam": (svg.VERMILION, "D")}
+FLOOR = {"linestyle": ":", "linewidth": 1.4}
+SPREAD = {"alpha": 0.12, "linewidth": 0}
+LIMIT = {"linestyle": (0, (6, 4)), "linewidth": 1.0}
+
+
+@frozen
+class Chart:
+    """A chart: a short name without spaces, its heading, what it shows in words, and the SVG."""
+
+    name: str
+    title: str
+    description: str
+    svg: str
+
+
+def chart(
+    name: str, title: str, description: str, size: tuple[float, float], paint: Callable[[Any, Any], None]
+) -> Chart:
+    """Draw a chart of `size` inches; `paint(figure, axes)` does it."""
+    return Chart(name, title, description, svg.draw(name, title, description, size, paint))
+
+
+def curves() -> Iterator[tuple[str, str, str, str]]:
+    """Yield metric, label, colour and marker of what is drawn over the pruning rate."""
+    yield "accuracy", "accuracy", svg.INK, "o"
+    for method in CAM_METHODS:
+        yield f"sp2ps.{method}", method, *LOOKS[method]
+
+
+def floor(report: Report, metric: str) -> Floor | None:
+    """Return the noise floor of a metric."""
+    return floor_of(report.variants, report.readings, metric)
+
+
+def limits(report: Report, metric: str) -> list[float]:
+    """Return the gate's limits on a metric as numbers; one on the accuracy drop is a limit on accuracy too."""
+    asked = [criterion for criterion in report.policy.criteria if criterion.metric == metric]
+    fixed = [absolute(criterion, report.variants, report.readings)[0] for criterion in asked]
+    found = [criterion.limit for criterion in fixed if criterion]
+    if metric == "accuracy":
+        baselines = [value(report, v, "accuracy") for v in report.variants if v.role == "baseline"]
+        drops = limits(report, "accuracy_drop_pp")
+        found += [accuracy - drop / 100 for accuracy in baselines if accuracy is not None for drop in drops]
+    return found
+
+
+def value(report: Report, variant: Variant, metric: str) -> float | None:
+    """Return the value of a reading, None where it is missing."""
+    reading = report.value(variant.name, metric)
+    return reading.value if reading else None
+
+
+def drop_axis(axes: Any) -> None:
+    """Lay the accuracy drop along x: evenly up to 1 pp and by decades beyond, as small ones decide and large exist."""
+    from matplotlib.ticker import FixedLocator
+
+    axes.set_xscale("symlog", linthresh=LINEAR_DROP_PP)
+    axes.xaxis.set_major_locator(FixedLocator(sorted({sign * tick for tick in DROP_TICKS for sign in (-1, 1)})))
+    axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
+    axes.set_xlabel("accuracy drop (pp)")
+
+
+def legend(figure: Any, axes: Any, columns: int = 4) -> None:
+    """Put the legend below the axes, where it hides nothing."""
+    handles, _ = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(loc="outside lower center", ncols=columns)
+
+
+def short(name: str) -> str:
+    """Return a name that fits beside a point or a bar."""
+    text = plain(name)
+    return text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 1] + "…"

@@ -1,0 +1,71 @@
+"""Loss of accuracy against drift of heatmaps: a point a variant and CAM method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from edgecheck.metrics import CAM_METHODS
+from edgecheck.records import Report, Variant
+from edgecheck.report import svg
+from edgecheck.report.chart_style import LIMIT, LOOKS, PANEL_SIZE, Chart, chart, drop_axis, legend, limits, short, value
+from edgecheck.report.table import candidates, controls
+
+NAME_WIDTH, NAME_HEIGHT = 130, 11  # pixels that a name takes at matplotlib's 100 dots an inch
+
+
+def charts(report: Report) -> Iterator[Chart]:
+    """Yield the chart, where accuracy and Sp2PS were measured."""
+    if _drops(report):
+        description = (
+            "Each variant's loss of accuracy against the drift of its heatmaps, 1 - Sp2PS. Hollow: the control. "
+            "Dashed: the limit of the gate."
+        )
+        title = "Accuracy drop and explanation drift"
+        yield chart("drift", title, description, PANEL_SIZE, partial(_drift, report))
+
+
+def _drops(report: Report) -> list[tuple[Variant, str, float, float]]:
+    """Return variant, method, accuracy drop in pp and 1 - Sp2PS wherever both were measured."""
+    found = []
+    for variant in [*controls(report), *candidates(report)]:
+        drop = value(report, variant, "accuracy_drop_pp")
+        for method in CAM_METHODS:
+            score = value(report, variant, f"sp2ps.{method}")
+            if drop is not None and score is not None:
+                found.append((variant, method, drop, 1 - score))
+    return found
+
+
+def _drift(report: Report, figure: Any, axes: Any) -> None:
+    points = _drops(report)
+    for method in CAM_METHODS:
+        colour, marker = LOOKS[method]
+        for role, face in (("candidate", colour), ("control", "none")):
+            shown = [(x, y) for variant, of, x, y in points if (of, variant.role) == (method, role)]
+            if shown:
+                look = {"linestyle": "", "marker": marker, "color": colour, "markerfacecolor": face}
+                axes.plot(*zip(*shown, strict=True), label=method if role == "candidate" else None, **look)
+        for limit in limits(report, f"sp2ps.{method}"):
+            axes.axhline(1 - limit, color=colour, **LIMIT)
+    for limit in limits(report, "accuracy_drop_pp"):
+        axes.axvline(limit, color=svg.INK, **LIMIT)
+    drop_axis(axes)
+    _name_points(points, axes)
+    axes.set_ylabel("1 - Sp2PS")
+    legend(figure, axes)
+
+
+def _name_points(points: list[tuple[Variant, str, float, float]], axes: Any) -> None:
+    """Write each variant's name beside its highest point, as far as it hides no other name."""
+    highest = {variant.name: (x, y) for variant, _, x, y in sorted(points, key=lambda point: point[3])}
+    axes.margins(x=0.12, y=0.12)
+    written: list[Any] = []
+    for name, place in sorted(highest.items(), key=lambda item: -item[1][1]):
+        at = axes.transData.transform(place)
+        if all(abs(at[0] - x) > NAME_WIDTH or abs(at[1] - y) > NAME_HEIGHT for x, y in written):
+            written.append(at)
+            right = axes.transAxes.inverted().transform(at)[0] > 0.5
+            side, shift = ("right", -7) if right else ("left", 7)
+            axes.annotate(short(name), place, (shift, 0), textcoords="offset points", fontsize=8, ha=side, va="center")

@@ -1,0 +1,187 @@
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgecheck.errors import ConfigError
+from edgecheck.gate.sentence import SUFFIXES, check_directions, parse
+from edgecheck.metrics import METRICS
+
+
+@pytest.mark.parametrize(
+    ("sentence", "metric", "op", "limit", "level"),
+    [
+        ("sp2ps.grad-cam >= 0.95", "sp2ps.grad-cam", ">=", 0.95, "fail"),
+        ("sp2ps.grad-cam++>=0.95", "sp2ps.grad-cam++", ">=", 0.95, "fail"),
+        ("accuracy_drop_pp <= 2", "accuracy_drop_pp", "<=", 2, "fail"),
+        ("accuracy_drop_pp <= 2 pp", "accuracy_drop_pp", "<=", 2, "fail"),
+        ("size.bytes <= 300 kB", "size.bytes", "<=", 300_000, "fail"),
+        ("size.bytes <= 300KiB warn", "size.bytes", "<=", 307_200, "warn"),
+        ("latency.p90_s <= 5 ms warn", "latency.p90_s", "<=", 0.005, "warn"),
+        ("latency.p90_s <= 5e-3 s", "latency.p90_s", "<=", 0.005, "fail"),
+        ("  accuracy  >  90 % fail ", "accuracy", ">", 0.9, "fail"),
+        ("macs < 12.5M", "macs", "<", 12_500_000, "fail"),
+        ("latency.ratio <= 0.5x", "latency.ratio", "<=", 0.5, "fail"),
+        ("accuracy_drop_pp >= -1.5", "accuracy_drop_pp", ">=", -1.5, "fail"),
+    ],
+)
+def test_sentences(sentence, metric, op, limit, level):
+    criterion = parse(sentence)
+    assert (criterion.metric, criterion.op, criterion.level) == (metric, op, level)
+    assert criterion.limit == pytest.approx(limit)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "word"),
+    [
+        ("sp2ps.gradcam >= 0.95", "did you mean 'sp2ps.grad-cam'"),
+        ("accuracy >= nan", "finite"),
+        ("accuracy >= .inf", "finite"),
+        ("accuracy >= -inf", "finite"),
+        ("accuracy >= 2 pp", "takes %"),
+        ("accuracy_drop_pp <= 2 %", "takes pp"),
+        ("size.bytes <= 3 kb", "kB, KiB"),
+        ("accuracy >=", "METRIC"),
+        ("accuracy => 1", "METRIC"),
+        ("accuracy 0.9", "METRIC"),
+        ("", "METRIC"),
+        ("accuracy >= 0.9 maybe", "does not fit"),
+        ("accuracy >= 1.2.3", "no number"),
+        ("latency.p90_s <= 5", "needs a unit; write one of s, ms, us"),
+        ("latency.cold_s <= 0.5 warn", "needs a unit"),
+    ],
+)
+def test_refusals_name_place_and_cure(sentence, word):
+    with pytest.raises(ConfigError) as error:
+        parse(sentence, "edgecheck.yaml:7")
+    assert str(error.value).startswith("edgecheck.yaml:7: ")
+    assert word in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "offset", "level"),
+    [
+        ("sp2ps.grad-cam >= control - 0.02", -0.02, "fail"),
+        ("sp2ps.grad-cam>=control-0.02", -0.02, "fail"),
+        ("sp2ps.grad-cam >= control + .5e-1 warn", 0.05, "warn"),
+        ("sp2ps.grad-cam >= control", 0, "fail"),
+        (" sp2ps.grad-cam  >=  control  warn ", 0, "warn"),
+        ("accuracy_drop_pp <= control + 1 pp", 1, "fail"),
+        ("accuracy >= control - 2 %", -0.02, "fail"),
+        ("size.bytes < control - 300 kB warn", -300_000, "warn"),
+        ("opset == control", 0, "fail"),
+    ],
+)
+def test_sentences_relative_to_the_control(sentence, offset, level):
+    criterion = parse(sentence)
+    assert (criterion.relative_to, criterion.level) == ("control", level)
+    assert criterion.limit == criterion.offset == pytest.approx(offset)
+    assert parse("sp2ps.grad-cam >= 0.95").offset is None
+
+
+@pytest.mark.parametrize(
+    ("ending", "word"),
+    [
+        ("control -", "control - NUMBER"),
+        ("control - warn", "control - NUMBER"),
+        ("controll", "control - NUMBER"),
+        ("controll - 0.02", "control - NUMBER"),
+        ("Control - 0.02", "control - NUMBER"),
+        ("controlwarn", "control - NUMBER"),
+        ("control 0.02", "control - NUMBER"),
+        ("control * 0.98", "control - NUMBER"),
+        ("control - - 0.02", "control - NUMBER"),
+        ("0.98 control", "does not fit"),
+        ("control - nan", "finite"),
+        ("control + .inf", "finite"),
+        ("control - 1.2.3", "no number"),
+        ("control - 2 pp", "takes %"),
+        ("control - 0.02 maybe", "does not fit"),
+    ],
+)
+def test_refusals_of_what_is_nearly_relative(ending, word):
+    with pytest.raises(ConfigError) as error:
+        parse(f"accuracy >= {ending}", "edgecheck.yaml:7")
+    assert str(error.value).startswith("edgecheck.yaml:7: ")
+    assert word in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("metric", [name for name in METRICS if name.startswith("latency.")])
+def test_a_latency_relative_to_the_control_is_refused(metric):
+    with pytest.raises(ConfigError, match=r"latency.ratio, which is relative to the baseline"):
+        parse(f"{metric} <= control")
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(sorted(name for name in METRICS if not name.startswith("latency."))),
+    st.floats(0, 1e9),
+    st.sampled_from("+-"),
+    st.data(),
+)
+def test_units_multiply_offsets_too(name, number, sign, data):
+    suffixes = SUFFIXES[METRICS[name].unit]
+    suffix = data.draw(st.sampled_from(sorted(suffixes)))
+    criterion = parse(f"{name} <= control {sign} {number!r} {suffix}")
+    assert criterion.offset == float(f"{sign}{number!r}") * suffixes[suffix]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(METRICS)), st.floats(-1e9, 1e9), st.data())
+def test_units_multiply(name, number, data):
+    suffixes = SUFFIXES[METRICS[name].unit]
+    suffix = data.draw(st.sampled_from(sorted(suffixes)))
+    assert parse(f"{name} <= {number!r} {suffix}").limit == number * suffixes[suffix]
+
+
+@settings(deadline=None)
+@given(st.text(max_size=40))
+def test_any_text_is_a_criterion_or_a_config_error(text):
+    with contextlib.suppress(ConfigError):
+        assert parse(text).metric in METRICS
+
+
+@settings(deadline=None)
+@given(st.text("control+-0.9 %ekBwarnif", max_size=24))
+def test_any_ending_is_a_criterion_or_a_config_error(ending):
+    with contextlib.suppress(ConfigError):
+        criterion = parse(f"accuracy >= {ending}")
+        assert bool(criterion.relative_to) == ending.lstrip().startswith("control")
+
+
+@pytest.mark.parametrize(
+    ("sentences", "turned"),
+    [
+        (["accuracy_drop_pp >= 2"], "<="),
+        (["accuracy_drop_pp >= control - 1 pp"], "<="),
+        (["sp2ps.grad-cam < 0.9"], ">"),
+        (["size.bytes > 1 MB", "accuracy >= 0.9"], "<"),
+        (["accuracy_drop_pp >= 2", "accuracy_drop_pp >= 1"], "<="),
+        (["accuracy_drop_pp >= 2", "accuracy_drop_pp == 3"], "<="),
+        (["accuracy_drop_pp >= 2", "accuracy_drop_pp <= 3 warn"], "<="),
+        (["accuracy_drop_pp >= 2 warn"], "<="),
+    ],
+)
+def test_a_bound_that_refuses_only_what_is_better_is_refused(sentences, turned):
+    with pytest.raises(ConfigError, match="refuses only what is better") as error:
+        check_directions([parse(sentence, "edgecheck.yaml:7") for sentence in sentences])
+    assert str(error.value).startswith(f"edgecheck.yaml:7: {sentences[0]!r}")
+    assert f"write {turned}, or" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["accuracy_drop_pp <= 2", "accuracy >= 0.9", "opset <= 21"],
+        ["accuracy_drop_pp >= -1", "accuracy_drop_pp <= 2"],
+        ["opset >= 13 warn", "opset <= 17 warn"],
+        ["opset >= 13 warn", "opset <= 17"],
+        ["sp2ps.grad-cam <= 0.99", "sp2ps.grad-cam >= control - 0.02"],
+        ["opset == 18"],
+    ],
+)
+def test_two_sided_limits_and_equality_stay_allowed(sentences):
+    check_directions([parse(sentence) for sentence in sentences])

@@ -49,9 +49,9 @@ def prune(
     Says which layers were left alone and why, and the rate reached.
     """
     from edgecheck.config import reader as reader
-    from edgecheck.config.plan import n_of_m
     from edgecheck.errors import UsageError
     from edgecheck.pipeline import single
+    from edgecheck.steps import n_of_m
     from edgecheck.store import Store
 
     if rate is None and n_of_m(structure) is None:

@@ -62,8 +62,8 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
 
 
 def _overrides(given: dict[str, Any]) -> dict[str, Any]:
-    from edgecheck.config.plan import n_of_m
     from edgecheck.config.variants import PAPER
+    from edgecheck.steps import n_of_m
 
     row = {key: given[key] for key in (*_ROW, "steps", "round_to") if given[key] is not None}
     if set(row) - {"quantization"}:  # something is pruned; what is not said is as in the paper

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,27 +11,18 @@ from attrs.validators import optional
 
 from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Policy
+from edgecheck.steps import Quantize, Recipe, Scope
+from edgecheck.validators import within
 
 ClassExplained = Literal["predicted", "baseline", "label"]
 CamEngine = Literal["edgecheck", "grad-cam"]
 SamKind = Literal["map", "rgb"]
-Scope = Literal["global", "layer"]
 GraphOptimization = Literal["all", "extended", "basic", "disabled"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
 # 4096 x 4096: a first layer of 16 channels makes 1 GB of activations of such an image.
 MOST_PIXELS = 2**24
-
-
-def within(low: float, high: float) -> Any:
-    """Return an attrs validator for low <= value <= high (so NaN is refused)."""
-
-    def check(_instance: object, attribute: Attribute[Any], value: float) -> None:
-        if not low <= value <= high:
-            raise ValueError(f"{attribute.name} must lie in {low:g}..{high:g}, not {value:g}")
-
-    return check
 
 
 def _at_least(low: int) -> Any:
@@ -129,53 +119,10 @@ class Compute:
 
 
 @frozen
-class Recipe:
-    """SGD with momentum on cross-entropy. The defaults are the paper's fine-tuning.
-
-    `distill` is the weight of the baseline's softened answers in the loss, `temperature` what softens them.
-    An iterative schedule trains for `epochs_between` after each of its steps but the last.
-    `validation` is the share of the training images held out to choose the best epoch by, and to stop after `patience`
-    epochs without a better one.
-    """
-
-    epochs: int = field(default=10, validator=within(0, 10**6))
-    epochs_between: int = field(default=1, validator=within(0, 10**6))
-    batch_size: int = field(default=32, validator=within(1, 2**20))
-    learning_rate: float = field(default=0.001, validator=within(0, 1e6))
-    momentum: float = field(default=0.9, validator=within(0, 1))
-    weight_decay: float = field(default=0.0, validator=within(0, 1))
-    schedule: Literal["constant", "cosine", "step"] = "constant"
-    warmup_epochs: float = field(default=0.0, validator=within(0, 10**6))
-    label_smoothing: float = field(default=0.0, validator=within(0, 0.99))
-    flip: bool = False
-    crop: int = field(default=0, validator=within(0, 1024))
-    distill: float = field(default=0.0, validator=within(0, 1))
-    temperature: float = field(default=4.0, validator=within(0.1, 100))
-    validation: float = field(default=0.0, validator=within(0, 0.5))
-    patience: int | None = field(default=None, validator=optional(within(1, 10**6)))
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-
-@frozen
 class Prune:
     """How many images, drawn by the seed from the training split, a criterion looks at that needs images."""
 
     images: int = field(default=128, validator=within(1, 10**6))
-
-
-@frozen
-class Quantize:
-    """How the ranges of int8 activations are found: on so many images, drawn by the seed from the training split.
-
-    `reduce_range` gives weights 7 bits instead of 8. With 8, sums saturate on x86 CPUs without VNNI. The default is the
-    same on every machine: the one that builds a file must not decide its bytes.
-    """
-
-    calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
-    images: int = field(default=128, validator=within(1, 10**6))
-    per_channel: bool = True
-    activations: Literal["int8", "uint8"] = "uint8"
-    reduce_range: bool = True
 
 
 @frozen
@@ -195,13 +142,6 @@ class VariantSpec:
     steps: int = 1
     round_to: int = 1
     seed: int | None = None
-
-
-def n_of_m(structure: str) -> tuple[int, int] | None:
-    """Return (n, m) of a structure's name such as `2:4`, of which n is the smaller; None where it is no such name."""
-    found = re.fullmatch(r"([1-9]\d{0,3}):([1-9]\d{0,3})", structure)
-    kept, group = (int(found[1]), int(found[2])) if found else (0, 0)
-    return (kept, group) if 0 < kept < group else None
 
 
 @frozen

@@ -13,25 +13,15 @@ from ruamel.yaml.comments import CommentedMap
 
 from edgecheck import classes, images
 from edgecheck.config import document, variants
-from edgecheck.config.plan import (
-    Compute,
-    DataSpec,
-    Explain,
-    Measure,
-    ModelSpec,
-    Plan,
-    Preprocessing,
-    Prune,
-    Quantize,
-    Recipe,
-    within,
-)
+from edgecheck.config.plan import Compute, DataSpec, Explain, Measure, ModelSpec, Plan, Preprocessing, Prune
 from edgecheck.errors import ConfigError, DataError, InputError, ModelError
 from edgecheck.gate import sentence
 from edgecheck.metrics import ALL_CAM_METHODS
 from edgecheck.records import Level, Policy
 from edgecheck.registry import lookup
 from edgecheck.regular import MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regular
+from edgecheck.steps import Quantize, Recipe
+from edgecheck.validators import within
 
 PRESETS = "edgecheck.calibration"
 DEFAULT_OPSET = 18

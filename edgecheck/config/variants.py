@@ -9,8 +9,10 @@ from attrs import evolve, field, frozen
 from ruamel.yaml.comments import CommentedMap
 
 from edgecheck.config import document
-from edgecheck.config.plan import Scope, VariantSpec, n_of_m, within
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError
+from edgecheck.steps import Scope, n_of_m
+from edgecheck.validators import within
 
 
 def _rates(_instance: object, _attribute: object, rates: list[float]) -> None:

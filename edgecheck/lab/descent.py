@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from edgecheck.config.plan import Preprocessing, Recipe
+from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ModelError
 from edgecheck.images import preprocess
 from edgecheck.lab.compute import device_of
+from edgecheck.steps import Recipe
 
 
 class Steps(Protocol):

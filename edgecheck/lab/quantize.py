@@ -20,10 +20,11 @@ import onnx
 from attrs import frozen
 from numpy.typing import NDArray
 
-from edgecheck.config.plan import Preprocessing, Quantize
+from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ModelError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.registry import lookup, register
+from edgecheck.steps import Quantize
 from edgecheck.store import atomic, write_bytes
 
 BATCH = 16  # calibration images a run: few, as ONNX Runtime keeps every activation of a run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from edgecheck.config.plan import Recipe
+from edgecheck.steps import Recipe
 
 # He et al. 2016 on CIFAR-10: a tenth at one half and at three quarters of the training.
 STEPS, STEP_FACTOR = (0.5, 0.75), 0.1

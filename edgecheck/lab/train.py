@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgecheck.config.plan import Preprocessing, Recipe
+from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess, take
 from edgecheck.lab.answers import best as best_of
@@ -22,6 +22,7 @@ from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.subjects import check_fits
 from edgecheck.lab.weights import snapshot
 from edgecheck.progress import Progress
+from edgecheck.steps import Recipe
 
 EVALUATION_BATCH = 256  # fast on one core, and a few hundred MB of activations at 224x224
 

@@ -13,7 +13,7 @@ import attrs
 
 from edgecheck import images, versions
 from edgecheck import store as storage
-from edgecheck.config.plan import ModelSpec, Plan, Recipe, VariantSpec
+from edgecheck.config.plan import ModelSpec, Plan, VariantSpec
 from edgecheck.config.reader import FACTORY_FORMS, is_file_factory
 from edgecheck.errors import ConfigError, DataError
 from edgecheck.images import ImageSet
@@ -24,6 +24,7 @@ from edgecheck.pipeline.twins import need_lab as need_lab
 from edgecheck.pipeline.twins import save as save_twin
 from edgecheck.progress import Named, Progress
 from edgecheck.records import Variant, to_dict
+from edgecheck.steps import Recipe
 from edgecheck.store import Store
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgecheck.config.plan import Recipe
 from edgecheck.report.format import format_count
+from edgecheck.steps import Recipe
 
 
 def describe_recipe(recipe: Recipe, images: int | None = None) -> str:

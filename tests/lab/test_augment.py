@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecheck.config.plan import Recipe
 from edgecheck.lab.augment import augmented
+from edgecheck.steps import Recipe
 
 
 def batch(count=6, side=9, seed=0):

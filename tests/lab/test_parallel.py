@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from edgecheck.config.plan import ModelSpec, Preprocessing, Recipe
+from edgecheck.config.plan import ModelSpec, Preprocessing
 from edgecheck.errors import ConfigError, MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab import parallel
@@ -25,6 +25,7 @@ from edgecheck.lab.parallel import split, team
 from edgecheck.lab.subjects import build
 from edgecheck.lab.train import train
 from edgecheck.progress import Silent
+from edgecheck.steps import Recipe
 
 HOW = Preprocessing()
 SIDE, CLASSES = 6, 4

@@ -10,7 +10,7 @@ from torch import nn
 
 from edgecheck import models
 from edgecheck.config import reader
-from edgecheck.config.plan import Preprocessing, Quantize
+from edgecheck.config.plan import Preprocessing
 from edgecheck.device.model import files, graph
 from edgecheck.device.runtime import saturation, session
 from edgecheck.errors import ConfigError, ModelError
@@ -21,6 +21,7 @@ from edgecheck.lab import quantize as quantizing
 from edgecheck.lab.quantize import Calibration, quantize
 from edgecheck.pipeline import making
 from edgecheck.progress import Silent
+from edgecheck.steps import Quantize
 
 SHAPE = (3, 32, 32)
 HOW = Preprocessing(mean=[0.5, 0.5, 0.5], std=[0.25, 0.25, 0.25])

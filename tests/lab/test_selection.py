@@ -7,7 +7,7 @@ from attrs import evolve
 from torch import nn
 
 from edgecheck.classes import Selection
-from edgecheck.config.plan import Preprocessing, Recipe
+from edgecheck.config.plan import Preprocessing
 from edgecheck.device.runtime import accuracy, session
 from edgecheck.errors import DataError
 from edgecheck.images import ImageSet, preprocess
@@ -16,6 +16,7 @@ from edgecheck.lab.export import export
 from edgecheck.lab.train import accuracy as accuracy_of
 from edgecheck.lab.train import train
 from edgecheck.progress import Silent
+from edgecheck.steps import Recipe
 
 torch.set_num_threads(1)
 OUTPUTS = (5, 0, 3)  # of 8, for classes 0, 1, 2

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgecheck.config.plan import ModelSpec, Preprocessing, Recipe, VariantSpec
+from edgecheck.config.plan import ModelSpec, Preprocessing, VariantSpec
 from edgecheck.errors import ConfigError, DependencyError, ModelError
 from edgecheck.images import ImageSet
 from edgecheck.lab import subjects
@@ -19,6 +19,7 @@ from edgecheck.lab.train import train
 from edgecheck.lab.weights import load_weights, save_weights
 from edgecheck.models.digits_cnn import DigitsCNN
 from edgecheck.progress import Silent
+from edgecheck.steps import Recipe
 
 NETWORK = """
 from torch import nn

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgecheck.config.plan import Preprocessing, Recipe
+from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.train import accuracy, held_out_split, train
 from edgecheck.lab.weights import fingerprint
 from edgecheck.progress import Silent
+from edgecheck.steps import Recipe
 
 HOW = Preprocessing()
 SIDE, CLASSES = 3, 4

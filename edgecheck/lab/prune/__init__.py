@@ -9,7 +9,7 @@ import attrs
 import torch
 from torch import Generator, Tensor, nn
 
-from edgecheck.config.plan import VariantSpec, n_of_m
+from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError, EdgecheckError, ModelError
 from edgecheck.lab.prune import criteria, surgery
 from edgecheck.lab.prune.dependency_groups import Family, find_families
@@ -27,6 +27,7 @@ from edgecheck.lab.prune.structures import filters, unstructured  # each files i
 from edgecheck.lab.prune.structures.n_of_m import keeping
 from edgecheck.lab.user_traceback import place_of
 from edgecheck.registry import lookup
+from edgecheck.steps import n_of_m
 
 __all__ = [
     "CRITERIA",

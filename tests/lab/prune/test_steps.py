@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgecheck.config.plan import Preprocessing, Recipe, VariantSpec
+from edgecheck.config.plan import Preprocessing, VariantSpec
 from edgecheck.images import ImageSet
 from edgecheck.lab.prune import prune, reshaped
 from edgecheck.lab.prune.dependency_groups import find_families
@@ -20,6 +20,7 @@ from edgecheck.lab.weights import fingerprint
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import resnet20
 from edgecheck.progress import Silent
+from edgecheck.steps import Recipe
 from tests.lab.prune.networks import EXAMPLE, Normed, randomized, samples
 
 NETWORKS = {

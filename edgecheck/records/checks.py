@@ -1,0 +1,54 @@
+"""Validators that the records share."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import Attribute
+
+from edgecheck.metrics import METRICS
+
+
+def known_metric(_record: object, _attribute: object, name: str) -> None:
+    """Refuse a metric that is not in `METRICS`."""
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}")
+
+
+def unique(key: Callable[[Any], object]) -> Any:
+    """Return an attrs validator that refuses a list in which two items have the same key."""
+
+    def check(_record: object, attribute: Attribute[Any], items: Sequence[Any]) -> None:
+        counts = Counter(map(key, items))
+        twice = next((found for found, count in counts.items() if count > 1), None)
+        if twice is not None:
+            raise ValueError(f"{attribute.name} holds {twice} twice")
+
+    return check
+
+
+def finite(_record: object, attribute: Attribute[Any], number: float) -> None:
+    """Refuse NaN and infinite numbers."""
+    if not math.isfinite(number):
+        raise ValueError(f"{attribute.name} must be a finite number, not {number}")
+
+
+def not_negative(_record: object, attribute: Attribute[Any], number: float | None) -> None:
+    """Refuse numbers below 0; None passes."""
+    if number is not None and number < 0:
+        raise ValueError(f"{attribute.name} must not be negative, but is {number}")
+
+
+def ordered(record: Any, attribute: Attribute[Any], high: float | None) -> None:
+    """Refuse an upper end below the lower end of the same record."""
+    if high is not None and record.low is not None and high < record.low:
+        raise ValueError(f"{attribute.name} must not lie below low ({record.low}), but is {high}")
+
+
+def of_the_metric(record: Any, attribute: Attribute[Any], unit: str) -> None:
+    """Refuse a unit that is not that of the metric."""
+    if unit != METRICS[record.metric].unit:
+        raise ValueError(f"{record.metric} is given in {METRICS[record.metric].unit}, not in {unit}")

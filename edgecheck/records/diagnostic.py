@@ -1,0 +1,23 @@
+"""What a reader should know before trusting a number, as data; `report.diagnostics` renders it as text."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+Severity = Literal["note", "warning"]
+
+
+@frozen
+class Diagnostic:
+    """One thing to know about a run or one of its variants.
+
+    `id` names the sentence in `report.diagnostics`; `fields` are what the sentence mentions, as plain JSON values in SI
+    units. `variant` is None for the whole run, and until a stage's result is put into the report.
+    """
+
+    id: str
+    fields: dict[str, Any] = field(factory=dict)
+    severity: Severity = "warning"
+    variant: str | None = None

@@ -1,0 +1,111 @@
+"""Compression steps: a variant is the baseline and a tuple of these, each a frozen record of its own type."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Literal
+
+from attrs import field, frozen
+from attrs.validators import optional
+
+from edgecheck.registry import register
+from edgecheck.validators import within
+
+Scope = Literal["global", "layer"]
+
+
+class Step:
+    """One compression step; `kind` names its type in JSON and in `STEPS`."""
+
+    kind: ClassVar[str]
+
+
+STEPS: dict[str, type[Step]] = {}
+
+
+@frozen
+class Recipe:
+    """SGD with momentum on cross-entropy. The defaults are the paper's fine-tuning.
+
+    `distill` is the weight of the baseline's softened answers in the loss, `temperature` what softens them.
+    An iterative schedule trains for `epochs_between` after each of its steps but the last.
+    `validation` is the share of the training images held out to choose the best epoch by, and to stop after `patience`
+    epochs without a better one.
+    """
+
+    epochs: int = field(default=10, validator=within(0, 10**6))
+    epochs_between: int = field(default=1, validator=within(0, 10**6))
+    batch_size: int = field(default=32, validator=within(1, 2**20))
+    learning_rate: float = field(default=0.001, validator=within(0, 1e6))
+    momentum: float = field(default=0.9, validator=within(0, 1))
+    weight_decay: float = field(default=0.0, validator=within(0, 1))
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    warmup_epochs: float = field(default=0.0, validator=within(0, 10**6))
+    label_smoothing: float = field(default=0.0, validator=within(0, 0.99))
+    flip: bool = False
+    crop: int = field(default=0, validator=within(0, 1024))
+    distill: float = field(default=0.0, validator=within(0, 1))
+    temperature: float = field(default=4.0, validator=within(0.1, 100))
+    validation: float = field(default=0.0, validator=within(0, 0.5))
+    patience: int | None = field(default=None, validator=optional(within(1, 10**6)))
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+@frozen
+class Quantize:
+    """How the ranges of int8 activations are found: on so many images, drawn by the seed from the training split.
+
+    `reduce_range` gives weights 7 bits instead of 8. With 8, sums saturate on x86 CPUs without VNNI. The default is the
+    same on every machine: the one that builds a file must not decide its bytes.
+    """
+
+    calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
+    images: int = field(default=128, validator=within(1, 10**6))
+    per_channel: bool = True
+    activations: Literal["int8", "uint8"] = "uint8"
+    reduce_range: bool = True
+
+
+@register(STEPS, "prune")
+@frozen
+class PruneStep(Step):
+    """Remove what a criterion scores lowest.
+
+    `rate` counts from the unpruned network and is that of the last step of an iterative schedule; `share` of it is
+    reached by now, 1 in the last step or the only one. Layers keep a multiple of `round_to` channels.
+    """
+
+    kind: ClassVar[str] = "prune"
+    criterion: str
+    structure: str
+    scope: Scope
+    rate: float
+    round_to: int = 1
+    share: float = 1.0
+
+
+@register(STEPS, "finetune")
+@frozen
+class FineTuneStep(Step):
+    """Train what an earlier step left, for `recipe.epochs`; `seed` draws the order of the images."""
+
+    kind: ClassVar[str] = "finetune"
+    recipe: Recipe
+    seed: int
+
+
+@register(STEPS, "quantize")
+@frozen
+class QuantizeStep(Step):
+    """Write the ONNX file in another number format: `int8`, `int8-dynamic` or `fp16`."""
+
+    kind: ClassVar[str] = "quantize"
+    scheme: str
+    options: Quantize = field(factory=Quantize)
+
+
+def n_of_m(structure: str) -> tuple[int, int] | None:
+    """Return (n, m) of a structure's name such as `2:4`, of which n is the smaller; None where it is no such name."""
+    found = re.fullmatch(r"([1-9]\d{0,3}):([1-9]\d{0,3})", structure)
+    kept, group = (int(found[1]), int(found[2])) if found else (0, 0)
+    return (kept, group) if 0 < kept < group else None

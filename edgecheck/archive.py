@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edgecheck.errors import DataError
 from edgecheck.npz_memmap import StoredImages
-from edgecheck.text import visible
+from edgecheck.text import listed, visible
 
 # The local file header: signature, version, flags, method, time, date, CRC-32, two sizes, lengths of name and extra.
 _HEADER = struct.Struct("<4s5H3L2H")
@@ -29,7 +29,7 @@ _LONGEST_DESCRIPTOR = 24  # bytes between a member and the next, where its sizes
 _CHUNK_BYTES = 1 << 20
 # A compressed array is held in memory whole. One that is not is read from the file, and may have any size.
 MOST_INFLATED_BYTES = 2 << 30
-NAMED = 8  # how many arrays a message lists
+MOST_NAMED = 8  # arrays that a message lists
 
 
 @frozen(eq=False)
@@ -55,12 +55,12 @@ class Member:
                 f"than {MOST_INFLATED_BYTES:,}; save it uncompressed and in C order (numpy.savez)"
             )
         with _understood(self.path), zipfile.ZipFile(self.path) as archive, archive.open(self.info) as file:
-            found = np.lib.format.read_array(file, allow_pickle=False)
+            array = np.lib.format.read_array(file, allow_pickle=False)
             file.read()  # to the end, where zipfile compares the CRC-32
-            return found
+            return array
 
     def stored(self, verified: bool = False) -> StoredImages | NDArray[Any]:
-        """Return it on disk where it lies there plainly, else in memory; `verified` saves the check of its CRC-32.
+        """Return the array on disk if it is stored uncompressed, else in memory; `verified` skips its CRC-32 check.
 
         Raises:
             DataError: damaged, or too large to be held in memory.
@@ -75,10 +75,10 @@ class Member:
 
 
 def members(path: Path, names: Iterable[str]) -> dict[str, Member]:
-    """Return those of the named arrays that an .npz holds; nothing but headers is read.
+    """Return the named arrays that an .npz contains; only their headers are read.
 
     Raises:
-        DataError: not a regular file, not an .npz, or one whose parts contradict each other.
+        DataError: not a regular file, not an .npz, or an .npz whose parts contradict each other.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file; give an .npz with the arrays images and labels")
@@ -95,11 +95,11 @@ def members(path: Path, names: Iterable[str]) -> dict[str, Member]:
         return {name: _member(path, archive, f"{name}.npy", starts[f"{name}.npy"]) for name in wanted}
 
 
-def listed(path: Path) -> str:
+def array_names(path: Path) -> str:
     """Return the names of the arrays in an .npz, for a message."""
     with _understood(path), zipfile.ZipFile(path) as archive:
         names = [visible(name.removesuffix(".npy")) for name in archive.namelist()]
-    return ", ".join([*names[:NAMED], *(["..."] if len(names) > NAMED else [])]) or "none"
+    return listed(names, MOST_NAMED) or "none"
 
 
 def write_array(archive: zipfile.ZipFile, name: str, chunks: Iterable[NDArray[Any]], shape: tuple[int, ...]) -> None:
@@ -133,7 +133,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str, start: int) -> Memb
 
 
 def _checked_start(path: Path, raw: IO[bytes], info: zipfile.ZipInfo) -> int:
-    """Return where the bytes of a member begin, once its local header is known to say what the directory says."""
+    """Return where the bytes of a member begin, after comparing its local header with the directory."""
     raw.seek(info.header_offset)
     fields = _HEADER.unpack(raw.read(_HEADER.size))
     signature, _, flags, method, _, _, crc, packed, whole, name_length, extra_length = fields
@@ -155,7 +155,7 @@ def _checked_start(path: Path, raw: IO[bytes], info: zipfile.ZipInfo) -> int:
 
 
 def _check_gapless(archive: zipfile.ZipFile, starts: dict[str, int]) -> None:
-    """See that one member follows the other up to the directory: in a gap lies one that the directory has lost."""
+    """Check that members follow each other without gaps: a gap may hide a member that the directory does not list."""
     entries = sorted(archive.infolist(), key=lambda info: info.header_offset)
     ends = [starts[info.filename] + info.compress_size for info in entries]
     follows = [*(info.header_offset for info in entries[1:]), archive.start_dir]
@@ -165,7 +165,7 @@ def _check_gapless(archive: zipfile.ZipFile, starts: dict[str, int]) -> None:
 
 @contextmanager
 def _understood(path: Path) -> Iterator[None]:
-    """Say in one line what is wrong with a file."""
+    """Turn any error in this block into a `DataError` of one line."""
     try:
         yield
     except DataError:

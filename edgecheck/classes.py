@@ -1,9 +1,9 @@
-"""Which outputs of a network the classes of the data are: `data.classes`, or a class map file."""
+"""Maps the classes of the data to outputs of a network, by `data.classes` or a class map file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgecheck.errors import ConfigError, DataError, InputError
 from edgecheck.registry import nearest
+from edgecheck.text import listed
 
 FORMS = 'write one name per line in the order of the outputs, or JSON such as {"0": ["n01440764", "tench"], ...}'
 MOST_BYTES = 16 << 20  # of a class map: ImageNet's has 35 kB
@@ -24,7 +25,7 @@ Entry = int | list[str]
 
 @frozen
 class Selection:
-    """The output of the network for each class of the data; `total` is how many it has, where the map says so."""
+    """The output of the network for each class of the data; `total` is its number of outputs, if the map gives it."""
 
     outputs: tuple[int, ...]
     total: int | None = None
@@ -40,7 +41,7 @@ class Selection:
         return table[outputs]
 
     def check(self, where: str, outputs: int) -> None:
-        """See that a network with so many outputs has those that are selected.
+        """Check that a network with this number of outputs has the selected ones.
 
         Raises:
             DataError: it has fewer, or not as many as the map names.
@@ -52,8 +53,7 @@ class Selection:
 
     def describe(self) -> str:
         """Return the selection in words."""
-        shown = ", ".join(map(str, self.outputs[:SHOWN])) + (", ..." if len(self.outputs) > SHOWN else "")
-        return f"classes are outputs {shown}{f' of {self.total:,}' if self.total else ''}"
+        return f"classes are outputs {listed(self.outputs, SHOWN)}{f' of {self.total:,}' if self.total else ''}"
 
 
 def read_map(path: Path) -> list[Entry]:
@@ -66,10 +66,10 @@ def read_map(path: Path) -> list[Entry]:
         raise InputError(f"{path}: data.classes: no class map file (a regular file of at most 16 MiB); {FORMS}")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        found = _of_json(json.loads(text)) if path.suffix.lower() == ".json" else text.rstrip().splitlines()
+        entries = _of_json(json.loads(text)) if path.suffix.lower() == ".json" else text.rstrip().splitlines()
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a class map ({str(error).splitlines()[0]}); {FORMS}") from None
-    names: list[Any] = [[entry] if isinstance(entry, str) else entry for entry in found]
+    names: list[Any] = [[entry] if isinstance(entry, str) else entry for entry in entries]
     if not names or not all(map(_is_named, names)):
         raise InputError(f"{path}: not a class map (an output without a name, or none at all); {FORMS}")
     return [[name.strip() for name in entry] for entry in names]
@@ -94,8 +94,8 @@ def select(entries: Sequence[Entry], classes: Sequence[str]) -> Selection | None
 def _by_number(numbers: Sequence[int], classes: Sequence[str]) -> Selection:
     if len(numbers) != len(classes):
         raise ConfigError(
-            f"data.classes names {len(numbers)} outputs, but the data has {len(classes)} classes ({_some(classes)}): "
-            "give one output per class, in this order"
+            f"data.classes names {len(numbers)} outputs, but the data has {len(classes)} classes "
+            f"({listed(classes, SHOWN)}): give one output per class, in this order"
         )
     if min(numbers) < 0 or len(set(numbers)) < len(numbers):
         raise ConfigError("data.classes: outputs count from 0, and each can stand for one class only")
@@ -123,18 +123,13 @@ def _is_named(entry: object) -> bool:
     return isinstance(entry, list) and bool(entry) and all(isinstance(name, str) and name.strip() for name in entry)
 
 
-def _of_json(found: object) -> list[Any]:
+def _of_json(document: object) -> list[Any]:
     """Return the entries of a list, or of a mapping from the numbers 0, 1, ... of the outputs."""
-    if isinstance(found, dict):
-        numbered = {int(number): entry for number, entry in found.items()}
-        if sorted(numbered) != list(range(len(found))):
+    if isinstance(document, dict):
+        numbered = {int(number): entry for number, entry in document.items()}
+        if sorted(numbered) != list(range(len(document))):
             raise ValueError("its keys are not 0, 1, 2, ...")
         return [numbered[number] for number in range(len(numbered))]
-    if isinstance(found, list):
-        return found
+    if isinstance(document, list):
+        return document
     raise ValueError("neither a list nor a mapping")
-
-
-def _some(names: Iterable[str]) -> str:
-    shown = list(names)
-    return ", ".join([*shown[:SHOWN], *(["..."] if len(shown) > SHOWN else [])])

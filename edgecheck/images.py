@@ -1,4 +1,4 @@
-"""Labelled images as arrays, their .npz file, and the one preprocessing that every model of a run gets."""
+"""Labelled images as arrays, their .npz file, and the preprocessing that all models of a run share."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ CHUNK_BYTES = 32 << 20  # read at once: images may lie on disk, be many, and lar
 class ImageSet:
     """Images uint8 `(N, H, W, C)`, RGB or grey; labels int64 `(N,)`; one name per class.
 
-    `selection` says which outputs of a network the classes are; None: output i is class i.
-    `skipped` counts images of the source that could not be read and were left out with permission.
+    `selection` maps classes to outputs of a network; None: output i is class i.
+    `skipped` counts unreadable images of the source that `data.unreadable: skip` left out.
     """
 
     images: Pixels
@@ -54,7 +54,7 @@ class ImageSet:
         return self.labels if self.selection is None else self.selection.numbers(self.labels)
 
     def chunks(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the images, so many at a time that they fit into memory."""
+        """Yield the images in chunks that fit into memory."""
         step = max(1, CHUNK_BYTES // math.prod(self.shape))
         for start in range(0, len(self), step):
             yield self.images[start : start + step]
@@ -112,14 +112,14 @@ def head(data: ImageSet, limit: int | None) -> ImageSet:
 
 
 def draw(data: ImageSet, count: int, seed: int) -> tuple[ImageSet, list[int]]:
-    """Return so many images drawn by the seed, and their places in rising order; all where there are fewer."""
+    """Return `count` images drawn by the seed, or all if there are fewer, and their indices in rising order."""
     chosen = np.sort(np.random.default_rng(seed).permutation(len(data))[:count])
     places = [int(place) for place in chosen]
     return take(data, places), places
 
 
 def take(data: ImageSet, indices: Sequence[int]) -> ImageSet:
-    """Return the images at some indices, in that order; what is on disk stays there."""
+    """Return the images at some indices, in that order; images on disk stay there."""
     places = np.array(indices, dtype=np.int64)
     in_memory = isinstance(data.images, np.ndarray)
     images = data.images[places] if in_memory else npz_memmap.Picked(data.images, places)
@@ -131,31 +131,31 @@ def load_npz(path: Path, verified: bool = False) -> ImageSet:
 
     Args:
         path: the .npz. Uncompressed images stay on disk.
-        verified: whether its bytes were compared with a hash just now; then they are not read once more.
+        verified: whether the caller has just compared the file with its hash; the images are then not read again.
 
     Raises:
         DataError: missing, not an .npz, damaged, an array missing, of a wrong type or length, or empty.
     """
-    found = archive.members(path, ("images", "labels", "classes", "class_outputs"))
-    missing = [name for name in ("images", "labels") if name not in found]
+    members = archive.members(path, ("images", "labels", "classes", "class_outputs"))
+    missing = [name for name in ("images", "labels") if name not in members]
     if missing:
-        raise DataError(f"{path}: no array named {' or '.join(missing)} (it has {archive.listed(path)})")
-    labelled.check_images(path, found["images"])
-    labelled.check_labels(path, found["labels"], found["images"].shape[0])
-    labels = found["labels"].array()
-    names = labelled.names_of(path, found["classes"]) if "classes" in found else None
-    images = found["images"].stored(verified)
+        raise DataError(f"{path}: no array named {' or '.join(missing)} (it has {archive.array_names(path)})")
+    labelled.check_images(path, members["images"])
+    labelled.check_labels(path, members["labels"], members["images"].shape[0])
+    labels = members["labels"].array()
+    names = labelled.names_of(path, members["classes"]) if "classes" in members else None
+    images = members["images"].stored(verified)
     if images.ndim == 3:
         images = images.reshape(*images.shape, 1)
     classes = labelled.classes_of(path, labels, names)
-    selection = labelled.selection_of(path, found["class_outputs"], classes) if "class_outputs" in found else None
+    selection = labelled.selection_of(path, members["class_outputs"], classes) if "class_outputs" in members else None
     return ImageSet(images, labels.astype(np.int64), classes, selection=selection)
 
 
 def save_npz(path: Path, data: ImageSet, how: Preprocessing | None = None) -> None:
-    """Write the set as `load_npz` reads it, and how it is to be preprocessed; some images at a time.
+    """Write the set as `load_npz` reads it, with its preprocessing, some images at a time.
 
-    The caller sees to it that `path` appears whole or not at all.
+    The write is not atomic: the caller renames the finished file.
     """
     rest: dict[str, Any] = {"labels": data.labels, "classes": np.array(data.classes, str)}
     if data.selection:
@@ -170,22 +170,22 @@ def save_npz(path: Path, data: ImageSet, how: Preprocessing | None = None) -> No
 
 
 def load_normalization(path: Path) -> dict[str, list[float]]:
-    """Return what an .npz says of its own preprocessing: `range`, `mean` and `std`; nothing where there is no file.
+    """Return the `range`, `mean` and `std` that an .npz contains; empty if there is no file.
 
     Raises:
-        DataError: what it says is damaged, or would destroy the images.
+        DataError: an array is damaged, or its numbers would destroy the images.
     """
     if not path.is_file():
-        return {}  # the loader says so
-    found = {
+        return {}  # the loader reports the missing file
+    numbers = {
         name: labelled.numbers_of(path, name, member) for name, member in archive.members(path, NORMALIZATION).items()
     }
-    low, high = found.get("range", (0.0, 1.0))
+    low, high = numbers.get("range", (0.0, 1.0))
     try:
-        Preprocessing(None, (low, high), found.get("mean", []), found.get("std", []))
+        Preprocessing(None, (low, high), numbers.get("mean", []), numbers.get("std", []))
     except ValueError as error:
         raise DataError(f"{path}: {error}; write the file again") from None
-    return found
+    return numbers
 
 
 def _per_channel(values: list[float], channels: int, name: str, default: float) -> NDArray[np.float32]:

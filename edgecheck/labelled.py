@@ -1,4 +1,4 @@
-"""What the arrays of a labelled set must be; each refusal is a DataError that names file, array and place."""
+"""Checks the arrays of a labelled image set; every error names the file, the array and the place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgecheck.archive import Member
 from edgecheck.classes import Selection, select
 from edgecheck.errors import ConfigError, DataError
 
-MOST_CLASSES = 1_000_000  # a larger label is no class but a slip
+MOST_CLASSES = 1_000_000  # a larger label is a mistake, not a class
 MOST_CHANNELS = 3
 
 
@@ -26,7 +26,7 @@ def numbers_of(path: Path, name: str, member: Member) -> list[float]:
 
 
 def check_images(path: Path, images: Member) -> None:
-    """See that these are images uint8 `(N, H, W[, C])`, at least one."""
+    """Check that these are images uint8 `(N, H, W[, C])`, at least one."""
     shape = images.shape
     if images.dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[-1] not in (1, 3)):
         raise DataError(
@@ -37,7 +37,7 @@ def check_images(path: Path, images: Member) -> None:
 
 
 def check_labels(path: Path, labels: Member, images: int) -> None:
-    """See that these are whole numbers, one per image."""
+    """Check that these are whole numbers, one per image."""
     if len(labels.shape) != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"{path}: labels must be integers of shape (N,), not {labels.dtype} {labels.shape}")
     if labels.shape[0] != images:
@@ -49,11 +49,11 @@ def names_of(path: Path, names: Member) -> tuple[str, ...]:
     if len(names.shape) != 1 or names.shape[0] > MOST_CLASSES or names.dtype.kind not in "USiu":
         raise DataError(f"{path}: classes must be a list of names, not {names.dtype} {names.shape}")
     try:
-        found = tuple(map(str, names.array().astype(str)))
-        "".join(found).encode()
+        texts = tuple(map(str, names.array().astype(str)))
+        "".join(texts).encode()
     except (ValueError, SystemError):  # half of a surrogate pair, a number that is no character
         raise DataError(f"{path}: classes holds names that are not Unicode text") from None
-    return found
+    return texts
 
 
 def selection_of(path: Path, outputs: Member, classes: tuple[str, ...]) -> Selection | None:
@@ -70,7 +70,7 @@ def selection_of(path: Path, outputs: Member, classes: tuple[str, ...]) -> Selec
 
 
 def classes_of(path: Path, labels: np.ndarray, names: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return the names of the classes, their numbers where there are none, once every label is one of them."""
+    """Return the names of the classes, by default their numbers, after checking that every label is one of them."""
     if labels.max() >= MOST_CLASSES:
         raise DataError(f"{path}: label {labels.max()} at image {int(labels.argmax())} is no class number")
     if labels.min() < 0:

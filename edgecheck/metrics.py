@@ -9,29 +9,43 @@ from typing import Literal
 
 from attrs import frozen
 
+from edgecheck.attribution.table import METHODS
+
 Unit = Literal["fraction", "pp", "score", "s", "bytes", "count", "ratio", "logit"]
 Better = Literal["higher", "lower"]
-
-CAM_METHODS = ("grad-cam", "grad-cam++", "ablation-cam")  # made unless `explain.methods` says otherwise
-# Made and gated only when asked for: the thresholds of the literature are those of the three above.
-EXTRA_CAM_METHODS = ("layer-cam", "xgrad-cam", "hires-cam", "score-cam")
-ALL_CAM_METHODS = CAM_METHODS + EXTRA_CAM_METHODS
+DecidedBy = Literal["interval", "point"]
 
 
 @frozen
 class Metric:
-    """What a metric name means: its unit, the better direction, and where its formula comes from."""
+    """What a metric name means: its unit, the better direction, and the source of its formula.
+
+    `decided_by` says how a criterion on it is decided where the policy does not say: by the whole 95 % interval of a
+    reading that has one, or by its value.
+    """
 
     name: str
     unit: Unit
     better: Better
     meaning: str
     source: str
+    decided_by: DecidedBy = "point"
 
 
 _SP2PS = "Renza & Ballesteros 2023, Eq. 8"
 _PE_LIKE = "after Pachon, Renza & Ballesteros 2023; the combining rule is ours"
 _LATENCY = "one session.run on one image"
+
+
+def metrics_of(method: str) -> tuple[Metric, Metric]:
+    """Return the metrics of an attribution method: `sp2ps.METHOD` and `pe_like.METHOD`."""
+    similarity = f"similarity of the {method} heatmaps of baseline and variant"
+    combined = f"SSIM, IoU and confidence change on {method} heatmaps"
+    return (
+        Metric(f"sp2ps.{method}", "score", "higher", similarity, _SP2PS),
+        Metric(f"pe_like.{method}", "score", "higher", combined, _PE_LIKE),
+    )
+
 
 _ALL = (
     Metric("accuracy", "fraction", "higher", "share of test images the ONNX file classifies correctly", "top-1"),
@@ -40,19 +54,13 @@ _ALL = (
     Metric("accuracy_drop_pp", "pp", "lower", "accuracy of the baseline minus that of the variant", "top-1"),
     Metric("calibration.error", "fraction", "lower", "how far confidence is from accuracy, over 15 bins of confidence", "Guo et al. 2017, Eq. 3"),
     Metric("agreement", "fraction", "higher", "share of images on which variant and baseline predict the same class", "top-1"),
-    *(
-        Metric(f"sp2ps.{method}", "score", "higher", f"similarity of the {method} heatmaps of baseline and variant", _SP2PS)
-        for method in ALL_CAM_METHODS
-    ),
-    *(
-        Metric(f"pe_like.{method}", "score", "higher", f"SSIM, IoU and confidence change on {method} heatmaps", _PE_LIKE)
-        for method in ALL_CAM_METHODS
-    ),
+    *(metrics_of(method)[0] for method in METHODS),
+    *(metrics_of(method)[1] for method in METHODS),
     Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "ours: an all-zero map has no direction"),
-    Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY),
-    Metric("latency.p90_s", "s", "lower", "90th percentile time, upper order statistic of at least 64 samples", "MLPerf LoadGen"),
-    Metric("latency.cold_s", "s", "lower", "session creation and first run, library and file in memory already", "median over openings"),
-    Metric("latency.ratio", "ratio", "lower", "median latency of the variant over that of the baseline", "per block, bootstrap over blocks"),
+    Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY, "interval"),
+    Metric("latency.p90_s", "s", "lower", "90th percentile time, upper order statistic of at least 64 samples", "MLPerf LoadGen", "interval"),
+    Metric("latency.cold_s", "s", "lower", "session creation and first run, library and file in memory already", "median over openings", "interval"),
+    Metric("latency.ratio", "ratio", "lower", "median latency of the variant over that of the baseline", "per block, bootstrap over blocks", "interval"),
     Metric("size.bytes", "bytes", "lower", "the .onnx file with its external data", "file system"),
     Metric("size.zlib_bytes", "bytes", "lower", "the same, compressed, where zeros do pay", "zlib level 6"),
     Metric("opset", "count", "lower", "version of the ONNX operators that the file asks for", "ONNX file"),

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 from edgecheck.errors import ConfigError
 
 Value = TypeVar("Value")
+Reference = str | Callable[..., Any]
+"""A function, or where it is: `"package.module:name"`, so that a table needs nothing that the function needs."""
 
 SUGGESTIONS = 3
 SHORTEST = 3  # fewer letters are part of most names
+
+
+# Takes the names that are registered while a plugin file is imported.
+_RECORDED: ContextVar[set[str] | None] = ContextVar("recorded", default=None)
 
 
 def register(registry: MutableMapping[str, Value], name: str) -> Callable[[Value], Value]:
@@ -26,9 +35,23 @@ def register(registry: MutableMapping[str, Value], name: str) -> Callable[[Value
         if name in registry:
             raise ValueError(f"{name!r} is registered twice")
         registry[name] = value
+        recording = _RECORDED.get()
+        if recording is not None:
+            recording.add(name)
         return value
 
     return file
+
+
+@contextmanager
+def recorded() -> Iterator[set[str]]:
+    """Yield a set that takes every name registered in this block."""
+    names: set[str] = set()
+    token = _RECORDED.set(names)
+    try:
+        yield names
+    finally:
+        _RECORDED.reset(token)
 
 
 def lookup(registry: Mapping[str, Value], name: str, kind: str) -> Value:
@@ -40,6 +63,14 @@ def lookup(registry: Mapping[str, Value], name: str, kind: str) -> Value:
     if name not in registry:
         raise ConfigError(f"unknown {kind} {name!r}{nearest(name, registry)}; known: {', '.join(registry)}")
     return registry[name]
+
+
+def resolve(reference: Reference) -> Callable[..., Any]:
+    """Return the function that a table refers to; its module is imported on first use."""
+    if not isinstance(reference, str):
+        return reference
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

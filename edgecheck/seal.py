@@ -1,7 +1,7 @@
-"""Whether a report still says what was measured: its own seal, and the digests of what it was made from.
+"""Integrity of a saved report: its own digest (the seal), and the digests of the files that it was made from.
 
-This finds accidents and careless edits. Whoever writes to the run folder can also write digests that match: to prove
-who made a report, sign it.
+This detects accidents and careless edits. Anyone who can write to the run folder can also write matching digests: to
+prove the author of a report, sign it.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any
 from edgecheck.errors import InputError
 from edgecheck.hashing import digest, sha256
 from edgecheck.records import Report, to_dict
-from edgecheck.store import UNFINISHED
+from edgecheck.run_folder import UNFINISHED
 
 SEAL = "seal"
 NAMED = 3  # how many mismatches a message names before it says how many more there are
 
 
 def sealed(report: Report) -> dict[str, Any]:
-    """Return a report as JSON-able data with the digest of everything else in it under `seal`."""
+    """Return a report as JSON-able data, with the digest of all other content under `seal`."""
     data = to_dict(report)
     return {**data, SEAL: digest(data)}
 
 
 def require_finished(folder: Path) -> None:
-    """See that the last run in a folder ended well.
+    """Check that the last run in a folder finished.
 
     Raises:
-        InputError: it failed, was interrupted, or is still at work.
+        InputError: it failed, was interrupted, or is still running.
     """
     try:
         why = " ".join((folder / UNFINISHED).read_text(errors="replace").split())
@@ -41,11 +41,11 @@ def require_finished(folder: Path) -> None:
 
 
 def mismatches(data: Mapping[str, Any], report: Report, folder: Path) -> Iterator[str]:
-    """Yield what does not match, each as one phrase.
+    """Yield each mismatch as one phrase.
 
     Args:
-        data: the document as it was read.
-        report: the same as a record.
+        data: the document as it was read, of any schema version: the seal covers it in that form.
+        report: the same document as a record.
         folder: the run folder it lies in.
     """
     if SEAL not in data:
@@ -56,10 +56,10 @@ def mismatches(data: Mapping[str, Any], report: Report, folder: Path) -> Iterato
         yield from _mismatch(name, folder / name, expected)
 
 
-def describe(found: list[str]) -> str:
+def describe(phrases: list[str]) -> str:
     """Return mismatches in one line."""
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return "; ".join(found[:NAMED]) + more
+    more = f" and {len(phrases) - NAMED} more" if len(phrases) > NAMED else ""
+    return "; ".join(phrases[:NAMED]) + more
 
 
 def _mismatch(name: str, path: Path, expected: str) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 from attrs import field, frozen
 from attrs.validators import optional
@@ -15,9 +15,35 @@ Scope = Literal["global", "layer"]
 
 
 class Step:
-    """One compression step; `kind` names its type in JSON and in `STEPS`."""
+    """One compression step.
+
+    Attributes:
+        kind: names its type in JSON and in `STEPS`.
+        acts_on: what it changes. Steps that change the network come first, then it is exported.
+    """
 
     kind: ClassVar[str]
+    acts_on: ClassVar[Literal["network", "file"]]
+
+
+class NetworkStep(Step):
+    """Base of steps that change a network by themselves, such as those of a plugin."""
+
+    acts_on = "network"
+
+    def change(self, model: Any) -> Any:
+        """Return the changed `torch.nn.Module`: `model` itself or another one that takes and gives the same."""
+        raise NotImplementedError
+
+
+class FileStep(Step):
+    """Base of steps that change an ONNX file by themselves."""
+
+    acts_on = "file"
+
+    def convert(self, source: Path, out: Path) -> None:
+        """Read the ONNX file `source` and write `out`."""
+        raise NotImplementedError
 
 
 STEPS: dict[str, type[Step]] = {}
@@ -75,13 +101,14 @@ class PruneStep(Step):
     reached by now, 1 in the last step or the only one. Layers keep a multiple of `round_to` channels.
     """
 
-    kind: ClassVar[str] = "prune"
+    kind = "prune"
+    acts_on = "network"
     criterion: str
     structure: str
     scope: Scope
-    rate: float
-    round_to: int = 1
-    share: float = 1.0
+    rate: float = field(validator=within(0, 1))
+    round_to: int = field(default=1, validator=within(1, 2**20))
+    share: float = field(default=1.0, validator=within(0, 1))
 
 
 @register(STEPS, "finetune")
@@ -89,7 +116,8 @@ class PruneStep(Step):
 class FineTuneStep(Step):
     """Train what an earlier step left, for `recipe.epochs`; `seed` draws the order of the images."""
 
-    kind: ClassVar[str] = "finetune"
+    kind = "finetune"
+    acts_on = "network"
     recipe: Recipe
     seed: int
 
@@ -99,13 +127,7 @@ class FineTuneStep(Step):
 class QuantizeStep(Step):
     """Write the ONNX file in another number format: `int8`, `int8-dynamic` or `fp16`."""
 
-    kind: ClassVar[str] = "quantize"
+    kind = "quantize"
+    acts_on = "file"
     scheme: str
     options: Quantize = field(factory=Quantize)
-
-
-def n_of_m(structure: str) -> tuple[int, int] | None:
-    """Return (n, m) of a structure's name such as `2:4`, of which n is the smaller; None where it is no such name."""
-    found = re.fullmatch(r"([1-9]\d{0,3}):([1-9]\d{0,3})", structure)
-    kept, group = (int(found[1]), int(found[2])) if found else (0, 0)
-    return (kept, group) if 0 < kept < group else None

@@ -1,24 +1,35 @@
-"""The one place where text of unknown origin becomes text that can be shown.
+"""Makes text of unknown origin safe to show, and shortens lists for messages.
 
-Names come from ONNX files, archives, YAML, the file system and exceptions. They may hold control characters that steer
-a terminal, end a row of a table, turn its direction round, or are illegal in XML.
+Names come from ONNX files, archives, YAML, the file system and exceptions. They may contain control characters that
+move a cursor, end a table row, reverse the reading direction, or are illegal in XML.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+NAMED = 3  # how many things a message lists before it says how many more there are
+
 
 def plain(text: str) -> str:
-    """Return text on one line: runs of whitespace become a space, what cannot be printed becomes visible."""
+    """Return text on one line: a run of whitespace becomes one space, and unprintable characters become escapes."""
     return visible(" ".join(text.split()))
 
 
 def visible(text: str) -> str:
-    r"""Return text in which each character that cannot be printed is written as its escape, such as `\x1b`.
+    r"""Return text in which each unprintable character is replaced by its escape, such as `\x1b`.
 
-    These are control and format characters (ESC, C1, direction overrides, zero-width), halves of surrogate pairs,
-    separators other than the space, and code points without a character.
+    Unprintable are control and format characters (ESC, C1, direction overrides, zero-width), lone surrogates,
+    separators other than the space, and unassigned code points.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else _escape(ord(c)) for c in text)
+
+
+def listed(things: Iterable[object], most: int = NAMED, separator: str = ", ") -> str:
+    """Return `a, b, c and 4 more`: the first `most` things, and how many there are beyond."""
+    texts = [str(thing) for thing in things]
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return separator.join(texts[:most]) + more
 
 
 def _escape(code: int) -> str:

@@ -23,7 +23,7 @@ PACKAGES = (
 # What stages depend on, by what they work with.
 ARRAYS = ("numpy",)
 IMAGES = (*ARRAYS, "opencv-python-headless", "opencv-python", "pillow", "scikit-learn", "torchvision")
-TWINS = (*ARRAYS, "torch", "torchvision", "timm", "safetensors", "grad-cam")
+TWINS = (*ARRAYS, "array-api-compat", "torch", "torchvision", "timm", "safetensors", "grad-cam")
 TRAINING = (*IMAGES, *TWINS, "torch-pruning", "accelerate")
 EXPORT = (*TWINS, "onnx", "onnxscript", "onnx-ir")
 FILES = (*ARRAYS, "onnx", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")

@@ -217,13 +217,13 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
         ("range", 3.0, "two numbers"),
     ],
 )
-def test_a_broken_normalisation_is_refused_not_ignored(tmp_path, name, values, words):
+def test_a_broken_normalization_is_refused_not_ignored(tmp_path, name, values, words):
     np.savez(tmp_path / "d.npz", images=PIXELS, labels=DATA.labels, **{name: np.array(values)})
     with pytest.raises(DataError, match=rf"d\.npz: .*{words}"):
         load_normalization(tmp_path / "d.npz")
 
 
-def test_a_normalisation_comes_back_and_may_be_absent(tmp_path):
+def test_a_normalization_comes_back_and_may_be_absent(tmp_path):
     save_npz(tmp_path / "d.npz", DATA, HOW)
     assert load_normalization(tmp_path / "d.npz") == {"range": [0, 1], "mean": [0.5] * 3, "std": [0.25] * 3}
     save_npz(tmp_path / "d.npz", DATA)

@@ -103,7 +103,7 @@ def test_labels_and_outputs_are_translated_both_ways():
     assert selection.numbers(np.array([2, 0, 1])).tolist() == [3, 7, 0]
     assert selection.places(np.array([3, 7, 0])).tolist() == [2, 0, 1]
     assert selection.describe() == "classes are outputs 7, 0, 3"
-    assert Selection(tuple(range(10)), 1000).describe() == "classes are outputs 0, 1, 2, 3, 4, ... of 1,000"
+    assert Selection(tuple(range(10)), 1000).describe() == "classes are outputs 0, 1, 2, 3, 4 and 5 more of 1,000"
 
 
 def test_a_network_of_another_number_of_outputs_is_refused():

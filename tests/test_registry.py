@@ -1,7 +1,8 @@
 import pytest
 
+from edgecheck.attribution.table import METHODS
 from edgecheck.errors import ConfigError
-from edgecheck.metrics import ALL_CAM_METHODS, METRICS
+from edgecheck.metrics import METRICS
 from edgecheck.registry import lookup, nearest
 
 
@@ -36,7 +37,7 @@ def test_at_most_three_are_suggested():
 
 def test_a_name_that_differs_by_case_and_separators_is_the_only_one():
     assert nearest("sp2ps.gradcam", METRICS) == ", did you mean 'sp2ps.grad-cam'?"
-    assert nearest("GradCAM", ALL_CAM_METHODS) == ", did you mean 'grad-cam'?"
+    assert nearest("GradCAM", METHODS) == ", did you mean 'grad-cam'?"
     assert nearest("bn_scale", ["l1", "bn-scale"]) == ", did you mean 'bn-scale'?"
 
 

@@ -14,7 +14,7 @@ import traceback
 import click
 
 from edgecheck import __version__
-from edgecheck.cli import checking, inspecting, judging, running, staging, streams, sweeping
+from edgecheck.cli import checking, inspecting, judging, reference, running, staging, streams, sweeping
 from edgecheck.cli.screen import say
 from edgecheck.cli.stopping import REQUEST
 from edgecheck.errors import EdgecheckError, Stopped
@@ -53,6 +53,8 @@ for command in (
     staging.prune,
     staging.export,
     staging.cam,
+    reference.metrics,
+    reference.criteria,
     inspecting.doctor,
 ):
     cli.add_command(command)
@@ -72,7 +74,7 @@ def _run(words: list[str], debug: bool) -> int:
         if COMPLETE in os.environ and not words:
             return _complete(os.environ[COMPLETE])
         # Completion is ours: click would end the program for it, whatever the arguments ask.
-        code = cli.main(args=words, prog_name="edgecheck", complete_var="", standalone_mode=False)
+        code = cli.main(args=words, prog_name="edgecheck", complete_var="", standalone_mode=False, obj=words)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import format_option, json_object, numbers, out_option, timings_option, whole_numbers
+from edgecheck.cli.options import (
+    command_line,
+    format_option,
+    json_object,
+    json_objects,
+    numbers,
+    out_option,
+    timings_option,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
+    from edgecheck.pipeline.store import Store
     from edgecheck.records import Report
-    from edgecheck.store import Store
 
 
 @click.command(short_help="Gate two ONNX files made elsewhere.")
 @click.option("--baseline", required=True, type=click.Path(path_type=Path), help="The uncompressed model, .onnx.")
-@click.option("--candidate", required=True, type=click.Path(path_type=Path), help="The compressed model, .onnx.")
+@click.option(
+    "--candidate",
+    "candidates",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A compressed model, .onnx. Repeatable.",
+)
 @click.option("--data", "source", help="digits, cifar10, stl10, an .npz with images and labels, or an image folder.")
 @click.option("--root", help="Folder of the data set, for cifar10 and stl10.")
 @click.option(
@@ -27,9 +44,9 @@ if TYPE_CHECKING:
 )
 @click.option("--baseline-weights", help="Its weights: .safetensors or a state_dict .pt.")
 @click.option("--baseline-twin-arguments", callback=json_object, help="Its arguments, such as '{\"num_classes\": 10}'.")
-@click.option("--candidate-twin", help="The same for the candidate.")
-@click.option("--candidate-weights", help="Its weights.")
-@click.option("--candidate-twin-arguments", callback=json_object, help="Its arguments.")
+@click.option("--candidate-twin", multiple=True, help="The same for a candidate; once for each, in their order.")
+@click.option("--candidate-weights", multiple=True, help="Its weights, likewise.")
+@click.option("--candidate-twin-arguments", multiple=True, callback=json_objects, help="Its arguments, likewise.")
 @click.option(
     "--config", type=click.Path(path_type=Path), help="An edgecheck.yaml: data, preprocessing, explain, gate."
 )
@@ -55,8 +72,10 @@ if TYPE_CHECKING:
 @timings_option
 @format_option
 @click.pass_context
-def check(context: click.Context, baseline: Path, candidate: Path, out: Path | None, form: str, **flags: Any) -> None:
-    """Gate CANDIDATE against BASELINE: accuracy, size, latency, and with twins the heatmaps.
+def check(
+    context: click.Context, baseline: Path, candidates: tuple[Path, ...], out: Path | None, form: str, **flags: Any
+) -> None:
+    """Gate each CANDIDATE against BASELINE: accuracy, size, latency, and with twins the heatmaps.
 
     Without twins the default gate leaves the heatmaps out, and the report says so; an Sp2PS criterion of your own is
     MISSING then.
@@ -64,7 +83,7 @@ def check(context: click.Context, baseline: Path, candidate: Path, out: Path | N
     import tempfile
 
     from edgecheck.errors import UsageError
-    from edgecheck.store import Store
+    from edgecheck.pipeline.store import Store
 
     if not flags["config"] and not flags["source"]:
         raise UsageError("--data is missing: name test images with labels, or a --config that does")
@@ -73,16 +92,18 @@ def check(context: click.Context, baseline: Path, candidate: Path, out: Path | N
         Store(out or Path(scratch)).attempt() as store,
         screen.own_words(),
     ):
-        report = _checked(baseline, candidate, store, flags)
+        report = _checked(baseline, candidates, store, {**flags, "form": form})
     screen.show(report, form)
     if flags["timings"]:
         screen.show_timings(report)
-    context.exit(screen.exit_code(report))
+    context.exit(report.exit_code)
 
 
-def _checked(baseline: Path, candidate: Path, store: Store, flags: dict[str, Any]) -> Report:
-    from edgecheck import pipeline
-    from edgecheck.config import reader as reader
+def _checked(baseline: Path, candidates: Sequence[Path], store: Store, flags: dict[str, Any]) -> Report:
+    from edgecheck.config import reader
+    from edgecheck.pipeline.check import Given
+    from edgecheck.pipeline.check import check as check_files
+    from edgecheck.report import renderer
 
     if not flags["config"] and not flags["size"] and _data(flags["source"])["dataset"] == "folder":
         flags["size"] = _size_of(baseline)
@@ -95,18 +116,35 @@ def _checked(baseline: Path, candidate: Path, store: Store, flags: dict[str, Any
         if flags["config"]
         else reader.parse("", Path("command line"), overrides)
     )
-    return pipeline.check(
-        plan,
-        pipeline.entry_of(plan, store, "baseline", baseline, *_twin(flags, "baseline")),
-        pipeline.entry_of(plan, store, "candidate", candidate, *_twin(flags, "candidate")),
-        store,
-        screen.Screen(),
-    )
+    renderer(flags["form"])
+    given = [
+        Given("baseline", "baseline", baseline, *_twin(flags, "baseline", 0)),
+        *(
+            Given(name, "candidate", file, *_twin(flags, "candidate", place))
+            for place, (name, file) in enumerate(zip(_names(candidates), candidates, strict=True))
+        ),
+    ]
+    return check_files(plan, given, store, screen.Screen(), command=command_line())
 
 
-def _twin(flags: dict[str, Any], role: str) -> tuple[str | None, str | None, dict[str, Any] | None]:
-    """Return what the flags say of the twin of one side: itself, its weights, its arguments."""
-    return flags[f"{role}_twin"], flags[f"{role}_weights"], flags[f"{role}_twin_arguments"]
+def _names(candidates: Sequence[Path]) -> list[str]:
+    return ["candidate"] if len(candidates) == 1 else [f"candidate-{place + 1}" for place in range(len(candidates))]
+
+
+def _twin(flags: dict[str, Any], role: str, place: int) -> tuple[str | None, str | None, dict[str, Any] | None]:
+    """Return what the flags say of the twin of one file: itself, its weights, its arguments.
+
+    Raises:
+        UsageError: a flag of the candidates is given, but not once for each of them.
+    """
+    return tuple(_of(flags[f"{role}_{name}"], place) for name in ("twin", "weights", "twin_arguments"))
+
+
+def _of(given: Any, place: int) -> Any:
+    """Return one value of a repeatable flag; the flags of the baseline are given once."""
+    if not isinstance(given, tuple):
+        return given
+    return given[place] if place < len(given) else None
 
 
 def _size_of(file: Path) -> list[int] | None:

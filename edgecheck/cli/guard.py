@@ -1,7 +1,8 @@
-"""The console command: a child does the work, so that only a decision of ours becomes the exit code.
+"""The console command: runs the command line in a child process, so that only edgecheck decides the exit code.
 
-A model's code may call `os._exit(0)`, native code may crash, the system may kill what takes too much memory. The child
-reports the code that it decided on. If it ends without this report, the parent says what happened and exits with 3.
+The model's code may call `os._exit(0)`, native code may crash, and the system may kill a process that needs too much
+memory. The child reports its exit code through a pipe. If it ends without a report, the parent exits with 3 and says
+why.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ KEPT = "what was finished is kept"
 
 
 def main() -> None:
-    """Run the command line in a child process; exit with the code that it decided on."""
+    """Run the command line in a child process, and exit with the code that it reports."""
     # Without a command there are only --help and --version, which run nobody's code.
     if not hasattr(os, "fork") or all(word.startswith("-") for word in sys.argv[1:]):
         cli.main()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import format_option, out_option
+from edgecheck.cli.options import format_option, out_option, plugin_option
 
 if TYPE_CHECKING:
     from edgecheck.records import Policy
@@ -30,50 +31,67 @@ unverified_option = click.option(
 @click.option("--only", is_flag=True, help="Judge by the --gate criteria alone.")
 @click.option("--require", type=click.Choice(["all", "any"]), help="Whether every candidate must pass.")
 @unverified_option
+@plugin_option
 @out_option(None, "Write the report files of this judgement there.")
 @format_option
 @click.pass_context
 def gate(
     context: click.Context,
     run: Path,
-    config: Path | None,
-    sentences: tuple[str, ...],
-    only: bool,
-    require: Require | None,
     unverified: bool,
+    plugin_files: tuple[Path, ...],
     out: Path | None,
     form: str,
+    **asked: Any,
 ) -> None:
     """Judge a saved RUN again, by its own policy or another; exit 0 if it holds, else 1.
 
-    The report and the files it was made from are compared with their digests first; what does not match is named, and
-    the exit code is 2.
+    Compares the report and the files it was made from with their digests first. A mismatch is named, and the exit code
+    is 2.
 
     --gate 'sp2ps.grad-cam >= 0.9' changes that limit and keeps the other criteria; with --only it is the whole gate.
     """
-    from edgecheck.pipeline import judging, reporting
+    from edgecheck.gate.judgement import judged as judge
+    from edgecheck.pipeline import reporting
+    from edgecheck.pipeline import saved as folder
 
-    saved = reporting.read(run, unverified)
-    judged = judging.judged(saved, _policy(saved.policy, config, sentences, only, require))
+    _prepare(plugin_files, form)
+    saved = folder.read(run, unverified)
+    judged = judge(saved, _policy(saved.policy, **asked))
     if out:
         reporting.write(judged, out, pictures_from=run)
     screen.show(judged, form)
-    context.exit(screen.exit_code(judged))
+    context.exit(judged.exit_code)
 
 
 @click.command(short_help="Render a saved run again.")
 @run_argument
 @unverified_option
+@plugin_option
 @out_option(None, "Write the report files there instead of into RUN.")
 @format_option
-def report(run: Path, unverified: bool, out: Path | None, form: str) -> None:
+def report(run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Path | None, form: str) -> None:
     """Render a saved RUN again: report.html, report.md, junit.xml, and the result on stdout."""
-    from edgecheck.pipeline import judging, reporting
+    from edgecheck.gate.judgement import judged as judge
+    from edgecheck.pipeline import reporting
+    from edgecheck.pipeline import saved as folder
 
-    saved = reporting.read(run, unverified)
-    judged = judging.judged(saved, saved.policy)
+    _prepare(plugin_files, form)
+    saved = folder.read(run, unverified)
+    judged = judge(saved, saved.policy)
     reporting.write(judged, out or run, pictures_from=run)
     screen.show(judged, form)
+
+
+def _prepare(plugin_files: Sequence[Path], form: str) -> None:
+    """Load the plugins, then refuse a format that none of them registers, before anything is read."""
+    from edgecheck.report import renderer
+
+    if plugin_files:
+        from edgecheck.plugins import load
+
+        load(plugin_files)
+    renderer(form)
 
 
 def _policy(

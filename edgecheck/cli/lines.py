@@ -10,21 +10,21 @@ from threading import Event, Thread
 from edgecheck.progress import Item, Size, Text
 from edgecheck.report.format import format_duration
 
-# Seconds between two lines about the same work. A phase that ends, such as an epoch, gets its line after the first;
-# without one there is a line after the second, so that no watcher takes the work for dead.
+# Seconds between two lines about the same work. The end of a phase, such as an epoch, is printed after LEAST_S; other
+# progress after MOST_S, so that nobody takes the work for dead.
 LEAST_S, MOST_S = 10.0, 30.0
-WHOLE_RATE = 10  # images/s from which on a decimal says nothing
-WORTH_TELLING_S = 5.0  # work that took less needs no second line
+WHOLE_RATE = 10  # images/s above which no decimal is printed
+WORTH_TELLING_S = 5.0  # shorter work gets no line at its end
 
 Say = Callable[[str], None]
 
 
 class Lines:
-    """Says now and then how far the work is.
+    """Prints progress as a line now and then.
 
     Args:
         say: prints a line.
-        clock: seconds that only ever grow.
+        clock: monotonic seconds.
     """
 
     def __init__(self, say: Say, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +33,7 @@ class Lines:
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
     ) -> Iterator[Item]:
-        """Yield `items`; say how far they are between two of them, and how long it took at the end."""
+        """Yield `items`; print progress between them, and the total time at the end."""
         began = told = self._clock()
         done, current = 0.0, ""
         for item in items:
@@ -50,7 +50,7 @@ class Lines:
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
-        """Say what begins, that it still goes on, and how long it took."""
+        """Print the start, a line now and then, and the total time at the end."""
         self._say(text)
         began, over = self._clock(), Event()
 
@@ -71,7 +71,7 @@ class Lines:
 
 
 def _line(text: str, done: float, total: float | None, elapsed_s: float, in_images: bool) -> str:
-    """Return `training, epoch 3/10, 30 %, 512 images/s, 1:20 left`, as far as it is known."""
+    """Return `training, epoch 3/10, 30 %, 512 images/s, 1:20 left`, without the parts that are unknown."""
     rate = _rate(done, elapsed_s) if in_images else ""
     if total is None:
         return f"{text}{rate}, {format_duration(elapsed_s)} so far"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,51 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 config_argument: Decorator = click.argument("config", type=click.Path(path_type=Path))
 
 
-def _format_option(formats: Sequence[str]) -> Decorator:
-    return click.option(
-        "--format",
-        "form",
-        type=click.Choice(formats),
-        default="terminal",
-        show_default=True,
-        help="Format of the result on stdout.",
-    )
+class _Format(click.Choice):
+    """A format by name. A plugin, loaded later, may define it: `report.renderer` refuses unknown ones."""
+
+    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> str:
+        return str(value)
 
 
-format_option = _format_option(FORMATS)
-listing_format_option = _format_option(LISTING_FORMATS)
+def _format_option(kind: click.Choice, text: str) -> Decorator:
+    return click.option("--format", "form", type=kind, default="terminal", show_default=True, help=text)
+
+
+format_option = _format_option(_Format(FORMATS), "Format of the result on stdout, or one that a plugin registers.")
+listing_format_option = _format_option(click.Choice(LISTING_FORMATS), "Format of the result on stdout.")
+plugin_option: Decorator = click.option(
+    "--plugin",
+    "plugin_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Load this Python file first: it may define metrics and formats. Repeatable.",
+)
 
 timings_option: Decorator = click.option(
-    "--timings", is_flag=True, help="Print at the end, on stderr, how long each stage took."
+    "--timings", is_flag=True, help="Print on stderr, at the end, how long each stage took."
+)
+
+
+def command_line() -> list[str] | None:
+    """Return the command as it was typed, for reports; None where a program called it."""
+    words = click.get_current_context().find_root().obj
+    return ["edgecheck", *words] if isinstance(words, list) else None
+
+
+executor_option: Decorator = click.option(
+    "--executor",
+    default="serial",
+    show_default=True,
+    metavar="serial|processes:N",
+    help="Compute stages one after the other, or up to N at once in processes of their own. Latency is always sampled "
+    "alone.",
 )
 
 
 def _in_utf8(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse before any work a name under which ONNX Runtime could not open its files."""
+    """Refuse a path that ONNX Runtime could not open, before any work is done."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -48,7 +72,7 @@ def _in_utf8(_context: click.Context, _option: click.Parameter, path: Path | Non
 
 
 def out_option(default: str | None, text: str) -> Decorator:
-    """Return the `--out` option; `text` says what is left there."""
+    """Return the `--out` option; `text` describes what is written there."""
     return click.option(
         "--out",
         type=click.Path(path_type=Path),
@@ -81,10 +105,10 @@ def whole_numbers(_context: click.Context, _option: click.Parameter, text: str |
 
 
 def _read(text: str) -> list[float]:
-    found = [float(part) for part in text.replace("x", ",").split(",")]
-    if not all(map(math.isfinite, found)):
+    values = [float(part) for part in text.replace("x", ",").split(",")]
+    if not all(map(math.isfinite, values)):
         raise ValueError(text)
-    return found
+    return values
 
 
 def _whole(number: float) -> int:
@@ -98,9 +122,16 @@ def json_object(_context: click.Context, _option: click.Parameter, text: str | N
     if text is None:
         return None
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         raise click.BadParameter(f'{text!r} is not a JSON object such as {{"num_classes": 10}}')
-    return found
+    return value
+
+
+def json_objects(
+    context: click.Context, option: click.Parameter, texts: tuple[str, ...]
+) -> tuple[dict[str, Any] | None, ...]:
+    """Read each of several texts as `json_object` does."""
+    return tuple(json_object(context, option, text) for text in texts)

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import config_argument, format_option, out_option, timings_option
+from edgecheck.cli.options import (
+    command_line,
+    config_argument,
+    executor_option,
+    format_option,
+    out_option,
+    timings_option,
+)
 
 if TYPE_CHECKING:
-    from edgecheck.store import Store
+    from edgecheck.pipeline.store import Store
 
 DEMO_CONFIG = "digits_cnn.yaml"
 INIT_TEMPLATE = "edgecheck.yaml"
@@ -20,22 +27,27 @@ INIT_TEMPLATE = "edgecheck.yaml"
 @click.command(short_help="Do the whole job that CONFIG describes.")
 @config_argument
 @out_option("edgecheck-report", "Run folder: reports, one folder per variant. A second run goes on from what it holds.")
+@executor_option
 @timings_option
 @format_option
 @click.pass_context
-def run(context: click.Context, config: Path, out: Path, timings: bool, form: str) -> None:
+def run(context: click.Context, config: Path, out: Path, executor: str, timings: bool, form: str) -> None:
     """Prune, fine-tune, export, measure and judge, as CONFIG (edgecheck.yaml) says."""
-    from edgecheck import pipeline
-    from edgecheck.config import reader as reader
-    from edgecheck.store import Store
+    from edgecheck.config import reader
+    from edgecheck.pipeline import executors
+    from edgecheck.pipeline.run import run as carry_out
+    from edgecheck.pipeline.store import Store
+    from edgecheck.report import renderer
 
     with Store(out).attempt() as store, screen.own_words():
-        report = pipeline.run(reader.load(config), store, screen.Screen())
+        plan, progress = reader.load(config), screen.Screen()
+        renderer(form)
+        report = carry_out(plan, store, progress, executors.executor(executor, progress), command_line())
     screen.show(report, form)
     if timings:
         screen.show_timings(report)
     _say_where(store)
-    context.exit(screen.exit_code(report))
+    context.exit(report.exit_code)
 
 
 @click.command(short_help="Take the tour on handwritten digits.")
@@ -48,15 +60,17 @@ def demo(out: Path, form: str) -> None:
     """
     from importlib import resources
 
-    from edgecheck import pipeline
-    from edgecheck.config import reader as reader
-    from edgecheck.store import Store
+    from edgecheck.config import reader
+    from edgecheck.pipeline.run import run as carry_out
+    from edgecheck.pipeline.store import Store
+    from edgecheck.report import renderer
 
+    renderer(form)
     with resources.as_file(resources.files("edgecheck.models")) as folder, Store(out).attempt() as store:
-        report = pipeline.run(reader.load(folder / DEMO_CONFIG), store, screen.Screen())
+        report = carry_out(reader.load(folder / DEMO_CONFIG), store, screen.Screen(), command=command_line())
     screen.show(report, form)
     _say_where(store)
-    screen.say(f"the demo exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}")
+    screen.say(f"the demo exits 0; `edgecheck gate {out}` exits with {report.exit_code}")
 
 
 def _say_where(store: Store) -> None:
@@ -72,8 +86,8 @@ def init(path: Path, force: bool) -> None:
     """Write a commented configuration to PATH (edgecheck.yaml)."""
     from importlib import resources
 
+    from edgecheck.atomic import write_text
     from edgecheck.errors import UsageError
-    from edgecheck.store import write_text
 
     if path.exists() and not force:
         raise UsageError(f"{path}: exists already; add --force to overwrite it, or name another PATH")

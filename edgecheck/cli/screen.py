@@ -1,4 +1,4 @@
-"""What a person sees: progress on stderr, the result on stdout."""
+"""Shows progress on stderr and results on stdout."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Screen:
     """Progress on stderr: bars on a terminal that can redraw them, plain lines elsewhere.
 
     Args:
-        console: where to; stderr by default.
-        lines: the plain lines.
+        console: the stderr of this process by default.
+        lines: prints the plain lines.
     """
 
     def __init__(self, console: Console | None = None, lines: Lines | None = None) -> None:
@@ -42,18 +42,18 @@ class Screen:
 
         from edgecheck.cli.lines import Lines
 
-        # Bound here, since PyTorch's own words are kept away by other streams under the name of stderr.
+        # Bound now: later, sys.stderr is replaced to hide the output of PyTorch.
         self._console = console or Console(file=sys.stderr, stderr=True, highlight=False)
         self._lines = lines or Lines(self.note)
 
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
     ) -> Iterator[Item]:
-        """Yield `items` beside a bar that goes away when they are done, or with a line now and then."""
+        """Yield `items` while a progress bar shows them; without a terminal, print a line now and then."""
         return self._bar(items, text, total, images) if self._redraws else self._lines.track(items, text, total, images)
 
     def busy(self, text: str) -> contextlib.AbstractContextManager[None]:
-        """Show that work goes on, by something that moves or by a line now and then."""
+        """Show a spinner; without a terminal, print a line now and then."""
         return self._spinner(text) if self._redraws else self._lines.busy(text)
 
     def note(self, text: str) -> None:
@@ -62,7 +62,7 @@ class Screen:
 
     @property
     def _redraws(self) -> bool:
-        """Whether lines can be drawn again in place; colours alone, which FORCE_COLOR gives a log too, will not do."""
+        """Whether lines can be redrawn in place; colours alone, which FORCE_COLOR also gives a log, are not enough."""
         return self._console.is_terminal and self._console.file.isatty() and not self._console.is_dumb_terminal
 
     def _bar(
@@ -89,26 +89,26 @@ class Screen:
 
 
 def own_words() -> contextlib.AbstractContextManager[object]:
-    """Send what a user's model code prints to stderr: stdout is for the result alone."""
+    """Redirect what the model's code prints to stderr: stdout is for the result only."""
     return contextlib.redirect_stdout(sys.stderr)
 
 
 def show(report: Report, form: str) -> None:
     """Print a report on stdout in one of the formats."""
-    from edgecheck.report import RENDERERS, terminal
+    from edgecheck.report import renderer, terminal
 
     if form == "terminal":
         colour = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
         text = terminal.render(report, _width(), colour)
     else:
-        text = RENDERERS[form](report)
+        text = renderer(form)(report)
     if form == "junit":  # it says that it is UTF-8, which stdout need not be
         text = text.encode("ascii", "xmlcharrefreplace").decode()
     click.echo(text, nl=not text.endswith("\n"))
 
 
 def show_listing(listing: Listing, form: str) -> None:
-    """Print a plain result on stdout in one of the formats."""
+    """Print a listing on stdout in one of the formats."""
     from edgecheck.report.listing import LISTING_RENDERERS, render
 
     text = render(listing, _width()) if form == "terminal" else LISTING_RENDERERS[form](listing)
@@ -121,19 +121,14 @@ def say(text: str) -> None:
 
 
 def _width() -> int:
-    # Both a terminal and the variable COLUMNS tell a width; a pipe alone does not.
+    # A terminal and the variable COLUMNS give a width; a pipe does not.
     return min(shutil.get_terminal_size((PIPE_WIDTH, 24)).columns, MAX_WIDTH)
 
 
 def show_timings(report: Report) -> None:
-    """Print on stderr how long each stage took when it was made, the longest first."""
+    """Print on stderr how long each stage took, the longest first."""
     from edgecheck.report.timings import lines
 
     say("time that each stage took when it was made, in this run or before:")
     for line in lines(report):
         click.echo(visible(line), err=True)
-
-
-def exit_code(report: Report) -> int:
-    """Return 0 where the gate holds, 1 where it does not."""
-    return 0 if report.passed else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,7 +17,7 @@ from edgecheck.text import plain
 @out_option("weights.safetensors", "Where the weights go.")
 def train(config: Path, out: Path) -> None:
     """Train the model of CONFIG from scratch by its train: recipe, and report its accuracy on the test split."""
-    from edgecheck.config import reader as reader
+    from edgecheck.config import reader
     from edgecheck.pipeline import single
 
     accuracy = single.train(reader.load(config), out, screen.Screen())
@@ -27,43 +28,37 @@ def train(config: Path, out: Path) -> None:
 @config_argument
 @click.option("--criterion", default="l1", show_default=True, help="What weights or filters are ranked by.")
 @click.option("--structure", default="unstructured", show_default=True, help="unstructured, filters, 2:4, ...")
-@click.option("--scope", type=click.Choice(["global", "layer"]), help="One ranking, or one a layer.")
+@click.option(
+    "--scope",
+    type=click.Choice(["global", "layer"]),
+    help="One ranking for the network, or one per layer. [default: as usual for the structure]",
+)
 @click.option(
     "--rate", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Share to remove; 2:4 has its own."
 )
 @click.option("--steps", type=click.IntRange(1, 1000), default=1, help="Steps with fine-tuning between. [default: 1]")
 @click.option("--round-to", type=click.IntRange(1, 4096), default=1, help="Round the kept channels to a multiple of N.")
 @out_option("edgecheck-report", "Run folder; `edgecheck run` with the same --out uses what is there.")
-def prune(
-    config: Path,
-    criterion: str,
-    structure: str,
-    scope: str | None,
-    rate: float | None,
-    steps: int,
-    round_to: int,
-    out: Path,
-) -> None:
+def prune(config: Path, out: Path, **row: Any) -> None:
     """Prune and fine-tune one variant of the model of CONFIG, and export it.
 
-    Says which layers were left alone and why, and the rate reached.
+    Reports which layers were not pruned and why, and the rate reached.
     """
-    from edgecheck.config import reader as reader
+    from edgecheck.config import reader
     from edgecheck.errors import UsageError
     from edgecheck.pipeline import single
-    from edgecheck.steps import n_of_m
-    from edgecheck.store import Store
+    from edgecheck.pipeline.store import Store
+    from edgecheck.pruning.structures import own_rate
+    from edgecheck.report.diagnostics import render
 
-    if rate is None and n_of_m(structure) is None:
+    if row["rate"] is None and own_rate(row["structure"]) is None:
         raise UsageError("--rate is missing: say what share to remove; only 2:4 and the like have one of their own")
-    given = {"scope": scope, "rate": rate}
-    row = {"criterion": criterion, "structure": structure, "steps": steps, "round_to": round_to}
-    row |= {key: value for key, value in given.items() if value is not None}
+    asked = {key: value for key, value in row.items() if value is not None}
     with Store(out).attempt() as store:
-        made = single.prune(reader.load(config, {"variants": [row]}), store, screen.Screen())
-    for note in made.variant.warnings:
-        screen.say(f"{made.name}: {note}")
-    screen.say(f"{out / made.variant.file}: written, {made.variant.effective_rate:.1%} of the prunable part removed")
+        made = single.prune(reader.load(config, {"variants": [asked]}), store, screen.Screen())
+    for diagnostic in made.variant.warnings:
+        screen.say(f"{made.name}: {render(diagnostic)}")
+    screen.say(f"{made.file.path}: written, {made.variant.effective_rate:.1%} of the prunable part removed")
 
 
 @click.command(short_help="Export the baseline to ONNX.")
@@ -75,7 +70,7 @@ def export(config: Path, out: Path) -> None:
     Where their logits differ by more than 1e-3, or their top-1 classes on more than 0.1 % of the images, no file is
     written and the exit code is 3.
     """
-    from edgecheck.config import reader as reader
+    from edgecheck.config import reader
     from edgecheck.pipeline import single
 
     found = single.export(reader.load(config), out, screen.Screen())
@@ -94,7 +89,7 @@ def export(config: Path, out: Path) -> None:
 @out_option("cams", "Folder of the pictures.")
 def cam(config: Path, images: tuple[int, ...], count: int, out: Path) -> None:
     """Write pictures of the heatmaps of the model of CONFIG, one a method and image."""
-    from edgecheck.config import reader as reader
+    from edgecheck.config import reader
     from edgecheck.pipeline import single
 
     plan = reader.load(config)

@@ -1,4 +1,4 @@
-"""A signal that asks for an end, as an exception, so that temporary folders are removed on the way out."""
+"""Turns signals into exceptions, so that temporary folders are removed on the way out."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from types import FrameType
 
 from edgecheck.errors import Stopped
 
-# A terminal sends a signal to parent and child, and the parent passes it on: within this time it is the same request.
+# A terminal signals parent and child, and the parent forwards the signal: within this time, both are one request.
 SAME_REQUEST_S = 1.0
-# Native code and half-done imports can swallow the exception: then it is raised again. Cleaning up takes less.
+# Native code and unfinished imports can swallow the exception: it is raised again after this time. Cleanup takes less.
 SWALLOWED_S = 3.0
 
 
 class Request:
-    """The handler of SIGINT, SIGTERM and SIGHUP; `asked` is the signal that came, until then None."""
+    """The handler of SIGINT, SIGTERM and SIGHUP; `asked` is the received signal, or None."""
 
     def __init__(self) -> None:
         self.asked: int | None = None
         self._last = -SAME_REQUEST_S
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Raise what unwinds the work."""
+        """Raise the exception that ends the work."""
         now = time.monotonic()
         if now - self._last < SAME_REQUEST_S:
             return
@@ -32,7 +32,7 @@ class Request:
         self._raise()
 
     def done(self) -> None:
-        """Raise nothing any more: the work has ended."""
+        """Stop repeating the exception: the work has ended."""
         if self.asked is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
 

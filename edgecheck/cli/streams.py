@@ -1,4 +1,4 @@
-"""Standard streams as the command line needs them: all open, never failing to encode, and free of others' chatter."""
+"""Prepares the standard streams: all open, able to encode everything, and without the output of libraries."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import warnings
 from collections.abc import Iterator
 
 STDERR = 2
-# What our own words use beyond ASCII, for terminals that know no more.
+# ASCII replacements for the other characters in edgecheck's own texts.
 _PLAINER = {"—": "-", "─": "-", "…": "...", "µ": "u", "Δ": "delta", "≥": ">=", "≤": "<="}
 
 
 @contextlib.contextmanager
 def prepared(debug: bool) -> Iterator[None]:
-    """Make the streams safe for as long as this lasts; with `debug`, whatever libraries write is shown."""
+    """Prepare the streams for this block; with `debug`, the output of libraries is shown."""
     open_all()
     codecs.register_error("edgecheck", _replace)
     for stream in (sys.stdout, sys.stderr):
@@ -29,7 +29,7 @@ def prepared(debug: bool) -> Iterator[None]:
 
 
 def open_all() -> None:
-    """Point closed descriptors at nothing, before anything is opened that libraries would then write errors to."""
+    """Point closed descriptors at /dev/null, so that no other file takes their number and receives error messages."""
     for number in range(STDERR + 1):
         try:
             os.fstat(number)
@@ -54,10 +54,10 @@ def _is_console() -> bool:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """Show on stderr what Python code writes to `sys.stderr`, and nothing else.
+    """Show only what Python code writes to `sys.stderr`.
 
-    Native libraries (libpng, OpenCV, PyTorch, ONNX Runtime) write to the descriptor, some before they raise the error
-    that is shown; Python's warnings and logs are addressed to programmers.
+    Native libraries (libpng, OpenCV, PyTorch, ONNX Runtime) write to the descriptor, some just before they raise the
+    error that is shown. Python's warnings and logs are for programmers.
     """
     shown, kept = sys.stderr, os.dup(STDERR)
     nothing = os.open(os.devnull, os.O_WRONLY)

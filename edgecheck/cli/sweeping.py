@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import config_argument, format_option, numbers, out_option, timings_option, words
+from edgecheck.cli.options import (
+    config_argument,
+    executor_option,
+    format_option,
+    numbers,
+    out_option,
+    timings_option,
+    words,
+)
 
 _ROW = ("criterion", "structure", "rate", "quantization")
 
@@ -31,6 +38,7 @@ _ROW = ("criterion", "structure", "rate", "quantization")
     help="Run folder whose finished stages serve here too: what has been trained is not trained twice. Repeatable.",
 )
 @out_option("edgecheck-sweep", "Run folder. A second sweep goes on from what it holds.")
+@executor_option
 @timings_option
 @format_option
 @click.pass_context
@@ -42,17 +50,22 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
     what follows it replace the variants: of CONFIG; options left out default to the paper's settings. A sweep compares
     and does not judge: it exits 0 when every variant was made and measured, else 3.
     """
-    from edgecheck.config import reader as reader
-    from edgecheck.pipeline import sweeping
-    from edgecheck.store import SWEEP_FILES, Store
+    from edgecheck.config import reader
+    from edgecheck.pipeline import executors
+    from edgecheck.pipeline import sweep as sweeping  # the module
+    from edgecheck.pipeline.store import Store
+    from edgecheck.report import renderer
+    from edgecheck.run_folder import SWEEP_FILES
 
     with Store(out, given["reuse"]).attempt() as store, screen.own_words():
-        plan = reader.load(config, _overrides(given))
-        report = sweeping.sweep(plan, store, images, _command(context, config), screen.Screen())
+        plan, progress = reader.load(config, _overrides(given)), screen.Screen()
+        renderer(form)
+        place = executors.executor(given["executor"], progress)
+        report = sweeping.sweep(plan, store, images, _command(context, config), progress, place)
     screen.show(report, form)
     if given["timings"]:
         screen.show_timings(report)
-    screen.say(f"a sweep exits 0; `edgecheck gate {out}` exits with {screen.exit_code(report)}")
+    screen.say(f"a sweep exits 0; `edgecheck gate {out}` exits with {report.exit_code}")
     if store.kept:
         screen.say(f"{store.kept} stages were finished before and kept")
     screen.say(f"sweep: {store.folder}/{', '.join(SWEEP_FILES)}, figures/, heatmaps/; and report.html")
@@ -63,12 +76,12 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
 
 def _overrides(given: dict[str, Any]) -> dict[str, Any]:
     from edgecheck.config.variants import PAPER
-    from edgecheck.steps import n_of_m
+    from edgecheck.pruning.structures import own_rate
 
     row = {key: given[key] for key in (*_ROW, "steps", "round_to") if given[key] is not None}
     if set(row) - {"quantization"}:  # something is pruned; what is not said is as in the paper
         row = {"criterion": PAPER.criterion, "structure": PAPER.structure, **row}
-        if not all(map(n_of_m, row["structure"])):
+        if not all(own_rate(name) is not None for name in row["structure"]):
             row = {"rate": PAPER.rate, **row}
     overrides: dict[str, Any] = {"variants": [row]} if row else {}
     if given["controls"] is not None:
@@ -76,15 +89,15 @@ def _overrides(given: dict[str, Any]) -> dict[str, Any]:
     return overrides
 
 
-def _command(context: click.Context, config: Path) -> str:
+def _command(context: click.Context, config: Path) -> list[str]:
     """Return the command as it can be typed again; where the folders lie is each reader's own business."""
     parts = ["edgecheck", "sweep", config.name]
     for name, value in context.params.items():
-        if name in ("config", "out", "form", "reuse", "timings") or value in (None, ()):
+        if name in ("config", "out", "form", "reuse", "timings", "executor") or value in (None, ()):
             continue
         flag = f"--{'image' if name == 'images' else name.replace('_', '-')}"
         if name == "images":
             parts += [part for number in value for part in (flag, str(number))]
         else:
             parts += [flag, ",".join(map(str, value)) if isinstance(value, list) else str(value)]
-    return shlex.join(parts)
+    return parts

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from edgecheck.metrics import CAM_METHODS
+from edgecheck.attribution.table import default_methods
 from edgecheck.records import Policy
-from edgecheck.steps import Quantize, Recipe, Scope
+from edgecheck.steps import FineTuneStep, PruneStep, Quantize, Recipe, Step
 from edgecheck.validators import within
 
 ClassExplained = Literal["predicted", "baseline", "label"]
@@ -96,7 +96,8 @@ class Explain:
     No method, no heatmaps.
     """
 
-    methods: list[str] = field(factory=lambda: list(CAM_METHODS))
+    methods: list[str] = field(factory=default_methods)
+    source: str = "twin"
     target_layer: str | None = None
     class_explained: ClassExplained = "predicted"
     engine: CamEngine = "edgecheck"
@@ -127,21 +128,30 @@ class Prune:
 
 @frozen
 class VariantSpec:
-    """One way of compressing the baseline. No criterion: nothing is pruned, and with no quantization: the control.
-
-    The rate is reached in `steps`, with fine-tuning between; layers keep a multiple of `round_to` channels.
-    `seed` is that of the fine-tuning, where it is not the plan's.
-    """
+    """One way of compressing the baseline: its steps in order. Fine-tuning alone, or no step, is the control."""
 
     name: str
-    criterion: str
-    structure: str
-    scope: Scope
-    rate: float
-    quantization: str = ""
-    steps: int = 1
-    round_to: int = 1
-    seed: int | None = None
+    steps: tuple[Step, ...]
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the variant is fine-tuned and nothing else."""
+        return all(isinstance(step, FineTuneStep) for step in self.steps)
+
+    @property
+    def pruning(self) -> PruneStep | None:
+        """The last pruning step, which has the rate of the variant; None where nothing is pruned."""
+        return next((step for step in reversed(self.steps) if isinstance(step, PruneStep)), None)
+
+    @property
+    def on_network(self) -> tuple[Step, ...]:
+        """The steps before the export."""
+        return tuple(step for step in self.steps if step.acts_on == "network")
+
+    @property
+    def on_file(self) -> tuple[Step, ...]:
+        """The steps after the export."""
+        return tuple(step for step in self.steps if step.acts_on == "file")
 
 
 @frozen
@@ -163,7 +173,7 @@ class Measure:
 class Plan:
     """A whole run. `source` is the file it was read from; relative paths in it are resolved already.
 
-    `normalisation_assumed`: nobody named range, mean or std, so they are the defaults.
+    `normalization_assumed`: nobody named range, mean or std, so they are the defaults.
     """
 
     name: str
@@ -176,11 +186,12 @@ class Plan:
     finetune: Recipe
     prune: Prune
     quantize: Quantize
-    controls: int
+    controls: list[VariantSpec]
     variants: list[VariantSpec]
     measure: Measure
     opset: int
     policy: Policy
     seed: int
+    plugins: list[Path] = field(factory=list)
     source: Path | None = None
-    normalisation_assumed: bool = False
+    normalization_assumed: bool = False

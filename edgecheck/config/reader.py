@@ -11,12 +11,12 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen
 from ruamel.yaml.comments import CommentedMap
 
-from edgecheck import classes, images
+from edgecheck import classes, images, plugins
+from edgecheck.attribution.table import METHODS, default_criteria, default_methods
 from edgecheck.config import document, variants
 from edgecheck.config.plan import Compute, DataSpec, Explain, Measure, ModelSpec, Plan, Preprocessing, Prune
 from edgecheck.errors import ConfigError, DataError, InputError, ModelError
 from edgecheck.gate import sentence
-from edgecheck.metrics import ALL_CAM_METHODS
 from edgecheck.records import Level, Policy
 from edgecheck.registry import lookup
 from edgecheck.regular import MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regular
@@ -72,6 +72,7 @@ class Document:
     prune: Prune = field(factory=Prune)
     quantize: Quantize = field(factory=Quantize)
     controls: int = field(default=1, validator=within(1, 1000))
+    plugins: list[Path] = field(factory=list)
     variants: list[variants.Row] = field(factory=list)
     measure: Measure = field(factory=Measure)
     export: ExportSection = field(factory=ExportSection)
@@ -91,10 +92,13 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
 def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     """Read a configuration; relative paths in it are taken from the folder of `path`."""
     written = document.read(text, str(path)) if text else CommentedMap()
+    plugins.load(_plugin_files(written, path.parent))  # before anything that they register is looked up
     # Flags name paths as the shell does: from where the command was started.
     # A section that is no section stays as it is written, so that its line is refused below.
     flags = {k: v for k, v in overrides.items() if not isinstance(v, Mapping) or _is_section(written.get(k))}
     here = document.merge(_absolute(written, path.parent), flags)
+    if isinstance(here.get("variants"), list):
+        here["variants"] = [variants.with_others(row) if isinstance(row, Mapping) else row for row in here["variants"]]
     data = here.get("data")
     if isinstance(data, Mapping) and isinstance(data.get("classes"), str):
         here["data"] = data = {**data, "classes": classes.read_map(Path(data["classes"]))}
@@ -117,19 +121,20 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     if whole.model is not None and whole.model.weights is not None:
         require_regular(whole.model.weights, MOST_WEIGHT_BYTES, ModelError)
     plan = _plan(whole, written, path, flags="criteria" in overrides.get("gate", {}))
-    return evolve(plan, normalisation_assumed=not (named or said))
+    return evolve(plan, normalization_assumed=not (named or said))
 
 
 def load_gate(path: Path) -> Policy:
     """Read only the `gate:` section of a file; whatever else stands there is left unread."""
     source = str(path)
     written = document.read(_text(path), source)
+    plugins.load(_plugin_files(written, path.parent))
     part = {key: value for key, value in written.items() if key == "gate"}
     return policy(document.structure(part, GateDocument, written, source).gate, written, source)
 
 
 def preset(dataset: str, where: str = "") -> dict[str, Any]:
-    """Return the defaults for a data set, as its file in `calibration/` says.
+    """Return the defaults for a data set: its file in `calibration/`, with the thresholds of the methods in its gate.
 
     Raises:
         ConfigError: there is no such data set; the message lists those there are.
@@ -143,15 +148,9 @@ def preset(dataset: str, where: str = "") -> dict[str, Any]:
         entry = lookup(dict(sorted(files.items())), dataset, "data set")
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}" if where else str(error)) from None
-    return document.read(entry.read_text(), entry.name)
-
-
-def default_policy(dataset: str = "npz") -> Policy:
-    """Return the gate of a data set's preset."""
-    below = preset(dataset)
-    return policy(
-        document.structure({"gate": below["gate"]}, GateDocument, CommentedMap(), dataset).gate, CommentedMap(), dataset
-    )
+    defaults = document.read(entry.read_text(), entry.name)
+    defaults["gate"]["criteria"] = [*default_criteria(default_methods()), *defaults["gate"]["criteria"]]
+    return defaults
 
 
 def policy(section: GateSection, written: CommentedMap, source: str, flags: bool = False) -> Policy:
@@ -174,6 +173,7 @@ def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Pl
     if whole.model is not None and ":" not in whole.model.factory:
         line = document.line_of(written, ("model", "factory"))
         raise ConfigError(f"{path}:{line}: model.factory: {FACTORY_FORMS}")
+    settings = variants.Settings(whole.finetune, whole.quantize, whole.seed)
     return Plan(
         name=whole.name or path.stem,
         model=whole.model,
@@ -185,14 +185,22 @@ def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Pl
         finetune=whole.finetune,
         prune=whole.prune,
         quantize=whole.quantize,
-        controls=whole.controls,
-        variants=list(variants.expand(whole.variants, written, str(path))),
+        controls=variants.controls(settings, whole.controls),
+        variants=list(variants.expand(whole.variants, settings, written, str(path))),
         measure=whole.measure,
         opset=whole.export.opset,
         policy=policy(whole.gate, written, str(path), flags),
         seed=whole.seed,
+        plugins=_plugin_files(written, path.parent),
         source=path,
     )
+
+
+def _plugin_files(written: CommentedMap, folder: Path) -> list[Path]:
+    """Return the files under `plugins`; what is no list of texts is refused later, at its line."""
+    named = written.get("plugins")
+    names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+    return [folder / os.path.expanduser(name) for name in names if isinstance(name, str)]
 
 
 def _is_section(value: Any) -> bool:
@@ -220,7 +228,7 @@ def is_file_factory(factory: str) -> bool:
 def _check_methods(methods: list[str], written: CommentedMap, source: str) -> None:
     for index, method in enumerate(methods):
         try:
-            lookup(dict.fromkeys(ALL_CAM_METHODS), method, "CAM method")
+            lookup(METHODS, method, "CAM method")
         except ConfigError as error:
             line = document.line_of(written, ("explain", "methods", index))
             raise ConfigError(f"{source}:{line}: {error}") from None

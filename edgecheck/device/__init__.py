@@ -1,1 +1,1 @@
-"""What runs on a board: numpy, onnx and onnxruntime only."""
+"""Everything that a board needs: measures ONNX files with numpy, onnx and onnxruntime only."""

@@ -1,8 +1,8 @@
-"""What is odd about an ONNX file and what to do about it, one line each."""
+"""What an ONNX file holds that makes its numbers misleading, or that a device may refuse."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -16,17 +16,15 @@ from edgecheck.device.model.weights import SCALED, owner_of, stored_constants, u
 from edgecheck.device.runtime.denormals import Gain
 from edgecheck.device.runtime.layers import LAYOUT
 from edgecheck.errors import MeasurementError
-from edgecheck.records import LayerCost
+from edgecheck.records import Diagnostic, LayerCost
 
-# Of the work: below this another channel count would gain nothing to speak of.
-PADDED_SHARE = 0.10
-# Time with subnormal numbers flushed, as a share: above this the cure gains nothing to speak of.
-HELPFUL = 0.95
+PADDED_SHARE = 0.10  # of the MACs: with less padding, another channel count would gain next to nothing
+HELPFUL = 0.95  # time with subnormal numbers flushed to zero over time without: above this it gains next to nothing
 ZERO_SHARE = 0.10  # training leaves next to no exact zeros, rounding to int8 a few per cent
-# Of the types a CPU computes in: float16 is widened first, and out of the subnormal range by that.
+# Of the types a CPU computes in: float16 is widened first, which takes it out of the subnormal range.
 SMALLEST_NORMAL = {np.dtype(kind): np.finfo(kind).tiny for kind in (np.float32, np.float64)}
-# ONNX Runtime and the newest opset and IR version it reads. Boards are behind: the default is the oldest one that
-# edgecheck is declared for.
+# Releases of ONNX Runtime with the newest opset and IR version that they read. Devices lag behind: the default is the
+# oldest release that edgecheck supports.
 RUNTIMES = (("1.18", 21, 10), ("1.16", 19, 9), ("1.14", 18, 8))
 
 
@@ -40,41 +38,42 @@ class Target:
 
 def diagnose(
     model: onnx.ModelProto, counts: GraphCounts, target: Target, cure: Callable[[], Gain] | None = None
-) -> list[str]:
-    """Return warnings with advice about a file that can be measured all the same.
+) -> list[Diagnostic]:
+    """Return warnings about a file that can be measured all the same.
 
     Args:
         model: the file as `files.load_model` gives it.
         counts: the same file as `graph.count` gives it.
         target: what the ONNX Runtime on the device reads.
-        cure: measures what `session.set_denormal_as_zero` gains; asked only where there are subnormal weights.
+        cure: measures what `session.set_denormal_as_zero` gains; called only where there are subnormal weights.
+
+    Raises:
+        ModelError: as `weights.values`.
     """
-    found = [
-        _subnormals(model, cure),
-        _zeros(counts),
-        _unsupported(counts),
-        _batch(counts),
-        _external(counts),
-        _too_new("opset", counts.opset, target.max_opset),
-        _too_new("IR version", counts.ir_version, target.max_ir),
+    return [
+        *_subnormals(model, cure),
+        *_zeros(counts),
+        *uncounted(counts),
+        *_batch(counts),
+        *_external(counts),
+        *_too_new(counts, target),
     ]
-    return [warning for warning in found if warning]
 
 
 def nonfinite_weights(model: onnx.ModelProto) -> list[str]:
     """Return the names of weights that hold NaN or infinity: no output of such a file can be trusted.
 
-    An infinite bound of Clip, padding or mask is no weight and is left alone; NaN is wrong anywhere.
+    An infinite bound of a Clip, padding value or mask is not a weight and is allowed; NaN is wrong anywhere.
     """
-    uses, found = uses_of(model.graph), []
+    uses, broken = uses_of(model.graph), []
     for name, constant in stored_constants(model.graph).items():
         if not stored(constant).is_float:
             continue
         owner = owner_of(uses.get(name, []), uses)
         array = values(constant)
         if np.isnan(array).any() or (np.isinf(array).any() and _multiplies(owner)):
-            found.append(name)
-    return found
+            broken.append(name)
+    return broken
 
 
 def _multiplies(owner: onnx.NodeProto | None) -> bool:
@@ -83,44 +82,43 @@ def _multiplies(owner: onnx.NodeProto | None) -> bool:
     return op_type in MACS or op_type.startswith(SCALED) or op_type.endswith("Normalization")
 
 
-def _subnormals(model: onnx.ModelProto, cure: Callable[[], Gain] | None) -> str:
+def _subnormals(model: onnx.ModelProto, cure: Callable[[], Gain] | None) -> Iterator[Diagnostic]:
     count = 0
     for constant in stored_constants(model.graph).values():
         array = values(constant) if stored(constant).is_float else np.zeros(0)
         if array.dtype in SMALLEST_NORMAL:
             count += int(np.count_nonzero((array != 0) & (np.abs(array) < SMALLEST_NORMAL[array.dtype])))
-    if not count:
-        return ""
-    gained = _gained(cure) if cure else ""
-    return (
-        f"{count} subnormal weights, which slow many CPUs several times: run with the session option "
-        f"session.set_denormal_as_zero=1{gained}, or set them to zero before export"
-    )
+    if count:
+        gain, failure = _measured(cure) if cure else (None, None)
+        yield Diagnostic(
+            "subnormal-weights",
+            {
+                "weights": count,
+                "as_is_s": gain and gain.as_is_s,
+                "flushed_s": gain and gain.flushed_s,
+                "helps": gain and gain.ratio < HELPFUL,
+                "not_measured": failure,
+            },
+        )
 
 
-def _gained(cure: Callable[[], Gain]) -> str:
+def _measured(cure: Callable[[], Gain]) -> tuple[Gain | None, str | None]:
+    """Return what flushing to zero gains, or why that was not measured."""
     try:
-        gain = cure()
+        return cure(), None
     except MeasurementError as error:
-        return f" (what that gains was not measured: {error})"
-    helps = "" if gain.ratio < HELPFUL else ": this processor does not mind, others do"
-    times = f"{gain.as_is_s:.3g} s a run as it is, {gain.flushed_s:.3g} s so, {gain.ratio:.2f} times"
-    return f" (measured here: {times}{helps})"
+        return None, str(error)
 
 
-def _zeros(counts: GraphCounts) -> str:
+def _zeros(counts: GraphCounts) -> Iterator[Diagnostic]:
     zeros = counts.params_graph - counts.params_nonzero
-    if not counts.params_graph or zeros < ZERO_SHARE * counts.params_graph:
-        return ""
-    # The same words for every file (the share is params.nonzero), so that a report can say it once for all.
-    return (
-        "many weights are zero but stored densely: ONNX Runtime computes all of them, so they save neither bytes nor "
-        "time; remove whole filters for that"
-    )
+    if counts.params_graph and zeros >= ZERO_SHARE * counts.params_graph:
+        # Without the share, which is params.nonzero: a report shows equal diagnostics of several variants once.
+        yield Diagnostic("zero-weights")
 
 
-def padded(counts: GraphCounts, layers: Sequence[LayerCost]) -> list[str]:
-    """Return a warning where channel counts that fill no vector register cost ONNX Runtime work.
+def padded(counts: GraphCounts, layers: Sequence[LayerCost]) -> list[Diagnostic]:
+    """Return a warning where channel counts that do not fill vector registers cost ONNX Runtime work.
 
     It pads channels to whole blocks, or changes the layout of data before and after a layer that it cannot pad.
     """
@@ -131,37 +129,31 @@ def padded(counts: GraphCounts, layers: Sequence[LayerCost]) -> list[str]:
     wasted = computed / counts.macs - 1 if counts.macs else 0.0
     if wasted <= PADDED_SHARE:
         return []
-    return [
-        f"channel counts that vector units dislike: ONNX Runtime computes {wasted:+.0%} MACs of padding and spends "
-        f"{moving:.0%} of the time on changing layouts; keep channels at multiples of 16 (round_to when pruning)"
-    ]
+    return [Diagnostic("channel-padding", {"padding_share": wasted, "layout_share": moving})]
 
 
-def _unsupported(counts: GraphCounts) -> str:
+def uncounted(counts: GraphCounts) -> list[Diagnostic]:
+    """Return a warning where the cost of some operators is unknown."""
     if not counts.unsupported:
-        return ""
-    return f"MACs are a lower bound: the work of {', '.join(counts.unsupported)} is not known; judge speed by latency"
+        return []
+    return [Diagnostic("macs-lower-bound", {"operators": list(counts.unsupported)})]
 
 
-def _batch(counts: GraphCounts) -> str:
-    if counts.batch in (None, 1):
-        return ""
-    return f"made for batches of {counts.batch}: MACs and memory are of {counts.batch} images; export with a free batch"
+def _batch(counts: GraphCounts) -> Iterator[Diagnostic]:
+    if counts.batch not in (None, 1):
+        yield Diagnostic("batch-fixed", {"batch": counts.batch})
 
 
-def _external(counts: GraphCounts) -> str:
-    if not counts.external_files:
-        return ""
-    return (
-        f"weights lie in {', '.join(counts.external_files)} beside the file: always copy both, or export a single file"
-    )
+def _external(counts: GraphCounts) -> Iterator[Diagnostic]:
+    if counts.external_files:
+        yield Diagnostic("external-weights", {"files": list(counts.external_files)})
 
 
-def _too_new(what: str, version: int, highest: int) -> str:
-    if version <= highest:
-        return ""
-    runtime = next((f"ONNX Runtime {name}" for name, *known in RUNTIMES if highest in known), "the device")
-    return (
-        f"{what} {version} is newer than {runtime} reads ({highest}): export with a lower one; measure.max_opset and "
-        "measure.max_ir say what the device reads, a criterion such as opset <= 17 makes it count"
-    )
+def _too_new(counts: GraphCounts, target: Target) -> Iterator[Diagnostic]:
+    opset, ir_version = counts.opset, counts.ir_version
+    if opset > target.max_opset:
+        runtime = next((name for name, newest, _ in RUNTIMES if newest == target.max_opset), None)
+        yield Diagnostic("opset-too-new", {"version": opset, "supported": target.max_opset, "runtime": runtime})
+    if ir_version > target.max_ir:
+        runtime = next((name for name, _, newest in RUNTIMES if newest == target.max_ir), None)
+        yield Diagnostic("ir-version-too-new", {"version": ir_version, "supported": target.max_ir, "runtime": runtime})

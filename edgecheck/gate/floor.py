@@ -1,4 +1,4 @@
-"""The noise floor of a metric: what the controls, fine-tuned like the variants but not pruned, reach on it. Pure."""
+"""The noise floor of a metric: its value on the controls, which are fine-tuned but not pruned. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from decimal import Decimal
 
 import attrs
 
-from edgecheck.records import Criterion, Reading, Variant
+from edgecheck.records import Criterion, Reading, Variant, on_host
 
 
 @attrs.frozen
 class Floor:
-    """The mean over the `n` controls that have a reading, and the lowest and highest of these, in the metric's unit."""
+    """Mean, lowest and highest value of the `n` controls that have a reading, in the unit of the metric."""
 
     mean: float
     low: float
@@ -23,9 +23,9 @@ class Floor:
 
 
 def floor(variants: Iterable[Variant], readings: Iterable[Reading], metric: str) -> Floor | None:
-    """Return the noise floor of a metric, None where no control has a finite reading of it."""
+    """Return the noise floor of a metric on the host, None where no control has a finite reading of it."""
     controls = {variant.name for variant in variants if variant.role == "control"}
-    taken = (r.value for r in readings if r.variant in controls and r.metric == metric)
+    taken = (r.value for r in on_host(readings) if r.variant in controls and r.metric == metric)
     values = [value for value in taken if value is not None and math.isfinite(value)]
     if not values:
         return None
@@ -36,9 +36,9 @@ def floor(variants: Iterable[Variant], readings: Iterable[Reading], metric: str)
 def absolute(
     criterion: Criterion, variants: Sequence[Variant], readings: Sequence[Reading]
 ) -> tuple[Criterion | None, str]:
-    """Return a criterion with its limit as a number of its own: floor + offset where it is relative to the control.
+    """Return a criterion with its limit as a number: floor + offset where it is relative to the control.
 
-    Without a floor there is no such criterion: None, and the reason.
+    Without a floor it returns None and the reason.
     """
     if criterion.offset is None:
         return criterion, ""

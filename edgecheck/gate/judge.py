@@ -1,4 +1,4 @@
-"""Criteria x readings -> verdicts. Pure: the terminal, every file and the exit code read its result."""
+"""Criteria x readings -> verdicts. Pure: every report format and the exit code read its result."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
+from edgecheck.gate import chance as guesses
 from edgecheck.gate import preconditions
 from edgecheck.gate.floor import absolute
+from edgecheck.gate.leniency import PASSING, missed, status_of
 from edgecheck.gate.sentence import holds
-from edgecheck.records import Criterion, Level, Policy, Reading, Recommendation, Status, Variant, Verdict, Withheld
+from edgecheck.metrics import METRICS
+from edgecheck.records import (
+    Criterion,
+    Policy,
+    Reading,
+    Recommendation,
+    Status,
+    Variant,
+    Verdict,
+    Withheld,
+    on_host,
+)
 
 # Names and metadata move a file by a few bytes; less than this share is not "smaller".
 MEANINGFUL_SIZE_SHARE = 0.01
@@ -18,14 +31,13 @@ MEANINGFUL_SIZE_SHARE = 0.01
 MEANINGFUL_LATENCY_SHARE = 0.05
 
 _SEVERITY: tuple[Status, ...] = ("PASS", "WARN", "INCONCLUSIVE", "MISSING", "FAIL")
-_PASSING: frozenset[Status] = frozenset({"PASS", "WARN"})
 
 
 @frozen
 class Judgement:
-    """All verdicts, the worst per candidate, and what follows from them.
+    """All verdicts, the worst one of each candidate, and the recommendation.
 
-    `readings` are those that were judged: the measured ones, without what is `withheld`.
+    `readings` are the measured ones, with missing readings in the place of what is `withheld`.
     """
 
     verdicts: list[Verdict]
@@ -39,19 +51,23 @@ class Judgement:
 def judge(
     policy: Policy, variants: Sequence[Variant], measured: Iterable[Reading], chance: float | None = None
 ) -> Judgement:
-    """Apply every criterion of the policy to every candidate; the control and the baseline are never judged.
+    """Apply every criterion of the policy to every candidate; baseline and controls are never judged.
+
+    A criterion is judged by the readings of the host; those of other devices pass through.
 
     Args:
         policy: the criteria, and how they combine.
         variants: of the run.
-        measured: their readings.
-        chance: how often guessing is right on the test images; without it no accuracy is judged.
+        measured: their readings, at most one for each variant, metric and device.
+        chance: share of the test images in the most frequent class; without it no accuracy is judged.
     """
-    readings, withheld = preconditions.admit(policy, variants, list(measured))
+    measured = list(measured)
+    readings, withheld = preconditions.admit(policy, variants, on_host(measured))
+    admitted = {r.key: r for r in readings}
     taken = {(r.variant, r.metric): r for r in readings}
     candidates = [v.name for v in variants if v.role == "candidate"]
     baseline = next((v.name for v in variants if v.role == "baseline"), "")
-    guessing = preconditions.guessing(variants, readings, chance)
+    guessing = guesses.guessing(variants, readings, chance)
     asked = [_asked(criterion, variants, readings, guessing) for criterion in policy.criteria]
     verdicts = [
         _apply(criterion, fixed, lacking, name, taken.get((name, criterion.metric)), policy)
@@ -59,11 +75,13 @@ def judge(
         for criterion, fixed, lacking in asked
     ]
     statuses = {name: _worst(policy, [v for v in verdicts if v.variant == name]) for name in candidates}
-    passing = [name for name in candidates if statuses[name] in _PASSING]
+    passing = [name for name in candidates if statuses[name] in PASSING]
     # Without a candidate or a criterion there is nothing to let through.
     passed = bool(passing and policy.criteria) and (policy.require == "any" or len(passing) == len(candidates))
     lacking = {v.variant for v in verdicts if v.status == "MISSING" and v.level == "fail"}
-    return Judgement(verdicts, statuses, passed, _recommend(passing, lacking, baseline, taken), readings, withheld)
+    recommendation = _recommend(passing, lacking, baseline, taken)
+    judged = [admitted.get(reading.key, reading) for reading in measured]
+    return Judgement(verdicts, statuses, passed, recommendation, judged, withheld)
 
 
 def _asked(
@@ -71,7 +89,7 @@ def _asked(
 ) -> tuple[Criterion, Criterion | None, str]:
     """Return a criterion, the same with its limit as a number, and why no reading can be judged by it."""
     fixed, lacking = absolute(criterion, variants, readings)
-    return criterion, fixed, lacking or (guessing if preconditions.on_labels(criterion.metric) else "")
+    return criterion, fixed, lacking or (guessing if guesses.on_labels(criterion.metric) else "")
 
 
 def _apply(
@@ -79,15 +97,13 @@ def _apply(
 ) -> Verdict:
     """Judge by the criterion with its limit `fixed`; where something is `lacking` the verdict is that."""
     status, reason = _decide(fixed, reading, policy) if fixed and not lacking else ("MISSING", lacking)
-    if status == "FAIL" and criterion.level == "warn":
-        status = "WARN"
     return Verdict(
         variant=variant,
         metric=criterion.metric,
         op=criterion.op,
         limit=fixed.limit if fixed else None,
         actual=reading.value if reading else None,
-        status=status,
+        status=missed(criterion.level) if status == "FAIL" else status,
         level=criterion.level,
         reason=reason,
         n=reading.n if reading else None,
@@ -118,25 +134,15 @@ def decide_interval(criterion: Criterion, low: float, high: float) -> tuple[Stat
 
 
 def by_interval(criterion: Criterion, policy: Policy) -> bool:
-    """Latency is decided by its interval, everything else by its value, unless the policy says otherwise."""
-    if policy.decide is not None:
-        return policy.decide == "interval"
-    return criterion.metric.startswith("latency.")
+    """Return whether a criterion is decided by an interval: the policy says so, or else the metric."""
+    return (policy.decide or METRICS[criterion.metric].decided_by) == "interval"
 
 
 def _worst(policy: Policy, verdicts: Sequence[Verdict]) -> Status:
-    """The worst verdict as the policy weighs it; but where nothing was measured, no policy lets it through."""
+    """Return the worst status that the verdicts give; MISSING if nothing at all was measured, whatever the policy."""
     if all(verdict.status == "MISSING" for verdict in verdicts):
         return "MISSING"
-    return max((_weight(policy, verdict) for verdict in verdicts), key=_SEVERITY.index)
-
-
-def _weight(policy: Policy, verdict: Verdict) -> Status:
-    """What a verdict counts for its variant: an undecided one only warns where criterion or policy say so."""
-    lenient: dict[Status, Level] = {"MISSING": policy.missing, "INCONCLUSIVE": policy.inconclusive}
-    if verdict.status in lenient and "warn" in (verdict.level, lenient[verdict.status]):
-        return "WARN"
-    return verdict.status
+    return max((status_of(policy, verdict) for verdict in verdicts), key=_SEVERITY.index)
 
 
 def _recommend(

@@ -1,4 +1,4 @@
-"""What must be true before a reading may be judged: twins that are those of the files, and a baseline that is no guess.
+"""Heatmap evidence speaks for a file only if its twin computes what the file does: parity is a precondition.
 
 Pure, and part of every judgement, whatever criteria a policy has.
 """
@@ -13,15 +13,10 @@ import attrs
 from edgecheck.gate.floor import absolute
 from edgecheck.gate.sentence import holds
 from edgecheck.records import Criterion, Policy, Reading, Variant, Withheld
-from edgecheck.stats import binomial_tail
 
 # How far a file and its twin may be apart where the policy does not say: as in the gate of every data set. Floating
 # point moves logits by about 1e-5; another network moves them by more than 1.
 PARITY = (Criterion("parity.max_abs", "<=", 1e-3), Criterion("parity.agreement", ">=", 0.999))
-
-# How rarely a baseline that guesses may be taken for one that does not: once in a thousand runs, as rarely as the
-# sampling of latency may stop too early.
-CHANCE_ALPHA = 0.001
 
 Taken = Mapping[tuple[str, str], Reading]
 
@@ -36,18 +31,13 @@ def needs_twin(metric: str) -> bool:
     return from_twin(metric) or metric.startswith("parity.")
 
 
-def on_labels(metric: str) -> bool:
-    """Return whether a metric means nothing where the baseline does not recognize the images."""
-    return metric.startswith(("accuracy", "agreement", "calibration.", "quantization.agreement"))
-
-
 def admit(
     policy: Policy, variants: Sequence[Variant], readings: Sequence[Reading]
 ) -> tuple[list[Reading], list[Withheld]]:
-    """Return the readings that speak for their files, and what is withheld.
+    """Return the readings that the policy admits, and what is withheld.
 
-    The heatmaps of a variant are those of two twins. Where one of them is not the twin of its file, the readings made
-    from them are withheld, and missing readings with the reason stand in their place.
+    The heatmaps of a variant come from two twins. Where one of them does not compute what its file does, the readings
+    made from the heatmaps are withheld, and missing readings with the reason take their place.
     """
     taken = {(r.variant, r.metric): r for r in readings}
     asked = _parity_asked(policy, variants, readings)
@@ -58,35 +48,9 @@ def admit(
         reason = next(filter(None, [_borrowed(variant), *baseline, _apart(variant.name, asked, taken)]), "")
         if made and reason:
             withheld.append(Withheld(variant.name, reason, made))
-    gone = {(r.variant, r.metric): one.reason for one in withheld for r in one.readings}
-    admitted = [_missing(r, gone[key]) if (key := (r.variant, r.metric)) in gone else r for r in readings]
+    reasons = {(r.variant, r.metric): one.reason for one in withheld for r in one.readings}
+    admitted = [_missing(r, reasons[key]) if (key := (r.variant, r.metric)) in reasons else r for r in readings]
     return admitted, withheld
-
-
-def guessing(variants: Sequence[Variant], readings: Sequence[Reading], chance: float | None) -> str:
-    """Return why the baseline's accuracy is no ground for a verdict; empty where it is significantly above chance.
-
-    Args:
-        variants: of the run.
-        readings: of the run.
-        chance: share of the test images in the most frequent class, which always answering that class is right on.
-    """
-    baselines = [v.name for v in variants if v.role == "baseline"]
-    found = next((r for r in readings if r.metric == "accuracy" and r.variant in baselines), None)
-    if found is None or found.value is None or not math.isfinite(found.value) or not found.n:
-        return "the baseline's accuracy is missing, so nothing shows that it recognizes the images"
-    if chance is None:
-        return "the report does not hold how often guessing is right on these images: run it again"
-    if binomial_tail(round(found.value * found.n), found.n, chance) <= CHANCE_ALPHA:
-        return ""
-    told = f"of {found.n:,} images, and always answering the most frequent class on {100 * chance:.2f} %"
-    return f"the baseline is right on {100 * found.value:.2f} % {told}: {_suspected(found.n, chance)}"
-
-
-def _suspected(n: int, chance: float) -> str:
-    if binomial_tail(n, n, chance) > CHANCE_ALPHA:
-        return "too few images, or too few classes among them, to tell any model from a guess; test with more"
-    return "no better than a guess; check preprocessing (range, mean, std), the order of the classes, labels, weights"
 
 
 def _borrowed(variant: Variant) -> str:
@@ -106,12 +70,12 @@ def _parity_asked(policy: Policy, variants: Sequence[Variant], readings: Sequenc
 
 def _apart(side: str, asked: Sequence[Criterion], taken: Taken) -> str:
     """Return why the twin of a file does not speak for it; empty where both compute the same."""
-    found = [(criterion, taken.get((side, criterion.metric))) for criterion in asked]
-    for _, reading in found:
+    pairs = [(criterion, taken.get((side, criterion.metric))) for criterion in asked]
+    for _, reading in pairs:
         if reading is None or reading.value is None or not math.isfinite(reading.value):
             note = reading.note if reading and reading.note else "parity was not measured"
             return f"nothing ties the twin of {side} to its file: {note}"
-    far = [_far(c, r.value) for c, r in found if r and r.value is not None and not holds(c, r.value)]
+    far = [_far(c, r.value) for c, r in pairs if r and r.value is not None and not holds(c, r.value)]
     cure = "give the module and the weights that the file was exported from"
     return f"the twin of {side} does not compute what its file does ({', '.join(far)}): {cure}" if far else ""
 

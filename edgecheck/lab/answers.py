@@ -1,4 +1,4 @@
-"""What a network answers: the largest of its logits, or of those that stand for classes of the data."""
+"""The predicted class: the output with the largest logit, among all or among those that stand for classes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edgecheck.classes import Selection
 
 
 def best(logits: Tensor, selection: Selection | None) -> Tensor:
-    """Return the output with the largest logit of `(N, C)`, int64 `(N,)`; with a selection, the largest of those."""
+    """Return the output with the largest logit, int64 `(N,)`, of logits `(N, C)`, among those selected."""
     if selection is None:
         return logits.argmax(dim=1)
     outputs = logits.new_tensor(selection.outputs).long()

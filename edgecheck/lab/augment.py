@@ -1,4 +1,4 @@
-"""Images as training sees them: each time mirrored or not, and shifted by a few pixels."""
+"""Augmentation of training images: random flips and crops."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from edgecheck.steps import Recipe
 
 
 def augmented(images: NDArray[np.uint8], recipe: Recipe, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Return changed copies of a batch `(N, H, W, C)`; the batch itself where the recipe asks for nothing.
+    """Return an augmented copy of a batch `(N, H, W, C)`, or the batch itself if the recipe augments nothing.
 
-    `flip` mirrors each image left to right with probability 1/2. `crop` cuts the image's own size out of the image
-    with that many black pixels around it, at a random place (He et al. 2016, 4.2).
+    `flip` mirrors each image left to right with probability 1/2. `crop` pads each image with that many black pixels on
+    all sides and crops it to its own size at a random place (He et al. 2016, section 4.2).
     """
     if recipe.flip:
         mirrored = random.random(len(images)) < 1 / 2

@@ -1,4 +1,4 @@
-"""Image libraries write warnings of their own to stderr; what matters of them is said by edgecheck, file by file."""
+"""Silencing image libraries, which write warnings to stderr; edgecheck reports unreadable files itself."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ STDERR = 2
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Discard what OpenCV, libpng and libjpeg print meanwhile; what Python writes to `sys.stderr` still arrives.
+    """Discard what OpenCV, libpng and libjpeg print; what Python writes to `sys.stderr` still arrives.
 
-    libpng knows no log level and writes to file descriptor 2, so that is what is redirected.
+    libpng has no log level and writes to file descriptor 2, so that descriptor is redirected.
     """
     logging = cv2.utils.logging
     level = logging.getLogLevel()

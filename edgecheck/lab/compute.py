@@ -1,4 +1,4 @@
-"""Where twins run: on the GPU where there is one, and on no more cores than this process may use."""
+"""Where networks run: on the GPU if there is one, and on no more cores than this process may use."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def choose(options: Compute) -> torch.device:
     """Return the device that `compute.device` means on this machine.
 
     Raises:
-        DependencyError: CUDA is asked for by name, and PyTorch has no use of one here; or there are fewer GPUs than
-            processes, or not what several processes need.
+        DependencyError: CUDA is requested but not available, there are fewer GPUs than processes, or a package that
+            several processes need is missing.
     """
     available = torch.cuda.is_available()
     if options.device == "cuda" and not available:
@@ -41,10 +41,10 @@ def share(model: nn.Module, processes: int) -> Compute:
 
 @contextmanager
 def placed(model: nn.Module, options: Compute) -> Iterator[nn.Module]:
-    """Have a model on the chosen device for as long as this lasts, then back on the CPU.
+    """Move a model to the chosen device, and back to the CPU on exit.
 
-    Meanwhile float32 is float32: by default PyTorch lets a GPU round the factors of a convolution to TF32's 10 bits,
-    which moves heatmaps by 1e-3. Threads beyond the cores that a container grants would only wait for each other.
+    Meanwhile TF32 is off: by default PyTorch lets a GPU round the factors of a convolution to 10 bits, which changes
+    heatmaps by 1e-3. Threads are limited to the cores that a container grants.
 
     Raises:
         DependencyError: see `choose`.
@@ -65,7 +65,7 @@ def describe(device: torch.device) -> str:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Return where the parameters of a model are."""
+    """Return the device of a model's parameters."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 

@@ -1,4 +1,4 @@
-"""Data sets by name: each a loader that returns one split as labelled images."""
+"""The registry of data sets: each has a loader that returns one split as labelled images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Split = Literal["train", "test"]
 
 DIGITS_MAX = 16  # scikit-learn's digits are counts 0..16 of set pixels in blocks of 4x4
 DIGITS_TEST_SHARE = 0.2
-DIGITS_SPLIT_SEED = 0  # fixed: no run's seed may move an image from one split to the other
+DIGITS_SPLIT_SEED = 0  # fixed, so that the seed of a run never moves an image to the other split
 
 PART_NAMES: dict[Split, str] = {"test": "test.npz", "train": "train*.npz"}
 
@@ -31,21 +31,21 @@ STL10_CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monk
 
 
 Loader = Callable[[DataSpec, Preprocessing, Split, int | None, Progress, Path | None], ImageSet]
-"""Returns a split; `load` keeps its first `limit` images and brings them to size. The path is `scratch` there."""
+"""Returns a split. `load` keeps its first `limit` images and resizes them. The path is that of scratch files."""
 
 LOADERS: dict[str, Loader] = {}
 register(LOADERS, "folder")(load_folder)
 
 
 def load(spec: DataSpec, how: Preprocessing, split: Split, progress: Progress, scratch: Path | None = None) -> ImageSet:
-    """Return one split of a data set, at `how.size` where that is given.
+    """Return one split of a data set, resized to `how.size` where that is set.
 
     `spec.limit` keeps the first images of the test split, `spec.train_limit` those of the training split.
-    Images that are decoded or resized are kept in a nameless file in `scratch` (None: the folder of temporary files).
+    Decoded or resized images are kept in an unnamed file in `scratch` (None: the folder of temporary files).
 
     Raises:
         ConfigError: unknown data set, or `classes` that do not fit those of the data.
-        DataError: files missing, unreadable or of another layout.
+        DataError: files are missing, unreadable or in a wrong layout.
     """
     loader = lookup(LOADERS, spec.dataset, "data set")
     limit = spec.limit if split == "test" else spec.train_limit
@@ -101,7 +101,7 @@ def load_stl10(
 def load_archive(
     spec: DataSpec, how: Preprocessing, split: Split, limit: int | None, progress: Progress, scratch: Path | None
 ) -> ImageSet:
-    """Return the .npz file `root` (to train with, `STEM_train.npz` beside it), or test.npz, train*.npz of a folder."""
+    """Return the .npz file `root` (training: `STEM_train.npz` beside it), or test.npz and train*.npz of a folder."""
     root = _root(spec)
     if root.is_dir():
         parts = _parts(root, split)
@@ -130,7 +130,7 @@ def _parts_of(spec: DataSpec, split: Split) -> list[Path]:
 
 
 def _joined(parts: list[Path], limit: int | None, scratch: Path | None, names: tuple[str, ...] = ()) -> ImageSet:
-    """Return the parts one after another, no more of them than `limit` needs; `names` go before names in the files."""
+    """Return the parts concatenated, only as many as `limit` needs; `names` take precedence over those in the files."""
     sets: list[ImageSet] = []
     for part in parts:
         if limit is None or sum(map(len, sets)) < limit:

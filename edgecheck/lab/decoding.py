@@ -1,4 +1,4 @@
-"""One image file to pixels, in bounded memory whatever the file says."""
+"""Decoding an image file in bounded memory, whatever its header claims."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _one_by_one = threading.Lock()
 
 @frozen
 class Refused:
-    """A file that is no usable image, and why."""
+    """A file that cannot be used as an image, and why."""
 
     path: Path
     reason: str
@@ -36,7 +36,7 @@ class Refused:
 
 
 def read_image(path: Path, size: tuple[int, int] | None) -> Pixels | Refused:
-    """Return RGB pixels `(H, W, 3)`, or why there are none; the size is read before anything is decoded."""
+    """Return RGB pixels `(H, W, 3)`, or why there are none. The size is checked before anything is decoded."""
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
@@ -54,10 +54,10 @@ def read_image(path: Path, size: tuple[int, int] | None) -> Pixels | Refused:
 
 
 def _header(path: Path) -> tuple[int, int]:
-    """Return width and height as the file's header has them.
+    """Return width and height from the header.
 
     Raises:
-        OSError: it cannot be read, or is no image.
+        OSError: the file cannot be read, or is not an image.
     """
     try:
         with Image.open(path) as image:

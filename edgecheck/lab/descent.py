@@ -1,4 +1,4 @@
-"""One step of stochastic gradient descent, with the recipe's loss and the masks of what is pruned."""
+"""One step of stochastic gradient descent, with the loss of the recipe and the masks of pruned weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import SGD
@@ -21,38 +21,47 @@ from edgecheck.steps import Recipe
 
 
 class Steps(Protocol):
-    """Whoever takes the steps: this process (`Descent`) or several (`parallel.Team`)."""
+    """Takes training steps: in this process (`Descent`) or in several (`parallel.Team`)."""
 
     def take(self, images: NDArray[np.uint8], labels: NDArray[np.int64], rate: float) -> float:
-        """Take one step at a learning rate on a batch `(N, H, W, C)`; return its mean loss before the step, in nats."""
+        """Take one step on a batch `(N, H, W, C)` and return its mean loss before the step, in nats."""
 
     def collect(self) -> None:
-        """Bring the model of this process up to date with the steps taken."""
+        """Give the model of this process the weights after the steps taken so far."""
 
 
-@frozen
-class Job:
-    """What is trained and how; `masks` are bool by parameter name, True where a weight is kept."""
+@frozen(eq=False)
+class Training:
+    """What is trained, and how.
+
+    Attributes:
+        model: the network; it is trained in place, its BatchNorm statistics too.
+        preprocessing: that of the measurements.
+        recipe: epochs, batch size, learning rate and further options. With 0 epochs nothing changes.
+        seed: draws the order of the images, those held out, the augmentation, and what the network draws (dropout).
+        masks: bool tensors by parameter name, True where a weight is kept. The other weights are 0 after every step.
+        teacher: the network that `recipe.distill` learns from, in eval mode.
+    """
 
     model: nn.Module
-    how: Preprocessing
+    preprocessing: Preprocessing
     recipe: Recipe
     seed: int
-    masks: Mapping[str, Tensor]
-    teacher: nn.Module | None
+    masks: Mapping[str, Tensor] = field(factory=dict)
+    teacher: nn.Module | None = None
 
 
 @frozen
 class Descent:
-    """Steps taken here; `held` pairs parameters with True where they are pruned."""
+    """Takes the steps in this process. `pruned` pairs parameters with masks that are True where they are pruned."""
 
-    job: Job
+    training: Training
     model: nn.Module
     optimizer: SGD
-    held: list[tuple[nn.Parameter, Tensor]]
+    pruned: list[tuple[nn.Parameter, Tensor]]
 
     def take(self, images: NDArray[np.uint8], labels: NDArray[np.int64], rate: float, weight: float = 1.0) -> float:
-        """Take one step as `Steps` has it, on the gradient times `weight`.
+        """Take one step, see `Steps`; the gradient is multiplied by `weight`.
 
         Raises:
             ModelError: the network does not work in training mode.
@@ -61,24 +70,24 @@ class Descent:
             group["lr"] = rate
         self.optimizer.zero_grad()
         device = device_of(self.model)
-        inputs = torch.from_numpy(preprocess(images, self.job.how)).to(device)
+        inputs = torch.from_numpy(preprocess(images, self.training.preprocessing)).to(device)
         targets = torch.from_numpy(labels).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.job.recipe.precision == "bfloat16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.training.recipe.precision == "bfloat16"):
             logits = self._logits(inputs)
         loss = self._loss(logits.float(), inputs, targets)
         (loss * weight).backward()
         self.optimizer.step()
         with torch.no_grad():  # after the step, so that neither gradient nor momentum brings a pruned weight back
-            for parameter, pruned in self.held:
-                parameter.masked_fill_(pruned, 0)
+            for parameter, mask in self.pruned:
+                parameter.masked_fill_(mask, 0)
         return loss.item()
 
     def collect(self) -> None:
-        """Do nothing: the model that takes the steps is the one of this process."""
+        """Do nothing: the steps changed the model of this process."""
 
     def _loss(self, logits: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return cross-entropy, mixed with the teacher's softened answers (Hinton et al. 2015, section 2)."""
-        recipe, teacher = self.job.recipe, self.job.teacher
+        recipe, teacher = self.training.recipe, self.training.teacher
         loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
         if not recipe.distill or teacher is None:
             return loss
@@ -101,9 +110,9 @@ class Descent:
         return output
 
 
-def descent(job: Job) -> Descent:
-    """Return what takes the steps of a job here."""
-    model, recipe = job.model, job.recipe
+def descent(training: Training) -> Descent:
+    """Return what takes the steps of a training in this process."""
+    model, recipe = training.model, training.recipe
     optimizer = SGD(model.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay)
-    held = [(model.get_parameter(name), ~keep.to(device_of(model))) for name, keep in job.masks.items()]
-    return Descent(job, model, optimizer, held)
+    pruned = [(model.get_parameter(name), ~keep.to(device_of(model))) for name, keep in training.masks.items()]
+    return Descent(training, model, optimizer, pruned)

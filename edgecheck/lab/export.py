@@ -1,4 +1,4 @@
-"""Writing a twin as one ONNX file that holds nothing of the machine it was written on."""
+"""Export a twin to one ONNX file that does not depend on the machine it is written on."""
 
 from __future__ import annotations
 
@@ -17,71 +17,71 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from edgecheck.atomic import write_bytes
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.lab.template import FREE_BATCH, filled
 from edgecheck.lab.user_traceback import output_of, place_of, root_cause
-from edgecheck.store import write_bytes
+from edgecheck.records import Diagnostic
 
-# PyTorch writes opset 18 and converts upwards. Downwards it keeps 18 without an error as soon as it meets, say, a Pad.
+# PyTorch writes opset 18 and converts it upwards. Asked for a lower one, it silently keeps 18 where a node, such as
+# Pad, has no conversion.
 OPSETS = range(18, 24)
-# torch.export takes a size of 1 for a constant, so that a free batch needs an example of more.
+# torch.export specializes on a size of 1, so a free batch dimension needs an example of at least 2.
 _FREE_EXAMPLE, _FIXED_EXAMPLE = 2, 1
 _LOGITS_DIMENSIONS = 2  # (N, classes)
 _OPERATOR = re.compile(r"OpOverload\(op='([^']+)'")
 
 
-def export(model: nn.Module, path: Path, input_shape: tuple[int, int, int], opset: int = OPSETS[0]) -> list[str]:
-    """Write `model`, in eval mode, as an ONNX file with weights inside; the same weights give the same bytes.
+def export(model: nn.Module, path: Path, input_shape: tuple[int, int, int], opset: int = OPSETS[0]) -> list[Diagnostic]:
+    """Write `model`, in eval mode, as an ONNX file with its weights inside. Equal weights give equal bytes.
 
-    Input `input` float32 `(batch, C, H, W)`, output `logits` float32 `(batch, classes)`; the batch is free unless the
-    network allows one image only. BatchNorm is folded into the convolutions. What PyTorch notes down on every node
-    (source lines with paths of this machine) is left out.
+    The input is `input`, float32 `(batch, C, H, W)`; the output is `logits`, float32 `(batch, classes)`. The batch
+    dimension is free unless the network accepts only one image. BatchNorm is folded into the convolutions. The metadata
+    that PyTorch adds to each node (source lines with paths of this machine) is removed.
 
     Args:
         model: a classifier; it is not changed.
-        path: the file; it appears whole or not at all.
+        path: the file; it is written completely or not at all.
         input_shape: `(C, H, W)` of one image.
-        opset: version of the ONNX operators, 18..23.
+        opset: version of the ONNX operators, 18 to 23.
 
     Returns:
-        Warnings for whoever uses the file.
+        Warnings for the user of the file.
 
     Raises:
-        ConfigError: an opset that PyTorch cannot write.
+        ConfigError: PyTorch cannot write this opset.
         ModelError: the model does not run on such images, does not return `(N, classes)`, or cannot be exported.
         InputError: the file cannot be written.
     """
     if opset not in OPSETS:
-        raise ConfigError(f"export.opset {opset}: PyTorch {torch.__version__} writes {OPSETS[0]} to {OPSETS[-1]} only")
+        raise ConfigError(f"export.opset {opset}: PyTorch {torch.__version__} writes only {OPSETS[0]} to {OPSETS[-1]}")
     model = copy.deepcopy(model).eval()
     with _quiet():
         _check_output(model, torch.zeros(_FIXED_EXAMPLE, *input_shape))
-        program, advice = _captured(model, input_shape)
+        program, diagnostics = _captured(model, input_shape)
         written = _written(program, opset, model)
     _strip(written.graph)
     written.ClearField("metadata_props")
     write_bytes(path, written.SerializeToString(deterministic=True))
-    return advice
+    return diagnostics
 
 
 def _check_output(model: nn.Module, example: Tensor) -> None:
     with torch.no_grad():
         out = output_of(model, example)
-    found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    form = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
     if not isinstance(out, Tensor) or out.ndim != _LOGITS_DIMENSIONS or len(out) != 1:
-        raise ModelError(
-            f"{type(model).__name__} must return logits (N, classes), but for one image it returns {found}"
-        )
+        raise ModelError(f"{type(model).__name__} must return logits (N, classes), but for one image it returns {form}")
 
 
-def _captured(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[ExportedProgram, list[str]]:
-    """Return the traced model and the warning that its batch is fixed, where the network's code allows no other."""
+def _captured(model: nn.Module, input_shape: tuple[int, int, int]) -> tuple[ExportedProgram, list[Diagnostic]]:
+    """Return the traced model, and a warning where its code allows only a fixed batch dimension."""
     try:
         return _traced(model, torch.zeros(_FREE_EXAMPLE, *input_shape), FREE_BATCH), []
-    except Exception:  # torch.export raises dozens of kinds; whether the batch is at fault shows below
-        advice = "the network's code allows one image at a time only: the file's batch is fixed to 1"
+    except Exception:  # torch.export raises dozens of types; a fixed batch dimension shows whether that was the cause
+        fixed = Diagnostic("export-batch-fixed")
     try:
-        return _traced(model, torch.zeros(_FIXED_EXAMPLE, *input_shape), (None,)), [advice]
+        return _traced(model, torch.zeros(_FIXED_EXAMPLE, *input_shape), (None,)), [fixed]
     except Exception as error:
         raise ModelError(f"{type(model).__name__} cannot be traced for export: {place_of(error)}") from error
 
@@ -101,7 +101,7 @@ def _written(program: ExportedProgram, opset: int, model: nn.Module) -> onnx.Mod
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep PyTorch's progress, advice and logs off the terminal: what matters is returned or raised."""
+    """Keep PyTorch's progress, warnings and logs off the terminal: what matters is returned or raised."""
     silenced_below = logging.root.manager.disable
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
@@ -114,7 +114,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _strip(graph: onnx.GraphProto) -> None:
-    """Remove notes from a graph and the graphs inside its nodes: they name source files and triple a small file."""
+    """Remove metadata from a graph and its subgraphs: it names source files and triples the size of a small file."""
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")

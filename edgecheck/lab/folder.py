@@ -38,20 +38,20 @@ class _File:
 def load_folder(
     spec: DataSpec, how: Preprocessing, split: str, limit: int | None, progress: Progress, scratch: Path | None
 ) -> ImageSet:
-    """Read a split of `spec.root`: `train/`, `test/` or `val/` in it, else the whole folder for test.
+    """Read a split of `spec.root`: its folder `train/`, `test/` or `val/`, or for the test split the root itself.
 
-    Classes are the folders' names in alphabetical order: those of `train/` where it exists, because a network trained
-    on it counts its outputs so. Images come one of each class in turn, so that the first of them (`limit`) are of all
-    classes. Files are read as 8-bit RGB, of several frames or pages the first; orientation tags are not obeyed.
-    Decoded images are kept in a file in `scratch`.
+    The classes are the names of the folders in alphabetical order: those of `train/` where it exists, since that is the
+    order of the outputs of a network trained on it. The images alternate between the classes, so that the first
+    `limit` images cover all of them. Files are read as 8-bit RGB; of several frames or pages the first is read, and
+    orientation tags are ignored. Decoded images are kept in a file in `scratch`.
 
     Raises:
-        DataError: another layout, a class without images or without training images, unreadable images (unless
+        DataError: a wrong layout, a class without images or without training images, unreadable images (unless
             `spec.unreadable` is skip), or several sizes where `preprocessing.size` names none.
     """
     root = spec.root
     if root is None or not root.is_dir():
-        raise DataError(f"data.root: {root or 'nothing'} is no folder; {LAYOUT}")
+        raise DataError(f"data.root: {root or 'nothing'} is not a folder; {LAYOUT}")
     try:
         folder = _split_folder(root, split)
         classes = _classes(root, folder)
@@ -60,14 +60,14 @@ def load_folder(
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from None
     refused: list[Refused] = []
     labels: list[int] = []
-    # Closed before stderr is as it was: a progress bar puts back what it found.
+    # Closed before stderr is restored, since a progress bar restores the stream that it started with.
     with silenced(), closing(_read_all(files, how.size, progress)) as decoded:
         images = _readable(files, decoded, labels, refused)
         first = list(islice(images, 1))
-        found = gather(chain(first, images), scratch) if first else None
+        pixels = gather(chain(first, images), scratch) if first else None
     _check_refused(refused, len(files), spec)
-    assert found is not None  # where nothing is readable, that was refused
-    return ImageSet(found, np.array(labels, dtype=np.int64), tuple(map(_text, classes)), skipped=len(refused))
+    assert pixels is not None  # where nothing is readable, that was refused
+    return ImageSet(pixels, np.array(labels, dtype=np.int64), tuple(map(_text, classes)), skipped=len(refused))
 
 
 def _split_folder(root: Path, split: str) -> Path:
@@ -82,10 +82,10 @@ def _split_folder(root: Path, split: str) -> Path:
 
 
 def _classes(root: Path, split: Path) -> list[str]:
-    """Return the class names by which labels are counted, so that a label means the same in each split.
+    """Return the class names in the order of the labels, the same for each split.
 
     Raises:
-        DataError: the split has a class that is not trained.
+        DataError: the split has a class that the training split lacks.
     """
     own, trained = _names(split), _names(root / "train")
     if not trained:
@@ -121,7 +121,7 @@ def _files(folder: Path, classes: list[str]) -> list[_File]:
 
 
 def _read_all(files: list[_File], size: tuple[int, int] | None, progress: Progress) -> Generator[Pixels | Refused]:
-    """Yield every file's image or why it is none, decoding a few ahead of the one that is asked for."""
+    """Yield the image of every file, or why it cannot be read; a few files are decoded ahead."""
     with ThreadPoolExecutor(usable_cores()) as executor:
         coming = (executor.submit(read_image, file.path, size) for file in files)
         ahead = deque(islice(coming, AHEAD * usable_cores()))
@@ -136,7 +136,7 @@ def _read_all(files: list[_File], size: tuple[int, int] | None, progress: Progre
 def _readable(
     files: list[_File], images: Iterator[Pixels | Refused], labels: list[int], refused: list[Refused]
 ) -> Iterator[Pixels]:
-    """Yield the images, all of one size, and note their labels; files that are none are noted as refused."""
+    """Yield the images, all of one size; append their labels to `labels` and unreadable files to `refused`."""
     first: tuple[_File, Pixels] | None = None
     for file, image in zip(files, images, strict=True):
         if isinstance(image, Refused):
@@ -155,7 +155,7 @@ def _readable(
 def _check_refused(refused: list[Refused], files: int, spec: DataSpec) -> None:
     if not refused or (spec.unreadable == "skip" and len(refused) < files):
         return
-    advice = "mend or remove them" + (", or set data.unreadable: skip" if spec.unreadable != "skip" else "")
+    advice = "repair or remove them" + (", or set data.unreadable: skip" if spec.unreadable != "skip" else "")
     raise DataError(f"{len(refused)} of {files} images cannot be read ({_some(refused)}); {advice}")
 
 

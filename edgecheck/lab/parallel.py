@@ -1,28 +1,24 @@
 """Training one network in several processes, each on its part of every batch.
 
-The process that trains still draws the batches, augments them and keeps losses, weights and progress; it hands each
-member of its team a part. Data-parallel training itself (device, gradients averaged during the backward pass) is that
-of Hugging Face Accelerate. Members are spawned, since a process that has used CUDA must not be forked; Accelerate's own
-launchers fork.
+The calling process draws the batches, augments them, and keeps losses, weights and progress. It sends each member of
+its team a part of the batch, see `member`. Members are spawned, since a process that has used CUDA must not be forked;
+Accelerate's own launchers fork.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import importlib.util
 import io
 import multiprocessing
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -30,7 +26,6 @@ import attrs
 import cloudpickle  # type: ignore[import-untyped]
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs  # type: ignore[import-untyped]
 from attrs import frozen
 from numpy.typing import NDArray
 from torch import nn
@@ -38,18 +33,18 @@ from torch import nn
 from edgecheck.children import safe_environment
 from edgecheck.config.plan import Compute
 from edgecheck.errors import ConfigError, EdgecheckError, MeasurementError, ModelError
-from edgecheck.lab.compute import placed, share
-from edgecheck.lab.descent import Descent, Job, descent
+from edgecheck.lab import member
+from edgecheck.lab.compute import share
+from edgecheck.lab.descent import Training
+from edgecheck.lab.member import first_line
 
 SPAWN = multiprocessing.get_context("spawn")
-# Under which names `subjects` imports the factories' files; no other process finds those by itself.
+# `subjects` imports the files of factories under names that start so. Other processes have to be told where they are.
 SUBJECT_MODULE = "edgecheck_subject_"
-# BatchNorm cannot normalize a single value a channel.
+# BatchNorm cannot normalize a single value per channel.
 LEAST_IMAGES = 2
-# When one member dies the others fail as well, and may be heard first; this long after, the dead one is known too.
+# When one member dies, the others fail too and may report first. After this time the dead one is known.
 GRACE_S = 1.0
-# What DDP says of nearly every small network; the other half is written by C++, see `team`.
-DDP_ADVICE = "Grad strides do not match bucket view strides"
 
 
 @frozen
@@ -60,15 +55,15 @@ class _Member:
 
 @frozen
 class Team:
-    """Steps taken by several processes; `model` is that of this one."""
+    """Takes the steps in several processes; `model` is that of this process."""
 
     members: list[_Member]
     model: nn.Module
 
     def take(self, images: NDArray[np.uint8], labels: NDArray[np.int64], rate: float) -> float:
-        """Take one step as `Steps` has it.
+        """Take one step, see `Steps`.
 
-        Gradients are averaged over members, so each part weighs by its share of the images.
+        Gradients are averaged over members, so each part is weighted by its share of the images.
 
         Raises:
             ModelError: the network does not work in training mode.
@@ -83,8 +78,8 @@ class Team:
     def collect(self) -> None:
         """Give the model of this process the weights of the team.
 
-        Weights are the same in all members. BatchNorm statistics are those of the first one: on GPUs SyncBatchNorm
-        takes them over the whole batch; on the CPU, where PyTorch has none, each member normalizes its part alone.
+        Weights are the same in all members. BatchNorm statistics are those of the first one. On GPUs, SyncBatchNorm
+        computes them over the whole batch; on the CPU, where PyTorch has none, each member normalizes its own part.
 
         Raises:
             MeasurementError: a member failed or died.
@@ -93,12 +88,12 @@ class Team:
         self.model.load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
 
     def tell(self, everyone: object) -> None:
-        """Send the same to every member, and wait until each is done with it."""
+        """Send the same to every member, and wait for their answers."""
         self._answers([everyone] * len(self.members))
 
     def _answers(self, tasks: Sequence[object]) -> list[Any]:
-        """Give the first members a task each; return their answers. The first failure ends the waiting."""
-        asked = [member.connection for member, _ in zip(self.members, tasks, strict=False)]
+        """Send the first members one task each and return their answers; raise on the first failure."""
+        asked = [one.connection for one, _ in zip(self.members, tasks, strict=False)]
         for connection, task in zip(asked, tasks, strict=True):
             self._send(connection, task)
         answers: dict[Any, Any] = {}
@@ -122,12 +117,12 @@ class Team:
         return answer
 
     def _failure(self, told: EdgecheckError | None = None) -> EdgecheckError:
-        """Return why the team cannot go on: a member that is dead before what the others say."""
-        ended = wait([member.process.sentinel for member in self.members], GRACE_S)
-        for number, member in enumerate(self.members, 1):
-            if member.process.sentinel in ended:
-                member.process.join()  # its exit code comes a moment later
-                code = member.process.exitcode or 0
+        """Return why the team cannot go on: a dead member takes precedence over what others report."""
+        ended = wait([one.process.sentinel for one in self.members], GRACE_S)
+        for number, one in enumerate(self.members, 1):
+            if one.process.sentinel in ended:
+                one.process.join()  # its exit code comes a moment later
+                code = one.process.exitcode or 0
                 how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
                 return MeasurementError(
                     f"training process {number} of {len(self.members)} {how}; "
@@ -137,56 +132,56 @@ class Team:
 
 
 @contextlib.contextmanager
-def team(job: Job, processes: int) -> Iterator[Team]:
-    """Have a team for as long as this lasts; no member outlives it, nor the process that has it.
+def team(training: Training, processes: int) -> Iterator[Team]:
+    """Start a team, and end all its members on exit. No member outlives the calling process.
 
     Raises:
         ConfigError: the batches are too small to be divided.
         ModelError: the network cannot be sent to another process.
         MeasurementError: a member failed or died.
     """
-    if job.recipe.batch_size < LEAST_IMAGES * processes:
+    if training.recipe.batch_size < LEAST_IMAGES * processes:
         raise ConfigError(
             f"compute.processes: {processes} need a batch_size of {LEAST_IMAGES * processes} or more, "
-            f"not {job.recipe.batch_size}"
+            f"not {training.recipe.batch_size}"
         )
-    packed = _packed(job, share(job.model, processes))
-    # DDP tells every network without unused parameters that it looked for some. Read when a member imports torch.
+    packed = _packed(training, share(training.model, processes))
+    # DDP warns about every network without unused parameters. Members read this when they import torch.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     members: list[_Member] = []
     with TemporaryDirectory(prefix="edgecheck-") as folder:
         try:
             for rank in range(processes):
                 members.append(_started(rank, processes, f"{folder}/rendezvous"))
-            made = Team(members, job.model)
+            made = Team(members, training.model)
             made.tell(packed)
             yield made
         finally:
-            for member in members:
-                member.process.kill()  # it may wait for another in vain, and holds nothing that is not here too
-            for member in members:
-                member.process.join()
-                member.connection.close()
+            for one in members:
+                one.process.kill()  # it may wait for another member for ever, and holds nothing that is not here too
+            for one in members:
+                one.process.join()
+                one.connection.close()
 
 
 def split(images: int, processes: int) -> list[slice]:
     """Return each member's part of a batch.
 
-    A last batch too small to be divided is taken whole by each, to the same gradient.
+    Where the last batch is too small to be divided, every member gets all of it, which gives the same gradient.
     """
     if images < LEAST_IMAGES * processes:
         return [slice(0, images)] * processes
-    ends = [images * member // processes for member in range(processes + 1)]
+    ends = [images * number // processes for number in range(processes + 1)]
     return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
 def _started(rank: int, processes: int, rendezvous: str) -> _Member:
     files = {name: str(m.__file__) for name, m in list(sys.modules.items()) if name.startswith(SUBJECT_MODULE)}
     here, there = SPAWN.Pipe()
-    process = SPAWN.Process(target=_serve, args=(there, rank, processes, rendezvous, files), daemon=True)
-    # Ctrl-C is sent to all processes of a terminal; only the one that can end the others shall hear it.
+    process = SPAWN.Process(target=member.serve, args=(there, rank, processes, rendezvous, files), daemon=True)
+    # Ctrl-C goes to all processes of a terminal. Only the process that ends the others may receive it.
     with safe_environment():
-        resource_tracker.ensure_running()  # it would be started with the first process, and lift the block
+        resource_tracker.ensure_running()  # it would be started with the first process, and unblock the signal
         heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
@@ -196,85 +191,15 @@ def _started(rank: int, processes: int, rendezvous: str) -> _Member:
     return _Member(process, here)
 
 
-def _packed(job: Job, compute: Compute) -> bytes:
-    """Return a job as bytes, without CUDA tensors, which every member would unpack on the first GPU."""
+def _packed(training: Training, compute: Compute) -> bytes:
+    """Return a training as bytes, without CUDA tensors, which every member would unpack on the first GPU."""
     try:
-        model, teacher = copy.deepcopy((job.model, job.teacher))
-        masks = {name: keep.cpu() for name, keep in job.masks.items()}
+        model, teacher = copy.deepcopy((training.model, training.teacher))
+        masks = {name: keep.cpu() for name, keep in training.masks.items()}
         teacher = None if teacher is None else teacher.cpu()
         # By value what pickle refuses: lambdas, classes made in a function.
-        return cloudpickle.dumps((attrs.evolve(job, model=model.cpu(), masks=masks, teacher=teacher), compute))
-    except Exception as error:  # whatever the network's own parts raise
+        return cloudpickle.dumps((attrs.evolve(training, model=model.cpu(), masks=masks, teacher=teacher), compute))
+    except Exception as error:  # the network's own parts may raise anything
         raise ModelError(
-            f"the network cannot be sent to other processes, {_line(error)}; set compute.processes: 1"
+            f"the network cannot be sent to other processes, {first_line(error)}; set compute.processes: 1"
         ) from None
-
-
-def _serve(connection: Connection, rank: int, processes: int, rendezvous: str, files: dict[str, str]) -> None:
-    """Be a member, until the process that has the team closes the connection."""
-    with contextlib.suppress(EOFError, ConnectionError), contextlib.redirect_stdout(sys.stderr):
-        try:
-            _import_subjects(files)
-            _work(connection, rank, processes, rendezvous)
-        except (EOFError, ConnectionError):
-            raise
-        except Exception as error:
-            failed = MeasurementError(f"training process {rank + 1} of {processes} failed, {_line(error)}")
-            connection.send(error if isinstance(error, EdgecheckError) else failed)
-            connection.recv()  # to be there until the end: the others would call its absence their own failure
-
-
-def _import_subjects(files: dict[str, str]) -> None:
-    """Import factories' files under the names that classes were pickled by; what lies beside them is found too."""
-    for name, file in files.items():
-        sys.path.insert(0, str(Path(file).parent))
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-
-
-def _work(connection: Connection, rank: int, processes: int, rendezvous: str) -> None:
-    job, compute = cloudpickle.loads(connection.recv())
-    accelerator = _accelerator(compute, rank, processes, rendezvous)
-    model = job.model if compute.device == "cpu" else nn.SyncBatchNorm.convert_sync_batchnorm(job.model)
-    with placed(model, compute):
-        own = _descent(attrs.evolve(job, model=model.train()), accelerator)
-        torch.manual_seed(job.seed + rank)  # what the network draws (dropout) differs from part to part
-        connection.send(None)
-        while True:
-            part = connection.recv()
-            connection.send(own.take(*part) if part else _state(model))
-
-
-def _accelerator(compute: Compute, rank: int, processes: int, rendezvous: str) -> Any:
-    """Return the Accelerator of a member, once it has met the others."""
-    os.environ |= {name: str(rank) for name in ("RANK", "LOCAL_RANK")}
-    os.environ |= {name: str(processes) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE")}
-    os.environ["OMP_NUM_THREADS"] = str(compute.threads)  # else Accelerate warns, and sets a number of its own
-    warnings.filterwarnings("ignore", DDP_ADVICE)
-    cpu = compute.device == "cpu"
-    # By a file: a port that is free now may be taken when the others come.
-    meeting = torch.distributed.FileStore(rendezvous, processes)
-    torch.distributed.init_process_group("gloo" if cpu else "nccl", store=meeting, rank=rank, world_size=processes)
-    # A parameter that gets no gradient is no error in one process, and so none here.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(mixed_precision="no", cpu=cpu, kwargs_handlers=[unused])  # `Descent` has the recipe's precision
-
-
-def _descent(job: Job, accelerator: Any) -> Descent:
-    teacher = None if job.teacher is None else job.teacher.to(accelerator.device)
-    own = descent(attrs.evolve(job, teacher=teacher))
-    return attrs.evolve(own, model=accelerator.prepare(job.model))
-
-
-def _state(model: nn.Module) -> bytes:
-    """Return the weights as bytes: tensors would be sent through shared memory, of which containers have little."""
-    buffer = io.BytesIO()
-    torch.save(model.state_dict(), buffer)
-    return buffer.getvalue()
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Pictures for the report: an image with its heatmap over it, and baseline and variant side by side."""
+"""Pictures for the report: heatmaps over images, and baseline and variant side by side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgecheck.errors import MeasurementError
 
-SMALLEST_SIDE = 160  # pixels; below that a reader sees nothing, so small images are enlarged by whole factors
+SMALLEST_SIDE = 160  # pixels; smaller images are enlarged by whole factors to be readable
 IMAGE_SHARE = 0.5  # of the blend, the rest is the coloured heatmap; grad-cam's default
 GAP = 4  # white pixels between the pictures of a strip
 WHITE = 255
@@ -49,11 +49,11 @@ def strip(image: NDArray[np.uint8], *heatmaps: NDArray[np.floating]) -> bytes:
 
 
 def grid(image: NDArray[np.uint8], rows: Sequence[tuple[str, Sequence[tuple[str, NDArray[np.floating]]]]]) -> bytes:
-    """Return as PNG one row a series: its name, then the image, then one overlay per heatmap with its heading above it.
+    """Return as PNG one row per series: its name, then the image, then one overlay per heatmap under its heading.
 
     Args:
         image: uint8 `(H, W, C)`, RGB or grey.
-        rows: each a name and its (heading, heatmap `(H, W)` in 0..1); all of one length or shorter.
+        rows: pairs of a name and its (heading, heatmap `(H, W)` in 0..1); shorter rows are filled with blanks.
 
     Raises:
         ValueError: an image and a heatmap that differ in size.
@@ -77,18 +77,16 @@ def _headed(text: str, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _words(text: str, width: int) -> NDArray[np.uint8]:
-    """Return a line of black text on white; the font knows ASCII alone."""
+    """Return a line of black text on white; the font has ASCII only."""
     line = np.full((LINE_HEIGHT, width, 3), WHITE, dtype=np.uint8)
     plain = text.encode("ascii", "replace").decode()
     return cv2.putText(line, plain, (GAP, LINE_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)  # type: ignore[return-value]
 
 
 def _blended(image: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Return the overlay as RGB; the heatmap is enlarged by its pixels too, so what is shown is what was scored."""
+    """Return the overlay as RGB. The heatmap is enlarged by repeating pixels, so it shows what was scored."""
     if image.shape[:2] != heatmap.shape:
-        raise ValueError(
-            f"an image of {image.shape[:2]} and a heatmap of {heatmap.shape} pixels cannot be laid together"
-        )
+        raise ValueError(f"an image of {image.shape[:2]} and a heatmap of {heatmap.shape} pixels differ in size")
     levels = (WHITE * np.clip(heatmap, 0.0, 1.0)).astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
     blend = (1 - IMAGE_SHARE) * np.float32(colours) / WHITE + IMAGE_SHARE * np.float32(_rgb(image)) / WHITE
@@ -100,7 +98,7 @@ def _rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Repeat pixels until the shorter side has `SMALLEST_SIDE`: interpolation would show detail that is not there."""
+    """Repeat pixels until the shorter side has `SMALLEST_SIDE`: interpolation would invent detail."""
     factor = max(1, -(-SMALLEST_SIDE // min(picture.shape[:2])))
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 

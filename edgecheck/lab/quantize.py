@@ -1,9 +1,10 @@
-"""Quantized copies of a float ONNX file, made by ONNX Runtime's own tools.
+"""Quantize a float ONNX file with the tools of ONNX Runtime.
 
-`int8` puts QuantizeLinear and DequantizeLinear around every layer, with ranges seen on calibration images.
-`int8-dynamic` stores int8 weights of matrix products and finds the ranges of activations at run time. `fp16` halves
-every float, with float32 inputs and outputs. What the copy computes is measured like any other file; its heatmaps are
-those of the float twin, since rounding has no gradient.
+- `int8` puts QuantizeLinear and DequantizeLinear around every layer; ranges come from calibration images.
+- `int8-dynamic` stores the weights of matrix products as int8 and determines the ranges of activations at run time.
+- `fp16` stores and computes in float16, with float32 inputs and outputs.
+
+A quantized file is measured like any other. It has no twin, because rounding has no gradient.
 """
 
 from __future__ import annotations
@@ -20,51 +21,48 @@ import onnx
 from attrs import frozen
 from numpy.typing import NDArray
 
+from edgecheck.atomic import atomic, write_bytes
 from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ModelError
 from edgecheck.images import ImageSet, preprocess
+from edgecheck.records import Diagnostic
 from edgecheck.registry import lookup, register
 from edgecheck.steps import Quantize
-from edgecheck.store import atomic, write_bytes
 
-BATCH = 16  # calibration images a run: few, as ONNX Runtime keeps every activation of a run
+BATCH = 16  # calibration images per run: few, because ONNX Runtime keeps all activations of a run
 
-Quantizer = Callable[[Path, Path, "Calibration"], list[str]]
+Quantizer = Callable[[Path, Path, "Calibration"], list[Diagnostic]]
 QUANTIZERS: dict[str, Quantizer] = {}
-CALIBRATED = ("int8",)  # the others look at no images
-SEVEN_BITS = (
-    "int8 weights have 7 bits, so that sums do not saturate on x86 CPUs without VNNI; if all targets have VNNI or are "
-    "ARM CPUs, quantize.reduce_range: false keeps all 8 bits"
-)
+CALIBRATED = ("int8",)  # the others need no images
 
 
 @frozen(eq=False)
 class Calibration:
-    """The images that ranges are taken from, and how; None where nothing is calibrated."""
+    """The images that ranges are taken from (None where nothing is calibrated), their preprocessing, and options."""
 
     images: ImageSet | None
     how: Preprocessing
     options: Quantize
 
 
-def quantize(name: str, source: Path, out: Path, calibration: Calibration) -> list[str]:
-    """Write a quantized copy of the float file `source`, whole or not at all; return warnings.
+def quantize(name: str, source: Path, out: Path, calibration: Calibration) -> list[Diagnostic]:
+    """Write a quantized copy of the float file `source` to `out`, completely or not at all; return warnings.
 
     Raises:
-        ConfigError: an unknown quantization.
-        ModelError: ONNX Runtime's tools cannot quantize the file.
+        ConfigError: unknown quantization `name`.
+        ModelError: the tools of ONNX Runtime cannot quantize the file.
     """
     make = lookup(QUANTIZERS, name, "quantization")
     try:
         with _quiet():
             return make(source, out, calibration)
-    except Exception as error:  # the tools raise anything at all
+    except Exception as error:  # the tools raise errors of any type
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{source}: cannot be quantized to {name} ({first})") from error
 
 
 @register(QUANTIZERS, "int8")
-def _static(source: Path, out: Path, calibration: Calibration) -> list[str]:
+def _static(source: Path, out: Path, calibration: Calibration) -> list[Diagnostic]:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     methods = {
@@ -85,16 +83,16 @@ def _static(source: Path, out: Path, calibration: Calibration) -> list[str]:
             weight_type=QuantType.QInt8,
             calibrate_method=methods[options.calibration],
         )
-    return _advice(options)
+    return _range_notes(options)
 
 
 @register(QUANTIZERS, "int8-dynamic")
-def _dynamic(source: Path, out: Path, calibration: Calibration) -> list[str]:
+def _dynamic(source: Path, out: Path, calibration: Calibration) -> list[Diagnostic]:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    # Convolutions are left alone: ONNX Runtime has no kernel for the signed ConvInteger that they would become.
+    # Not convolutions: they would become signed ConvInteger, for which ONNX Runtime has no kernel.
     model = onnx.load(source)
-    del model.graph.value_info[:]  # it tells the shapes of weights that are transposed on the way
+    del model.graph.value_info[:]  # it holds the shapes of weights that quantize_dynamic transposes
     with atomic(out) as temporary:
         quantize_dynamic(
             model,
@@ -105,32 +103,32 @@ def _dynamic(source: Path, out: Path, calibration: Calibration) -> list[str]:
             weight_type=QuantType.QInt8,
         )
     if not any(tensor.data_type == onnx.TensorProto.INT8 for tensor in onnx.load(out).graph.initializer):
-        return ["int8-dynamic changed nothing: it quantizes matrix products, and the file has none with stored weights"]
-    return _advice(calibration.options)
+        return [Diagnostic("int8-dynamic-unchanged")]
+    return _range_notes(calibration.options)
 
 
 @register(QUANTIZERS, "fp16")
-def _half(source: Path, out: Path, calibration: Calibration) -> list[str]:
+def _half(source: Path, out: Path, calibration: Calibration) -> list[Diagnostic]:
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     half = OnnxModel(convert_float_to_float16(onnx.load(source), keep_io_types=True))
-    half.topological_sort()  # the casts of inputs are appended at the end
+    half.topological_sort()  # the converter appends the casts of inputs at the end
     write_bytes(out, half.model.SerializeToString())
-    return ["fp16: a CPU without half-precision kernels converts every layer back, so it may be slower than float32"]
+    return [Diagnostic("fp16-on-cpu")]
 
 
-def _advice(options: Quantize) -> list[str]:
-    return [SEVEN_BITS] if options.reduce_range else []
+def _range_notes(options: Quantize) -> list[Diagnostic]:
+    return [Diagnostic("int8-seven-bits", severity="note")] if options.reduce_range else []
 
 
 class _Reader:
-    """Feeds ONNX Runtime's calibration, batch by batch."""
+    """A `CalibrationDataReader`: feeds ONNX Runtime's calibration batch by batch."""
 
     def __init__(self, file: Path, calibration: Calibration) -> None:
-        given = onnx.load(file, load_external_data=False).graph.input[0]
-        fixed = given.type.tensor_type.shape.dim[0].dim_value
-        self.name, self.batches = given.name, self._batches(calibration, fixed or BATCH)
+        pixels = onnx.load(file, load_external_data=False).graph.input[0]
+        fixed = pixels.type.tensor_type.shape.dim[0].dim_value
+        self.name, self.batches = pixels.name, self._batches(calibration, fixed or BATCH)
 
     def _batches(self, calibration: Calibration, size: int) -> Iterator[NDArray[np.float32]]:
         images = calibration.images
@@ -146,7 +144,7 @@ class _Reader:
 
 @contextmanager
 def _prepared(source: Path) -> Iterator[Path]:
-    """Yield the file with shapes inferred and constants folded, as ONNX Runtime's quantizer wants it."""
+    """Yield the file with shapes inferred and constants folded, as ONNX Runtime's quantizer requires."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with tempfile.TemporaryDirectory(prefix="edgecheck-") as folder:

@@ -23,7 +23,7 @@ _INSTALLED = tuple(
     | {str(Path(os.__file__).parent) + os.sep, str(Path(edgecheck.__file__).parent) + os.sep}
 )
 _WRITING = os.O_WRONLY | os.O_RDWR
-# The kernel's own: they tell of the machine, and change by themselves.
+# Files of the kernel describe the machine and change by themselves.
 _VIRTUAL = tuple(f"{os.sep}{name}{os.sep}" for name in ("proc", "sys", "dev"))
 
 _recorders: list[set[str]] = []
@@ -31,33 +31,33 @@ _recorders: list[set[str]] = []
 
 @contextmanager
 def recorded(folder: Path) -> Iterator[set[Path]]:
-    """Fill the set that is yielded, when the block ends, with the files that were read in it.
+    """Yield a set that is filled, when the block ends, with the files that were read in it.
 
-    Seen is what Python's `open` opens, which NumPy, PyTorch and imports do too, and what safetensors opens; not what
-    other native code opens by itself. Left out are installed packages and, outside `folder`, hidden and temporary
-    files.
+    Recorded are files that Python's `open` opens (NumPy, PyTorch and imports use it) and those that safetensors opens.
+    Files that other native code opens are not recorded. Left out are installed packages and, outside `folder`, hidden
+    and temporary files.
 
     Args:
-        folder: where the factory lies.
+        folder: the folder of the factory.
     """
     _install()
     names: set[str] = set()
-    found: set[Path] = set()
+    files: set[Path] = set()
     _recorders.append(names)
     try:
         with (
             mock.patch.object(safetensors, "safe_open", _noting(safetensors.safe_open, names)),
             mock.patch.object(safetensors.torch, "safe_open", _noting(safetensors.torch.safe_open, names)),
         ):
-            yield found
+            yield files
     finally:
         _recorders.remove(names)
     sources = {_source(Path(name)).resolve() for name in names}
-    found |= {path for path in sources if path.is_file() and _counts(path, folder.resolve())}
+    files |= {path for path in sources if path.is_file() and _counts(path, folder.resolve())}
 
 
 def _install() -> None:
-    """Have Python tell of opened files, once per process: an audit hook cannot be taken back."""
+    """Record the files that Python opens. Done once per process, since an audit hook cannot be removed."""
     if not getattr(sys, "_edgecheck_audited", False):
         sys.addaudithook(_opened)
         sys._edgecheck_audited = True  # type: ignore[attr-defined]

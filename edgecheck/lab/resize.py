@@ -1,4 +1,4 @@
-"""One way of bringing an image to the size a network takes."""
+"""Resizing an image to the input size of a network."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Pixels = NDArray[np.uint8]
 
 
 def resize(image: Pixels, size: tuple[int, int] | None) -> Pixels:
-    """Return uint8 `(H, W, C)` pixels at `size` (height, width), as they are where that is None; nothing is cropped.
+    """Return uint8 `(H, W, C)` pixels resized to `size` (height, width), unchanged if it is None; nothing is cropped.
 
-    Areas are averaged when neither side grows (no aliasing), else pixels are interpolated bilinearly.
+    If neither side grows, areas are averaged, which avoids aliasing. Else pixels are interpolated bilinearly.
     """
     height, width = image.shape[:2]
     if size is None or size == (height, width):

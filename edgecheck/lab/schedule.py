@@ -1,4 +1,4 @@
-"""How the learning rate goes over a training."""
+"""The learning rate over the course of a training."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ STEPS, STEP_FACTOR = (0.5, 0.75), 0.1
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     """Return the learning rate at `step` of `steps`, counted from 0.
 
-    Over the first `warmup_epochs` it rises in equal steps to the recipe's rate (Goyal et al. 2017, 2.2). Then it stays
-    (`constant`), falls towards 0 without restarts (`cosine`: Loshchilov & Hutter 2017, Eq. 5), or drops to a tenth at
-    half and again at three quarters of what is left (`step`).
+    During `warmup_epochs` it rises linearly to the recipe's rate (Goyal et al. 2017, section 2.2). Then it stays
+    constant (`constant`), decays towards 0 without restarts (`cosine`: Loshchilov & Hutter 2017, Eq. 5), or is divided
+    by 10 after one half and after three quarters of the remaining steps (`step`).
     """
     rising = round(steps * min(recipe.warmup_epochs / max(recipe.epochs, 1), 1.0))
     if step < rising:

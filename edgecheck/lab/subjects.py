@@ -1,4 +1,4 @@
-"""From a model's specification to the module itself: its factory is found and called, and what it makes is tried."""
+"""Building the network of a model specification: its factory is looked up and called, and the result is checked."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ FORMS = "FILE.py:FUNCTION, torchvision:NAME, timm:NAME or edgecheck:NAME"
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Return the specified network in eval mode, with its weights where the specification names some.
+    """Return the network in eval mode, with the weights that the specification names.
 
     Raises:
         ConfigError: an unknown `torchvision:`, `timm:` or `edgecheck:` name.
         DependencyError: a `timm:` name, but timm is not installed.
-        ModelError: no such factory, a factory that fails or returns something else, or weights that do not fit.
+        ModelError: no such factory, a factory that fails or returns no module, or weights that do not fit.
     """
     source, colon, name = spec.factory.rpartition(":")
     if not (source and colon and name):
@@ -48,7 +48,7 @@ def build(spec: ModelSpec) -> nn.Module:
         module, _, function = lookup(MODELS, name, "edgecheck model").partition(":")
         model = _call(spec, getattr(importlib.import_module(module), function))
     else:
-        with _importable(Path(source).resolve().parent):  # the call too may import what lies beside the file
+        with _importable(Path(source).resolve().parent):  # the call may import modules beside the file too
             model = _call(spec, _from_file(Path(source), name))
     if spec.weights is not None:
         load_weights(model, spec.weights)
@@ -56,11 +56,11 @@ def build(spec: ModelSpec) -> nn.Module:
 
 
 def check_fits(model: nn.Module, data: ImageSet) -> None:
-    """Put the model into eval mode, run it on a black image of the data's shape and look at what comes out.
+    """Put the model into eval mode, run it on a black image of the data's shape, and check its output.
 
     Raises:
-        DataError: it lacks an output that the data selects.
-        ModelError: it does not take such images, or does not give one logit for every label.
+        DataError: the network lacks an output that the data selects.
+        ModelError: the network does not take such images, or returns fewer logits than there are labels.
     """
     shape = data.shape
     try:
@@ -71,8 +71,8 @@ def check_fits(model: nn.Module, data: ImageSet) -> None:
             f"the network does not take images of (C, H, W) = {shape}: {_first_line(error)}; see preprocessing.size"
         ) from None
     if not isinstance(output, Tensor) or output.ndim != 2:
-        found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ModelError(f"the network must return logits of shape (N, classes), not {found}")
+        actual = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ModelError(f"the network must return logits of shape (N, classes), not {actual}")
     if data.selection:
         return data.selection.check("the network", output.shape[1])
     needed = int(data.labels.max()) + 1
@@ -103,7 +103,7 @@ def _timm(name: str) -> Factory:
             f"timm:{name}: {error.name} is not installed; run: pip install 'edgecheck[timm]'"
         ) from None
 
-    if not timm.is_model(name):  # it looks at what stands before the tag of resnet18.a1_in1k
+    if not timm.is_model(name):  # it ignores a tag, as in resnet18.a1_in1k
         raise ConfigError(f"unknown timm model {name!r}{nearest(name, timm.list_models())}")
 
     def factory(**arguments: Any) -> Any:
@@ -114,7 +114,7 @@ def _timm(name: str) -> Factory:
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Put the folder first on sys.path, so that a factory's file may import its neighbours."""
+    """Put the folder first on sys.path, so that the file of a factory can import modules beside it."""
     sys.path.insert(0, str(folder))
     try:
         yield
@@ -136,7 +136,7 @@ def _from_file(path: Path, name: str) -> Factory:
 
 
 def _import(path: Path) -> ModuleType:
-    # Named after its place, so that two subjects of one file name do not meet in sys.modules.
+    # Named after its path, so that two files of the same name do not collide in sys.modules.
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     spec = importlib.util.spec_from_file_location(f"edgecheck_subject_{place}", path)
     if spec is None or spec.loader is None:

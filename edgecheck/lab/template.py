@@ -1,9 +1,9 @@
-"""The ONNX graph of a traced network without its weights: converted once per structure, filled for every variant.
+"""The ONNX graph of a traced network without its weights: converted once per structure, then filled per variant.
 
-Converting a traced network is slow, and depends on its operators and shapes but not on its weights. Folding BatchNorm
-and constants is fast, and depends on the weights. So the graph is converted without folding and kept without weights;
-every file, the first one too, is a copy of it that gets its weights and is folded then. Equal twins thus give equal
-bytes, whatever was exported before them.
+Conversion is slow and depends on operators and shapes but not on weights. Folding BatchNorm and constants is fast and
+depends on the weights. The graph is therefore converted without folding and kept without weights. Every file, including
+the first, is made from a copy: it gets its weights and is folded then. Equal twins give equal bytes, whatever was
+exported before.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from edgecheck.lab.weights import fingerprint
 
 INPUT, OUTPUT, BATCH = "input", "logits", "batch"
 FREE_BATCH = ({0: Dim(BATCH)},)
-# A sweep goes through some structures again and again. Each takes a few MB without its weights.
+# A sweep alternates between a few structures. Each takes a few MB without its weights.
 MOST_TEMPLATES = 8
 
 _KEPT: OrderedDict[str, torch.onnx.ONNXProgram] = OrderedDict()
 
 
 def filled(program: ExportedProgram, opset: int) -> onnx.ModelProto:
-    """Return the ONNX model of a traced network, constants and BatchNorm folded.
+    """Return the ONNX model of a traced network, with constants and BatchNorm folded.
 
     Args:
-        program: the traced network; its state dict gives the weights.
+        program: the traced network; the weights are those of its state dict.
         opset: version of the ONNX operators.
 
     Raises:
-        Exception: whatever PyTorch's exporter raises.
+        Exception: any error of PyTorch's exporter.
     """
     template = _template(program, opset)
-    made = torch.onnx.ONNXProgram(template.model.clone(), None)
-    weights = made.model.graph.initializers
-    made.apply_weights({name: value for name, value in program.state_dict.items() if name in weights})
-    made.optimize()
-    return made.model_proto
+    copy = torch.onnx.ONNXProgram(template.model.clone(), None)
+    weights = copy.model.graph.initializers
+    copy.apply_weights({name: value for name, value in program.state_dict.items() if name in weights})
+    copy.optimize()
+    return copy.model_proto
 
 
 def _template(program: ExportedProgram, opset: int) -> torch.onnx.ONNXProgram:
@@ -55,9 +55,9 @@ def _template(program: ExportedProgram, opset: int) -> torch.onnx.ONNXProgram:
 
 
 def _structure(program: ExportedProgram, opset: int) -> str:
-    """Return a hash of all that the converted graph depends on: anything but the values of parameters and buffers.
+    """Return a hash of everything that the converted graph depends on: all but the values of parameters and buffers.
 
-    Constants are hashed with their values: a network may compute them from weights, outside of its forward.
+    Constants are hashed with their values, because a network may compute them from weights outside its forward.
     """
     graph = program.graph_module.print_readable(print_output=False, include_stride=True, include_device=True)
     constants = {name: value for name, value in program.constants.items() if isinstance(value, Tensor)}
@@ -69,11 +69,11 @@ def _converted(program: ExportedProgram, opset: int) -> torch.onnx.ONNXProgram:
     converted = torch.onnx.export(
         program,
         dynamo=True,
-        optimize=False,  # which would fold weights
+        optimize=False,  # optimizing folds weights
         opset_version=opset,
         input_names=[INPUT],
         output_names=[OUTPUT],
-        dynamic_shapes=FREE_BATCH,  # gives the free size its name; a fixed one stays as it is
+        dynamic_shapes=FREE_BATCH,  # names the free dimension; a fixed one stays as it is
         verbose=False,
     )
     assert converted is not None  # its type allows for the deprecated exporter
@@ -81,7 +81,7 @@ def _converted(program: ExportedProgram, opset: int) -> torch.onnx.ONNXProgram:
 
 
 def _emptied(converted: torch.onnx.ONNXProgram, program: ExportedProgram) -> torch.onnx.ONNXProgram:
-    """Take the weights out of a converted network, so that none of them can get into another's file."""
+    """Remove the weights from a converted network, so that none of them can reach the file of another."""
     for name, value in converted.model.graph.initializers.items():
         if name in program.state_dict:
             value.const_value = None

@@ -2,8 +2,8 @@
 
 torchvision's wheels on the package index are linked against CUDA builds of torch. Beside a CPU-only torch the library
 cannot load, and the import ends in "operator torchvision::nms does not exist", because torchvision describes two
-operators to torch that only the library would have declared. Declaring them ourselves, without any implementation,
-is all that the import needs; classifiers never call them.
+operators to torch that only the library would have declared. The import needs nothing but their
+declarations; classifiers never call them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _declarations: torch.library.Library | None = None
 
 
 def cure() -> bool:
-    """Declare the operators where torchvision is installed, but its compiled library cannot load. Call again at will.
+    """Declare the operators if torchvision is installed but its compiled library cannot load. Calls may be repeated.
 
     Returns:
-        Whether the declarations are ours.
+        Whether edgecheck declared them.
     """
     global _declarations
     if _declarations is None and not _declared("nms") and not _library_loads():
@@ -41,7 +41,7 @@ def _declared(operator: str) -> bool:
 
 
 def _library_loads() -> bool:
-    """Whether torchvision's library loads, or there is no torchvision that would want it."""
+    """Return whether torchvision's library loads, or torchvision is not installed."""
     package = importlib.util.find_spec("torchvision")
     if package is None or package.origin is None:
         return True

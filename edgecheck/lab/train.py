@@ -1,15 +1,15 @@
-"""Training and fine-tuning: SGD with momentum, the same weights from the same seed."""
+"""Training and fine-tuning by SGD with momentum. Equal seeds give equal weights."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import MeasurementError, ModelError
@@ -17,7 +17,8 @@ from edgecheck.images import ImageSet, preprocess, take
 from edgecheck.lab.answers import best as best_of
 from edgecheck.lab.augment import augmented
 from edgecheck.lab.compute import device_of
-from edgecheck.lab.descent import Job, Steps, descent
+from edgecheck.lab.descent import Steps, descent
+from edgecheck.lab.descent import Training as Training
 from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.subjects import check_fits
 from edgecheck.lab.weights import snapshot
@@ -29,82 +30,83 @@ EVALUATION_BATCH = 256  # fast on one core, and a few hundred MB of activations 
 Indices = NDArray[np.int64]
 
 
-def train(
-    model: nn.Module,
-    data: ImageSet,
-    how: Preprocessing,
-    recipe: Recipe,
-    seed: int,
-    progress: Progress,
-    masks: Mapping[str, Tensor] | None = None,
-    teacher: nn.Module | None = None,
-    processes: int = 1,
-) -> list[float]:
-    """Train `model` in place and leave it in eval mode.
+def train(training: Training, data: ImageSet, progress: Progress, processes: int = 1) -> list[float]:
+    """Train a network in place and leave it in eval mode.
 
-    Equal seeds give equal weights, bit for bit on one machine and number of threads, whatever the state of the
-    global random generator; that state is left as it was. Where images are held out (`recipe.validation`), the model
-    ends with the weights of the epoch that did best on them; else with those of the last.
+    Equal seeds give equal weights, bit for bit on one machine and number of threads. The global random generator is
+    neither used nor changed. With `recipe.validation` the network ends with the weights of the epoch that is best on
+    the images held out, else with those of the last epoch.
 
     Args:
-        model: the network; BatchNorm statistics are learnt too.
+        training: the network, and how it is trained.
         data: the training split.
-        how: the preprocessing, that of the measurements.
-        recipe: epochs, batch size, learning rate and what else it says; 0 epochs change nothing.
-        seed: of the order of images, of what is held out and augmented, and of what the network draws (dropout).
-        progress: told of every batch and epoch.
-        masks: bool tensors by parameter name, True where a weight is kept; the others are 0 after every step.
-        teacher: gives the answers that `recipe.distill` asks for; left in eval mode.
-        processes: that share each batch, each on a GPU of its own or all on the CPU, where the model is; the weights
-            differ by the order of floating-point sums, by dropout and by BatchNorm (see `parallel`).
+        progress: is told of every batch and epoch.
+        processes: how many processes share each batch, each on its own GPU or all on the CPU. Their weights differ
+            slightly from those of one process, see `parallel`.
 
     Returns:
-        The mean loss of each epoch in nats per image, each batch's taken before its step.
+        The mean loss of each epoch in nats per image. The loss of a batch is taken before its step.
 
     Raises:
-        ConfigError: batches too small for so many processes.
-        ModelError: the network does not fit the data, does not work in training mode, or cannot be sent to a process.
-        MeasurementError: the loss or a weight is no longer finite, or a process died; the model then has the weights
+        ConfigError: the batches are too small for so many processes.
+        ModelError: the network does not fit the data, fails in training mode, or cannot be sent to a process.
+        MeasurementError: the loss or a weight is no longer finite, or a process died. The network then has the weights
             of the epoch before.
     """
-    check_fits(model, data)
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ModelError("the network has nothing to train: all its parameters are frozen (requires_grad is False)")
-    if recipe.distill and teacher is None:
-        raise ModelError("distill asks for a baseline to learn from, and there is none here")
-    kept, held_out = held_out_split(data, recipe, seed)
-    job = Job(model, how, recipe, seed, masks or {}, teacher)
-    batches, targets = _batches(len(kept), recipe, seed), kept.targets
-    best, random = _Best(model, recipe), np.random.default_rng([seed, 1])
-    losses: list[list[tuple[float, int]]] = [[] for _ in range(recipe.epochs)]
-    last_of = {epoch: number for number, (epoch, _) in enumerate(batches)}
-    with _steps(job, processes) as steps, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model.train()
+    _check_trainable(training, data)
+    split = held_out_split(data, training.recipe, training.seed)
+    best = _Best(training.model, training.recipe)
+    with _steps(training, processes) as steps, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
         try:
-            for number, (epoch, batch) in enumerate(_watched(batches, recipe, progress)):
-                images = augmented(np.asarray(kept.images[batch]), recipe, random)
-                loss = steps.take(images, targets[batch], learning_rate(recipe, number, len(batches)))
-                _check_loss(loss, epoch, recipe)
-                losses[epoch].append((loss, len(batch)))
-                if number == last_of[epoch]:
-                    steps.collect()
-                    _check_weights(model, recipe, epoch)
-                    best.keep(accuracy(model, held_out, how) if held_out else None)
-                    if best.exhausted:
-                        break
-                    model.train()
+            losses = _epochs(training, split, steps, best, progress)
             best.restore()
         except MeasurementError:
             best.restore_last()
             raise
         finally:
-            model.eval()
+            training.model.eval()
+    return losses
+
+
+def _check_trainable(training: Training, data: ImageSet) -> None:
+    check_fits(training.model, data)
+    if not any(parameter.requires_grad for parameter in training.model.parameters()):
+        raise ModelError("the network has nothing to train: all its parameters are frozen (requires_grad is False)")
+    if training.recipe.distill and training.teacher is None:
+        raise ModelError("distill needs a baseline to learn from, and there is none here")
+
+
+def _epochs(
+    training: Training,
+    split: tuple[ImageSet, ImageSet | None],
+    steps: Steps,
+    best: _Best,
+    progress: Progress,
+) -> list[float]:
+    """Take all steps and return the mean loss of each epoch; `split` is what `held_out_split` returns."""
+    model, recipe, (kept, held_out) = training.model, training.recipe, split
+    batches, random = _batches(len(kept), recipe, training.seed), np.random.default_rng([training.seed, 1])
+    losses: list[list[tuple[float, int]]] = [[] for _ in range(recipe.epochs)]
+    last_of = {epoch: number for number, (epoch, _) in enumerate(batches)}
+    model.train()
+    for number, (epoch, batch) in enumerate(_watched(batches, recipe, progress)):
+        images = augmented(np.asarray(kept.images[batch]), recipe, random)
+        loss = steps.take(images, kept.targets[batch], learning_rate(recipe, number, len(batches)))
+        _check_loss(loss, epoch, recipe)
+        losses[epoch].append((loss, len(batch)))
+        if number == last_of[epoch]:
+            steps.collect()
+            _check_weights(model, recipe, epoch)
+            best.keep(accuracy(model, held_out, training.preprocessing) if held_out else None)
+            if best.exhausted:
+                break
+            model.train()
     return [sum(loss * n for loss, n in epoch) / sum(n for _, n in epoch) for epoch in losses if epoch]
 
 
 def held_out_split(data: ImageSet, recipe: Recipe, seed: int) -> tuple[ImageSet, ImageSet | None]:
-    """Return the images to train with and those held out by the seed, None where the recipe holds out none."""
+    """Return the images to train with, and those that the seed holds out, or None where the recipe holds out none."""
     count = round(recipe.validation * len(data))
     if not count:
         return data, None
@@ -112,10 +114,10 @@ def held_out_split(data: ImageSet, recipe: Recipe, seed: int) -> tuple[ImageSet,
     return take(data, np.sort(order[count:]).tolist()), take(data, np.sort(order[:count]).tolist())
 
 
-def accuracy(model: nn.Module, data: ImageSet, how: Preprocessing) -> float:
-    """Return the share, 0..1, of images whose largest logit is that of their label. The model stays in eval mode.
+def accuracy(model: nn.Module, data: ImageSet, preprocessing: Preprocessing) -> float:
+    """Return the top-1 accuracy, 0..1, and leave the model in eval mode.
 
-    Where the data selects outputs, it is the largest of these.
+    Where the data selects outputs of the network, only their logits are compared.
 
     Raises:
         ModelError: the network does not fit the data.
@@ -126,13 +128,13 @@ def accuracy(model: nn.Module, data: ImageSet, how: Preprocessing) -> float:
         model.eval()
         for start in range(0, len(data), EVALUATION_BATCH):
             batch = slice(start, start + EVALUATION_BATCH)
-            logits = model(torch.from_numpy(preprocess(data.images[batch], how)).to(device_of(model)))
+            logits = model(torch.from_numpy(preprocess(data.images[batch], preprocessing)).to(device_of(model)))
             correct += int((best_of(logits, data.selection).cpu().numpy() == data.targets[batch]).sum())
     return correct / len(data)
 
 
 class _Best:
-    """The weights to go back to: of the epoch that did best on the images held out, and of the last good one."""
+    """Keeps the weights of the best epoch on the images held out, and of the last epoch."""
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         self.model, self.patience = model, recipe.patience
@@ -141,11 +143,11 @@ class _Best:
 
     @property
     def exhausted(self) -> bool:
-        """Whether there was no better epoch for as long as patience lasts."""
+        """Whether no epoch was better for `patience` epochs."""
         return self.patience is not None and self.since >= self.patience
 
     def keep(self, score: float | None) -> None:
-        """Take down the weights at the end of an epoch; without a score each is better than the one before."""
+        """Keep the weights at the end of an epoch. Without a score, each epoch is better than the one before."""
         self.last = snapshot(self.model)
         if score is None or score > self.score:
             self.best, self.score, self.since = self.last, score or 0.0, 0
@@ -157,20 +159,20 @@ class _Best:
         self.model.load_state_dict(self.best)
 
     def restore_last(self) -> None:
-        """Give the model the weights of the last whole epoch."""
+        """Give the model the weights of the last complete epoch."""
         self.model.load_state_dict(self.last)
 
 
-def _steps(job: Job, processes: int) -> AbstractContextManager[Steps]:
+def _steps(training: Training, processes: int) -> AbstractContextManager[Steps]:
     if processes > 1:
         from edgecheck.lab.parallel import team  # only then are its packages needed
 
-        return team(job, processes)
-    return nullcontext(descent(job))
+        return team(training, processes)
+    return nullcontext(descent(training))
 
 
 def _batches(images: int, recipe: Recipe, seed: int) -> list[tuple[int, Indices]]:
-    """Return (epoch, image numbers) of all batches of the training, each epoch in an order of its own.
+    """Return (epoch, image numbers) of all batches of the training. Each epoch has its own order.
 
     A last batch of one image is left out, since BatchNorm cannot normalize a single value.
     """
@@ -184,7 +186,7 @@ def _batches(images: int, recipe: Recipe, seed: int) -> list[tuple[int, Indices]
 
 
 def _watched(batches: list[tuple[int, Indices]], recipe: Recipe, progress: Progress) -> Iterator[tuple[int, Indices]]:
-    """Yield the batches, telling of the epoch and the images a second."""
+    """Yield the batches while the progress shows the epoch and the images per second."""
     total = sum(len(batch) for _, batch in batches)
     return progress.track(
         batches, lambda item: f"training, epoch {item[0] + 1}/{recipe.epochs}", total, lambda item: len(item[1])

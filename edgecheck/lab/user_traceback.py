@@ -1,4 +1,4 @@
-"""Which line of the user's network an error comes from."""
+"""The line of the user's code that an error comes from."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _STANDARD_LIBRARY = Path(os.__file__).parent
 
 
 def output_of(model: nn.Module, example: Tensor) -> Any:
-    """Return what a user's network makes of an example `(N, C, H, W)`.
+    """Return the output of a user's network for an example `(N, C, H, W)`.
 
     Raises:
-        ModelError: its code raised; the message has the line.
+        ModelError: the network raised; the message names the line.
     """
     try:
         return model(example)
@@ -45,7 +45,7 @@ def place_of(error: BaseException) -> str:
 
 
 def place_in_stack(stack: str) -> str:
-    """Return the innermost line of the user's code of a stack kept as text, `net.py:31 in forward`; "" if none is."""
+    """Return the innermost line of the user's code in a stack kept as text, `net.py:31 in forward`, or ""."""
     frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', stack)
     return next((f"{Path(f).name}:{line} in {name}" for f, line, name in reversed(frames) if is_the_users(f)), "")
 
@@ -58,5 +58,5 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def is_the_users(file: str) -> bool:
-    """Return whether a file is neither ours, nor a tool's, nor of the standard library."""
+    """Return whether a file belongs neither to edgecheck, nor to a tool, nor to the standard library."""
     return not file.startswith((*_TOOLS, "<")) and Path(file).parent != _STANDARD_LIBRARY

@@ -39,7 +39,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     expected = model.state_dict()
     state = _unwrapped(path, _read(path))
     state |= {name: value for name, value in expected.items() if name.endswith(COUNTER) and name not in state}
-    _set_versions(state, {**_versions(expected), **_versions(state)})
+    set_module_versions(state, {**module_versions(expected), **module_versions(state)})
     _check_fit(path, state, expected)
     try:
         _check_finite(path, state)
@@ -59,14 +59,14 @@ def save_weights(model: nn.Module, path: Path) -> None:
     # Clones, since safetensors refuses tensors that share memory (tied weights) or lie in another order of axes.
     state = model.state_dict()
     tensors = {name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()}
-    versions = json.dumps(_versions(state), sort_keys=True)
+    versions = json.dumps(module_versions(state), sort_keys=True)
     path.write_bytes(safetensors.torch.save(tensors, metadata={VERSIONS: versions}))
 
 
 def snapshot(model: nn.Module) -> State:
     """Return a copy of the model's state that `load_state_dict` restores, whatever happens to the model meanwhile."""
     state: State = OrderedDict((name, value.detach().clone()) for name, value in model.state_dict().items())
-    _set_versions(state, _versions(model.state_dict()))
+    set_module_versions(state, module_versions(model.state_dict()))
     return state
 
 
@@ -77,6 +77,19 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def module_versions(state: Mapping[str, Tensor]) -> dict[str, int]:
+    """Return the version of each module by its name; nothing where the state names none."""
+    known = getattr(state, "_metadata", None)
+    entries = known.items() if isinstance(known, Mapping) else ()
+    versions = {str(name): entry.get("version") for name, entry in entries if isinstance(entry, Mapping)}
+    return {name: version for name, version in versions.items() if isinstance(version, int)}
+
+
+def set_module_versions(state: State, versions: Mapping[str, int]) -> None:
+    """Give a state the versions of its modules, by which `load_state_dict` reads it."""
+    vars(state)["_metadata"] = {name: {"version": version} for name, version in versions.items()}
 
 
 def _read(path: Path) -> object:
@@ -107,20 +120,8 @@ def _read_safetensors(path: Path) -> State:
         versions = json.loads((file.metadata() or {}).get(VERSIONS, "{}"))
     if not isinstance(versions, dict) or not all(isinstance(version, int) for version in versions.values()):
         raise ValueError(f"its {VERSIONS} are not whole numbers by module name")
-    _set_versions(state, versions)
+    set_module_versions(state, versions)
     return state
-
-
-def _versions(state: Mapping[str, Tensor]) -> dict[str, int]:
-    """Return the version of each module by its name; nothing where the state does not say."""
-    known = getattr(state, "_metadata", None)
-    entries = known.items() if isinstance(known, Mapping) else ()
-    found = {str(name): entry.get("version") for name, entry in entries if isinstance(entry, Mapping)}
-    return {name: version for name, version in found.items() if isinstance(version, int)}
-
-
-def _set_versions(state: State, versions: Mapping[str, int]) -> None:
-    vars(state)["_metadata"] = {name: {"version": version} for name, version in versions.items()}
 
 
 def _unwrapped(path: Path, content: object) -> State:
@@ -132,9 +133,9 @@ def _unwrapped(path: Path, content: object) -> State:
     prefix = PARALLEL_PREFIX if content and all(name.startswith(PARALLEL_PREFIX) for name in content) else ""
     state: State = OrderedDict((name.removeprefix(prefix), value) for name, value in content.items())
     # A module's name has no dot at the end; DataParallel's own version, without the prefix, does not count.
-    dotted = {f"{name}.": version for name, version in _versions(content).items()}
+    dotted = {f"{name}.": version for name, version in module_versions(content).items()}
     own = {name: version for name, version in dotted.items() if name.startswith(prefix)}
-    _set_versions(state, {name.removeprefix(prefix)[:-1]: version for name, version in own.items()})
+    set_module_versions(state, {name.removeprefix(prefix)[:-1]: version for name, version in own.items()})
     return state
 
 

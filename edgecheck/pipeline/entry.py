@@ -1,74 +1,80 @@
-"""What the stages of one run pass to each other."""
+"""What a run knows: its plan and images, the models it has made, and what was measured on each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from edgecheck.config.plan import Plan
+from edgecheck.device.runtime import environment
+from edgecheck.device.runtime.ort import Options
 from edgecheck.images import ImageSet
-from edgecheck.progress import Progress
-from edgecheck.records import Reading, Similarity, Variant
-from edgecheck.store import Store
+from edgecheck.pipeline.stage import Artefact
+from edgecheck.pipeline.subject import DataSource, Images, Network
+from edgecheck.records import Diagnostic, Reading, Similarity, Variant
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
 
-    from edgecheck.score.compare import CamFile
+    from edgecheck.score.cam_file import CamFile
 
-
-@frozen(eq=False)
-class Run:
-    """What every stage needs: the plan, the run folder, who watches, and the test images.
-
-    `made` holds the variants made so far by what they were made of, so that none is made twice.
-    """
-
-    plan: Plan
-    store: Store
-    progress: Progress
-    data: ImageSet
-    data_sha256: str
-    made: dict[str, Entry] = field(factory=dict)
+BASELINE = "baseline"
 
 
 @frozen(eq=False)
 class Twin:
-    """A PyTorch module that is built only when a stage really needs it.
+    """The PyTorch module of a file.
 
-    `identity` holds everything the module depends on, JSON-able, so that stages can be found finished without it.
-    `folder` is that of the entry which keeps its heatmaps.
+    `folder` is that of the variant which keeps its heatmaps, `parameters` how many of them training may change; None
+    where nobody counted.
     """
 
-    build: Callable[[], nn.Module]
-    identity: dict[str, Any]
+    network: Network
     description: str
     folder: str
     parameters: int | None = None
 
 
 @frozen(eq=False)
+class Run:
+    """What all stages of a run share.
+
+    `data` are the test images themselves, `images` the same as an input of stages.
+    `folder` is the run folder.
+
+    `baseline` is the twin that variants are made from; None where files are only compared.
+    """
+
+    plan: Plan
+    folder: Path
+    source: DataSource
+    images: Images
+    data: ImageSet
+    data_sha256: str
+    baseline: Twin | None = None
+    machine: dict[str, object] = field(factory=environment.machine)
+
+    @property
+    def runtime(self) -> Options:
+        """How ONNX Runtime runs the files."""
+        measure = self.plan.measure
+        return Options(measure.intra_op_threads, measure.provider, measure.graph_optimization)
+
+
+@frozen(eq=False)
 class Entry:
-    """One model of a run: its record, its file, its twin. A variant that could not be made has no file.
+    """A model of a run: its record, its file, its twin.
 
     `source` is the float entry that a quantized one, which has no twin, was made from.
     """
 
     variant: Variant
-    onnx: Path | None
+    file: Artefact
     twin: Twin | None
     source: Entry | None = None
-
-    @property
-    def file(self) -> Path:
-        """The ONNX file, of an entry that has one."""
-        assert self.onnx is not None, f"{self.name} was not made"
-        return self.onnx
 
     @property
     def name(self) -> str:
@@ -77,14 +83,32 @@ class Entry:
 
 
 @frozen(eq=False)
-class Findings:
-    """All that is known of one model. `logits` float32 `(N, classes)` are the ONNX file's own."""
+class Seen:
+    """What the twin of a file shows: its maps and logits, where they were taken, what to know about them."""
 
-    entry: Entry
+    file: Artefact
+    cams: CamFile
+    target_layer: str | None
+    device: str
+    warnings: list[Diagnostic]
+
+
+@frozen(eq=False)
+class Findings:
+    """All that is known of one model, without latency and layers.
+
+    `entry` is None where the variant could not be made; `logits` are those of the file, float32 `(N, classes)`.
+    """
+
+    variant: Variant
+    entry: Entry | None = None
     readings: list[Reading] = field(factory=list)
     similarities: list[Similarity] = field(factory=list)
     logits: NDArray[np.float32] | None = None
-    cams: CamFile | None = None
-    target_layer: str = ""
-    explained_on: str = ""
-    warnings: list[str] = field(factory=list)
+    seen: Seen | None = None
+    warnings: list[Diagnostic] = field(factory=list)
+
+    @property
+    def name(self) -> str:
+        """Name of the variant."""
+        return self.variant.name

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from edgecheck import store as storage
+from edgecheck.atomic import write_text
 from edgecheck.config.plan import DataSpec, ModelSpec
-from edgecheck.store import Store
+from edgecheck.hashing import digest, sha256
+from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.subject import DataSource
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +32,7 @@ def identity(spec: ModelSpec, store: Store, folder: str, build: Callable[[], nn.
         build: makes the model by its factory; called where these names are not known or one of them has changed.
     """
     file, _, function = spec.factory.rpartition(":")
-    weights = storage.sha256(spec.weights) if spec.weights else None
+    weights = sha256(spec.weights) if spec.weights else None
     own = {"function": function, "arguments": spec.arguments, "weights": weights}
     if not file.endswith(".py"):
         return {"source": file, **own}
@@ -42,24 +42,33 @@ def identity(spec: ModelSpec, store: Store, folder: str, build: Callable[[], nn.
 
 
 @contextmanager
-def noting_reads(factory: str, store: Store, folder: str) -> Iterator[None]:
-    """Note which files a network of one's own reads as it runs, with their hashes at the first time.
+def noted_reads(factory: str) -> Iterator[dict[str, str | None]]:
+    """Yield a dictionary that takes the hashes of the files which a network of one's own reads as it runs.
+
+    They are named relative to the folder of the factory's file. The dictionary is filled when the block ends.
+    """
+    file, _, _ = factory.rpartition(":")
+    hashes: dict[str, str | None] = {}
+    if not file.endswith(".py"):
+        yield hashes
+        return
+    from edgecheck.lab.reads import recorded
+
+    place = Path(file).parent
+    with recorded(place) as paths:
+        yield hashes
+    hashes |= _hashed(sorted(os.path.relpath(path, place.resolve()) for path in paths), place)
+
+
+def remember_reads(reads: Mapping[str, str | None], store: Store, folder: str) -> None:
+    """Keep the hashes of what a network read as it ran, those of the first time before later ones.
 
     The network is known by its factory long before it runs. So these files do not count as part of it until one of them
     changes.
     """
-    file, _, _ = factory.rpartition(":")
-    if not file.endswith(".py"):
-        yield
-        return
-    from edgecheck.lab.reads import recorded
-
-    place, memory = Path(file).parent, store.path(folder, LATER)
-    with recorded(place) as paths:
-        yield
-    found = _hashed(sorted(os.path.relpath(path, place.resolve()) for path in paths), place)
-    if found:
-        storage.write_text(memory, json.dumps({**found, **_noted(memory)}, indent=1))
+    memory = store.path(folder, LATER)
+    if reads:
+        write_text(memory, json.dumps({**reads, **_noted(memory)}, indent=1))
 
 
 def _changed(folder: Path, memory: Path) -> dict[str, str | None]:
@@ -79,7 +88,7 @@ def _sources(file: Path) -> dict[str, str]:
     """Return the hashes of a factory's file and of all Python files beside and below it, which it may import."""
     beside = file.parent.rglob("*.py") if file.is_file() else []
     hidden = [path for path in beside if not any(part.startswith(".") for part in path.relative_to(file.parent).parts)]
-    return {str(path.relative_to(file.parent)): storage.sha256(path) for path in sorted({file, *hidden})}
+    return {str(path.relative_to(file.parent)): sha256(path) for path in sorted({file, *hidden})}
 
 
 def _reads(
@@ -87,7 +96,7 @@ def _reads(
 ) -> dict[str, str | None]:
     """Return the hashes of the files that the factory reads; it is called only where they may have become others."""
     about = {"factory": spec.factory, "arguments": spec.arguments, "source": dict(source)}
-    known = _remembered(memory, storage.digest(about))
+    known = _remembered(memory, digest(about))
     if known is not None and known == _hashed(known, file.parent):
         return known
     from edgecheck.lab.reads import recorded
@@ -96,13 +105,13 @@ def _reads(
         build()
     kept = paths - {file.resolve(), *([spec.weights.resolve()] if spec.weights else [])}
     found = _hashed(sorted(os.path.relpath(path, file.parent.resolve()) for path in kept), file.parent)
-    storage.write_text(memory, json.dumps({"of": storage.digest(about), "reads": found}, indent=1))
+    write_text(memory, json.dumps({"of": digest(about), "reads": found}, indent=1))
     return found
 
 
 def _hashed(names: Mapping[str, Any] | list[str], folder: Path) -> dict[str, str | None]:
     paths = {name: folder.resolve() / name for name in names}
-    return {name: storage.sha256(path) if path.is_file() else None for name, path in paths.items()}
+    return {name: sha256(path) if path.is_file() else None for name, path in paths.items()}
 
 
 def _remembered(memory: Path, of: str) -> dict[str, str | None] | None:
@@ -113,11 +122,10 @@ def _remembered(memory: Path, of: str) -> dict[str, str | None] | None:
         return None
 
 
-def describe_data(spec: DataSpec, store: Store) -> dict[str, Any]:
+def data_source(spec: DataSpec, store: Store) -> DataSource:
     """Return the data source with a hash of its files' contents, so that changed files make the stages run again."""
-    described = {**attrs.asdict(spec), "root": str(spec.root) if spec.root else None}
     if spec.root is None or not spec.root.exists():
-        return {**described, "contents": None}
+        return DataSource(spec, None)
     beside = spec.root.with_name(f"{spec.root.stem}_train{spec.root.suffix}")  # what an .npz file is trained with
     roots = [spec.root, *([beside] if spec.root.is_file() and beside.is_file() else [])]
-    return {**described, "contents": [store.contents.tree(root, without=store.folder) for root in roots]}
+    return DataSource(spec, [store.contents.tree(root, without=store.folder) for root in roots])

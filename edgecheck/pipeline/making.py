@@ -1,212 +1,194 @@
-"""The stages that need PyTorch: test images, baseline, variants and their ONNX files.
-
-`edgecheck.lab` is imported only inside the work itself, so a run whose stages are all finished needs no torch.
-"""
+"""The models of a run: the baseline, and each variant, which passes every compression step once."""
 
 from __future__ import annotations
 
-import functools
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import attrs
+from attrs import frozen
 
-from edgecheck import images, versions
-from edgecheck import store as storage
-from edgecheck.config.plan import ModelSpec, Plan, VariantSpec
-from edgecheck.config.reader import FACTORY_FORMS, is_file_factory
-from edgecheck.errors import ConfigError, DataError
-from edgecheck.images import ImageSet
-from edgecheck.pipeline.entry import Entry, Run, Twin
-from edgecheck.pipeline.fingerprints import describe_data, identity
-from edgecheck.pipeline.twins import build_twin as build_twin
-from edgecheck.pipeline.twins import need_lab as need_lab
-from edgecheck.pipeline.twins import save as save_twin
-from edgecheck.progress import Named, Progress
-from edgecheck.records import Variant, to_dict
-from edgecheck.steps import Recipe
-from edgecheck.store import Store
-
-if TYPE_CHECKING:
-    from torch import nn
-
-
-def data(plan: Plan, store: Store, progress: Progress) -> tuple[ImageSet, str]:
-    """Return the test images and their fingerprint; `data.npz` in the run folder is what a board can read."""
-    spec = plan.data
-    how = to_dict(plan.preprocessing)
-    inputs = {"data": describe_data(spec, store), "preprocessing": how, "split": "test"}
-    path = store.path("", "data.npz")
-
-    def load() -> dict[str, Any]:
-        found = load_test(plan, progress, store.folder)
-        with storage.atomic(path) as temporary:
-            images.save_npz(temporary, found, plan.preprocessing)
-        return {"sha256": found.sha256, "skipped": found.skipped}
-
-    result = store.stage("", "data", inputs, load, files=["data.npz"], tools=versions.IMAGES)
-    # The store has just compared the file with its hash.
-    found = images.with_outputs(images.load_npz(path, verified=True), spec.classes)
-    return attrs.evolve(found, skipped=result["skipped"]), result["sha256"]
+from edgecheck.config.plan import VariantSpec
+from edgecheck.errors import ModelError
+from edgecheck.pipeline import twins
+from edgecheck.pipeline.entry import BASELINE, Entry, Run, Twin
+from edgecheck.pipeline.schedule import Line
+from edgecheck.pipeline.stage import Artefact
+from edgecheck.pipeline.stages.baseline import SaveBaseline
+from edgecheck.pipeline.stages.change import Change
+from edgecheck.pipeline.stages.convert import Convert
+from edgecheck.pipeline.stages.export import FILE, Export
+from edgecheck.pipeline.stages.finetune import FineTune
+from edgecheck.pipeline.stages.network import Before, Changed, NetworkStage
+from edgecheck.pipeline.stages.prune import Prune
+from edgecheck.pipeline.stages.quantize import Quantize
+from edgecheck.pipeline.stages.rank import Rank
+from edgecheck.pipeline.subject import Drawn
+from edgecheck.pipeline.work import Work
+from edgecheck.pruning.checks import needs_images
+from edgecheck.pruning.structures import find_structure
+from edgecheck.records import Diagnostic, Role, Variant
+from edgecheck.steps import FileStep, FineTuneStep, NetworkStep, PruneStep, QuantizeStep, Step
 
 
-def load_test(plan: Plan, progress: Progress, scratch: Path | None = None) -> ImageSet:
-    """Load the test split, decoded images into `scratch`; a ready .npz needs nothing that a board lacks."""
-    spec, size = plan.data, plan.preprocessing.size
-    if spec.dataset == "npz" and spec.root and spec.root.is_file():
-        found = images.head(images.load_npz(spec.root), spec.limit)
-        if size is None or size == found.shape[1:]:
-            return images.with_outputs(found, spec.classes)
-    need_lab()
-    from edgecheck.lab import data as lab_data
+@frozen
+class State:
+    """A network between two steps: what the step before left, and what to know of all steps so far."""
 
-    return lab_data.load(spec, plan.preprocessing, "test", progress, scratch)
+    file: Artefact | None = None
+    changed: Changed | None = None
+    notes: tuple[Diagnostic, ...] = ()
 
 
-def baseline_twin(plan: Plan, store: Store) -> Twin:
-    """Build the baseline with its weights, and keep them as safetensors; needs no images."""
-    spec = need_weights(plan)
-    weights = store.path("baseline", "weights.safetensors")
-
-    @functools.cache
-    def build() -> nn.Module:
-        return build_twin(spec, plan.seed)
-
-    inputs = {**identity(spec, store, "baseline", build), "seed": plan.seed}
-
-    def save() -> dict[str, Any]:
-        from edgecheck.lab.weights import save_weights
-
-        with storage.atomic(weights) as temporary:
-            save_weights(build(), temporary)
-        return {"parameters": trainable_parameters(build())}
-
-    made = store.stage("baseline", "make", inputs, save, files=[weights.name], tools=versions.TWINS)
-    # The weights alone do not tell: the same weights in an edited forward are another model.
-    return Twin(build, {**inputs, "weights": storage.sha256(weights)}, spec.factory, "baseline", made["parameters"])
-
-
-def baseline(job: Run, twin: Twin) -> Entry:
+def baseline(run: Run) -> Line[Entry]:
     """Export the baseline."""
-    save_twin(job, "baseline", {})
-    return export(job, Variant("baseline", "baseline", twin=twin.description), twin)
+    twins.save(run, BASELINE, {})
+    record = Variant(BASELINE, "baseline", twin=_twin(run).description)
+    return (yield from _exported(run, record, _twin(run)))
 
 
-def record_of(plan: Plan, spec: VariantSpec) -> Variant:
+def first_state(run: Run, name: str, spec: VariantSpec) -> Line[State]:
+    """Carry out the first step of a variant if it prunes: two variants that lose the same are one variant.
+
+    Raises:
+        ModelError: nothing can be pruned so, or nothing is removed at this rate.
+    """
+    steps = spec.on_network
+    if not steps or not isinstance(steps[0], PruneStep):
+        return State()
+    return (yield from _step(run, name, State(), 0, steps))
+
+
+def variant(run: Run, spec: VariantSpec, source: str, state: State) -> Line[Entry]:
+    """Carry out the steps of a variant that are left after `first_state`, export it, and change the file.
+
+    Args:
+        run: the run.
+        spec: the variant.
+        source: the folder that keeps the float network, which other variants may share.
+        state: what `first_state` returned.
+
+    Raises:
+        MeasurementError: the loss of a fine-tuning is no longer a finite number.
+        ModelError: the network cannot be pruned, exported or quantized so.
+    """
+    if not spec.on_file:
+        return (yield from _of_network(run, spec.name, spec, state))
+    on_network = attrs.evolve(spec, name=source, steps=spec.on_network)
+    float_entry = yield from _of_network(run, source, on_network, state) if spec.on_network else baseline(run)
+    return (yield from _on_file(run, spec, float_entry))
+
+
+def record_of(run: Run, spec: VariantSpec) -> Variant:
     """Return what is known of a variant before it is made."""
-    return Variant(
-        spec.name,
-        "control" if is_control(spec) else "candidate",
-        twin=need_model(plan).factory,
-        criterion=spec.criterion,
-        structure=spec.structure,
-        scope=spec.scope if spec.structure else "",
-        rate=spec.rate if spec.criterion or not spec.quantization else None,
-        epochs=plan.finetune.epochs if spec.criterion or not spec.quantization else None,
-        quantization=spec.quantization,
-        steps=spec.steps,
-        round_to=spec.round_to,
+    role: Role = "control" if spec.is_control else "candidate"
+    return Variant(spec.name, role, twin=_twin(run).description, steps=spec.steps)
+
+
+def _of_network(run: Run, name: str, spec: VariantSpec, state: State) -> Line[Entry]:
+    """Carry out the steps on the network, and export it."""
+    done = 0 if state.file is None else 1
+    for place in range(done, len(spec.on_network)):
+        state = yield from _step(run, name, state, place, spec.on_network)
+    twin = yield from _twin_of(run, name, state)
+    record = attrs.evolve(record_of(run, spec), warnings=list(state.notes))
+    if state.changed is not None:
+        record = attrs.evolve(record, effective_rate=state.changed.effective_rate)
+    return (yield from _exported(run, record, twin))
+
+
+def _step(run: Run, name: str, state: State, place: int, steps: Sequence[Step]) -> Line[State]:
+    """Carry out one step on the network."""
+    stage = yield from _stage(run, name, state, place, steps)
+    done = yield Work(name, stage)
+    if isinstance(stage, Prune) and not done.outputs.effective_rate:
+        raise ModelError("nothing is removed at this rate, so it equals the control; raise rate or lower round_to")
+    return State(done.files[stage.files[0]], done.outputs, (*state.notes, *done.outputs.notes))
+
+
+def _stage(run: Run, name: str, state: State, place: int, steps: Sequence[Step]) -> Line[NetworkStage]:
+    """Return the stage of one step; a pruning step is ranked before."""
+    step, plan = steps[place], run.plan
+    before = Before(_twin(run).network, state.file, run.images.shape, place, place == len(steps) - 1)
+    if isinstance(step, PruneStep):
+        ranked = yield Work(BASELINE if state.file is None else name, _rank(run, step, state))
+        (scores,) = ranked.files.values()
+        return Prune(before, step, scores, ranked.outputs.notes, ranked.outputs.seen)
+    if isinstance(step, FineTuneStep):
+        compute = plan.compute
+        return FineTune(
+            before, step, run.source, plan.preprocessing, compute.device, compute.processes, compute.threads
+        )
+    assert isinstance(step, NetworkStep), f"{step.kind} does not act on networks"
+    return Change(before, step)
+
+
+def _rank(run: Run, step: PruneStep, state: State) -> Rank:
+    plan = run.plan
+    images = Drawn(run.source, plan.preprocessing, plan.prune.images, plan.seed, "prune.images")
+    return Rank(
+        network=_twin(run).network,
+        before=state.file,
+        criterion=step.criterion,
+        ranked=find_structure(step.structure).ranks,
+        samples=images if needs_images(step) else None,
+        shape=run.images.shape,
+        seed=plan.seed,
+        device=plan.compute.device,
     )
 
 
-def controls(plan: Plan) -> list[VariantSpec]:
-    """Return the noise floor: the same fine-tuning, nothing pruned, as often as asked for, each by its own seed."""
-    first = VariantSpec("control", criterion="", structure="", scope="global", rate=0.0)
-    seeds = range(plan.seed + 1, plan.seed + plan.controls)
-    return [first, *(attrs.evolve(first, name=f"control-seed{seed}", seed=seed) for seed in seeds)]
+def _twin_of(run: Run, name: str, state: State) -> Line[Twin]:
+    """Return the twin that the steps left, with what is needed to build it again in the folder of the variant."""
+    base = _twin(run)
+    if state.changed is None:  # no step at all: the control of a run without fine-tuning
+        yield Work(name, SaveBaseline(base.network))
+        twins.save(run, name, {})
+        return attrs.evolve(base, folder=name)
+    twins.save(run, name, state.changed.cuts)
+    network = attrs.evolve(base.network, shape=run.images.shape, cuts=state.changed.cuts, state=state.file)
+    return Twin(network, base.description, name, state.changed.parameters)
 
 
-def is_control(spec: VariantSpec) -> bool:
-    """Return whether a variant is fine-tuned and nothing else."""
-    return not spec.criterion and not spec.quantization
+def _exported(run: Run, record: Variant, twin: Twin) -> Line[Entry]:
+    done = yield Work(record.name, Export(twin.network, run.images.shape, run.plan.opset))
+    warnings = [*record.warnings, *done.outputs.warnings]
+    return Entry(attrs.evolve(record, file=f"{record.name}/{FILE}", warnings=warnings), done.files[FILE], twin)
 
 
-def need_model(plan: Plan) -> ModelSpec:
-    """Return the model of a plan, or say that the configuration names none."""
-    if plan.model is None:
-        raise ConfigError(f"{plan.source}: model: missing; {FACTORY_FORMS} under model.factory")
-    return plan.model
+def _on_file(run: Run, spec: VariantSpec, source: Entry) -> Line[Entry]:
+    """Carry out the steps on the file, which then has no twin: the float one computes other numbers."""
+    file, warnings = source.file, [Diagnostic("quantized-without-heatmaps", severity="note")]
+    for place, step in enumerate(spec.on_file):
+        stage = _file_stage(run, step, file, place, place == len(spec.on_file) - 1)
+        done = yield Work(spec.name, stage)
+        (file,) = done.files.values()
+        warnings += done.outputs.warnings
+    record = attrs.evolve(
+        record_of(run, spec),
+        file=f"{spec.name}/{FILE}",
+        twin=None,
+        effective_rate=source.variant.effective_rate,
+        warnings=warnings,
+    )
+    return Entry(record, file, None, source)
 
 
-def need_weights(plan: Plan) -> ModelSpec:
-    """Return the model of a plan with its weights; only a factory of one's own may load them itself."""
-    spec = need_model(plan)
-    if spec.weights is None and not is_file_factory(spec.factory):
-        raise ConfigError(f"{plan.source}: model.weights: {spec.factory} starts with random weights; name a file")
-    return spec
+def _file_stage(run: Run, step: Step, file: Artefact, place: int, last: bool) -> Quantize | Convert:
+    if isinstance(step, QuantizeStep):
+        plan, count = run.plan, step.options.images
+        images = Drawn(run.source, plan.preprocessing, count, plan.seed, "quantize.images")
+        return Quantize(file, step, images if calibrated(step.scheme) else None, run.machine, place, last)
+    assert isinstance(step, FileStep), f"{step.kind} does not act on files"
+    return Convert(file, step, place, last)
 
 
-def trainable_parameters(model: nn.Module) -> int:
-    """Return the number of elements that training may change."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-@functools.lru_cache(maxsize=1)
-def training_data(job: Run) -> ImageSet:
-    """Return the training split; it is read once a run, and only if something is trained."""
-    from edgecheck.lab import data as lab_data
-
-    found = lab_data.load(job.plan.data, job.plan.preprocessing, "train", job.progress, job.store.folder)
-    if found.shape != job.data.shape:
-        raise DataError(f"training images are {found.shape}, test images {job.data.shape}; set preprocessing.size")
-    check_counts(job.plan, len(found))
-    return found
-
-
-def drawn(job: Run, count: int) -> tuple[ImageSet, list[int]]:
-    """Return so many training images drawn by the seed, and their places.
-
-    Raises:
-        DataError: the training split has fewer.
-    """
-    return images.draw(training_data(job), count, job.plan.seed)
-
-
-def check_counts(plan: Plan, available: int) -> None:
-    """Refuse a plan that asks for more training images than there are, or holds out none of them.
-
-    Raises:
-        DataError: as said.
-    """
-    from edgecheck.lab.prune import needs_images
+def calibrated(scheme: str) -> bool:
+    """Return whether a quantization takes ranges from images."""
     from edgecheck.lab.quantize import CALIBRATED
 
-    ranked = any(map(needs_images, plan.variants))
-    calibrated = any(spec.quantization in CALIBRATED for spec in plan.variants)
-    asked = {"prune.images": plan.prune.images * ranked, "quantize.images": plan.quantize.images * calibrated}
-    for key, count in asked.items():
-        if count > available:
-            raise DataError(
-                f"{key}: {count} images are asked for, but the training split has {available}: set it to at most that"
-            )
-    if plan.finetune.epochs:
-        check_held_out(plan.finetune, available, "finetune")
+    return scheme in CALIBRATED
 
 
-def check_held_out(recipe: Recipe, available: int, section: str) -> None:
-    """Refuse a validation share that is less than one image.
-
-    Raises:
-        DataError: as said.
-    """
-    if recipe.validation and not round(recipe.validation * available):
-        raise DataError(
-            f"{section}.validation: {recipe.validation:g} of {available} training images is less than one; raise it, "
-            "or set it to 0"
-        )
-
-
-def export(job: Run, record: Variant, twin: Twin) -> Entry:
-    """Write the twin's ONNX file with a free batch dimension."""
-    file = job.store.path(record.name, "model.onnx")
-    inputs = {"twin": twin.identity, "opset": job.plan.opset, "shape": job.data.shape}
-
-    def write() -> dict[str, Any]:
-        from edgecheck.lab import export
-
-        with Named(job.progress, record.name).busy("exporting"):
-            return {"warnings": export.export(twin.build(), file, job.data.shape, job.plan.opset)}
-
-    result = job.store.stage(record.name, "export", inputs, write, files=[file.name], tools=versions.EXPORT)
-    record = attrs.evolve(record, file=f"{record.name}/{file.name}", warnings=[*record.warnings, *result["warnings"]])
-    return Entry(record, file, twin)
+def _twin(run: Run) -> Twin:
+    assert run.baseline is not None, "variants are made from a baseline"
+    return run.baseline

@@ -5,33 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgecheck import versions
 from edgecheck.config.plan import ModelSpec, Plan
-from edgecheck.config.reader import is_file_factory
+from edgecheck.config.reader import FACTORY_FORMS, is_file_factory
 from edgecheck.errors import ConfigError, DataError, ModelError
-from edgecheck.pipeline import making, pruning
-from edgecheck.pipeline.entry import Entry, Run, Twin
-from edgecheck.pipeline.fingerprints import noting_reads
-from edgecheck.progress import Progress
+from edgecheck.pipeline.subject import Network, need_lab
+from edgecheck.pruning.checks import check_step, needs_images
 from edgecheck.registry import lookup
 from edgecheck.score.ssim import check_size
-from edgecheck.store import Store
+from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, Recipe
 
 
-def begin(plan: Plan, store: Store, progress: Progress) -> tuple[Run, Entry]:
-    """Return a run and its baseline, exported, once all is refused that can be before anything is trained.
+def need_model(plan: Plan) -> ModelSpec:
+    """Return the model of a plan.
 
     Raises:
-        EdgecheckError: as the checks below; and a network that does not take the images, or has no such target layer.
+        ConfigError: the configuration names none.
     """
-    variants(plan)
-    twin = making.baseline_twin(plan, store)
-    pruning.check_fits(plan, twin)
-    job = Run(plan, store, progress, *making.data(plan, store, progress))
-    if plan.explain.methods:
-        check_size(*job.data.shape[1:])
-    fits(job, twin)
-    return job, making.baseline(job, twin)
+    if plan.model is None:
+        raise ConfigError(f"{plan.source}: model: missing; {FACTORY_FORMS} under model.factory")
+    return plan.model
+
+
+def need_weights(plan: Plan) -> ModelSpec:
+    """Return the model of a plan with its weights; only a factory of one's own may load them itself.
+
+    Raises:
+        ConfigError: there is no model, or it has no weights.
+    """
+    spec = need_model(plan)
+    if spec.weights is None and not is_file_factory(spec.factory):
+        raise ConfigError(f"{plan.source}: model.weights: {spec.factory} starts with random weights; name a file")
+    return spec
 
 
 def files(plan: Plan, spec: ModelSpec) -> None:
@@ -89,25 +93,48 @@ def variants(plan: Plan) -> None:
         DependencyError: packages or a device that are not there.
         ModelError: as `files`.
     """
-    files(plan, making.need_weights(plan))
+    files(plan, need_weights(plan))
     if not plan.variants:
         raise ConfigError(f"{plan.source}: variants: none are named, so there is nothing to judge")
     if plan.explain.methods and plan.preprocessing.size:
         check_size(*plan.preprocessing.size)
-    making.need_lab()
+    need_lab()
     from edgecheck.lab.compute import choose
-    from edgecheck.lab.prune import check_spec
     from edgecheck.lab.quantize import QUANTIZERS
 
     choose(plan.compute)
     for spec in plan.variants:
-        if spec.criterion:
-            check_spec(spec)
-        if spec.quantization:
-            lookup(QUANTIZERS, spec.quantization, "quantization")
+        for step in spec.steps:
+            if isinstance(step, PruneStep):
+                _check_pruning(spec.name, step)
+            if isinstance(step, QuantizeStep):
+                lookup(QUANTIZERS, step.scheme, "quantization")
     opset(plan)
     if plan.data.train_limit is not None:
-        making.check_counts(plan, plan.data.train_limit)
+        counts(plan, plan.data.train_limit)
+
+
+def _check_pruning(variant: str, step: PruneStep) -> None:
+    try:
+        check_step(step)
+    except ConfigError as error:
+        raise ConfigError(f"variant {variant}: {error}") from None
+
+
+def criteria(plan: Plan, network: Network) -> None:
+    """Refuse criteria that cannot rank anything in this network, before anything is trained.
+
+    Raises:
+        ConfigError: as said.
+    """
+    names = dict.fromkeys(spec.pruning.criterion for spec in plan.variants if spec.pruning)
+    if not names:
+        return
+    from edgecheck.lab.prune import check_fits
+
+    model = network.build()
+    for name in names:
+        check_fits(name, model)
 
 
 def opset(plan: Plan) -> None:
@@ -122,29 +149,37 @@ def opset(plan: Plan) -> None:
         raise ConfigError(f"{plan.source}: export.opset {plan.opset}: PyTorch writes {OPSETS[0]} to {OPSETS[-1]} only")
 
 
-def fits(job: Run, twin: Twin) -> None:
-    """Refuse a twin that does not take the images or has no such target layer, before anything is exported or trained.
+def counts(plan: Plan, available: int) -> None:
+    """Refuse a plan that asks for more training images than there are, or holds out none of them.
 
     Raises:
-        ModelError: as said.
+        DataError: as said.
     """
-    layer, shape = job.plan.explain.target_layer if job.plan.explain.methods else None, job.data.shape
+    from edgecheck.lab.quantize import CALIBRATED
 
-    def find() -> str:
-        making.need_lab()
-        import torch
+    steps = [step for spec in plan.variants for step in spec.steps]
+    asked = {
+        "prune.images": plan.prune.images * any(isinstance(step, PruneStep) and needs_images(step) for step in steps),
+        "quantize.images": plan.quantize.images
+        * any(isinstance(step, QuantizeStep) and step.scheme in CALIBRATED for step in steps),
+    }
+    for key, count in asked.items():
+        if count > available:
+            raise DataError(
+                f"{key}: {count} images are asked for, but the training split has {available}: set it to at most that"
+            )
+    if any(isinstance(step, FineTuneStep) for step in steps):
+        held_out(plan.finetune, available, "finetune")
 
-        from edgecheck.lab.cam.preserved import as_found
-        from edgecheck.lab.cam.split import probe_of, split
-        from edgecheck.lab.subjects import check_fits
 
-        network = twin.build()
-        with noting_reads(twin.description, job.store, twin.folder):
-            check_fits(network, job.data)
-        if layer is None:
-            return ""
-        with as_found(network):
-            return split(network, probe_of(torch.zeros(1, *shape)), layer).name
+def held_out(recipe: Recipe, available: int, section: str) -> None:
+    """Refuse a validation share that is less than one image.
 
-    inputs = {"twin": twin.identity, "layer": layer, "data": job.data_sha256}
-    job.store.stage(twin.folder, "target", inputs, find, tools=versions.TWINS)
+    Raises:
+        DataError: as said.
+    """
+    if recipe.validation and not round(recipe.validation * available):
+        raise DataError(
+            f"{section}.validation: {recipe.validation:g} of {available} training images is less than one; raise it, "
+            "or set it to 0"
+        )

@@ -8,17 +8,25 @@ from pathlib import Path
 import attrs
 
 from edgecheck import images
-from edgecheck import store as storage
+from edgecheck.atomic import atomic, require_writable, write_bytes
 from edgecheck.config.plan import Plan
 from edgecheck.device.runtime import accuracy, probe, session
 from edgecheck.errors import MeasurementError
 from edgecheck.gate.preconditions import PARITY
-from edgecheck.pipeline import explaining, making, preflight, quantizing
-from edgecheck.pipeline.entry import Entry
+from edgecheck.images import ImageSet
+from edgecheck.pipeline import beginning, making, preflight
+from edgecheck.pipeline.entry import Entry, Run
+from edgecheck.pipeline.executors.serial import Serial
+from edgecheck.pipeline.merging import source_name
+from edgecheck.pipeline.schedule import Line, Schedule
+from edgecheck.pipeline.stage import Desk
+from edgecheck.pipeline.stages.images import load_test
+from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.subject import DataSource, build_module, need_lab
 from edgecheck.progress import Progress
+from edgecheck.report.diagnostics import render
 from edgecheck.score import cam as heatmap
 from edgecheck.score.parity import Parity, parity
-from edgecheck.store import Store
 
 # How far an exported file may be from its twin: float32 sums in another order differ by 1e-5 or less.
 MAX_ABS, AGREEMENT = (criterion.limit for criterion in PARITY)
@@ -26,23 +34,23 @@ MAX_ABS, AGREEMENT = (criterion.limit for criterion in PARITY)
 
 def train(plan: Plan, out: Path, progress: Progress) -> float:
     """Train the model from scratch, write its weights, return its accuracy on the test split (0..1)."""
-    making.need_lab()
+    need_lab()
     from edgecheck.lab import data
     from edgecheck.lab import train as training
     from edgecheck.lab.compute import placed
     from edgecheck.lab.weights import save_weights
 
-    storage.require_writable(out)
-    spec = attrs.evolve(making.need_model(plan), weights=None)
+    require_writable(out)
+    spec = attrs.evolve(preflight.need_model(plan), weights=None)
     preflight.files(plan, spec)
-    model = making.build_twin(spec, plan.seed)
+    model = build_module(spec, plan.seed)
     unseen = data.load(plan.data, plan.preprocessing, "test", progress, out.parent)
     examples = data.load(plan.data, plan.preprocessing, "train", progress, out.parent)
-    making.check_held_out(plan.train, len(examples), "train")
+    preflight.held_out(plan.train, len(examples), "train")
     with placed(model, plan.compute):
-        how, processes = plan.preprocessing, plan.compute.processes
-        training.train(model, examples, how, plan.train, plan.seed, progress, processes=processes)
-    with storage.atomic(out) as temporary:
+        what = training.Training(model, plan.preprocessing, plan.train, plan.seed)
+        training.train(what, examples, progress, plan.compute.processes)
+    with atomic(out) as temporary:
         save_weights(model, temporary)
     with placed(model, plan.compute):
         return training.accuracy(model, unseen, plan.preprocessing)
@@ -50,8 +58,16 @@ def train(plan: Plan, out: Path, progress: Progress) -> float:
 
 def prune(plan: Plan, store: Store, progress: Progress) -> Entry:
     """Make the one variant of a plan in a run folder."""
-    job, base = preflight.begin(plan, store, progress)
-    return quantizing.variant(job, plan.variants[0], base)
+    with Serial(progress) as here:
+        schedule = Schedule(store, here)
+        run = beginning.begin(plan, store, schedule)
+        return schedule.finish(schedule.start([_made(run)]))[0]
+
+
+def _made(run: Run) -> Line[Entry]:
+    spec = run.plan.variants[0]
+    source = source_name(spec)
+    return (yield from making.variant(run, spec, source, (yield from making.first_state(run, source, spec))))
 
 
 def export(plan: Plan, out: Path, progress: Progress) -> Parity:
@@ -60,22 +76,22 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
     Raises:
         MeasurementError: they disagree beyond `MAX_ABS` or `AGREEMENT`; no file is left then.
     """
-    making.need_lab()
+    need_lab()
     from edgecheck.lab import export as exporting
-    from edgecheck.lab.cam.engine import explain
+    from edgecheck.lab.cam import explain
     from edgecheck.lab.compute import placed
 
-    storage.require_writable(out)
-    spec = making.need_weights(plan)
+    require_writable(out)
+    spec = preflight.need_weights(plan)
     preflight.files(plan, spec)
     preflight.opset(plan)
-    model = making.build_twin(spec, plan.seed)
-    examples = making.load_test(plan, progress, out.parent)
-    with storage.atomic(out) as file:
+    model = build_module(spec, plan.seed)
+    examples = _test_images(plan, out.parent, progress)
+    with atomic(out) as file:
         with progress.busy("exporting"):
             warnings = exporting.export(model, file, examples.shape, plan.opset)
         for warning in warnings:
-            progress.note(warning)
+            progress.note(render(warning))
         probe.run(file, session.DEFAULTS, examples.shape)
         outputs = accuracy.predict(session.open_classifier(file), examples, plan.preprocessing, progress)
         with placed(model, plan.compute):
@@ -90,23 +106,29 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
     return found
 
 
+def _test_images(plan: Plan, scratch: Path, progress: Progress) -> ImageSet:
+    return load_test(DataSource(plan.data, None), plan.preprocessing, Desk(scratch, scratch, progress))
+
+
 def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> list[Path]:
     """Write one picture a method and image of the test split; return their paths."""
-    making.need_lab()
+    need_lab()
+    from edgecheck.lab import cam as cams
     from edgecheck.lab import pictures
+    from edgecheck.lab.cam import reference
     from edgecheck.lab.compute import placed
 
-    spec = making.need_weights(plan)
+    spec = preflight.need_weights(plan)
     preflight.chosen(indices, plan.data.limit)
     preflight.files(plan, spec)
     folder = Store(out)
-    model = making.build_twin(spec, plan.seed)
-    examples = making.load_test(plan, progress, out)
+    model = build_module(spec, plan.seed)
+    examples = _test_images(plan, out, progress)
     preflight.chosen(indices, len(examples))
     chosen = images.take(examples, indices)
     options = plan.explain
     labels = chosen.labels if options.class_explained == "label" else None
-    explain = explaining.cam_engine(options.engine)
+    explain = reference.explain if options.engine == "grad-cam" else cams.explain
     with placed(model, plan.compute):
         found = explain(model, chosen, plan.preprocessing, options.methods, options.target_layer, labels, progress)
     written = []
@@ -114,5 +136,5 @@ def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> li
         shown = heatmap.heatmaps(maps, chosen.shape[1:])
         for index, explained, image, overlay in zip(indices, found.classes, chosen.images[:], shown, strict=True):
             written.append(folder.path("", f"{method}-{index:05d}-class-{explained}.png"))
-            storage.write_bytes(written[-1], pictures.overlay(image, overlay))
+            write_bytes(written[-1], pictures.overlay(image, overlay))
     return written

@@ -6,25 +6,29 @@ were cut out of what the factory makes. It holds no code, and no weights.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from attrs import field, frozen
 
-from edgecheck import store as storage
+from edgecheck.atomic import write_text
 from edgecheck.config.plan import ModelSpec
 from edgecheck.config.reader import is_file_factory
-from edgecheck.errors import DependencyError, InputError, ModelError
+from edgecheck.errors import InputError, ModelError
+from edgecheck.hashing import sha256
 from edgecheck.pipeline.entry import Run, Twin
 from edgecheck.pipeline.fingerprints import identity
-from edgecheck.records import from_dict, to_json
+from edgecheck.pipeline.stage import Artefact
+from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.subject import Network
+from edgecheck.records import Diagnostic, from_dict, to_json
 from edgecheck.regular import MOST_REPORT_BYTES, MOST_WEIGHT_BYTES, require_regular
-from edgecheck.store import Store
+from edgecheck.report.diagnostics import render
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,64 +59,29 @@ class SavedTwin:
     target_layer: str | None = None
 
 
-def need_lab() -> None:
-    """Raise a DependencyError with the command that cures it where the workstation extra is not installed."""
-    try:
-        import edgecheck.lab  # noqa: F401
-    except ImportError as error:
-        raise DependencyError(
-            f"this needs PyTorch twins, but {error.name or error} is not installed; run: pip install 'edgecheck[lab]'"
-        ) from None
-
-
-def build_twin(spec: ModelSpec, seed: int) -> nn.Module:
-    """Build a module; what its factory leaves to chance is drawn from `seed`."""
-    need_lab()
-    import torch
-
-    from edgecheck.lab import subjects
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return subjects.build(spec)
-
-
-def reshaped(model: nn.Module, cuts: Mapping[str, Sequence[int]], shape: Sequence[int], weights: Path) -> nn.Module:
-    """Return a copy of a factory's module without the channels that were cut, with the weights that were saved."""
-    import torch
-
-    from edgecheck.lab import prune
-    from edgecheck.lab.weights import load_weights
-
-    pairs = {(module, side): list(gone) for name, gone in cuts.items() for module, side in [name.rsplit(" ", 1)]}
-    made = prune.reshaped(model, pairs, torch.zeros(1, *shape))
-    load_weights(made, weights)
-    return made
-
-
-def save(job: Run, name: str, cuts: Mapping[str, list[int]]) -> None:
+def save(run: Run, name: str, cuts: Mapping[str, list[int]]) -> None:
     """Write `twin.json` into the folder of a variant whose weights are there already."""
-    spec, folder = job.plan.model, job.store.path(name)
+    spec, folder = run.plan.model, run.folder / name
     assert spec is not None, "what was made has a model"
     factory, source = spec.factory, ""
     if is_file_factory(factory):
         file, _, function = factory.rpartition(":")
-        source = storage.sha256(Path(file))
+        source = sha256(Path(file))
         factory = f"{Path(os.path.relpath(Path(file).resolve(), folder.resolve())).as_posix()}:{function}"
     saved = SavedTwin(
         VERSION,
         factory,
-        job.plan.seed,
-        list(job.data.shape),
-        storage.sha256(folder / WEIGHTS),
+        run.plan.seed,
+        list(run.images.shape),
+        sha256(folder / WEIGHTS),
         source,
         spec.arguments,
         dict(cuts),
-        job.plan.explain.target_layer,
+        run.plan.explain.target_layer,
     )
     text = to_json(saved)
     if not (folder / FILE).is_file() or (folder / FILE).read_text() != text:
-        storage.write_text(folder / FILE, text)
+        write_text(folder / FILE, text)
 
 
 def load(folder: Path) -> nn.Module:
@@ -127,13 +96,13 @@ def load(folder: Path) -> nn.Module:
             another network.
     """
     saved = read(folder)
-    for note in stale(folder, saved):
-        warnings.warn(note, stacklevel=3)
-    return _loaded(folder, saved)
+    for diagnostic in stale(folder, saved):
+        warnings.warn(render(diagnostic), stacklevel=3)
+    return _network(folder, saved).build()
 
 
-def twin_in(folder: Path, store: Store, role: str) -> tuple[Twin, list[str]]:
-    """Return the twin of a variant, built when it is needed, and what the user should know about it.
+def twin_in(folder: Path, store: Store, role: str) -> tuple[Twin, list[Diagnostic]]:
+    """Return the twin of a variant, built when it is needed, and warnings about it.
 
     Args:
         folder: of the variant.
@@ -144,10 +113,9 @@ def twin_in(folder: Path, store: Store, role: str) -> tuple[Twin, list[str]]:
         ModelError: as `load`, as far as it shows without building.
     """
     saved = read(folder)
-    build = functools.cache(lambda: _loaded(folder, saved))
-    made_of = identity(_spec(folder, saved), store, role, build)
-    made_of |= {"weights": saved.weights_sha256, "saved": storage.sha256(folder / FILE)}
-    return Twin(build, made_of, str(folder), role), stale(folder, saved)
+    network = _network(folder, saved)
+    made_of = {**identity(network.model, store, role, network.build), "saved": sha256(folder / FILE)}
+    return Twin(attrs.evolve(network, identity=made_of), str(folder), role), stale(folder, saved)
 
 
 def read(folder: Path) -> SavedTwin:
@@ -178,17 +146,17 @@ def read(folder: Path) -> SavedTwin:
     if not (folder / WEIGHTS).exists():
         raise ModelError(f"{folder / WEIGHTS}: is gone; run again, or restore it")
     require_regular(folder / WEIGHTS, MOST_WEIGHT_BYTES, ModelError)
-    if storage.sha256(folder / WEIGHTS) != saved.weights_sha256:
+    if sha256(folder / WEIGHTS) != saved.weights_sha256:
         raise ModelError(f"{folder / WEIGHTS}: not the weights that {FILE} was written for; run again, or restore them")
     return saved
 
 
-def stale(folder: Path, saved: SavedTwin) -> list[str]:
-    """Return a note where the factory's file has changed: whether the network has, only parity can tell."""
+def stale(folder: Path, saved: SavedTwin) -> list[Diagnostic]:
+    """Return a warning where the factory's file has changed; only parity can tell whether the network has, too."""
     spec = _spec(folder, saved)
-    if not saved.source_sha256 or storage.sha256(_file(spec)) == saved.source_sha256:
+    if not saved.source_sha256 or sha256(_file(spec)) == saved.source_sha256:
         return []
-    return [f"{_file(spec)} has changed since {folder / FILE} was written: check parity before trusting this twin"]
+    return [Diagnostic("twin-source-changed", {"source": str(_file(spec)), "saved": str(folder / FILE)})]
 
 
 def _spec(folder: Path, saved: SavedTwin) -> ModelSpec:
@@ -207,13 +175,8 @@ def _file(spec: ModelSpec) -> Path:
     return Path(os.path.normpath(spec.factory.rpartition(":")[0]))
 
 
-def _loaded(folder: Path, saved: SavedTwin) -> nn.Module:
-    model = build_twin(_spec(folder, saved), saved.seed)
-    try:
-        return reshaped(model, saved.cuts, saved.shape, folder / WEIGHTS)
-    except ModelError:
-        raise
-    except Exception as error:  # cuts of another network may fail in any way
-        raise ModelError(
-            f"{folder / FILE}: its cuts do not fit what {saved.factory} makes ({type(error).__name__}: {error})"
-        ) from error
+def _network(folder: Path, saved: SavedTwin) -> Network:
+    """Return the network that a `twin.json` describes, without what tells it from others."""
+    channels, height, width = saved.shape
+    weights = Artefact(saved.weights_sha256, folder / WEIGHTS)
+    return Network({}, saved.seed, _spec(folder, saved), (channels, height, width), saved.cuts, weights)

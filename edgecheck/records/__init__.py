@@ -1,15 +1,16 @@
-"""The frozen records between stages, one module per idea."""
+"""The frozen records of a run and its report, one module per idea."""
 
 from edgecheck.records.diagnostic import Diagnostic, Severity
-from edgecheck.records.form import READABLE_VERSIONS, SCHEMA_VERSION, from_dict, to_dict, to_json
+from edgecheck.records.form import from_dict, to_dict, to_json
+from edgecheck.records.migrations import SCHEMA_VERSION
 from edgecheck.records.policy import Criterion, Level, Operator, Policy, Recommendation, Status, Verdict
-from edgecheck.records.readings import Reading, reading
+from edgecheck.records.readings import HOST, Reading, on_host, reading
 from edgecheck.records.report import Environment, Report, Subject, Tool, Withheld
 from edgecheck.records.similarity import ImageScore, Similarity
-from edgecheck.records.variant import LayerCost, Role, Variant
+from edgecheck.records.variant import LayerCost, OtherStep, Role, Variant
 
 __all__ = [
-    "READABLE_VERSIONS",
+    "HOST",
     "SCHEMA_VERSION",
     "Criterion",
     "Diagnostic",
@@ -18,6 +19,7 @@ __all__ = [
     "LayerCost",
     "Level",
     "Operator",
+    "OtherStep",
     "Policy",
     "Reading",
     "Recommendation",
@@ -32,6 +34,7 @@ __all__ = [
     "Verdict",
     "Withheld",
     "from_dict",
+    "on_host",
     "reading",
     "to_dict",
     "to_json",

@@ -1,4 +1,4 @@
-"""Validators that the records share."""
+"""attrs validators that several records use."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 from attrs import Attribute
 
 from edgecheck.metrics import METRICS
+from edgecheck.registry import nearest
 
 
 def known_metric(_record: object, _attribute: object, name: str) -> None:
     """Refuse a metric that is not in `METRICS`."""
     if name not in METRICS:
-        raise ValueError(f"unknown metric {name!r}")
+        known = nearest(name, METRICS)
+        raise ValueError(f"unknown metric {name!r}{known}; if a plugin defines it, name its file with --plugin FILE")
 
 
 def unique(key: Callable[[Any], object]) -> Any:
@@ -23,9 +25,9 @@ def unique(key: Callable[[Any], object]) -> Any:
 
     def check(_record: object, attribute: Attribute[Any], items: Sequence[Any]) -> None:
         counts = Counter(map(key, items))
-        twice = next((found for found, count in counts.items() if count > 1), None)
-        if twice is not None:
-            raise ValueError(f"{attribute.name} holds {twice} twice")
+        repeated = next((name for name, count in counts.items() if count > 1), None)
+        if repeated is not None:
+            raise ValueError(f"{attribute.name} holds {repeated} twice")
 
     return check
 
@@ -51,4 +53,4 @@ def ordered(record: Any, attribute: Attribute[Any], high: float | None) -> None:
 def of_the_metric(record: Any, attribute: Attribute[Any], unit: str) -> None:
     """Refuse a unit that is not that of the metric."""
     if unit != METRICS[record.metric].unit:
-        raise ValueError(f"{record.metric} is given in {METRICS[record.metric].unit}, not in {unit}")
+        raise ValueError(f"{record.metric} has the unit {METRICS[record.metric].unit}, not {unit}")

@@ -1,4 +1,4 @@
-"""Records as JSON and back: SI units, unrounded; what is missing is None, never 0."""
+"""Records as JSON and back: SI units, not rounded. A missing value is None, never 0."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from edgecheck.errors import InputError
-from edgecheck.structuring import described, failures, json_converter
+from cattrs import Converter
 
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, 2)  # version 1 has neither digests nor timings
+from edgecheck.errors import InputError
+from edgecheck.records.migrations import migrate
+from edgecheck.records.steps import register_steps
+from edgecheck.structuring import failures, json_converter
 
 Record = TypeVar("Record")
 
-_converter = json_converter()
+
+def _converter_of_records() -> Converter:
+    converter = json_converter()
+    register_steps(converter)
+    return converter
+
+
+_converter = _converter_of_records()
 
 
 def to_dict(record: Any) -> dict[str, Any]:
@@ -23,20 +31,22 @@ def to_dict(record: Any) -> dict[str, Any]:
 
 
 def to_json(record: Any) -> str:
-    """Return a record, or JSON-able data, as indented JSON, keys in order; NaN is refused."""
+    """Return a record, or JSON-able data, as indented JSON, keys in the order of the fields.
+
+    Raises:
+        ValueError: a number that is NaN or infinite.
+    """
     return json.dumps(to_dict(record), indent=2, allow_nan=False) + "\n"
 
 
 def from_dict(data: Mapping[str, Any], kind: type[Record]) -> Record:
-    """Return the record that `to_dict` made.
+    """Return the record that `to_dict` made; a report of an older schema version is migrated first.
 
     Raises:
-        InputError: the data is of another form, or of another schema version.
+        InputError: the data has another form, or a schema version that this edgecheck does not know.
     """
-    version = data.get("schema_version", SCHEMA_VERSION)
-    if version not in READABLE_VERSIONS:
-        told, known = described(version), " and ".join(map(str, READABLE_VERSIONS))
-        raise InputError(f"schema version {told}, but this edgecheck reads {known}: use the edgecheck that wrote it")
+    if "schema_version" in data:
+        data = migrate(data)
     try:
         return _converter.structure(data, kind)
     except Exception as error:  # cattrs raises groups of many kinds; each means "not such a record"

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from attrs import field, frozen
 
 from edgecheck.metrics import METRICS, Unit
 from edgecheck.records.checks import known_metric, not_negative, of_the_metric, ordered
 
+HOST = "host"  # the device name of the machine that made the report
+
 
 @frozen
 class Reading:
-    """One measured number of one variant; `low`..`high` is its 95 % interval where there is one."""
+    """One measured number of one variant on one device.
+
+    `low`..`high` is the 95 % interval where there is one. `value` is None where nothing could be measured; `note` then
+    gives the reason. `device` is `host`, or a key of the report's `environments`.
+    """
 
     variant: str
     metric: str = field(validator=known_metric)
@@ -22,6 +29,17 @@ class Reading:
     high: float | None = field(default=None, validator=ordered)
     n: int | None = field(default=None, validator=not_negative)
     note: str = ""
+    device: str = HOST
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Variant, metric and device: a report has at most one reading for each combination."""
+        return self.variant, self.metric, self.device
+
+
+def on_host(readings: Iterable[Reading]) -> list[Reading]:
+    """Return the readings that the host measured: the gate judges these."""
+    return [reading for reading in readings if reading.device == HOST]
 
 
 def reading(
@@ -31,10 +49,19 @@ def reading(
     interval: tuple[float, float] | None = None,
     n: int | None = None,
     note: str = "",
+    device: str = HOST,
 ) -> Reading:
-    """Make a reading of a known metric; what is not finite becomes missing, with a note that says so."""
+    """Return a reading in the unit of its metric.
+
+    A value that is not finite becomes a missing one, with a note that says so.
+
+    Raises:
+        KeyError: unknown metric.
+    """
     if value is not None and not math.isfinite(value):
         value, note = None, note or f"measured {value}, which is not a number to judge by"
     low, high = interval if interval and value is not None and all(map(math.isfinite, interval)) else (None, None)
     # One type before and after JSON: counts are floats too, exact up to 2**53.
-    return Reading(variant, metric, None if value is None else float(value), METRICS[metric].unit, low, high, n, note)
+    return Reading(
+        variant, metric, None if value is None else float(value), METRICS[metric].unit, low, high, n, note, device
+    )

@@ -1,19 +1,20 @@
-"""The whole document: what was measured on what, and the verdicts."""
+"""The whole document: subject, environments, readings and verdicts."""
 
 from __future__ import annotations
 
 from attrs import field, frozen
 
 from edgecheck.records.checks import not_negative, unique
+from edgecheck.records.diagnostic import Diagnostic
 from edgecheck.records.policy import Policy, Recommendation, Status, Verdict
-from edgecheck.records.readings import Reading
+from edgecheck.records.readings import HOST, Reading
 from edgecheck.records.similarity import Similarity
 from edgecheck.records.variant import Variant
 
 
 @frozen
 class Tool:
-    """Who wrote the document."""
+    """The program that wrote the document."""
 
     name: str
     version: str
@@ -21,7 +22,11 @@ class Tool:
 
 @frozen
 class Environment:
-    """The machine and the versions that the numbers were measured with."""
+    """The machine, software versions and runtime options of the measurements.
+
+    `cpu_flags` are the vector features of the CPU that choose kernels. `pace_hz` is the rate at which runs were
+    started, None where each followed the last.
+    """
 
     cpu: str
     logical_cores: int
@@ -40,10 +45,11 @@ class Environment:
 
 @frozen
 class Subject:
-    """The baseline and its data: what every variant of the run is compared on.
+    """The baseline and its data: every variant of the run is compared with it on these images.
 
-    `chance` is the share of the test images in the most frequent class, None in reports of before it was kept.
-    `outputs` are those of the network that `classes` stand for; where there are none, output i is class i.
+    `chance` is the share of the test images in the most frequent class, None in reports that do not hold it.
+    `outputs` lists the network's output for each of `classes`; where it is empty, output i is class i.
+    `revision` is the git revision of the folder that holds the model's factory or the configuration.
     """
 
     name: str
@@ -64,13 +70,14 @@ class Subject:
     outputs: list[int] = field(factory=list)
     explained_on: str = ""
     chance: float | None = None
+    revision: str | None = None
 
 
 @frozen
 class Withheld:
-    """Evidence from twins that does not speak for a variant's file under the policy, and why.
+    """Heatmap evidence that the policy does not admit for a variant's file, and the reason.
 
-    It is no part of the report's readings and similarities; judged by another policy, it may come back.
+    The report's own readings and similarities leave it out. Another policy may admit it again.
     """
 
     variant: str
@@ -79,12 +86,30 @@ class Withheld:
     similarities: list[Similarity] = field(factory=list)
 
 
+def _describes_every_device(report: Report, _attribute: object, environments: dict[str, Environment]) -> None:
+    """Refuse environments without one of the devices that readings name, or with another one for the host."""
+    if HOST in environments:
+        raise ValueError(f"environments must not hold {HOST!r}: environment describes it")
+    unknown = {reading.device for reading in report.readings} - {HOST, *environments}
+    if unknown:
+        raise ValueError(f"readings name the device {min(unknown)!r}, which environments lacks")
+
+
 @frozen
 class Report:
-    """The whole document: `report.json`, and what every renderer and the exit code read.
+    """The whole document: the content of `report.json`, and the input of every renderer and of the exit code.
 
-    `evidence` holds the SHA-256 of every record and file in the run folder that the readings come from, by path;
-    `seconds` what making each stage took; `unverified` what did not match when the report was judged all the same.
+    Attributes:
+        environment: of the host.
+        environments: of the other devices, by device name.
+        evidence: SHA-256 of each record and file in the run folder that the readings come from, by path.
+        seconds: time that each stage took when it was computed, by stage.
+        unverified: each mismatch with the digests that was overridden by `--unverified`.
+        withheld: heatmap evidence that the policy does not admit.
+        created: when the last stage was computed, UTC, ISO 8601.
+        command: the command line that made the run, one word each.
+        duration_s: time that all stages took when they were computed, whenever that was.
+        samples: path of the raw latency samples, relative to the run folder.
     """
 
     schema_version: int
@@ -92,19 +117,29 @@ class Report:
     environment: Environment
     subject: Subject
     variants: list[Variant] = field(validator=unique(lambda variant: variant.name))
-    readings: list[Reading] = field(validator=unique(lambda reading: (reading.variant, reading.metric)))
+    readings: list[Reading] = field(validator=unique(lambda reading: reading.key))
     similarities: list[Similarity]
     policy: Policy
     verdicts: list[Verdict]
     statuses: dict[str, Status]
     recommendation: Recommendation
     passed: bool
-    warnings: list[str] = field(factory=list)
+    warnings: list[Diagnostic] = field(factory=list)
     evidence: dict[str, str] = field(factory=dict)
     seconds: dict[str, float] = field(factory=dict)
     unverified: list[str] = field(factory=list)
     withheld: list[Withheld] = field(factory=list)
+    environments: dict[str, Environment] = field(factory=dict, validator=_describes_every_device)
+    created: str | None = None
+    command: list[str] | None = None
+    duration_s: float | None = field(default=None, validator=not_negative)
+    samples: str | None = None
 
-    def value(self, variant: str, metric: str) -> Reading | None:
-        """Return the reading of one variant, or None where it was not taken."""
-        return next((r for r in self.readings if (r.variant, r.metric) == (variant, metric)), None)
+    def value(self, variant: str, metric: str, device: str = HOST) -> Reading | None:
+        """Return the reading of a metric on one variant and device, None where there is none."""
+        return next((reading for reading in self.readings if reading.key == (variant, metric, device)), None)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that gates: 0 where the gate holds, 1 where it does not."""
+        return 0 if self.passed else 1

@@ -1,21 +1,27 @@
-"""One model file of a run."""
+"""One model file of a run, and the compression steps that made it."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from attrs import field, frozen
 
 from edgecheck.records.checks import not_negative
+from edgecheck.records.diagnostic import Diagnostic
+from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, Step
 
 Role = Literal["baseline", "control", "candidate"]
+
+# How migrated documents name steps of which only this was recorded: epochs without a recipe, a scheme without options.
+FINETUNED, QUANTIZED = "finetuned", "quantized"
 
 
 @frozen
 class LayerCost:
     """One node that ONNX Runtime ran: mean seconds, multiply-adds with padding, and bytes live while it runs.
 
-    `layer` is the name that baseline and variant share; what is not known is None.
+    `layer` is the name that baseline and variant share. A figure that is not known is None.
     """
 
     layer: str
@@ -27,28 +33,67 @@ class LayerCost:
 
 
 @frozen
+class OtherStep(Step):
+    """A step of a kind that is not registered here: from a plugin, or from a document before version 3.
+
+    `fields` holds everything but the kind, as it stands in the document.
+    """
+
+    kind: str  # type: ignore[misc]  # the other steps have one per class
+    fields: dict[str, Any] = field(factory=dict)
+
+
+def _listed(steps: Iterable[Step]) -> list[Step]:
+    return list(steps)
+
+
+@frozen
 class Variant:
-    """One model file of a run and where it came from. `file` is relative to the run folder."""
+    """One model file of a run.
+
+    `file` is relative to the run folder, None where the variant could not be made; `sha256` is that of the file.
+    `twin` names the PyTorch module that the file was exported from, None for a file without one. `steps` lead from the
+    baseline to this variant. `effective_rate` is the share of the prunable part that was really removed.
+    """
 
     name: str
     role: Role
-    file: str = ""
-    sha256: str = ""
-    twin: str = ""
-    criterion: str = ""
-    structure: str = ""
-    scope: str = ""
-    rate: float | None = field(default=None, validator=not_negative)
+    file: str | None = None
+    sha256: str | None = None
+    twin: str | None = None
+    steps: list[Step] = field(factory=list, converter=_listed)
     effective_rate: float | None = field(default=None, validator=not_negative)
-    epochs: int | None = field(default=None, validator=not_negative)
-    quantization: str = ""
-    steps: int = 1
-    round_to: int = 1
     opset: int | None = None
     ir_version: int | None = None
-    warnings: list[str] = field(factory=list)
+    warnings: list[Diagnostic] = field(factory=list)
     pictures: list[str] = field(factory=list)
     layers: list[LayerCost] = field(factory=list)
     weight_bytes: dict[str, int] = field(factory=dict)
     arena_bytes: int | None = field(default=None, validator=not_negative)
     class_accuracy: dict[str, float] = field(factory=dict)
+
+    @property
+    def pruning(self) -> PruneStep | None:
+        """The last pruning step, which has the final rate; None where nothing is pruned."""
+        return next((step for step in reversed(self.steps) if isinstance(step, PruneStep)), None)
+
+    @property
+    def finetuning(self) -> FineTuneStep | None:
+        """The last fine-tuning; None where there is none, or its recipe was not recorded."""
+        return next((step for step in reversed(self.steps) if isinstance(step, FineTuneStep)), None)
+
+    @property
+    def iterations(self) -> int:
+        """The number of pruning steps."""
+        return sum(isinstance(step, PruneStep) for step in self.steps)
+
+    @property
+    def quantization(self) -> str | None:
+        """The scheme of the last quantization, such as `int8`; None for a float file."""
+        return next(filter(None, map(_scheme, reversed(self.steps))), None)
+
+
+def _scheme(step: Step) -> str | None:
+    if isinstance(step, OtherStep) and step.kind == QUANTIZED:
+        return str(step.fields.get("scheme"))
+    return step.scheme if isinstance(step, QuantizeStep) else None

@@ -1,7 +1,7 @@
-"""Records in, text out. Nothing here reads or writes a file.
+"""Records in, text out; nothing here reads or writes a file.
 
-`RENDERERS` holds what goes to a stream; the HTML page also takes pictures and is made by `report.html.render`.
-Each renderer is imported when it is called, so that a command pays for the one it uses.
+`RENDERERS` is the registry of the formats of `--format`; a plugin registers its own there. The HTML page also takes
+pictures, so `report.html.render` makes it. Each renderer is imported when it is called: a command pays for one only.
 """
 
 from __future__ import annotations
@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgecheck.records import Report, to_json
-from edgecheck.registry import register
+from edgecheck.registry import lookup, register
 from edgecheck.seal import sealed
 
-RENDERERS: dict[str, Callable[[Report], str]] = {}
+Renderer = Callable[[Report], str]
+
+RENDERERS: dict[str, Renderer] = {}
+
+
+def renderer(name: str) -> Renderer:
+    """Return the renderer of a format, built in or from a plugin.
+
+    Raises:
+        ConfigError: unknown format; the message lists the known ones.
+    """
+    return lookup(RENDERERS, name, "format")
 
 
 @register(RENDERERS, "terminal")

@@ -7,11 +7,12 @@ from typing import Any
 
 from attrs import frozen
 
+from edgecheck.attribution.table import look_of
 from edgecheck.gate.floor import Floor, absolute
 from edgecheck.gate.floor import floor as floor_of
-from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
 from edgecheck.report import svg
+from edgecheck.report.methods import methods
 from edgecheck.text import plain
 
 PANEL_SIZE = (5.2, 3.9)  # inches; two stand side by side on a desktop, one fills a phone
@@ -19,7 +20,6 @@ MAX_NAME_LENGTH = 30
 LINEAR_DROP_PP = 1.0
 DROP_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)  # pp, on both sides
 
-LOOKS = {"grad-cam": (svg.BLUE, "s"), "grad-cam++": (svg.GREEN, "^"), "ablation-cam": (svg.VERMILION, "D")}
 FLOOR = {"linestyle": ":", "linewidth": 1.4}
 SPREAD = {"alpha": 0.12, "linewidth": 0}
 LIMIT = {"linestyle": (0, (6, 4)), "linewidth": 1.0}
@@ -42,11 +42,17 @@ def chart(
     return Chart(name, title, description, svg.draw(name, title, description, size, paint))
 
 
-def curves() -> Iterator[tuple[str, str, str, str]]:
+def curves(report: Report) -> Iterator[tuple[str, str, str, str]]:
     """Yield metric, label, colour and marker of what is drawn over the pruning rate."""
     yield "accuracy", "accuracy", svg.INK, "o"
-    for method in CAM_METHODS:
-        yield f"sp2ps.{method}", method, *LOOKS[method]
+    for method in methods(report):
+        yield f"sp2ps.{method}", method, *drawn_as(method)
+
+
+def drawn_as(method: str) -> tuple[str, str]:
+    """Return the colour and the matplotlib marker of an attribution method."""
+    look = look_of(method)
+    return svg.COLOURS[look.colour], look.marker
 
 
 def floor(report: Report, metric: str) -> Floor | None:

@@ -53,7 +53,7 @@ def _dotted(report: Report) -> str:
 def _over_rate(report: Report, found: list[Series], shown: Series, figure: Any, axes: Any) -> None:
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    for metric, label, colour, marker in curves():
+    for metric, label, colour, marker in curves(report):
         points = _curve(report, shown, metric)
         if points:
             # Unclipped, as the control's marks stand on the axis.
@@ -83,7 +83,7 @@ def _curve(report: Report, shown: Series, metric: str) -> list[tuple[float, floa
 def _span(report: Report, found: list[Series]) -> tuple[float, float]:
     """Return one vertical range for all charts, so that they can be compared by eye."""
     values: list[float] = []
-    for metric, *_ in curves():
+    for metric, *_ in curves(report):
         values += [number for one in found for _, number in _curve(report, one, metric)]
         values += limits(report, metric)
         if ground := floor(report, metric):

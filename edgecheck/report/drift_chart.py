@@ -1,4 +1,4 @@
-"""Loss of accuracy against drift of heatmaps: a point a variant and CAM method."""
+"""Accuracy drop against explanation drift: one point per variant and attribution method."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
 from edgecheck.report import svg
-from edgecheck.report.chart_style import LIMIT, LOOKS, PANEL_SIZE, Chart, chart, drop_axis, legend, limits, short, value
+from edgecheck.report.chart_style import (
+    LIMIT,
+    PANEL_SIZE,
+    Chart,
+    chart,
+    drawn_as,
+    drop_axis,
+    legend,
+    limits,
+    short,
+    value,
+)
+from edgecheck.report.methods import methods
 from edgecheck.report.table import candidates, controls
 
 NAME_WIDTH, NAME_HEIGHT = 130, 11  # pixels that a name takes at matplotlib's 100 dots an inch
@@ -28,20 +39,20 @@ def charts(report: Report) -> Iterator[Chart]:
 
 def _drops(report: Report) -> list[tuple[Variant, str, float, float]]:
     """Return variant, method, accuracy drop in pp and 1 - Sp2PS wherever both were measured."""
-    found = []
+    points = []
     for variant in [*controls(report), *candidates(report)]:
         drop = value(report, variant, "accuracy_drop_pp")
-        for method in CAM_METHODS:
+        for method in methods(report):
             score = value(report, variant, f"sp2ps.{method}")
             if drop is not None and score is not None:
-                found.append((variant, method, drop, 1 - score))
-    return found
+                points.append((variant, method, drop, 1 - score))
+    return points
 
 
 def _drift(report: Report, figure: Any, axes: Any) -> None:
     points = _drops(report)
-    for method in CAM_METHODS:
-        colour, marker = LOOKS[method]
+    for method in methods(report):
+        colour, marker = drawn_as(method)
         for role, face in (("candidate", colour), ("control", "none")):
             shown = [(x, y) for variant, of, x, y in points if (of, variant.role) == (method, role)]
             if shown:

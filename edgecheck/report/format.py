@@ -170,6 +170,11 @@ def describe_floor(metric: str, floor: Floor | None) -> str:
     return format_floor(metric, floor) + (f" ({spread})" if spread else "")
 
 
+def format_percent(share: float, signed: bool = False) -> str:
+    """Return an estimated share or change, `37 %` or `+12 %`: no digit is claimed that another run would not show."""
+    return f"{100 * share:{'+' if signed else ''}.0f} %"
+
+
 def format_integer(value: int | None) -> str:
     """Return a whole number in full, `10,000`."""
     return MISSING if value is None else f"{value:,}"

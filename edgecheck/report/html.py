@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from edgecheck.metrics import METRICS
-from edgecheck.records import Report, Similarity, Variant
-from edgecheck.report import charts, format, reasons, svg, table, timings
+from edgecheck.records import HOST, Report, Similarity, Variant
+from edgecheck.report import charts, diagnostics, format, provenance, reasons, svg, table, timings
+from edgecheck.report.compression import compression
 from edgecheck.report.layers import layer_rows
 from edgecheck.text import plain
 
@@ -21,7 +22,7 @@ WORST_CLASSES = 3  # enough to see where to look; report.json has all
 
 
 @frozen
-class Picture:
+class InlinePicture:
     """A PNG image and what it shows."""
 
     caption: str
@@ -33,7 +34,7 @@ class Picture:
         return f"data:image/png;base64,{b64encode(self.png).decode()}"
 
 
-def render(report: Report, pictures: Mapping[str, Sequence[Picture]] | None = None) -> str:
+def render(report: Report, pictures: Mapping[str, Sequence[InlinePicture]] | None = None) -> str:
     """Return the page. `pictures` are shown under the variant they are filed by.
 
     Charts need matplotlib; without it the page says so in their place.
@@ -61,6 +62,7 @@ def environment() -> Environment:
         finalize=_finalize,
     )
     made.globals.update(
+        diagnostics=diagnostics,
         format=format,
         reasons=reasons,
         table=table,
@@ -71,6 +73,8 @@ def environment() -> Environment:
         cell_status=cell_status,
         class_rows=class_rows,
         layer_rows=layer_rows,
+        compression=compression,
+        provenance=provenance,
     )
     return made
 
@@ -98,7 +102,7 @@ def class_rows(report: Report, variant: Variant) -> list[tuple[str, float | None
     return sorted(rows, key=lambda row: row[2] - (row[1] or 0.0))[:CLASSES_SHOWN]
 
 
-def cell_status(report: Report, variant: str, metric: str) -> str:
-    """Return the status of the first criterion on this metric that did not pass; empty where none."""
-    missed = [verdict.status for verdict in reasons.remarks(report, variant) if verdict.metric == metric]
-    return missed[0] if missed else ""
+def cell_status(report: Report, row: table.Row, metric: str) -> str:
+    """Return the status of the first criterion on this metric that the host's row missed; "" where none."""
+    missed = [verdict.status for verdict in reasons.unmet(report, row.variant.name) if verdict.metric == metric]
+    return missed[0] if missed and row.device == HOST else ""

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from edgecheck.gate.leniency import counts_as
 from edgecheck.records import Report, Variant, Verdict
 from edgecheck.report import reasons
 from edgecheck.report.format import format_criterion
@@ -47,7 +48,7 @@ def _case(report: Report, verdict: Verdict) -> TestCase:
     # The name holds nothing measured: a CI server follows a case from run to run by it.
     case = TestCase(format_criterion(verdict), f"edgecheck.{plain(verdict.variant)}", time=0)
     text = f"{verdict.status} {reasons.sentence(report, verdict)}"
-    match reasons.severity(report, verdict):
+    match counts_as(report.policy, verdict):
         case "fail" if report.passed:
             case.result = [Skipped(f"{text} (another variant passes, and the gate asks for one)", verdict.status)]
         case "fail":

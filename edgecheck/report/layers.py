@@ -1,4 +1,4 @@
-"""Baseline beside variant, layer by layer: multiply-adds, time, and what is live meanwhile."""
+"""Baseline and variant side by side, layer by layer: multiply-adds, time and live memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN = 15  # the layers that take the most time; more would be a listing of the
 
 @frozen
 class Sums:
-    """What the nodes of a layer cost together; `share` of the file's time, the most bytes live during any of them."""
+    """Cost of all nodes of a layer: `share` of the file's time, and the peak of live bytes during any of them."""
 
     macs: int | None
     seconds: float
@@ -62,8 +62,8 @@ def counterparts(baseline: Layers, variant: Layers) -> dict[str, str]:
     kind of work and give maps of the same size: as many as can be, those of equal channels before others.
     """
     left, right = (_places(side, set(baseline) & set(variant)) for side in (baseline, variant))
-    found = aligned([[_likeness(a, b) for b in right] for a in left])
-    return {right[column].name: left[row].name for row, column in found}
+    pairs = aligned([[_likeness(a, b) for b in right] for a in left])
+    return {right[column].name: left[row].name for row, column in pairs}
 
 
 def aligned(scores: Sequence[Sequence[int]]) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Plain results that are no judged report (counts, timings, versions): one table in three formats."""
+"""Results without verdicts (counts, timings, versions): one table in three formats."""
 
 from __future__ import annotations
 
@@ -28,8 +28,15 @@ _PART = re.compile(r".+?(?:[/_\- ]|\.(?=\D)(?!\w{1,4}$)|$)")
 class Listing:
     """Rows of text for people, and the same as numbers for programs.
 
-    Columns from `text_columns` on hold numbers. A heading may have several lines. Where the terminal is narrow,
-    columns whose heading ends in one of `spare` are left out, the first of them first.
+    Attributes:
+        title: the first line.
+        columns: headings; one may have several lines.
+        rows: one text per column.
+        data: what the JSON format prints.
+        notes: lines below the table.
+        text_columns: how many columns hold text; the others hold numbers.
+        spare: ends of headings whose columns a narrow terminal leaves out, in this order.
+        wrapped: headings of columns that are broken into lines where the table is wider than the terminal.
     """
 
     title: str
@@ -39,6 +46,7 @@ class Listing:
     notes: list[str]
     text_columns: int = 1
     spare: Sequence[str] = ()
+    wrapped: Sequence[str] = ()
 
 
 LISTING_RENDERERS: dict[str, Callable[[Listing], str]] = {}
@@ -67,6 +75,7 @@ def _fitted(listing: Listing, width: int) -> tuple[Any, list[str]]:
     rows = [[plain(cell) for cell in row] for row in listing.rows]
     headings = [[plain(line) for line in column.split("\n")] for column in listing.columns]
     widths = [_widest([*heading, *(row[place] for row in rows)]) for place, heading in enumerate(headings)]
+    _wrap(listing, rows, widths, width)
     shown, left_out = list(range(len(headings))), []
     for title in listing.spare:
         if _room(widths, shown, width) >= min(widths[0], NAME_WIDTH):
@@ -78,6 +87,19 @@ def _fitted(listing: Listing, width: int) -> tuple[Any, list[str]]:
     for row in rows:
         table.add_row(folded(row[0], room), *(row[place] for place in shown[1:]))
     return table, left_out
+
+
+def _wrap(listing: Listing, rows: list[list[str]], widths: list[int], width: int) -> None:
+    """Break the cells of `wrapped` columns into lines, so that these columns share the width which the others leave."""
+    places = [place for place, heading in enumerate(listing.columns) if heading in listing.wrapped]
+    wanted = sum(widths[place] for place in places)
+    left = width - GAP * (len(widths) - 1) - (sum(widths) - wanted)
+    if left >= wanted:
+        return
+    for place in places:
+        widths[place] = max(left * widths[place] // wanted, LEAST_WIDTH)
+        for row in rows:
+            row[place] = textwrap.fill(row[place], widths[place], break_on_hyphens=False)
 
 
 def _ruled(headings: Sequence[list[str]], text_columns: int) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from edgecheck.records import Report, Variant
-from edgecheck.report import reasons
-from edgecheck.report.table import Column, candidates, columns, rows, verdict_word
+from edgecheck.records import Report
+from edgecheck.report import provenance, reasons
+from edgecheck.report.table import Column, Row, candidates, columns, table_rows, verdict_word
 from edgecheck.text import plain
 
 # Whatever Markdown, or the HTML inside it, would read as markup. GitHub turns @name into a notification, and #1 and
@@ -26,7 +26,7 @@ def render(report: Report) -> str:
 
 def escape(text: str) -> str:
     """Return text that Markdown shows as it is."""
-    inline = _MARKUP.sub(lambda found: _REPLACED.get(found[0], "\\" + found[0]), plain(text))
+    inline = _MARKUP.sub(lambda sign: _REPLACED.get(sign[0], "\\" + sign[0]), plain(text))
     return _LINE_START.sub(r"\1\\\2", inline)
 
 
@@ -38,7 +38,10 @@ def _lines(report: Report) -> Iterable[str]:
     yield from _table(report)
     yield from _criteria(report)
     yield from _heatmaps(report)
-    yield from _warnings(report)
+    yield from _folded("Warnings", reasons.warnings(report))
+    yield from _folded("Notes", reasons.notes(report))
+    if made := "; ".join(f"{name} {fact}" for name, fact in provenance.facts(report)):
+        yield from ("", f"<sub>{escape(made)}</sub>")
     yield ""
     yield f"**Recommendation:** {escape(reasons.recommendation(report))}"
 
@@ -47,15 +50,15 @@ def _table(report: Report) -> Iterable[str]:
     shown = columns(report)
     yield table_row(escape(column.name) for column in shown)
     yield table_row("---:" if column.number else "---" for column in shown)
-    for variant in rows(report):
-        yield table_row(_cell(report, variant, column) for column in shown)
+    for row in table_rows(report):
+        yield table_row(_cell(row, column) for column in shown)
 
 
-def _cell(report: Report, variant: Variant, column: Column) -> str:
-    text = escape(column.cell(report, variant))
-    if column.cell is verdict_word and variant.role == "candidate":
+def _cell(row: Row, column: Column) -> str:
+    text = escape(row.text(column))
+    if column.cell is verdict_word and text and row.variant.role == "candidate":
         return f"**{text}**"
-    beside = column.beside(report, variant)
+    beside = row.beside(column)
     return f"{text}<br><sub>{escape(beside)}</sub>" if beside else text
 
 
@@ -65,29 +68,29 @@ def table_row(cells: Iterable[str]) -> str:
 
 
 def _criteria(report: Report) -> Iterable[str]:
-    unmet = [variant for variant in candidates(report) if reasons.remarks(report, variant.name)]
+    unmet = [variant for variant in candidates(report) if reasons.unmet(report, variant.name)]
     if unmet:
         yield from ("", "**Criteria not met**")
     for variant in unmet:
         yield from ("", escape(variant.name), "")
-        for verdict in reasons.remarks(report, variant.name):
+        for verdict in reasons.unmet(report, variant.name):
             yield f"- **{verdict.status}** {escape(reasons.sentence(report, verdict))}"
 
 
 def _heatmaps(report: Report) -> Iterable[str]:
-    found = list(reasons.heatmap_rows(report))
-    if not found:
+    cells_by_name = list(reasons.heatmap_rows(report))
+    if not cells_by_name:
         return
     yield from ("", "<details><summary>Heatmaps</summary>", "", reasons.DRIFT, "")
     yield table_row(("variant", *(escape(" ".join(title)) for title in reasons.HEATMAP_FACTS)))
     yield table_row(("---", *("---:" for _ in reasons.HEATMAP_FACTS)))
-    yield from (table_row((escape(name), *map(escape, cells))) for name, cells in found)
+    yield from (table_row((escape(name), *map(escape, cells))) for name, cells in cells_by_name)
     yield from ("", "</details>")
 
 
-def _warnings(report: Report) -> Iterable[str]:
-    found = reasons.warnings(report)
-    if found:
-        yield from ("", f"<details><summary>Warnings ({len(found)})</summary>", "")
-        yield from (f"- {escape(text)}" for text in found)
+def _folded(title: str, texts: list[str]) -> Iterable[str]:
+    """Return a list behind its title and length; nothing where it is empty."""
+    if texts:
+        yield from ("", f"<details><summary>{title} ({len(texts)})</summary>", "")
+        yield from (f"- {escape(text)}" for text in texts)
         yield from ("", "</details>")

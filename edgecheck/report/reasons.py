@@ -1,4 +1,4 @@
-"""What the verdicts mean for the run, in words: why it did not pass, and what follows from that."""
+"""The verdicts in words: why a run did not pass, and the recommendation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from edgecheck.gate.floor import absolute
 from edgecheck.gate.floor import floor as floor_of
-from edgecheck.records import Criterion, Level, Report, Similarity, Status, Verdict, Withheld
+from edgecheck.gate.leniency import PASSING
+from edgecheck.metrics import METRICS, DecidedBy
+from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Verdict, Withheld
+from edgecheck.report import diagnostics
 from edgecheck.report.format import (
     MISSING,
     describe_floor,
@@ -21,13 +24,15 @@ from edgecheck.report.table import candidates, rows
 from edgecheck.text import plain
 
 DRIFT = (
-    "A low Sp2PS is explanation drift: the variant looks at other pixels than the baseline. It does not say that its "
-    "explanation is worse."
+    "A low Sp2PS is explanation drift: the answers of variant and baseline depend on different pixels. It does not "
+    "mean that the explanation is worse."
 )
 ZEROS = (
-    "Unstructured pruning sets weights to zero and leaves shapes alone: under ONNX Runtime that changes neither the "
-    "size of the file nor its latency; only the compressed (zlib) size shrinks."
+    "Unstructured pruning sets weights to zero and keeps all shapes. Under ONNX Runtime that changes neither file size "
+    "nor latency; only the compressed (zlib) size shrinks."
 )
+
+_DECIDED: dict[DecidedBy, str] = {"interval": "95 % interval", "point": "measured value"}
 
 # Headings, on two lines where there is room for no more.
 HEATMAP_FACTS = (
@@ -43,18 +48,9 @@ def verdicts_of(report: Report, variant: str) -> list[Verdict]:
     return [verdict for verdict in report.verdicts if verdict.variant == variant]
 
 
-def remarks(report: Report, variant: str) -> list[Verdict]:
+def unmet(report: Report, variant: str) -> list[Verdict]:
     """Return the verdicts of one variant that did not simply pass."""
     return [verdict for verdict in verdicts_of(report, variant) if verdict.status != "PASS"]
-
-
-def severity(report: Report, verdict: Verdict) -> Level | None:
-    """Return what a verdict counts as under the policy: a failure, a warning, or nothing."""
-    if verdict.status == "PASS":
-        return None
-    undecided = {"MISSING": report.policy.missing, "INCONCLUSIVE": report.policy.inconclusive}
-    levels = (verdict.level, undecided.get(verdict.status, "fail"))
-    return "warn" if verdict.status == "WARN" or "warn" in levels else "fail"
 
 
 def asked(report: Report, criterion: Criterion) -> str:
@@ -88,6 +84,16 @@ def _measured(report: Report, verdict: Verdict) -> str:
     return f"{verdict.metric} {format_actual(verdict)}{beside}"
 
 
+def deciding(policy: Policy) -> str:
+    """Return by what the criteria of a policy are decided, in a sentence."""
+    if policy.decide is not None:
+        return f"Every criterion is decided by its {_DECIDED[policy.decide]}."
+    names = {criterion.metric for criterion in policy.criteria if METRICS[criterion.metric].decided_by == "interval"}
+    if not names:
+        return f"Every criterion is decided by its {_DECIDED['point']}."
+    return f"{', '.join(sorted(names))}: decided by the {_DECIDED['interval']}; the others by the {_DECIDED['point']}."
+
+
 def outcome(report: Report) -> Status:
     """Return the verdict on the whole run."""
     return "PASS" if report.passed else "FAIL"
@@ -96,11 +102,10 @@ def outcome(report: Report) -> Status:
 def rule(report: Report) -> str:
     """Return the outcome of the run in a sentence, with the exit code it ends in."""
     judged = candidates(report)
-    passing = sum(report.statuses.get(variant.name) in ("PASS", "WARN") for variant in judged)
+    passing = sum(report.statuses.get(variant.name) in PASSING for variant in judged)
     asked = "every variant" if report.policy.require == "all" else "at least one variant"
     doubt = " (NOT VERIFIED: see the warnings)" if report.unverified else ""
-    code = 0 if report.passed else 1
-    return f"{passing} of {len(judged)} variants pass; the gate asks for {asked}: exit code {code}{doubt}"
+    return f"{passing} of {len(judged)} variants pass; the gate asks for {asked}: exit code {report.exit_code}{doubt}"
 
 
 def recommendation(report: Report) -> str:
@@ -112,21 +117,21 @@ def recommendation(report: Report) -> str:
 
 
 def warnings(report: Report) -> list[str]:
-    """Return the warnings of the run, then each that variants have, once, under their names."""
-    names: dict[str, list[str]] = {}
-    for one in report.withheld:
-        names.setdefault(plain(withheld(one)), []).append(plain(one.variant))
-    for variant in report.variants:
-        for text in variant.warnings:
-            names.setdefault(plain(text), []).append(plain(variant.name))
-    of_variants = (f"{', '.join(owners)}: {text}" for text, owners in names.items())
-    return [*unverified(report), *map(plain, report.warnings), *of_variants]
+    """Return the warnings of the run, then each that variants have, once, behind their names."""
+    kept_back = diagnostics.by_name((one.variant, withheld(one)) for one in report.withheld)
+    of_variants = diagnostics.of_variants(report, "warning")
+    return [*unverified(report), *diagnostics.of_run(report, "warning"), *kept_back, *of_variants]
+
+
+def notes(report: Report) -> list[str]:
+    """Return what merely informs: of the run, then of its variants."""
+    return [*diagnostics.of_run(report, "note"), *diagnostics.of_variants(report, "note")]
 
 
 def unverified(report: Report) -> list[str]:
     """Return, in one line, what did not match when the report was judged all the same; nothing where all matched."""
-    found = "; ".join(map(plain, report.unverified))
-    return [f"NOT VERIFIED, judged all the same (--unverified): {found}"] if found else []
+    mismatches = "; ".join(map(plain, report.unverified))
+    return [f"NOT VERIFIED, judged all the same (--unverified): {mismatches}"] if mismatches else []
 
 
 def withheld(one: Withheld) -> str:
@@ -137,16 +142,14 @@ def withheld(one: Withheld) -> str:
 def heatmap_rows(report: Report) -> Iterator[tuple[str, list[str]]]:
     """Yield the name of each variant that has a twin, and its cells under `HEATMAP_FACTS`; none without heatmaps."""
     for variant in rows(report) if report.similarities or report.withheld else []:
-        found, apart = (
-            similarities_of(report, variant.name),
-            format_reading(report.value(variant.name, "parity.max_abs")),
-        )
+        similarities = similarities_of(report, variant.name)
+        parity = format_reading(report.value(variant.name, "parity.max_abs"))
         facts = [MISSING] * 3
-        if found:
-            worst, negative = max(map(degenerate, found)), max(one.negative_logits for one in found)
-            facts = [differing(found[0]), format_integer(worst), format_integer(negative)]
-        if found or apart != MISSING:
-            yield plain(variant.name), [*facts, apart]
+        if similarities:
+            worst, negative = max(map(degenerate, similarities)), max(one.negative_logits for one in similarities)
+            facts = [differing(similarities[0]), format_integer(worst), format_integer(negative)]
+        if similarities or parity != MISSING:
+            yield plain(variant.name), [*facts, parity]
 
 
 def baseline_parity(report: Report) -> list[tuple[str, str]]:
@@ -173,4 +176,4 @@ def degenerate(similarity: Similarity) -> int:
 
 def unstructured(report: Report) -> bool:
     """Return whether any variant was pruned without changing its shape."""
-    return any(variant.structure == "unstructured" for variant in report.variants)
+    return any(v.pruning is not None and v.pruning.structure == "unstructured" for v in report.variants)

@@ -8,8 +8,9 @@ from attrs import frozen
 
 from edgecheck.records import Report, Variant
 from edgecheck.report.table import candidates
+from edgecheck.steps import PruneStep
 
-Way = tuple[str, str, str, int, int, str]
+Way = tuple[str, str, str, int, int, str | None]
 
 
 @frozen
@@ -19,9 +20,9 @@ class Series:
     criterion: str
     structure: str
     scope: str
-    steps: int
+    iterations: int
     round_to: int
-    quantization: str
+    quantization: str | None
     points: tuple[tuple[float, Variant], ...]
 
     @property
@@ -29,10 +30,10 @@ class Series:
         """The way in words: `l1, filters (layer), 3 steps, int8`."""
         words = [
             self.criterion,
-            self.structure + (f" ({self.scope})" if self.scope else ""),
-            f"{self.steps} steps" if self.steps > 1 else "",
+            f"{self.structure} ({self.scope})",
+            f"{self.iterations} steps" if self.iterations > 1 else "",
             f"multiples of {self.round_to}" if self.round_to > 1 else "",
-            self.quantization,
+            self.quantization or "",
         ]
         return ", ".join(filter(None, words))
 
@@ -44,23 +45,12 @@ class Series:
 
 def series(report: Report) -> list[Series]:
     """Return the pruned candidates by the way they were made, in the order of the run."""
-    found: dict[Way, list[Variant]] = {}
+    points: dict[Way, list[tuple[float, Variant]]] = {}
     for variant in candidates(report):
-        if variant.criterion and variant.rate is not None:
-            found.setdefault(_way(variant), []).append(variant)
-    return [Series(*way, tuple(sorted(_points(members), key=lambda point: point[0]))) for way, members in found.items()]
+        if step := variant.pruning:
+            points.setdefault(_way(variant, step), []).append((step.rate, variant))
+    return [Series(*way, tuple(sorted(members, key=lambda point: point[0]))) for way, members in points.items()]
 
 
-def _points(members: list[Variant]) -> list[tuple[float, Variant]]:
-    return [(variant.rate or 0.0, variant) for variant in members]
-
-
-def _way(variant: Variant) -> Way:
-    return (
-        variant.criterion,
-        variant.structure,
-        variant.scope,
-        variant.steps,
-        variant.round_to,
-        variant.quantization,
-    )
+def _way(variant: Variant, step: PruneStep) -> Way:
+    return step.criterion, step.structure, step.scope, variant.iterations, step.round_to, variant.quantization

@@ -17,8 +17,16 @@ from xml.sax.saxutils import escape
 INK = "#010203"  # no colour anyone would choose; pure black would be left out of the SVG as the default
 
 # Okabe & Ito's palette, told apart by colour-blind readers; markers and hatches say the same once more.
-BLUE, VERMILION, GREEN, YELLOW = "#0072b2", "#d55e00", "#009e73", "#e69f00"
-_VARIABLES = {BLUE: "--blue", VERMILION: "--vermilion", GREEN: "--green", YELLOW: "--yellow"}
+BLUE, VERMILION, GREEN, YELLOW, SKY, PURPLE = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7"
+COLOURS = {
+    "blue": BLUE,
+    "vermilion": VERMILION,
+    "green": GREEN,
+    "yellow": YELLOW,
+    "sky": SKY,
+    "purple": PURPLE,
+}
+_VARIABLES = {colour: f"--{name}" for name, colour in COLOURS.items()}
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",

@@ -1,4 +1,4 @@
-"""The table of variants, as every renderer shows it: one row a model file, one column a question."""
+"""The table of variants, as every renderer shows it: one row per model file and device."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from attrs import evolve, frozen
 
+from edgecheck.attribution.table import look_of
 from edgecheck.gate.floor import floor as floor_of
-from edgecheck.metrics import CAM_METHODS
-from edgecheck.records import Report, Variant
+from edgecheck.records import HOST, Report, Variant
 from edgecheck.report.format import (
     MISSING,
     format_floor,
@@ -17,6 +17,7 @@ from edgecheck.report.format import (
     format_spread,
     format_value,
 )
+from edgecheck.report.methods import methods
 from edgecheck.text import plain
 
 ALWAYS = 100  # importance of the columns without which a row says nothing
@@ -26,10 +27,10 @@ Cell = Callable[[Report, Variant], str]
 
 @frozen
 class Column:
-    """A column: its heading on one or more lines, how a cell is made, and which columns give way to it.
+    """A column: its heading on one or more lines, the function that makes a cell, and its importance.
 
-    Where the room is scarce, the column of least `importance` goes first. `metric` is what the cells show, where that
-    is a metric, and `floor` the control's value of it. `beside` is what a page has room for next to the cell.
+    Where a table is too wide, the column of least `importance` is left out first. `metric` is the one that the cells
+    show, if any, and `floor` the control's value of it. `beside` makes what a page shows next to the cell.
     """
 
     title: tuple[str, ...]
@@ -46,21 +47,64 @@ class Column:
         return " ".join(self.title).replace("- ", "-")
 
 
+@frozen
+class Row:
+    """A variant on one device.
+
+    `view` is the report with the readings of that device in the place of the host's, so that cells need not know it.
+    """
+
+    variant: Variant
+    device: str
+    view: Report
+
+    def text(self, column: Column) -> str:
+        """Return a cell. The row of another device starts with `@device`, and has no verdict."""
+        if self.device != HOST and column.cell is variant_name:
+            return f"@{plain(self.device)}"
+        if self.device != HOST and column.cell is verdict_word:
+            return ""
+        return column.cell(self.view, self.variant)
+
+    def beside(self, column: Column) -> str:
+        """Return what a page shows next to the cell; "" beside an empty one."""
+        shown = self.device == HOST or self.text(column) not in ("", MISSING)
+        return column.beside(self.view, self.variant) if shown else ""
+
+
+def table_rows(report: Report) -> list[Row]:
+    """Return each variant on the host, followed by the same on every other device that measured it."""
+    views = {HOST: report, **{device: _view(report, device) for device in report.environments}}
+    measured = {(reading.variant, reading.device) for reading in report.readings}
+    return [
+        Row(variant, device, view)
+        for variant in rows(report)
+        for device, view in views.items()
+        if device == HOST or (variant.name, device) in measured
+    ]
+
+
+def _view(report: Report, device: str) -> Report:
+    readings = [evolve(reading, device=HOST) for reading in report.readings if reading.device == device]
+    return evolve(report, readings=readings, environment=report.environments[device], environments={})
+
+
 def columns(report: Report) -> list[Column]:
-    """Return the columns which hold something in at least one row."""
+    """Return the columns that hold something in at least one row."""
     known = [
-        Column(("variant",), lambda _, variant: plain(variant.name), ALWAYS, number=False),
+        Column(("variant",), variant_name, ALWAYS, number=False),
         Column(("verdict",), verdict_word, ALWAYS, number=False),
         _metric(("accuracy",), "accuracy", 50),
         _metric(("drop",), "accuracy_drop_pp", 90),
-        *(_sp2ps(report, method, importance) for method, importance in zip(CAM_METHODS, (80, 30, 70), strict=True)),
+        *(_sp2ps(report, method) for method in methods(report)),
         _metric(("latency", "p50"), "latency.p50_s", 40),
         evolve(_metric(("latency", "ratio"), "latency.ratio", 65), beside=_interval_of_ratio),
         _metric(("size",), "size.bytes", 60),
         _metric(("size", "zlib"), "size.zlib_bytes", 20),
         Column(("MACs",), _macs, 10, metric="macs"),
     ]
-    return [column for column in known if any(column.cell(report, row) not in ("", MISSING) for row in report.variants)]
+    shown = table_rows(report)
+    return [column for column in known if any(row.text(column) not in ("", MISSING) for row in shown)]
 
 
 def rows(report: Report) -> list[Variant]:
@@ -75,12 +119,17 @@ def candidates(report: Report) -> list[Variant]:
 
 
 def controls(report: Report) -> list[Variant]:
-    """Return the variants that were fine-tuned alike, but not pruned."""
+    """Return the controls: fine-tuned like the variants, but not pruned."""
     return [variant for variant in report.variants if variant.role == "control"]
 
 
+def variant_name(_report: Report, variant: Variant) -> str:
+    """Return the name of a variant."""
+    return plain(variant.name)
+
+
 def verdict_word(report: Report, variant: Variant) -> str:
-    """Return PASS, FAIL, ... for a candidate; what it is for a variant that is not judged."""
+    """Return the status of a candidate, such as PASS; the role of a variant that is not judged."""
     if variant.role != "candidate":
         return variant.role
     return report.statuses.get(variant.name, MISSING)
@@ -108,7 +157,7 @@ def _macs(report: Report, variant: Variant) -> str:
     return format_value(reading.value, "count") if reading else MISSING  # the heading names the unit
 
 
-def _sp2ps(report: Report, method: str, importance: int) -> Column:
+def _sp2ps(report: Report, method: str) -> Column:
     metric = f"sp2ps.{method}"
     floor = noise_floor(report, metric)
     stem, _, ending = method.rpartition("-")
@@ -116,7 +165,8 @@ def _sp2ps(report: Report, method: str, importance: int) -> Column:
     def beside(_: Report, variant: Variant) -> str:
         return f"floor {floor}" if floor and variant.role == "candidate" else ""
 
-    return evolve(_metric(("Sp2PS", f"{stem}-", ending), metric, importance), floor=floor, beside=beside)
+    title = ("Sp2PS", f"{stem}-", ending) if stem else ("Sp2PS", method)
+    return evolve(_metric(title, metric, look_of(method).importance), floor=floor, beside=beside)
 
 
 def _interval_of_ratio(report: Report, variant: Variant) -> str:

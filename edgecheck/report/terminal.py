@@ -12,10 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgecheck.records import Criterion, Report, Variant
-from edgecheck.report import reasons
+from edgecheck.records import HOST, Criterion, Report
+from edgecheck.report import provenance, reasons
 from edgecheck.report.format import describe_cpu, describe_runs, format_integer
-from edgecheck.report.table import ALWAYS, Column, candidates, columns, rows, verdict_word
+from edgecheck.report.table import ALWAYS, Column, Row, candidates, columns, table_rows, verdict_word
 from edgecheck.text import plain
 
 WIDTH = 100
@@ -58,6 +58,7 @@ def _blocks(report: Report, console: Console) -> Iterable[RenderableType]:
     yield from _section("Criteria not met", _reasons(report))
     yield from _section("Heatmaps", _heatmaps(report))
     yield from _section("Warnings", [_line("!", "yellow", text) for text in reasons.warnings(report)])
+    yield from _section("Notes", [_line("-", _QUIET, text) for text in reasons.notes(report)])
     yield Text()
     yield Text(f"{reasons.outcome(report)}: {reasons.rule(report)}", _style(reasons.outcome(report)))
     yield Text(f"Recommendation: {reasons.recommendation(report)}", "bold")
@@ -86,6 +87,7 @@ def _header(report: Report) -> RenderableType:
             )
         ),
         "tool": f"{report.tool.name} {report.tool.version}",
+        **dict(provenance.facts(report)),
     }
     grid = Table.grid(padding=(0, 2, 0, 0))
     for name, text in facts.items():
@@ -131,28 +133,29 @@ def _table(report: Report, shown: list[Column]) -> Table:
             no_wrap=column.number,
             max_width=None if column.number else NAME_WIDTH,
         )
-    for variant in rows(report):
-        table.add_row(*(_cell(report, variant, column) for column in shown))
+    for row in table_rows(report):
+        table.add_row(*(_cell(report, row, column) for column in shown))
     return table
 
 
-def _cell(report: Report, variant: Variant, column: Column) -> Text:
-    text = column.cell(report, variant)
+def _cell(report: Report, row: Row, column: Column) -> Text:
+    text = row.text(column)
     if column.cell is verdict_word:
         return Text(text, _style(text))
-    missed = [verdict.status for verdict in reasons.remarks(report, variant.name) if verdict.metric == column.metric]
+    judged = reasons.unmet(report, row.variant.name) if row.device == HOST else []
+    missed = [verdict.status for verdict in judged if verdict.metric == column.metric]
     return Text(text, _style(missed[0]) if missed else "")
 
 
 def _reasons(report: Report) -> list[RenderableType]:
     lines: list[RenderableType] = []
     for variant in candidates(report):
-        remarks = reasons.remarks(report, variant.name)
-        if remarks:
+        unmet = reasons.unmet(report, variant.name)
+        if unmet:
             lines.append(Text(plain(variant.name), "bold"))
         lines += [
             Padding(_line(verdict.status, _style(verdict.status), reasons.sentence(report, verdict)), (0, 0, 0, 2))
-            for verdict in remarks
+            for verdict in unmet
         ]
     return lines
 

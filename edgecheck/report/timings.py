@@ -1,4 +1,4 @@
-"""Where the time of a run went, stage by stage."""
+"""The time of a run by stage."""
 
 from __future__ import annotations
 

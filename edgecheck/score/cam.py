@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # grad-cam's guard against 0 / 0 in `scale_cam_image`; another value would give other heatmaps.
-NORMALISE_EPSILON = 1e-7
+NORMALIZE_EPSILON = 1e-7
 
 # Distinct (old, new) lengths kept: one model needs at most two, a test suite some more.
 CACHED_MATRICES = 32
@@ -56,9 +56,9 @@ def heatmaps(maps: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.fl
 
 
 def _stretch(maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the maps themselves, scaled where they lie: another heatmap's memory would take as long as its making."""
+    """Scale the maps in place and return them: allocating others would take as long as computing them."""
     maps -= maps.min(axis=(1, 2), keepdims=True)
-    maps /= NORMALISE_EPSILON + maps.max(axis=(1, 2), keepdims=True)
+    maps /= NORMALIZE_EPSILON + maps.max(axis=(1, 2), keepdims=True)
     return maps
 
 

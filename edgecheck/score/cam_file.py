@@ -56,7 +56,7 @@ class CamFile:
 
 
 def save_cams(path: Path, cams: CamFile) -> None:
-    """Write `cams.npz`: maps and logits as float32. The caller sees to it that `path` appears whole or not at all."""
+    """Write `cams.npz`: maps and logits as float32. The write is not atomic: the caller renames the finished file."""
     maps: dict[str, Any] = {PREFIX + method: values.astype(np.float32) for method, values in cams.maps.items()}
     with open(path, "wb") as file:
         np.savez(file, logits=cams.logits.astype(np.float32), classes=cams.classes.astype(np.int64), **maps)

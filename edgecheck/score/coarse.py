@@ -1,6 +1,7 @@
-"""SSIM and SAM of two models' heatmaps from their coarse maps, without ever making the pixels.
+"""SSIM and SAM of heatmaps, computed from the coarse maps without making the pixels.
 
-The same numbers as `cam.heatmaps` followed by `ssim.ssim` and `sam.similarity` give, to rounding: see `upsampling`.
+The results equal those of `cam.heatmaps` followed by `ssim.ssim` and `sam.similarity`, up to rounding: see
+`upsampling`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck.score import sam
-from edgecheck.score.cam import NORMALISE_EPSILON, normalize
+from edgecheck.score.cam import NORMALIZE_EPSILON, normalize
 from edgecheck.score.ssim import C1, C2
 from edgecheck.score.upsampling import Axis, axis
 
@@ -43,7 +44,7 @@ def nodes(maps: NDArray[np.floating], grid: Grid) -> NDArray[np.float64]:
     ends = grid.rows.ends @ coarse @ grid.columns.ends.T
     low, high = ends.min(axis=(1, 2), keepdims=True), ends.max(axis=(1, 2), keepdims=True)
     coarse -= low
-    coarse /= NORMALISE_EPSILON + (high - low)
+    coarse /= NORMALIZE_EPSILON + (high - low)
     return coarse
 
 

@@ -1,4 +1,4 @@
-"""Baseline against variant, image by image, and the summary of it: how alike do they look at the same pictures?"""
+"""Compares the heatmaps of a variant with those of its baseline: scores per image and their summary."""
 
 from __future__ import annotations
 
@@ -9,34 +9,33 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from edgecheck import stats
-from edgecheck.config.plan import SamKind
 from edgecheck.errors import DataError, MeasurementError
 from edgecheck.progress import Progress, Silent
 from edgecheck.records import ImageScore, Similarity
 from edgecheck.score.cam_file import CamFile, Cams, load_cams, save_cams
-from edgecheck.score.pairs import score_pairs
+from edgecheck.score.pairs import PairScores, Scoring, score_pairs
 from edgecheck.score.pe_like import confidence, pe_like
 from edgecheck.score.sp2ps import sp2ps
 from edgecheck.score.ssim import check_size
 
-__all__ = ["CamFile", "Cams", "ImageScores", "compare", "compare_images", "load_cams", "save_cams", "summarize"]
+__all__ = ["CamFile", "Cams", "ImageScores", "Scoring", "compare_images", "load_cams", "save_cams", "summarize"]
 
-# Both sides are rounded to this type, or to a coarser one that either was stored in, before they are compared.
+# Both sides are rounded to this type before they are compared, or to a coarser one that either was stored in.
 STORAGE = np.dtype(np.float32)
 
-# Heatmap pixels of one side per batch, 1 MiB in float64 where they are made at all: more maps at a time leave the
-# cache, fewer pay more for calls.
+# Heatmap pixels of one side per batch (1 MiB in float64): larger batches leave the cache, smaller ones spend their time
+# in call overhead.
 BATCH_PIXELS = 2**17
 
-# The images a report shows when somebody asks where the explanations went.
+# Images with the lowest scores that a report shows.
 WORST_IMAGES = 10
 
 
 @frozen(eq=False)
 class ImageScores:
-    """The comparison of every image, each array `(N,)`; what `summarize` and the curious read.
+    """The scores of every image; each array has shape `(N,)`.
 
-    `pe_like` is NaN throughout where it was left out.
+    Scores are float64 in 0..1. `iou` and `pe_like` are NaN if they were not computed.
     """
 
     variant: str
@@ -47,6 +46,7 @@ class ImageScores:
     sp2ps: NDArray[np.float64]
     sam: NDArray[np.float64]
     ssim: NDArray[np.float64]
+    iou: NDArray[np.float64]
     pe_like: NDArray[np.float64]
     both_zero: NDArray[np.bool_]
     one_zero: NDArray[np.bool_]
@@ -54,29 +54,8 @@ class ImageScores:
 
     @property
     def agreeing(self) -> NDArray[np.bool_]:
-        """Whether both models predict the same class."""
+        """True for images on which both models predict the same class, `(N,)`."""
         return self.baseline_classes == self.variant_classes
-
-
-def compare(
-    variant_name: str,
-    method: str,
-    baseline: Cams,
-    variant: Cams,
-    labels: NDArray[np.integer],
-    size: tuple[int, int],
-    sam: SamKind = "map",
-    class_names: Sequence[str] = (),
-    seed: int = stats.SEED,
-    progress: Progress | None = None,
-    with_pe_like: bool = True,
-) -> Similarity:
-    """Return how alike the heatmaps of variant and baseline are: `summarize(compare_images(...))`.
-
-    Left out, the PE-like score is NaN: a missing reading for the gate, and JSON refuses the record.
-    """
-    scores = compare_images(variant_name, method, baseline, variant, labels, size, sam, progress, with_pe_like)
-    return summarize(scores, class_names, seed)
 
 
 def compare_images(
@@ -85,43 +64,28 @@ def compare_images(
     baseline: Cams,
     variant: Cams,
     labels: NDArray[np.integer],
-    size: tuple[int, int],
-    sam: SamKind = "map",
+    scoring: Scoring,
     progress: Progress | None = None,
-    with_pe_like: bool = True,
 ) -> ImageScores:
-    """Score every image; a dozen numbers per image are kept.
-
-    Heatmaps are made only for what needs their pixels (see `pairs`), a few at a time.
+    """Return the scores of every image.
 
     Args:
         variant_name: for errors and the record.
         method: the CAM method, for errors and the record.
-        baseline: maps of any resolution, logits `(N, C)`, classes `(N,)`.
-        variant: the same of the variant, over the same images.
-        labels: `(N,)`.
-        size: (height, width) of the input, to which the maps are resized.
-        sam: how the spectral angle is taken.
-        progress: is told of every batch.
-        with_pe_like: False leaves out the PE-like score, whose IoU needs the pixels; it then is NaN.
+        baseline: its maps, logits and explained classes.
+        variant: the same of the variant, for the same images.
+        labels: integers `(N,)`.
+        scoring: heatmap size and the scores to compute.
+        progress: receives every batch.
 
     Raises:
-        DataError: the sides do not fit together, there is no image, or `size` is below SSIM's window.
+        DataError: the two sides do not fit together, there is no image, or the size is below the SSIM window.
         MeasurementError: a map or logit is not finite.
-        ConfigError: no such kind of SAM.
+        ConfigError: unknown kind of SAM.
     """
-    _check_shapes(variant_name, baseline, variant, labels)
-    baseline, variant = _same_type(baseline, variant)
-    _check_finite("baseline", method, baseline)
-    _check_finite(variant_name, method, variant)
-    check_size(*size)
-    step = max(1, BATCH_PIXELS // (size[0] * size[1]))
-    starts = range(0, len(labels), step)
-    batches = [
-        score_pairs(baseline.maps[i : i + step], variant.maps[i : i + step], size, sam, with_pe_like)
-        for i in (progress or Silent()).track(starts, f"comparing {method} of {variant_name}", len(starts))
-    ]
-    sams, ssims, ious, both_zero, one_zero = map(np.concatenate, zip(*batches, strict=True))
+    baseline, variant = _checked(variant_name, method, baseline, variant, labels)
+    check_size(*scoring.size)
+    pairs = _score_batches(baseline, variant, scoring, f"comparing {method} of {variant_name}", progress or Silent())
     change = confidence(variant.logits, variant.classes) - confidence(baseline.logits, baseline.classes)
     return ImageScores(
         variant=variant_name,
@@ -129,21 +93,27 @@ def compare_images(
         labels=np.asarray(labels, dtype=np.int64),
         baseline_classes=baseline.predictions,
         variant_classes=variant.predictions,
-        sp2ps=sp2ps(sams, ssims),
-        sam=sams,
-        ssim=ssims,
-        pe_like=pe_like(ssims, ious, change),
-        both_zero=both_zero,
-        one_zero=one_zero,
-        negative_logit=(_explained_logit(baseline) < 0) | (_explained_logit(variant) < 0),
+        sp2ps=sp2ps(pairs.sam, pairs.ssim),
+        pe_like=pe_like(pairs.ssim, pairs.iou, change),
+        negative_logit=_negative_logit(baseline) | _negative_logit(variant),
+        **pairs._asdict(),
     )
 
 
 def summarize(scores: ImageScores, class_names: Sequence[str] = (), seed: int = stats.SEED) -> Similarity:
-    """Return the means, the 95 % bootstrap interval over images, the counts and the worst images.
+    """Return mean scores, the 95 % bootstrap interval over images, counts, and the worst images.
 
-    Per class goes by label; a class without images is left out. The PE-like score is the mean over classes of the
-    mean over images, as its paper has it. `class_names` default to the numbers.
+    Means per class are grouped by label; a class without images is left out. The PE-like score averages over the images
+    of each class, then over classes, as its paper does. A PE-like score that was not computed is NaN: the gate treats
+    it as missing.
+
+    Args:
+        scores: what `compare_images` returned.
+        class_names: by label; the label's number by default.
+        seed: of the bootstrap.
+
+    Raises:
+        MeasurementError: a score is not finite.
     """
     low, high = stats.mean_interval(scores.sp2ps, seed=seed)
     agreeing = scores.agreeing
@@ -169,18 +139,29 @@ def summarize(scores: ImageScores, class_names: Sequence[str] = (), seed: int = 
     )
 
 
+def _score_batches(baseline: Cams, variant: Cams, scoring: Scoring, text: str, progress: Progress) -> PairScores:
+    step = max(1, BATCH_PIXELS // (scoring.size[0] * scoring.size[1]))
+    starts = range(0, len(baseline), step)
+    batches = [
+        score_pairs(baseline.maps[i : i + step], variant.maps[i : i + step], scoring)
+        for i in progress.track(starts, text, len(starts))
+    ]
+    return PairScores(*map(np.concatenate, zip(*batches, strict=True)))
+
+
 def _same_type(baseline: Cams, variant: Cams) -> tuple[Cams, Cams]:
-    """Round both sides' maps alike: else a variant equal to its baseline would not score 1."""
+    """Round the maps of both sides to one type: otherwise a variant equal to its baseline would not score 1."""
     coarsest = min(STORAGE, baseline.maps.dtype, variant.maps.dtype, key=lambda kind: kind.itemsize)
-    with np.errstate(over="ignore"):  # what overflows is refused next, with its image
+    with np.errstate(over="ignore"):  # _check_finite reports an overflow, with its image
         return (
             evolve(baseline, maps=baseline.maps.astype(coarsest, copy=False)),
             evolve(variant, maps=variant.maps.astype(coarsest, copy=False)),
         )
 
 
-def _explained_logit(cams: Cams) -> NDArray[np.floating]:
-    return cams.logits[np.arange(len(cams)), cams.classes]
+def _negative_logit(cams: Cams) -> NDArray[np.bool_]:
+    explained: NDArray[np.floating] = cams.logits[np.arange(len(cams)), cams.classes]
+    return explained < 0
 
 
 def _class_means(values: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[int, float]:
@@ -202,6 +183,17 @@ def _worst(scores: ImageScores) -> list[ImageScore]:
         )
         for index in np.argsort(scores.sp2ps, kind="stable")[:WORST_IMAGES]
     ]
+
+
+def _checked(
+    variant_name: str, method: str, baseline: Cams, variant: Cams, labels: NDArray[np.integer]
+) -> tuple[Cams, Cams]:
+    """Return both sides with maps of one type, after checking that they fit together and are finite."""
+    _check_shapes(variant_name, baseline, variant, labels)
+    baseline, variant = _same_type(baseline, variant)
+    _check_finite("baseline", method, baseline)
+    _check_finite(variant_name, method, variant)
+    return baseline, variant
 
 
 def _check_shapes(variant_name: str, baseline: Cams, variant: Cams, labels: NDArray[np.integer]) -> None:

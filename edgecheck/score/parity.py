@@ -1,4 +1,4 @@
-"""Parity: does an ONNX file compute what the module it was exported from computes?"""
+"""Parity: whether an ONNX file computes the same as the module it was exported from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROBABILITY_FLOOR = 1e-7
 
 @frozen
 class Parity:
-    """How far file and twin are apart over `n` images.
+    """The difference between file and twin over `n` images.
 
     `max_abs` is the largest difference of two logits (of log-probabilities, where one side ends in a softmax);
     infinite where either side is not finite. `agreement` is the share of images with the same top-1 class.

@@ -1,8 +1,7 @@
 """Spectral angle between two heatmaps as a similarity: 1 - theta / (pi / 2), Renza & Ballesteros 2023, Eq. 7.
 
-Two ways to take the angle: `map` sees each heatmap as one vector; `rgb` colours it (JET), takes the angle
-between the two colours of every pixel and averages. A map that is all zero has no direction, so in both
-ways two such maps score 1, and one beside a map that is not zero scores 0.
+`map` takes the angle between two heatmaps as vectors. `rgb` colours them (JET) and averages the angles between the
+colours of each pixel. An all-zero map has no direction: two of them score 1, one beside another map scores 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The outputs of a network that stand for the classes of the data, and no others."""
+"""Selects the outputs of a network that belong to the classes of the data."""
 
 from __future__ import annotations
 

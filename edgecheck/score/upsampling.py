@@ -1,4 +1,4 @@
-"""Bilinear upsampling of one axis in closed form: what few coarse nodes say about all the samples between them.
+"""Bilinear upsampling of one axis in closed form: derives properties of all samples from the few coarse nodes.
 
 A heatmap is H = U A V^T: A `(h, w)` holds its values at the nodes of the coarse map, U `(H, h)` interpolates down the
 rows and V `(W, w)` along the columns. Whatever is linear or quadratic in H is therefore known from A and from small

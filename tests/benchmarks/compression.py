@@ -30,14 +30,16 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from edgecheck.config.plan import VariantSpec
 from edgecheck.device.latency import sampler, timings
 from edgecheck.device.model import graph
 from edgecheck.device.runtime import session
 from edgecheck.errors import ConfigError
 from edgecheck.lab.export import export
-from edgecheck.lab.prune import CRITERIA, Samples, check_fits, check_spec, prune, rank
-from edgecheck.lab.prune.dependency_groups import find_families
+from edgecheck.lab.prune import Samples, check_fits, prune, rank, uncompressed
+from edgecheck.lab.prune.dependency_groups import find_groups
+from edgecheck.pruning.checks import check_step
+from edgecheck.pruning.criteria import CRITERIA
+from edgecheck.steps import PruneStep
 from tests.benchmarks.peers import hand_count, kill, params, peer_params
 from tests.benchmarks.subjects import PRUNABLE, Prunable
 from tests.device.exports import macs as torch_macs
@@ -111,7 +113,7 @@ def measure(name: str, criteria: list[str], folder: Path, say: Callable[[str], N
     say(f"\n{name}, {setting.network.side} px; parameters at rate {PEER_RATE} from {setting.peer}\n{HEADER}")
     for spec in specs(criteria):
         try:
-            check_fits(spec, setting.model)
+            check_fits(spec.criterion, setting.model)
         except ConfigError as error:
             refused[f"{spec.criterion} {spec.structure}"] = str(error)
             say(f"{spec.criterion:<14}{spec.structure:<13}refused: {error}")
@@ -136,19 +138,19 @@ def setting_of(name: str, folder: Path) -> Setting:
     return setting
 
 
-def specs(criteria: list[str]) -> Iterator[VariantSpec]:
+def specs(criteria: list[str]) -> Iterator[PruneStep]:
     """Yield every pair that the product takes for valid."""
     for structure, scope in SCOPES.items():
         for criterion in criteria:
-            spec = VariantSpec("variant", criterion, structure, scope, RATE)  # type: ignore[arg-type]
+            spec = PruneStep(criterion, structure, scope, RATE)  # type: ignore[arg-type]
             try:
-                check_spec(spec)
+                check_step(spec)
             except ConfigError:
                 continue
             yield spec
 
 
-def row(setting: Setting, spec: VariantSpec) -> dict[str, Any]:
+def row(setting: Setting, spec: PruneStep) -> dict[str, Any]:
     """Prune, export and compare, and say which promises are broken."""
     began = time.perf_counter()
     found: dict[str, Any] = {"criterion": spec.criterion, "structure": spec.structure}
@@ -165,20 +167,27 @@ def attempt(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def compare(setting: Setting, spec: VariantSpec) -> dict[str, Any]:
+def compare(setting: Setting, spec: PruneStep) -> dict[str, Any]:
     """Return what each party counts of one pruned network."""
     few = setting.network.few if spec.criterion.startswith("senpis") else IMAGES
     samples = setting.samples(few) if CRITERIA[spec.criterion].needs_images else None
     ranking = rank(setting.model, spec, setting.example, SEED, samples)
-    pruned = prune(setting.model, spec, setting.example, SEED, ranking=ranking)
+    baseline = uncompressed(setting.model)
+    pruned = prune(baseline, spec, setting.example, SEED, ranking=ranking)
     twin, path = pruned.model, setting.folder / "variant.onnx"
-    found: dict[str, Any] = {"images": few if samples else 0, "rate": pruned.effective_rate, "notes": pruned.notes}
+    found: dict[str, Any] = {
+        "images": few if samples else 0,
+        "rate": pruned.effective_rate,
+        "notes": [note.id for note in pruned.notes],
+    }
     found |= logits(twin, setting.samples(IMAGES).images)
     export(twin, path, setting.shape)
     found |= {"parity": parity(twin, path, setting), "macs": macs(twin, path, setting.shape)}
     found |= {"params": params(twin, setting.example), "bytes": [setting.baseline.stat().st_size, path.stat().st_size]}
     if spec.structure == "filters":
-        half = prune(setting.model, attrs.evolve(spec, rate=PEER_RATE), setting.example, SEED, ranking=ranking)
+        half = prune(
+            uncompressed(setting.model), attrs.evolve(spec, rate=PEER_RATE), setting.example, SEED, ranking=ranking
+        )
         found["params_half"] = [params(half.model, setting.example)[0], setting.peer_params]
     return found | {"latency": ratio(setting, spec.structure, twin, path)}
 
@@ -222,7 +231,9 @@ def ratio(setting: Setting, structure: str, twin: nn.Module, path: Path) -> dict
     if key not in setting.ratios:
         files = {"baseline": setting.baseline, "variant": path}
         openers = {name: functools.partial(session.open_classifier, file) for name, file in files.items()}
-        taken = sampler.sample(openers, setting.samples(IMAGES).images.numpy(), LATENCY_BUDGET_S, SEED)
+        taken = sampler.sample(
+            openers, setting.samples(IMAGES).images.numpy(), sampler.Sampling(LATENCY_BUDGET_S, SEED)
+        )
         found = next(r for r in timings.readings(taken) if r.metric == "latency.ratio")
         setting.ratios[key] = {"value": found.value, "low": found.low, "high": found.high}
     return setting.ratios[key]
@@ -230,12 +241,12 @@ def ratio(setting: Setting, structure: str, twin: nn.Module, path: Path) -> dict
 
 def dead_channels(setting: Setting) -> dict[str, float]:
     """Make 30 % of each layer's filters dead, remove them, and return how far logits move, and the largest of them."""
-    model, spec = copy.deepcopy(setting.model), VariantSpec("variant", "l1", "filters", "layer", RATE)
-    gone = prune(model, attrs.evolve(spec, criterion="random"), setting.example, SEED).units
-    for family in find_families(copy.deepcopy(model), setting.example)[0]:
-        if family.root in gone:
-            kill(model, family, gone[family.root])
-    pruned = prune(model, spec, setting.example, SEED)
+    model, spec = copy.deepcopy(setting.model), PruneStep("l1", "filters", "layer", RATE)
+    gone = prune(uncompressed(model), attrs.evolve(spec, criterion="random"), setting.example, SEED).units
+    for group in find_groups(copy.deepcopy(model), setting.example)[0]:
+        if group.root in gone:
+            kill(model, group, gone[group.root])
+    pruned = prune(uncompressed(model), spec, setting.example, SEED)
     assert all(torch.equal(removed, gone[root]) for root, removed in pruned.units.items())  # the dead ones went
     images = setting.samples(IMAGES).images
     with torch.no_grad():

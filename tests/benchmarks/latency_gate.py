@@ -106,7 +106,7 @@ def taken(baseline: Path, candidate: Path, budget_s: float, seed: int) -> Latenc
     files = {"baseline": baseline, "candidate": candidate}
     openers = {name: functools.partial(session.open_classifier, path) for name, path in files.items()}
     pixels = np.random.default_rng(0).random((sampler.FEEDS, 3, SIDE, SIDE), np.float32)
-    return sampler.sample(openers, pixels, budget_s, seed, Stopping.of(policy(), ["candidate"]))
+    return sampler.sample(openers, pixels, sampler.Sampling(budget_s, seed), Stopping.of(policy(), ["candidate"]))
 
 
 def verdict(baseline: Path, candidate: Path, budget_s: float, seed: int) -> tuple[str, float]:

@@ -10,7 +10,7 @@ import torch
 import torch_pruning
 from torch import Tensor, nn
 
-from edgecheck.lab.prune.dependency_groups import Family
+from edgecheck.lab.prune.dependency_groups import DependencyGroup
 from edgecheck.models import resnet_cifar
 
 
@@ -65,9 +65,9 @@ def count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def kill(model: nn.Module, family: Family, removed: Tensor) -> None:
-    """Make a family's removed units zero wherever they are computed or normalized."""
-    for part in family.cuts:
+def kill(model: nn.Module, group: DependencyGroup, removed: Tensor) -> None:
+    """Make a group's removed units zero wherever they are computed or normalized."""
+    for part in group.cuts:
         module = model.get_submodule(part.module)
         values = [getattr(module, name, None) for name in ("weight", "bias", "running_mean")]
         for value in values if part.side == "out" else []:

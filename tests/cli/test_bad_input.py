@@ -279,4 +279,4 @@ def test_folders_for_fewer_classes_than_the_network_has_outputs(refused, tiny_co
     files = ["--baseline", tmp_path / "net.onnx", "--candidate", tmp_path / "net.onnx", "--data", tmp_path / "images"]
     write(tmp_path / "net.onnx", shape=("N", 3, 32, 32))
     said = refused("check", *files, "--size", "32x32", "--time-budget", "0")
-    assert "the network has 4 outputs, the data 2 classes: say which output each folder is with data.classes" in said
+    assert "the network has 4 outputs, the data 2 classes: set data.classes to the output of each folder" in said

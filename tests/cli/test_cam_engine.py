@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from edgecheck.metrics import ALL_CAM_METHODS
+from edgecheck.attribution.table import METHODS
 
 
 def test_a_run_with_the_packages_heatmaps_scores_the_same(tiny_run, tiny_config, tiny_report, tmp_path, edgecheck):
@@ -14,10 +14,10 @@ def test_a_run_with_the_packages_heatmaps_scores_the_same(tiny_run, tiny_config,
     config.write_text(tiny_config.read_text().replace("explain:\n", "explain:\n  engine: grad-cam\n"))
     code, out, err = edgecheck("run", config, "--out", folder, "--format", "json")
     assert code == 0, err
-    assert json.loads((folder / "control" / "explain.json").read_text())["inputs"]["engine"] == "grad-cam"
+    assert json.loads((folder / "control" / "explain.json").read_text())["inputs"]["inputs"]["engine"] == "grad-cam"
     ours, theirs = (
         {(r["variant"], r["metric"]): r["value"] for r in report["readings"] if r["metric"].startswith("sp2ps.")}
         for report in (tiny_report, json.loads(out))
     )
-    assert len(ours) == 3 * len(ALL_CAM_METHODS)
+    assert len(ours) == 3 * len(METHODS)
     assert theirs == pytest.approx(ours, abs=1e-3)

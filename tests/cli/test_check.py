@@ -10,11 +10,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgecheck.attribution.table import default_methods
 from edgecheck.config import reader
+from edgecheck.config.plan import ModelSpec
 from edgecheck.images import ImageSet, save_npz
-from edgecheck.metrics import CAM_METHODS
+from edgecheck.pipeline.check import without_twins
 from edgecheck.pipeline.entry import Entry, Twin
-from edgecheck.pipeline.judging import without_twins
+from edgecheck.pipeline.stage import Artefact
+from edgecheck.pipeline.subject import Network
 from edgecheck.records import Variant
 from tests.board_files import write_all
 from tests.device.saturating import QDQ, WIDE, written
@@ -47,9 +50,7 @@ def test_without_twins_the_default_gate_can_pass_and_says_what_it_leaves_out(che
     code, report, _ = check("--out", tmp_path / "run")
     assert code == 0
     assert {v["metric"]: v["status"] for v in report["verdicts"]} == {"accuracy_drop_pp": "PASS"}
-    (told,) = [text for text in report["warnings"] if "heatmaps were neither compared nor gated" in text]
-    assert "--baseline-twin and --candidate-twin" in told
-    assert "sp2ps.grad-cam" in told
+    assert [warning["id"] for warning in report["warnings"]].count("heatmaps-not-gated") == 1
     for form in ("terminal", "markdown"):
         code, out, _ = edgecheck("gate", tmp_path / "run", "--format", form)
         assert code == 0
@@ -70,10 +71,11 @@ def test_without_twins_sp2ps_is_missing_where_it_is_asked_for(check, files):
 
 def test_with_one_twin_the_default_gate_stays():
     plan = reader.parse("data: {dataset: digits}", Path("edgecheck.yaml"), {})
-    alone = Entry(Variant("baseline", "baseline"), Path("a.onnx"), None)
-    seen = Entry(Variant("candidate", "candidate"), Path("b.onnx"), Twin(lambda: None, {}, TWIN, "candidate"))
-    assert without_twins(plan, alone, seen) == (plan, [])
-    assert [c.metric for c in without_twins(plan, alone, alone)[0].policy.criteria] == ["accuracy_drop_pp"]
+    alone = Entry(Variant("baseline", "baseline"), Artefact("", Path("a.onnx")), None)
+    twin = Twin(Network({}, 0, ModelSpec(TWIN)), TWIN, "candidate")
+    seen = Entry(Variant("candidate", "candidate"), Artefact("", Path("b.onnx")), twin)
+    assert without_twins(plan, [alone, seen]) == (plan, [])
+    assert [c.metric for c in without_twins(plan, [alone, alone])[0].policy.criteria] == ["accuracy_drop_pp"]
 
 
 def test_two_files_have_no_control_to_be_judged_by(check):
@@ -103,11 +105,13 @@ def test_an_int8_file_that_can_saturate_is_told(edgecheck, tmp_path):
 
     assert code == 0, err
     report = json.loads(out)
-    baseline, candidate = ([t for t in v["warnings"] if "reduce_range" in t] for v in report["variants"])
+    baseline, candidate = ([w for w in v["warnings"] if w["id"].startswith("int8")] for v in report["variants"])
     saturates_here = value(report, "candidate", "accuracy") == 0
     assert baseline == []
-    assert len(candidate) == 1
-    assert ("8 of 8 images get another class" if saturates_here else "are exact on this CPU") in candidate[0]
+    (warning,) = candidate
+    assert warning["id"] == ("int8-saturates" if saturates_here else "int8-may-saturate")
+    assert warning["variant"] == "candidate"
+    assert not saturates_here or (warning["fields"]["changed"], warning["fields"]["images"]) == (8, 8)
 
 
 def test_classes_are_found_among_the_outputs_by_name_or_number(check, files):
@@ -147,11 +151,17 @@ def test_a_preprocessing_under_which_the_network_works_is_named(check, files):
 
     def said(*arguments):
         report = check("--gate", "agreement >= 0 %", *arguments, candidate="a.onnx")[1]
-        return [text for variant in report["variants"] for text in variant["warnings"] if "right on" in text]
+        warnings = [warning for variant in report["variants"] for warning in variant["warnings"]]
+        return [warning["fields"] for warning in warnings if warning["id"] == "preprocessing-doubtful"]
 
     assert said() == [
-        "right on 25.0 % of the images, but on 100 % of some with preprocessing: {range: [0, 255]}; "
-        "name what the network was trained with"
+        {
+            "accuracy": 0.25,
+            "better_accuracy": 1.0,
+            "images": 64,
+            "preprocessing": "{range: [0, 255]}",
+            "bgr": False,
+        }
     ]
     assert said("--range", "0,255") == []
     levels(files / "a.onnx", flip=True)  # wrong whatever it is fed
@@ -162,8 +172,9 @@ def test_other_outputs_than_classes_are_said(check, files):
     with np.load(files / "data.npz") as archive:
         np.savez(files / "data.npz", images=archive["images"], labels=archive["labels"])
     report = check("--gate", "agreement >= 100 %")[1]
-    said = [warning for variant in report["variants"] for warning in variant["warnings"]]
-    assert [warning for warning in said if "the network has 4 outputs, the data 3 classes" in warning]
+    warnings = [warning for variant in report["variants"] for warning in variant["warnings"]]
+    (unmatched,) = [warning for warning in warnings if warning["id"] == "outputs-unmatched"]
+    assert unmatched["fields"] == {"outputs": 4, "classes": 3}
 
 
 @pytest.mark.parametrize(
@@ -192,7 +203,7 @@ def test_twins_give_heatmaps_and_an_identical_pair_scores_one(tiny_run, edgechec
         word for side in ("baseline", "candidate") for word in (f"--{side}-twin", TWIN, f"--{side}-weights", weights)
     ]
     flags = ["--data", "digits", "--limit", "40", "--time-budget", "0"]
-    gates = [word for name in CAM_METHODS for word in ("--gate", f"sp2ps.{name} >= 0.999999")]
+    gates = [word for name in default_methods() for word in ("--gate", f"sp2ps.{name} >= 0.999999")]
     code, out, err = edgecheck(
         "check", "--baseline", file, "--candidate", file, *flags, *gates, *twins, "--format", "json"
     )

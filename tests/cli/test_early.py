@@ -13,12 +13,12 @@ INT8 = ("    structure: unstructured\n", "    structure: unstructured\n    quant
 @pytest.fixture
 def never(monkeypatch):
     """Make reading images a failure of the test."""
-    from edgecheck.pipeline import making
+    from edgecheck.pipeline.stages import images
 
     def read(*_arguments, **_options):
         raise AssertionError("images were read")
 
-    monkeypatch.setattr(making, "load_test", read)
+    monkeypatch.setattr(images, "load_test", read)
 
 
 @pytest.fixture

@@ -2,17 +2,25 @@
 
 import sys
 
+import attrs
 import pytest
 
-from edgecheck import pipeline
 from edgecheck.config import reader
 from edgecheck.device.runtime import probe
 from edgecheck.errors import MeasurementError
-from edgecheck.images import load_npz
-from edgecheck.pipeline.entry import Entry, Findings, Run
+from edgecheck.pipeline import beginning, making
+from edgecheck.pipeline import run as run_module
+from edgecheck.pipeline.entry import Entry, Twin
+from edgecheck.pipeline.examining import examine
+from edgecheck.pipeline.executors.serial import Serial
+from edgecheck.pipeline.making import State
+from edgecheck.pipeline.merging import Group
+from edgecheck.pipeline.schedule import Schedule
+from edgecheck.pipeline.stage import Artefact
+from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.subject import Network
 from edgecheck.progress import Silent
 from edgecheck.records import Variant
-from edgecheck.store import Store
 from tests.board_files import write_all
 from tests.device import hostile_files
 
@@ -63,11 +71,21 @@ def test_the_first_run_is_kept_for_later_runs_and_tells_the_memory(files, edgech
 @LIMITED
 def test_such_a_variant_is_missing_and_the_run_goes_on(files, monkeypatch):
     plan = reader.parse(CONFIG, files / "edgecheck.yaml", {})
-    data = load_npz(files / "data.npz")
-    job = Run(plan, Store(files / "run"), Silent(), data, data.sha256)
-    vast = Entry(Variant("vast", "candidate"), hostile_files.vast(files / "vast.onnx", side=16), None)
-    monkeypatch.setattr(pipeline.quantizing, "variant", lambda *_: vast)
-    baseline = Findings(Entry(Variant("baseline", "baseline"), files / "a.onnx", None))
-    found = pipeline._try_variant(job, plan.variants[0], {"baseline": baseline})
-    assert {r.value for r in found.readings} == {None}
-    assert all("vast.onnx: it needs more than 2.2 GB" in r.note for r in found.readings)
+    vast = hostile_files.vast(files / "vast.onnx", side=16)
+    twin = Twin(Network({}, 0, plan.model), "digits_cnn", "baseline")
+
+    def made(*_arguments):
+        return Entry(Variant("vast", "candidate"), Artefact("vast", vast), None)
+        yield
+
+    monkeypatch.setattr(making, "variant", made)
+    store = Store(files / "run")
+    schedule = Schedule(store, Serial(Silent()))
+    job = attrs.evolve(beginning.read(plan, store, schedule), baseline=twin)
+    (baseline,) = schedule.start(
+        [examine(job, Entry(Variant("baseline", "baseline"), Artefact("a", files / "a.onnx"), None))]
+    )
+    group = Group(plan.variants[0], "vast", State())
+    (findings,) = schedule.finish(schedule.start([run_module._variant(job, group, baseline, Silent())]))
+    assert {r.value for r in findings.readings} == {None}
+    assert all("vast.onnx: it needs more than 2.2 GB" in r.note for r in findings.readings)

@@ -1,10 +1,14 @@
 """`count`, `bench`, `layers` and `doctor` on real files."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from edgecheck.config import reader
 from edgecheck.device.runtime import environment
+from edgecheck.gate.sentence import check_directions, parse
+from edgecheck.metrics import METRICS
 from tests.device.small_files import write
 
 
@@ -49,7 +53,7 @@ def test_layers_side_by_side(files, edgecheck):
 
     assert code == 0
     assert "once.onnx" in out
-    assert "of activations live at the peak" in out
+    assert "live at the peak" in out
 
 
 def test_layers_as_numbers(files, edgecheck):
@@ -69,3 +73,59 @@ def test_doctor_shows_what_chooses_kernels(edgecheck, tmp_path, monkeypatch):
 
     assert "Some CPU (avx2 avx512_vnni)" in shown
     assert json.loads(told)["environment"]["cpu_flags"] == ["avx2", "avx512_vnni"]
+
+
+def test_metrics_lists_every_metric_with_its_meaning_and_source(edgecheck):
+    _, shown, _ = edgecheck("metrics", "--format", "markdown")
+    _, told, _ = edgecheck("metrics", "--format", "json")
+
+    assert {m["name"]: m["source"] for m in json.loads(told)["metrics"]} == {m.name: m.source for m in METRICS.values()}
+    assert "| size.bytes | lower | bytes | the .onnx file with its external data | file system |" in shown
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_metrics_fits_the_terminal(edgecheck, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, shown, _ = edgecheck("metrics")
+
+    assert max(map(len, shown.splitlines())) <= columns
+    assert all(f"\n{name} " in shown for name in METRICS)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_example_of_a_metric_is_a_gate_sentence(edgecheck, metric):
+    code, shown, _ = edgecheck("metrics", metric)
+    (example,) = [line for line in shown.splitlines() if line.startswith("example ")]
+
+    assert code == 0
+    criterion = parse(example.removeprefix("example"))
+    assert criterion.metric == metric
+    check_directions([criterion])
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong", "right"), [("metrics", "latency.p90", "latency.p90_s"), ("criteria", "fpmg", "fpgm")]
+)
+def test_an_unknown_name_gets_the_nearest(edgecheck, command, wrong, right):
+    code, out, err = edgecheck(command, wrong)
+
+    assert (code, out) == (2, "")
+    assert f"did you mean '{right}'?" in err
+
+
+def test_criteria_tells_what_is_ranked_and_what_needs_images(edgecheck):
+    code, told, _ = edgecheck("criteria", "--format", "json")
+    facts = {fact["name"]: fact for fact in json.loads(told)["criteria"]}
+
+    assert code == 0
+    assert facts["l1"]["ranks"] == ["weights", "filters"]
+    assert (facts["l1"]["needs_images"], facts["taylor"]["needs_images"]) == (False, True)
+    assert all(fact["meaning"] and fact["source"] for fact in facts.values())
+
+
+def test_one_criterion_comes_with_an_example(edgecheck):
+    _, shown, _ = edgecheck("criteria", "fpgm")
+    (example,) = [line for line in shown.splitlines() if line.startswith("example ")]
+    config = f"data: {{dataset: digits}}\nvariants:\n  - {example.removeprefix('example')}\n"
+
+    assert len(reader.parse(config, Path("edgecheck.yaml"), {}).variants) == 2

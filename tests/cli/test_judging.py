@@ -1,13 +1,12 @@
-"""Judging a saved run again, and what a reader is told."""
+"""Judging a saved run again."""
 
 import json
 import re
 
 import pytest
 
-from edgecheck.gate.sentence import parse
-from edgecheck.pipeline.remarks import remarks
-from edgecheck.records import Policy, Variant, reading
+from edgecheck.report import RENDERERS
+from tests.report.conftest import GOLDEN
 
 
 def test_a_changed_limit_keeps_the_other_criteria(tiny_run, tiny_report, edgecheck):
@@ -63,46 +62,6 @@ def test_a_latency_without_a_unit_is_refused(tiny_run, refused):
     assert "write one of s, ms, us" in refused("gate", tiny_run, "--gate", "latency.p90_s <= 5")
 
 
-VARIANTS = [Variant("baseline", "baseline"), Variant("control", "control"), Variant("a", "candidate")]
-POLICY = Policy(criteria=[parse("sp2ps.grad-cam >= 0.95")])
-
-
-def test_a_baseline_that_guesses_is_remarked_on():
-    (line,) = remarks(VARIANTS, [reading("baseline", "accuracy", 0.12)], POLICY, classes=10)
-    assert "preprocessing" in line
-    assert not list(remarks(VARIANTS, [reading("baseline", "accuracy", 0.5)], POLICY, classes=10))
-
-
-def test_int8_that_is_slower_is_remarked_on():
-    variants = [VARIANTS[0], Variant("quantized", "candidate", weight_bytes={"int8": 900, "float32": 100})]
-    slower = [reading("quantized", "latency.ratio", 1.5, (1.4, 1.6))]
-
-    (line,) = remarks(variants, slower, POLICY, classes=10)
-
-    assert "int8, yet slower than the baseline: quantized (1.50x)" in line
-    assert not list(remarks(variants, [reading("quantized", "latency.ratio", 0.5, (0.4, 0.6))], POLICY, classes=10))
-    as_float = [VARIANTS[0], Variant("quantized", "candidate", weight_bytes={"float32": 1000})]
-    assert not list(remarks(as_float, slower, POLICY, classes=10))
-
-
-def test_a_limit_above_the_noise_floor_is_remarked_on():
-    (line,) = remarks(VARIANTS, [reading("control", "sp2ps.grad-cam", 0.9)], POLICY, classes=10)
-    assert "noise floor" in line
-    assert not list(remarks(VARIANTS, [reading("control", "sp2ps.grad-cam", 0.96)], POLICY, classes=10))
-
-
-def test_a_limit_relative_to_the_control_cannot_lie_above_its_floor():
-    policy = Policy(criteria=[parse("sp2ps.grad-cam >= control + 0.02")])
-    assert not list(remarks(VARIANTS, [reading("control", "sp2ps.grad-cam", 0.9)], policy, classes=10))
-
-
-def test_several_controls_make_one_remark():
-    variants = [*VARIANTS, Variant("control-seed1", "control")]
-    readings = [reading("control", "sp2ps.grad-cam", 0.92), reading("control-seed1", "sp2ps.grad-cam", 0.96)]
-    (line,) = remarks(variants, readings, POLICY, classes=10)
-    assert "reaches 0.940 (0.920..0.960 of 2 controls) after" in line
-
-
 def test_a_saved_run_is_judged_by_its_control(tiny_run, tiny_report, edgecheck):
     def judge(limit):
         code, out, _ = edgecheck("gate", tiny_run, "--only", "--gate", f"sp2ps.grad-cam >= {limit}", "--format", "json")
@@ -125,19 +84,40 @@ def test_a_relative_limit_is_printed_with_what_it_comes_to(tiny_run, edgecheck):
     assert re.search(r"sp2ps.grad-cam >= control \+ 0.9 \(1\.\d{3}\) \(warn\)", " ".join(out.split()))
 
 
-def test_a_report_of_before_there_were_relative_limits_is_read(tiny_report, tmp_path, edgecheck, refused):
-    old = json.loads(json.dumps(tiny_report))
-    for criterion in old["policy"]["criteria"]:
-        del criterion["relative_to"]
-    for verdict in old["verdicts"]:
-        del verdict["offset"]
-    old["schema_version"] = 1
-    for key in ("seal", "evidence", "seconds", "unverified"):
-        del old[key]
-    (tmp_path / "report.json").write_text(json.dumps(old))
-    assert "carries no digest" in refused("gate", tmp_path)
-    _, out, _ = edgecheck("gate", tmp_path, "--unverified", "--format", "json")
-    assert json.loads(out)["verdicts"] == tiny_report["verdicts"]
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_run_folder_of_an_older_version_is_judged_and_rendered(version, tmp_path, edgecheck, refused):
+    old = (GOLDEN / f"report_v{version}.json").read_text()
+    (tmp_path / "report.json").write_text(old)
+    assert {1: "carries no digest", 2: "is gone"}[version] in refused("gate", tmp_path)
+    code, out, _ = edgecheck("gate", tmp_path, "--unverified", "--format", "json")
+    judged = json.loads(out)
+    assert (code, judged["schema_version"]) == (1, 3)
+    code, out, _ = edgecheck("report", tmp_path, "--unverified", "--out", tmp_path / "again", "--format", "json")
+    assert (code, json.loads(out)["verdicts"]) == (0, judged["verdicts"])
+    assert (tmp_path / "report.json").read_text() == old
+
+
+def test_a_report_of_a_newer_version_is_refused(tiny_report, tmp_path, refused):
+    (tmp_path / "report.json").write_text(json.dumps({**tiny_report, "schema_version": 4}))
+    assert "schema version 4" in refused("gate", tmp_path)
+
+
+def test_a_metric_of_a_plugin_is_refused_with_the_option_that_names_it(tiny_report, tmp_path, refused):
+    readings = [{**tiny_report["readings"][0], "metric": "toy.metric"}]
+    (tmp_path / "report.json").write_text(json.dumps({**tiny_report, "readings": readings}))
+    said = refused("gate", tmp_path)
+    assert "unknown metric 'toy.metric'" in said
+    assert "--plugin FILE" in said
+
+
+def test_the_gates_own_warnings_follow_the_policy(tiny_run, edgecheck):
+    def warned(*arguments):
+        _, out, _ = edgecheck("gate", tiny_run, "--only", *arguments, "--format", "json")
+        return [warning["id"] for warning in json.loads(out)["warnings"] if warning["id"].startswith("gate-limit")]
+
+    above = warned("--gate", "sp2ps.grad-cam >= 1")
+    assert above == ["gate-limit-above-noise-floor"]
+    assert warned("--gate", "sp2ps.grad-cam >= 0.1") == []
 
 
 def test_a_saved_run_whose_control_was_not_measured_does_not_pass(tiny_run, tiny_report, tmp_path, edgecheck):
@@ -154,21 +134,12 @@ def test_a_malformed_relative_limit_is_one_line(tiny_run, refused, limit):
     assert "--gate: " in refused("gate", tiny_run, "--gate", f"sp2ps.grad-cam >= {limit}")
 
 
-def test_fewer_macs_yet_slower_is_remarked_on():
-    def found(ratio):
-        readings = [
-            reading("baseline", "macs", 100),
-            reading("a", "macs", 60),
-            reading("a", "latency.ratio", ratio, (ratio - 0.01, ratio + 0.01)),
-        ]
-        return list(remarks(VARIANTS, readings, POLICY, classes=10))
-
-    assert "a (1.20x)" in found(1.2)[0]
-    assert not found(0.8)
+@pytest.mark.parametrize("command", ["gate", "report"])
+def test_an_unknown_format_is_refused_with_the_known_ones(command, tiny_run, refused):
+    said = refused(command, tiny_run, "--format", "jsn")
+    assert "unknown format 'jsn', did you mean 'json'?; known: terminal, json" in said
 
 
-def test_a_control_that_failed_is_remarked_on():
-    variants = [Variant("control", "control"), Variant("control-seed1", "control")]
-    readings = [reading("control", "accuracy", 0.9), reading("control-seed1", "accuracy", None, note="loss is nan")]
-    (said,) = remarks(variants, readings, Policy(), 10)
-    assert said.startswith("control-seed1 could not be made")
+def test_a_registered_format_is_one_of_the_formats(tiny_run, edgecheck, monkeypatch):
+    monkeypatch.setitem(RENDERERS, "toy", lambda report: f"{report.subject.name}: {report.passed}\n")
+    assert edgecheck("gate", tiny_run, "--format", "toy")[:2] == (0, "tiny: True\n")

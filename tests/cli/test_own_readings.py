@@ -9,20 +9,24 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edgecheck import pipeline
 from edgecheck.config import reader
 from edgecheck.config.plan import VariantSpec
-from edgecheck.pipeline import making, quantizing
-from edgecheck.pipeline.entry import Run
-from edgecheck.pipeline.judging import judged
+from edgecheck.device.model.files import sha256
+from edgecheck.gate.judgement import judged
+from edgecheck.pipeline import beginning, making
+from edgecheck.pipeline.examining import examine
+from edgecheck.pipeline.executors.serial import Serial
+from edgecheck.pipeline.run import _baseline
+from edgecheck.pipeline.schedule import Schedule
+from edgecheck.pipeline.stage import Artefact
+from edgecheck.pipeline.store import Store
 from edgecheck.progress import Silent
 from edgecheck.records import Report, from_dict
 from edgecheck.seal import SEAL
-from edgecheck.store import Store
+from edgecheck.steps import QuantizeStep
 
 # What two files may share by chance of how they were written, though it was read from each of them.
 SHARED = {"opset", "ir_version"}
-INT8 = VariantSpec("baseline-int8", criterion="", structure="", scope="global", rate=0.0, quantization="int8")
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +49,24 @@ def values(readings):
 def test_a_quantized_file_shows_only_its_own(tiny_run, tiny_config, tmp_path, stranger):
     shutil.copytree(tiny_run, tmp_path / "run")
     plan = reader.load(tiny_config)
-    store = Store(tmp_path / "run")
     plan = attrs.evolve(plan, quantize=attrs.evolve(plan.quantize, images=32))
-    job = Run(plan, store, Silent(), *making.data(plan, store, Silent()))
-    base = pipeline._examine(job, making.baseline(job, making.baseline_twin(plan, store)))
-    entry = quantizing.variant(job, INT8, base.entry)
+    store = Store(tmp_path / "run")
+    schedule = Schedule(store, Serial(Silent()))
+    run = beginning.begin(plan, store, schedule)
+    (baseline,) = schedule.start([_baseline(run)])
+    spec = VariantSpec("baseline-int8", (QuantizeStep("int8", plan.quantize),))
+    (entry,) = schedule.finish(schedule.start([making.variant(run, spec, "baseline", making.State())]))
 
     def examined():
-        found = pipeline._examine(job, entry, base)
-        assert (found.similarities, found.entry.variant.pictures) == ([], [])
-        return values((r.metric, r.value) for r in found.readings)
+        file = Artefact(sha256(entry.file.path), entry.file.path)
+        line = examine(run, attrs.evolve(entry, file=file), baseline.result)
+        (findings,) = schedule.finish(schedule.start([line]))
+        assert (findings.similarities, findings.variant.pictures) == ([], [])
+        return values((r.metric, r.value) for r in findings.readings)
 
+    schedule.finish([baseline])
     own = examined()
-    shutil.copyfile(stranger, entry.file)
+    shutil.copyfile(stranger, entry.file.path)
     others = examined()
     assert {"accuracy", "size.bytes", "macs", "agreement", "quantization.agreement"} <= set(own)
     assert {metric for metric in own if own[metric] == others.get(metric)} == set()

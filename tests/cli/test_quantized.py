@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from edgecheck.attribution.table import default_methods
 from edgecheck.cli import main
-from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Reading, from_dict
 from edgecheck.report.format import format_reading
 from tests.cli.conftest import TINY
@@ -54,15 +54,15 @@ def test_what_is_shown_was_measured_on_the_file(report):
     assert value(report, quantized, "macs")["value"] == value(report, pruned, "macs")["value"]
     assert 0.5 < value(report, quantized, "quantization.agreement")["value"] <= 1
     record = next(v for v in report["variants"] if v["name"] == quantized)
-    assert (record["quantization"], record["twin"], record["pictures"]) == ("int8", "", [])
-    assert any("has no heatmaps of its own" in text for text in record["warnings"])
+    assert (record["steps"][-1]["scheme"], record["twin"], record["pictures"]) == ("int8", None, [])
+    assert "quantized-without-heatmaps" in [warning["id"] for warning in record["warnings"]]
     assert {s["variant"] for s in report["similarities"]} == {"control", pruned}
 
 
 @pytest.mark.parametrize("name", ["baseline-int8", "l1-filters-0.50-int8", "l1-filters-0.50-fp16"])
 def test_what_was_not_is_missing_with_the_figure_of_the_float_source_as_a_note(report, name):
     source, _, kind = name.rpartition("-")
-    scores = [f"{score}.{method}" for score in ("sp2ps", "pe_like") for method in CAM_METHODS]
+    scores = [f"{score}.{method}" for score in ("sp2ps", "pe_like") for method in default_methods()]
     for metric in (*scores, "cam.degenerate_share", "parity.max_abs", "parity.agreement", "params"):
         found = value(report, name, metric)
         assert found["value"] is None
@@ -94,7 +94,7 @@ def test_they_do_not_pass_by_the_heatmaps_of_others(report, config, edgecheck):
 
 
 def test_which_images_calibrated_is_kept(report, config):
-    kept = json.loads((config.parent / "run" / "baseline-int8" / "quantize.json").read_text())
+    kept = json.loads((config.parent / "run" / "baseline-int8" / "quantize-0.json").read_text())
 
     assert len(json.dumps(kept).split("places")[1].split("]")[0].split(",")) == 32
 
@@ -106,7 +106,7 @@ def test_which_images_calibrated_is_kept(report, config):
         ("quantization: int8", "quantization: int7", "int8-dynamic"),  # the known ones are listed
     ],
 )
-def test_what_cannot_be_quantised_so_is_refused(config, edgecheck, tmp_path, written, instead, says):
+def test_what_cannot_be_quantized_so_is_refused(config, edgecheck, tmp_path, written, instead, says):
     odd = tmp_path / "edgecheck.yaml"
     odd.write_text(config.read_text().replace(written, instead))
 

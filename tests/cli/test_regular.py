@@ -11,8 +11,8 @@ from onnx import numpy_helper
 
 from edgecheck.device.model import files
 from edgecheck.errors import InputError, ModelError
+from edgecheck.hashing import sha256
 from edgecheck.regular import MOST_ONNX_BYTES, MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regular
-from edgecheck.store import sha256
 from tests.device.small_files import write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")

@@ -15,7 +15,7 @@ import pytest
 from edgecheck.cli import cli, main
 from edgecheck.config import reader as reader
 from edgecheck.errors import MeasurementError
-from edgecheck.pipeline import sweeping
+from edgecheck.pipeline import sweep as sweeping
 from tests.cli.conftest import TINY
 
 OPTIONS = [
@@ -234,8 +234,8 @@ def test_what_cannot_be_made_is_named_and_the_others_are_there(swept, config, tm
     assert code == 3
     assert "could not be made: l1-filters-0.75" in err
     page = (tmp_path / "run" / "sweep.md").read_text()
-    assert "l1-filters-0.75: the loss is nan" in page
-    assert "Not compared, for want of a reading: l1-filters-0.75." in page
+    assert "l1-filters-0.75: failed: the loss is nan" in page
+    assert "Not compared, since a reading is missing: l1-filters-0.75." in page
     assert (tmp_path / "run" / "heatmaps" / "grad-cam-image-00001.png").is_file()  # the first two by default
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecheck.attribution.table import METHODS
 from edgecheck.config import reader
 from edgecheck.errors import ConfigError, InputError
-from edgecheck.metrics import CAM_METHODS, EXTRA_CAM_METHODS
 
 TEXT = """\
 name: t
@@ -45,7 +45,7 @@ def test_a_plan_is_read_whole():
         "random-unstructured-0.40",
         "l1-filters-0.20",
     ]
-    assert [v.scope for v in plan.variants] == ["global"] * 4 + ["layer"]
+    assert [v.pruning.scope for v in plan.variants] == ["global"] * 4 + ["layer"]
     assert plan.policy.require == "any"
     assert [c.where for c in plan.policy.criteria] == ["folder/edgecheck.yaml:17", "folder/edgecheck.yaml:18"]
     # From the preset of the data set.
@@ -101,7 +101,8 @@ def test_mistakes_are_named_with_file_and_line(old, new, line, words):
 
 
 def test_every_cam_method_can_be_asked_for_and_gated():
-    three, more = list(CAM_METHODS), list(EXTRA_CAM_METHODS)
+    three = ["grad-cam", "grad-cam++", "ablation-cam"]
+    more = [name for name in METHODS if name not in three]
     assert read().explain.methods == three
     gates = "".join(f"    - sp2ps.{name} >= 0.9\n    - pe_like.{name} >= 0.5\n" for name in more)
     plan = read(f"{TEXT}{gates}explain: {{methods: [{', '.join(more)}], engine: grad-cam}}\n")
@@ -143,7 +144,10 @@ def test_the_gate_of_a_file_can_be_read_alone(tmp_path):
 
 @pytest.mark.parametrize("dataset", ["digits", "cifar10", "stl10", "folder", "npz"])
 def test_every_preset_has_a_gate_that_asks_for_degenerate_share_and_the_papers_thresholds(dataset):
-    limits = {c.metric: (c.op, c.limit) for c in reader.default_policy(dataset).criteria}
+    limits = {
+        c.metric: (c.op, c.limit)
+        for c in reader.parse(f"data: {{dataset: {dataset}}}", Path("edgecheck.yaml"), {}).policy.criteria
+    }
     assert limits["cam.degenerate_share"] == ("<=", 0.05)
     assert limits["sp2ps.grad-cam"] == (">=", 0.95)
     assert limits["sp2ps.ablation-cam"] == (">=", 0.90)
@@ -163,19 +167,19 @@ def variants(text):
     return read("data: {dataset: digits}\nvariants:\n" + textwrap.indent(rows.strip(), "  ") + "\n").variants
 
 
-def test_quantised_variants_of_the_baseline_and_of_pruned_ones():
+def test_quantized_variants_of_the_baseline_and_of_pruned_ones():
     found = variants("""
         - quantization: [int8, fp16]
         - {criterion: l1, structure: filters, rate: 0.2, quantization: [none, int8]}
         - {criterion: l1, structure: filters, rate: 0.4, quantization: int8}
         """)
 
-    assert [(v.name, v.quantization, v.criterion) for v in found] == [
-        ("baseline-int8", "int8", ""),
-        ("baseline-fp16", "fp16", ""),
-        ("l1-filters-0.20", "", "l1"),
-        ("l1-filters-0.20-int8", "int8", "l1"),
-        ("l1-filters-0.40-int8", "int8", "l1"),
+    assert [(v.name, [step.kind for step in v.on_network], [step.scheme for step in v.on_file]) for v in found] == [
+        ("baseline-int8", [], ["int8"]),
+        ("baseline-fp16", [], ["fp16"]),
+        ("l1-filters-0.20", ["prune", "finetune"], []),
+        ("l1-filters-0.20-int8", ["prune", "finetune"], ["int8"]),
+        ("l1-filters-0.40-int8", ["prune", "finetune"], ["int8"]),
     ]
 
 
@@ -190,14 +194,14 @@ def test_a_section_that_is_none_is_refused_though_a_flag_sets_a_key_of_it():
         read("data: {dataset: digits}\nmeasure: nonsense\n", measure={"latency_budget_s": 0.0})
 
 
-def test_a_normalisation_is_assumed_only_where_nobody_names_one(tmp_path):
+def test_a_normalization_is_assumed_only_where_nobody_names_one(tmp_path):
     images, labels = np.zeros((1, 4, 4, 1), np.uint8), np.zeros(1, int)
     np.savez(tmp_path / "says.npz", images=images, labels=labels, mean=[0.5])
     np.savez(tmp_path / "silent.npz", images=images, labels=labels)
 
     def assumed(file, more=""):
         text = f"data: {{dataset: npz, root: {file}}}\n{more}"
-        return reader.parse(text, tmp_path / "edgecheck.yaml", {}).normalisation_assumed
+        return reader.parse(text, tmp_path / "edgecheck.yaml", {}).normalization_assumed
 
     assert assumed("silent.npz")
     assert assumed("silent.npz", "preprocessing: {size: [8, 8]}")

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from edgecheck.config import reader
 from edgecheck.errors import ConfigError
+from edgecheck.steps import PruneStep
 
 HEAD = "data:\n  dataset: digits\nmodel:\n  factory: edgecheck:digits_cnn\n"
 LINE = len(HEAD.splitlines()) + 2  # of the first row
@@ -59,7 +61,7 @@ def test_a_row_is_a_cross_product():
 
 def test_rates_are_for_the_structures_that_take_them():
     specs = expanded('criterion: l1, structure: ["2:4", unstructured, "1:4"], rate: [0.2, 0.4]')
-    assert [(spec.name, spec.structure, spec.scope, spec.rate) for spec in specs] == [
+    assert [(spec.name, spec.pruning.structure, spec.pruning.scope, spec.pruning.rate) for spec in specs] == [
         ("l1-2of4", "2:4", "layer", 0.5),
         ("l1-unstructured-0.20", "unstructured", "global", 0.2),
         ("l1-unstructured-0.40", "unstructured", "global", 0.4),
@@ -69,8 +71,17 @@ def test_rates_are_for_the_structures_that_take_them():
 
 def test_what_a_row_asks_for_reaches_the_variant():
     (spec,) = expanded("criterion: l1, structure: filters, rate: 0.5, steps: 3, round_to: 8")
-    assert (spec.criterion, spec.structure, spec.scope, spec.rate) == ("l1", "filters", "layer", 0.5)
-    assert (spec.steps, spec.round_to, spec.quantization, spec.seed) == (3, 8, "", None)
+    prune = PruneStep("l1", "filters", "layer", 0.5, 8)
+    assert [step for step in spec.steps if step.kind == "prune"] == [
+        evolve(prune, share=1 / 3),
+        evolve(prune, share=2 / 3),
+        prune,
+    ]
+    assert [(step.recipe.epochs, step.seed) for step in spec.steps if step.kind == "finetune"] == [
+        (1, 0),
+        (1, 0),
+        (10, 0),
+    ]
 
 
 def test_what_two_rows_name_is_made_once():

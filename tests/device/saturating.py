@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import graphs
+from tests.device import graphs
 
 # Class 0 is the larger sum, 32 x 100; where pairs of 100 saturate it is smaller than class 1, 40 x 64.
 WIDE = np.zeros((48, 2), np.int8)

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from edgecheck.gate import judge as judging
 from edgecheck.gate.sentence import parse
-from edgecheck.records import Policy, Reading, Variant, Verdict, from_dict, reading, to_dict
+from edgecheck.metrics import METRICS
+from edgecheck.records import Criterion, Policy, Reading, Variant, Verdict, from_dict, reading, to_dict
 from tests.grounds import CHANCE, grounds
 
 BASELINE, CONTROL = Variant("baseline", "baseline"), Variant("control", "control")
@@ -236,3 +237,20 @@ def test_every_input_gets_a_verdict_and_only_finite_ones_pass(values, limit, op)
     for verdict, value in zip(judged.verdicts, values, strict=True):
         assert (verdict.status == "MISSING") == (not math.isfinite(value))
     assert judged.passed == all(v.status == "PASS" for v in judged.verdicts)
+
+
+def test_a_reading_of_another_device_is_neither_judged_nor_lost():
+    slow = reading("a", "size.bytes", 2e6, device="board")
+    judged = judge(Policy(criteria=[parse("size.bytes <= 1 MB")]), [BASELINE, A], [slow, reading("a", "size.bytes", 1)])
+    assert (judged.statuses, judged.verdicts[0].actual) == ({"a": "PASS"}, 1)
+    assert slow in judged.readings
+    alone = judge(Policy(criteria=[parse("size.bytes <= 1 MB")]), [BASELINE, A], [slow])
+    assert alone.statuses == {"a": "MISSING"}
+
+
+@pytest.mark.parametrize(("metric", "status"), [("latency.p50_s", "INCONCLUSIVE"), ("sp2ps.grad-cam", "PASS")])
+def test_the_metric_says_whether_its_interval_decides(metric, status):
+    assert METRICS[metric].decided_by == ("interval" if status == "INCONCLUSIVE" else "point")
+    criterion = Criterion(metric, ">=", 0.9)
+    taken = [reading("a", metric, 0.95, (0.85, 0.99))]
+    assert judge(Policy(criteria=[criterion]), [BASELINE, A], taken).verdicts[0].status == status

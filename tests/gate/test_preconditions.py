@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from edgecheck.gate.chance import CHANCE_ALPHA, guessing
 from edgecheck.gate.judge import judge
-from edgecheck.gate.preconditions import CHANCE_ALPHA, guessing
 from edgecheck.gate.sentence import parse
 from edgecheck.metrics import METRICS
 from edgecheck.records import Policy, Variant, reading
+from edgecheck.steps import QuantizeStep
 from tests.grounds import CHANCE, grounds, parity
 
 BASELINE, CONTROL, A = Variant("baseline", "baseline"), Variant("control", "control"), Variant("a", "candidate")
@@ -97,7 +98,7 @@ def test_without_parity_nothing_ties_heatmaps_to_a_file(note):
 
 
 def test_figures_that_an_older_report_borrowed_for_a_quantized_file_are_withheld():
-    variants = [BASELINE, CONTROL, evolve(A, quantization="int8")]
+    variants = [BASELINE, CONTROL, evolve(A, steps=[QuantizeStep("int8")])]
     judged = judge(policy("sp2ps.grad-cam >= 0.1"), variants, [*grounds(VARIANTS), *SEEN], CHANCE)
     assert judged.verdicts[0].status == "MISSING"
     assert "this file is int8" in judged.verdicts[0].reason

@@ -1,15 +1,17 @@
 """Where twins run. No GPU is needed: what would go wrong on one is looked for on PyTorch's `meta` device."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from edgecheck.attribution.engine import maps_of
+from edgecheck.attribution.table import METHODS
 from edgecheck.config.plan import Compute
 from edgecheck.errors import DependencyError
 from edgecheck.lab import compute
-from edgecheck.lab.cam import METHODS
-from edgecheck.lab.cam.engine import Engine
 from edgecheck.lab.cam.split import split
+from edgecheck.lab.cam.twin import TwinSource
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import resnet20
@@ -79,22 +81,22 @@ def test_the_engine_leaves_nothing_on_the_cpu(make, side):
     torch.manual_seed(0)
     model = make().eval()
     channels = next(m for m in model.modules() if isinstance(m, nn.Conv2d)).in_channels
-    parts = split(model, torch.randn(2, channels, side, side)).split
-    engine = Engine(model, parts, METHODS)
-    for module in (model, parts.body.body, parts.graph):
+    target = split(model, torch.randn(2, channels, side, side))
+    source = TwinSource(model, target.split, target.name)
+    for module in (model, target.split.body.body, target.split.graph):
         module.to("meta")
-    engine.ablation.checks_left = 0  # which way holds is found out from values, and meta has none
-    for way in (*engine.ablation.candidates, engine.ablation.by_copies):
-        engine.ablation.candidates = [way]
-        found = engine.run(torch.empty(2, channels, side, side, device="meta"), None)
-        assert all(maps.device.type == "meta" and maps.ndim == 3 for maps in found.maps.values())
-        assert found.logits.device.type == "meta"
+    source.ablation.checks_left = 0  # which way holds is found out from values, and meta has none
+    for way in (*source.ablation.candidates, source.ablation.by_copies):
+        source.ablation.candidates = [way]
+        answer = source.answer(np.zeros((2, channels, side, side), np.float32))
+        maps = maps_of(answer, np.zeros(2, np.int64), list(METHODS))
+        assert all(stack.device.type == "meta" and stack.ndim == 3 for stack in maps.values())
+        assert answer.logits.device.type == "meta"
+        assert answer.evidence(np.zeros(2, np.int64)).input_gradients().device.type == "meta"
 
 
 @pytest.mark.skipif(not HAS_CUDA, reason="no GPU here")
 def test_the_gpu_gives_the_same_maps():
-    import numpy as np
-
     from edgecheck.config.plan import Preprocessing
     from edgecheck.images import ImageSet
     from edgecheck.lab.cam import explain

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError, InputError, ModelError
 from edgecheck.lab.export import export
-from edgecheck.lab.prune import prune
+from edgecheck.lab.prune import prune, uncompressed
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import resnet8, resnet20
+from edgecheck.records import Diagnostic
+from edgecheck.steps import PruneStep
 from tests.lab.prune.networks import randomized
 
 
@@ -98,8 +99,8 @@ def test_subjects(factory, shape, elements, tmp_path):
 
 
 def test_pruned_option_a(tmp_path):
-    spec = VariantSpec("l1-60", "l1", "filters", "global", 0.6)
-    pruned = prune(randomized(resnet20()), spec, torch.zeros(1, 3, 32, 32), seed=0).model
+    spec = PruneStep("l1", "filters", "global", 0.6)
+    pruned = prune(uncompressed(randomized(resnet20())), spec, torch.zeros(1, 3, 32, 32), seed=0).model
     export(pruned, tmp_path / "pruned.onnx", (3, 32, 32))
     assert difference(tmp_path / "pruned.onnx", pruned, (3, 32, 32), 3) <= 1e-4
 
@@ -130,8 +131,7 @@ def test_opset_refused(opset, tmp_path):
 
 def test_fixed_batch(tmp_path):
     model, path = randomized(OneImage()), tmp_path / "model.onnx"
-    (warning,) = export(model, path, SHAPE)
-    assert "fixed to 1" in warning
+    assert export(model, path, SHAPE) == [Diagnostic("export-batch-fixed")]
     assert sizes(onnx.load(path).graph.input[0]) == [1, *SHAPE]
     assert difference(path, model, SHAPE, 1) <= 1e-4
 

@@ -347,7 +347,7 @@ def test_names_that_are_no_text_are_spelt(tmp_path):
 def test_nothing_readable_is_fatal_even_with_leave(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1.png").touch()
-    with pytest.raises(DataError, match=r"1 of 1 images cannot be read \(.*\); mend or remove them$"):
+    with pytest.raises(DataError, match=r"1 of 1 images cannot be read \(.*\); repair or remove them$"):
         read(tmp_path, unreadable="skip")
 
 
@@ -364,9 +364,9 @@ def test_folders_that_hold_no_classes(tmp_path):
     picture(tmp_path / "1.png")
     with pytest.raises(DataError, match="no class folders in it"):
         read(tmp_path)
-    with pytest.raises(DataError, match=r"1\.png is no folder"):
+    with pytest.raises(DataError, match=r"1\.png is not a folder"):
         read(tmp_path / "1.png")
-    with pytest.raises(DataError, match=r"data\.root: nothing is no folder"):
+    with pytest.raises(DataError, match=r"data\.root: nothing is not a folder"):
         read(None)
 
 

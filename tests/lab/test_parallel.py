@@ -19,8 +19,9 @@ from torch.nn.utils import parametrizations
 from edgecheck.config.plan import ModelSpec, Preprocessing
 from edgecheck.errors import ConfigError, MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess
+from edgecheck.lab import member as members
 from edgecheck.lab import parallel
-from edgecheck.lab.descent import Job
+from edgecheck.lab.descent import Training
 from edgecheck.lab.parallel import split, team
 from edgecheck.lab.subjects import build
 from edgecheck.lab.train import train
@@ -88,7 +89,7 @@ def test_two_processes_give_the_weights_of_one(tmp_path):
     for processes in (1, 2):
         models.append(copy.deepcopy(original))
         data, teacher = images(59), copy.deepcopy(original)  # the last batch of each epoch is divided into 2 + 3
-        losses.append(train(models[-1], data, HOW, recipe, 3, Silent(), masks, teacher, processes))
+        losses.append(train(Training(models[-1], HOW, recipe, 3, masks, teacher), data, Silent(), processes))
 
     one, two = (model.state_dict() for model in models)
     assert (one["head.weight"] - original.head.weight).abs().max() > 0.01
@@ -105,7 +106,7 @@ def test_a_team_gives_the_first_ones_statistics_nan_for_nan_and_one_line_when_a_
     first_part(torch.from_numpy(preprocess(data.images[:4], HOW)))
 
     def until_killed():
-        with team(Job(model, HOW, Recipe(batch_size=8), 0, {}, None), 2) as steps:
+        with team(Training(model, HOW, Recipe(batch_size=8), 0), 2) as steps:
             steps.take(data.images, data.labels, rate=0.1)
             steps.collect()
             torch.testing.assert_close(model[1].running_mean, first_part[1].running_mean)
@@ -141,7 +142,7 @@ def test_when_a_team_fails_the_model_has_the_weights_of_the_epoch_before(monkeyp
     bias = model[4].bias.detach().clone()
     monkeypatch.setattr(parallel, "team", lambda job, _: nullcontext(Fails(job.model, MeasurementError("planted"))))
     with pytest.raises(MeasurementError, match="planted"):
-        train(model, images(16), HOW, Recipe(epochs=3, batch_size=8), 0, Silent(), processes=2)
+        train(Training(model, HOW, Recipe(epochs=3, batch_size=8), 0), images(16), Silent(), processes=2)
     torch.testing.assert_close(model[4].bias, bias + 1)
     assert not model.training
 
@@ -160,9 +161,9 @@ def test_a_process_says_in_one_line_what_failed_and_stays(monkeypatch, raised, t
     def work(*_):
         raise raised
 
-    monkeypatch.setattr(parallel, "_work", work)
+    monkeypatch.setattr(members, "_work", work)
     here, there = multiprocessing.Pipe()
-    member = threading.Thread(target=parallel._serve, args=(there, 1, 2, "", {}))
+    member = threading.Thread(target=members.serve, args=(there, 1, 2, "", {}))
     member.start()
     found = here.recv()
     assert (type(found), str(found)) == (type(told), str(told))
@@ -175,11 +176,11 @@ def test_a_process_says_in_one_line_what_failed_and_stays(monkeypatch, raised, t
 def test_what_cannot_be_divided_or_sent_is_refused_before_anything_starts():
     recipe = Recipe(epochs=1, batch_size=4)
     with pytest.raises(ConfigError, match=r"processes: 3 need a batch_size of 6 or more, not 4"):
-        train(normalized(), images(8), HOW, recipe, 0, Silent(), processes=3)
+        train(Training(normalized(), HOW, recipe, 0), images(8), Silent(), processes=3)
     model = normalized()
     parametrizations.weight_norm(model[4])
     with pytest.raises(ModelError, match=r"cannot be sent to other processes.*set compute\.processes: 1"):
-        train(model, images(8), HOW, recipe, 0, Silent(), processes=2)
+        train(Training(model, HOW, recipe, 0), images(8), Silent(), processes=2)
 
 
 @given(count=st.integers(1, 100), processes=st.integers(2, 9))

@@ -113,5 +113,5 @@ def test_a_grid_of_a_tiny_grey_image_is_enlarged_and_stands_any_name() -> None:
 
 def test_a_grid_refuses_heatmaps_of_another_size() -> None:
     image, _ = picture(20, 20)
-    with pytest.raises(ValueError, match="cannot be laid together"):
+    with pytest.raises(ValueError, match="differ in size"):
         grid(image, [("l1", [("20 %", np.zeros((5, 5)))])])

@@ -19,8 +19,9 @@ from edgecheck.lab import data as lab_data
 from edgecheck.lab import export
 from edgecheck.lab import quantize as quantizing
 from edgecheck.lab.quantize import Calibration, quantize
-from edgecheck.pipeline import making
+from edgecheck.pipeline.subject import build_module
 from edgecheck.progress import Silent
+from edgecheck.records import Diagnostic
 from edgecheck.steps import Quantize
 
 SHAPE = (3, 32, 32)
@@ -76,7 +77,7 @@ def test_fp16_halves_the_file_and_keeps_its_inputs(float_file, tmp_path):
     onnx.checker.check_model(onnx.load(out), full_check=True)
 
 
-def test_dynamic_quantises_the_linear_layer(float_file, tmp_path):
+def test_dynamic_quantizes_the_linear_layer(float_file, tmp_path):
     out = tmp_path / "dynamic.onnx"
 
     quantize("int8-dynamic", float_file, out, Calibration(data(), HOW, Quantize()))
@@ -97,10 +98,10 @@ def test_two_products_of_7_bit_weights_fit_16_bits(float_file, tmp_path, name, p
     fits = {}
     for reduce_range in (True, False):
         out, options = tmp_path / "int8.onnx", Quantize(per_channel=per_channel, reduce_range=reduce_range)
-        advice = quantize(name, float_file, out, Calibration(data(), HOW, options))
+        told = quantize(name, float_file, out, Calibration(data(), HOW, options))
         largest = [np.sort(np.abs(weights), axis=None)[-2:].sum() for weights in int8_weights(out) if weights.size > 1]
         fits[reduce_range] = 255 * max(largest) <= np.iinfo(np.int16).max
-        assert advice == ([quantizing.SEVEN_BITS] if reduce_range else [])
+        assert told == [Diagnostic("int8-seven-bits", severity="note")] * reduce_range
 
     assert fits == {True: True, False: False}
 
@@ -137,7 +138,7 @@ def test_a_fixed_batch_is_fed_whole_batches(float_file, tmp_path):
     assert [len(batch) for batch in fed] == [7] * 5
 
 
-def test_what_cannot_be_quantised_is_one_line(float_file, tmp_path):
+def test_what_cannot_be_quantized_is_one_line(float_file, tmp_path):
     with pytest.raises(ConfigError, match="int9"):
         quantize("int9", float_file, tmp_path / "x.onnx", Calibration(data(), HOW, Quantize()))
     (tmp_path / "text.onnx").write_text("hello")
@@ -152,7 +153,7 @@ def test_the_digits_keep_their_accuracy_on_every_cpu(tmp_path):
     plan = reader.load(Path(models.__file__).with_name("digits_cnn.yaml"))
     training, test = (lab_data.load(plan.data, plan.preprocessing, split, Silent()) for split in ("train", "test"))
     source, out = tmp_path / "float.onnx", tmp_path / "int8.onnx"
-    export.export(making.build_twin(plan.model, plan.seed), source, test.shape, plan.opset)
+    export.export(build_module(plan.model, plan.seed), source, test.shape, plan.opset)
     images, _ = draw(training, plan.quantize.images, plan.seed)
 
     quantize("int8", source, out, Calibration(images, plan.preprocessing, plan.quantize))

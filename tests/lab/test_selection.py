@@ -12,6 +12,7 @@ from edgecheck.device.runtime import accuracy, session
 from edgecheck.errors import DataError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.lab.cam import explain, reference
+from edgecheck.lab.descent import Training
 from edgecheck.lab.export import export
 from edgecheck.lab.train import accuracy as accuracy_of
 from edgecheck.lab.train import train
@@ -92,7 +93,7 @@ def test_accuracy_of_twins_is_that_among_the_selected(nets, data):
 def test_training_aims_at_the_selected_outputs(nets, data):
     recipe, other = Recipe(epochs=2, batch_size=4, learning_rate=0.01), Net(8)
     other.load_state_dict(nets[1].state_dict())
-    train(nets[1], evolve(data, selection=Selection(OUTPUTS)), HOW, recipe, 0, Silent())
-    train(other, evolve(data, labels=np.array(OUTPUTS)[data.labels]), HOW, recipe, 0, Silent())
+    train(Training(nets[1], HOW, recipe, 0), evolve(data, selection=Selection(OUTPUTS)), Silent())
+    train(Training(other, HOW, recipe, 0), evolve(data, labels=np.array(OUTPUTS)[data.labels]), Silent())
     for ours, theirs in zip(nets[1].parameters(), other.parameters(), strict=True):
         assert torch.equal(ours, theirs)

@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import nn
 
-from edgecheck.config.plan import ModelSpec, Preprocessing, VariantSpec
+from edgecheck.config.plan import ModelSpec, Preprocessing
 from edgecheck.errors import ConfigError, DependencyError, ModelError
 from edgecheck.images import ImageSet
 from edgecheck.lab import subjects
-from edgecheck.lab.prune import prune, reshaped
+from edgecheck.lab.descent import Training
+from edgecheck.lab.prune import prune, reshaped, uncompressed
 from edgecheck.lab.subjects import build, check_fits
 from edgecheck.lab.train import train
 from edgecheck.lab.weights import load_weights, save_weights
 from edgecheck.models.digits_cnn import DigitsCNN
 from edgecheck.progress import Silent
-from edgecheck.steps import Recipe
+from edgecheck.steps import PruneStep, Recipe
 
 NETWORK = """
 from torch import nn
@@ -237,9 +238,9 @@ def test_a_network_whose_weights_have_versions_is_trained_pruned_and_loaded_agai
     model = build(ModelSpec(name, arguments={"num_classes": 4}))
     save_weights(model, tmp_path / "w.safetensors")
     model = build(ModelSpec(name, tmp_path / "w.safetensors", {"num_classes": 4}))
-    spec = VariantSpec("v", "l1", "filters", "layer", 0.5)
-    pruned = prune(model, spec, torch.zeros(1, *shape), 0)
-    train(pruned.model, images, Preprocessing(), Recipe(epochs=1, batch_size=4), 0, Silent())
+    spec = PruneStep("l1", "filters", "layer", 0.5)
+    pruned = prune(uncompressed(model), spec, torch.zeros(1, *shape), 0)
+    train(Training(pruned.model, Preprocessing(), Recipe(epochs=1, batch_size=4), 0), images, Silent())
     save_weights(pruned.model, tmp_path / "p.safetensors")
     again = reshaped(model, pruned.cuts, torch.zeros(1, *shape))
     load_weights(again, tmp_path / "p.safetensors")

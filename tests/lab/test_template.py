@@ -12,12 +12,12 @@ from onnx import numpy_helper
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from edgecheck.config.plan import VariantSpec
 from edgecheck.lab import export as exporting
 from edgecheck.lab import template
 from edgecheck.lab.export import export
-from edgecheck.lab.prune import prune
+from edgecheck.lab.prune import prune, uncompressed
 from edgecheck.models.resnet_cifar import resnet8
+from edgecheck.steps import PruneStep
 from tests.lab.prune.networks import randomized
 
 SHAPE = (3, 8, 8)
@@ -197,8 +197,8 @@ def test_what_is_computed_outside_of_the_forward(conversions, tmp_path):
 
 def test_unstructured_variants_share_the_template_of_the_baseline(conversions, tmp_path):
     baseline, shape = randomized(resnet8()), (3, 32, 32)
-    spec = VariantSpec("l1-50", "l1", "unstructured", "global", 0.5)
-    pruned = prune(baseline, spec, torch.zeros(1, *shape), seed=0).model
+    spec = PruneStep("l1", "unstructured", "global", 0.5)
+    pruned = prune(uncompressed(baseline), spec, torch.zeros(1, *shape), seed=0).model
     for model in (baseline, pruned):
         assert difference(written(model, tmp_path, shape), model, shape) <= 1e-5
     assert len(conversions) == 1

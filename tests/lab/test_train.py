@@ -13,6 +13,7 @@ from torch import nn
 from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess
+from edgecheck.lab.descent import Training
 from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.train import accuracy, held_out_split, train
 from edgecheck.lab.weights import fingerprint
@@ -69,7 +70,7 @@ def test_agrees_with_softmax_regression_by_hand(pruned):
     model = linear()
     with torch.no_grad():
         model[1].weight.mul_(keep)
-    losses = train(model, data, HOW, recipe, 0, Silent(), {"1.weight": keep})
+    losses = train(Training(model, HOW, recipe, 0, {"1.weight": keep}), data, Silent())
     weight, expected_losses = softmax_regression(data, recipe, keep.numpy())
     np.testing.assert_allclose(model[1].weight.detach().numpy(), weight, atol=1e-5)
     np.testing.assert_allclose(losses, expected_losses, atol=1e-5)
@@ -83,7 +84,7 @@ def test_pruned_weights_never_come_back():
             model.get_parameter(name).mul_(keep)
     recipe = Recipe(epochs=3, batch_size=8, learning_rate=0.1, weight_decay=0.01)
     before = model[0].weight.detach().clone()
-    train(model, data, HOW, recipe, 0, Silent(), masks)
+    train(Training(model, HOW, recipe, 0, masks), data, Silent())
     for name, keep in masks.items():
         assert not model.get_parameter(name).detach()[~keep].any()
     assert not torch.equal(before, model[0].weight)  # the others did move
@@ -94,7 +95,7 @@ def test_masks_also_put_out_weights_that_were_not_zero():
     keep = torch.ones(CLASSES, SIDE * SIDE, dtype=torch.bool)
     keep[1, 2] = False
     assert model[1].weight[1, 2] != 0
-    train(model, images(8), HOW, Recipe(epochs=1), 0, Silent(), {"1.weight": keep})
+    train(Training(model, HOW, Recipe(epochs=1), 0, {"1.weight": keep}), images(8), Silent())
     assert (model[1].weight == 0).nonzero().tolist() == [[1, 2]]
 
 
@@ -105,7 +106,7 @@ def test_equal_seeds_give_equal_weights_whatever_the_global_generator_says():
         model = convolutional()
         torch.manual_seed(global_seed)
         state = torch.get_rng_state()
-        train(model, images(20), HOW, recipe, 7, Silent())
+        train(Training(model, HOW, recipe, 7), images(20), Silent())
         assert torch.equal(torch.get_rng_state(), state)
         results.append(fingerprint(model.state_dict()))
     assert results[0] == results[1]
@@ -116,14 +117,14 @@ def test_another_seed_gives_other_weights():
     results = []
     for seed in (1, 2):
         model = linear()
-        train(model, images(20), HOW, recipe, seed, Silent())
+        train(Training(model, HOW, recipe, seed), images(20), Silent())
         results.append(fingerprint(model.state_dict()))
     assert results[0] != results[1]
 
 
 def test_learns_batchnorm_statistics_and_ends_in_eval_mode():
     model = convolutional()
-    train(model, images(16), HOW, Recipe(epochs=1, batch_size=8), 0, Silent())
+    train(Training(model, HOW, Recipe(epochs=1, batch_size=8), 0), images(16), Silent())
     assert int(model[1].num_batches_tracked) == 2
     assert not any(module.training for module in model.modules())
 
@@ -131,14 +132,14 @@ def test_learns_batchnorm_statistics_and_ends_in_eval_mode():
 def test_no_epochs_change_nothing():
     model = convolutional()
     before = fingerprint(model.state_dict())
-    assert train(model, images(8), HOW, Recipe(epochs=0, schedule="cosine"), 0, Silent()) == []
+    assert train(Training(model, HOW, Recipe(epochs=0, schedule="cosine"), 0), images(8), Silent()) == []
     assert fingerprint(model.state_dict()) == before
     assert not model.training
 
 
 def test_a_last_batch_of_one_image_is_left_out():
     model = convolutional()  # its BatchNorm sees 1x1 maps, so a single image would be an error
-    train(model, images(9), HOW, Recipe(epochs=2, batch_size=8), 0, Silent())
+    train(Training(model, HOW, Recipe(epochs=2, batch_size=8), 0), images(9), Silent())
     assert int(model[1].num_batches_tracked) == 2
 
 
@@ -150,14 +151,14 @@ def test_a_watcher_is_told_of_epochs_and_images():
             told.append((total, [(text(item), images(item)) for item in items]))
             return iter(items)
 
-    train(linear(), images(20), HOW, Recipe(epochs=2, batch_size=8), 0, Watching())
+    train(Training(linear(), HOW, Recipe(epochs=2, batch_size=8), 0), images(20), Watching())
     first, second = ([(f"training, epoch {epoch}/2", size) for size in (8, 8, 4)] for epoch in (1, 2))
     assert told == [(40, first + second)]
 
 
 def test_batches_of_one_that_batchnorm_cannot_take_are_a_users_error():
     with pytest.raises(ModelError, match="training mode"):
-        train(convolutional(), images(3), HOW, Recipe(epochs=1, batch_size=1), 0, Silent())
+        train(Training(convolutional(), HOW, Recipe(epochs=1, batch_size=1), 0), images(3), Silent())
 
 
 class Breaks(nn.Module):
@@ -177,7 +178,7 @@ class Breaks(nn.Module):
 def test_a_loss_that_is_no_number_names_its_epoch():
     model = Breaks(step=5)
     with pytest.raises(MeasurementError, match=r"loss is nan in epoch 3 of 4; lower the learning_rate of 0\.5"):
-        train(model, images(16), HOW, Recipe(epochs=4, batch_size=8, learning_rate=0.5), 0, Silent())
+        train(Training(model, HOW, Recipe(epochs=4, batch_size=8, learning_rate=0.5), 0), images(16), Silent())
     assert not model.training
 
 
@@ -187,7 +188,7 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_refused():
         model[1].weight.fill_(1e35)  # times the learning rate, this leaves float32; the loss before it is log 4
     recipe = Recipe(epochs=1, learning_rate=1e6, weight_decay=1)
     with pytest.raises(MeasurementError, match=r"1\.weight is not finite after epoch 1 of 1"):
-        train(model, images(8), HOW, recipe, 0, Silent())
+        train(Training(model, HOW, recipe, 0), images(8), Silent())
 
 
 def test_two_heads_in_training_are_a_users_error():
@@ -201,7 +202,7 @@ def test_two_heads_in_training_are_a_users_error():
             return (logits, logits) if self.training else logits
 
     with pytest.raises(ModelError, match="aux_logits"):
-        train(TwoHeads(), images(8), HOW, Recipe(epochs=1), 0, Silent())
+        train(Training(TwoHeads(), HOW, Recipe(epochs=1), 0), images(8), Silent())
 
 
 def test_accuracy_is_the_share_of_right_answers():
@@ -240,7 +241,7 @@ def test_cosine_is_what_training_uses():
     results = []
     for schedule in ("constant", "cosine"):
         model = linear()
-        train(model, images(8), HOW, Recipe(epochs=3, batch_size=8, schedule=schedule), 0, Silent())
+        train(Training(model, HOW, Recipe(epochs=3, batch_size=8, schedule=schedule), 0), images(8), Silent())
         results.append(fingerprint(model.state_dict()))
     assert results[0] != results[1]
 
@@ -286,7 +287,7 @@ def test_the_best_epoch_by_the_images_held_out_is_kept(monkeypatch):
 
     monkeypatch.setattr(training, "accuracy", planted)
     recipe = Recipe(epochs=5, batch_size=8, learning_rate=0.1, validation=0.25, patience=2)
-    losses = train(model, images(32), HOW, recipe, 0, Silent())
+    losses = train(Training(model, HOW, recipe, 0), images(32), Silent())
 
     assert len(losses) == len(seen) == 4
     assert all(torch.equal(value, seen[1][name]) for name, value in model.state_dict().items())
@@ -300,12 +301,12 @@ def test_distillation_by_hand():
     before = {name: value.clone() for name, value in model.named_parameters()}
     still = Recipe(epochs=1, batch_size=8, learning_rate=0.1, distill=1.0)
 
-    (loss,) = train(model.eval(), images(16), HOW, still, 0, Silent(), teacher=teacher.eval())
+    (loss,) = train(Training(model.eval(), HOW, still, 0, teacher=teacher.eval()), images(16), Silent())
 
     assert loss == pytest.approx(0, abs=1e-6)
     assert all(torch.allclose(value, before[name], atol=1e-6) for name, value in model.named_parameters())
-    with pytest.raises(ModelError, match="distill asks for a baseline"):
-        train(linear(), images(16), HOW, still, 0, Silent())
+    with pytest.raises(ModelError, match="distill needs a baseline"):
+        train(Training(linear(), HOW, still, 0), images(16), Silent())
 
 
 def test_after_a_broken_epoch_the_weights_are_those_of_the_one_before(monkeypatch):
@@ -321,7 +322,7 @@ def test_after_a_broken_epoch_the_weights_are_those_of_the_one_before(monkeypatc
 
     monkeypatch.setattr(training, "_check_loss", breaking)
     with pytest.raises(MeasurementError, match="planted"):
-        train(model, images(16), HOW, Recipe(epochs=3, batch_size=8, learning_rate=0.1), 0, Silent())
+        train(Training(model, HOW, Recipe(epochs=3, batch_size=8, learning_rate=0.1), 0), images(16), Silent())
 
     assert all(torch.equal(value, seen[0][name]) for name, value in model.state_dict().items())
 
@@ -331,10 +332,10 @@ def test_every_option_trains_and_the_same_seed_gives_the_same_weights(options):
     recipe, found = Recipe(epochs=2, batch_size=8, learning_rate=0.05, **options), []
     for _ in range(2):
         model = linear()
-        train(model, images(24), HOW, recipe, 5, Silent())
+        train(Training(model, HOW, recipe, 5), images(24), Silent())
         found.append(model.state_dict())
     plain = linear()
-    train(plain, images(24), HOW, Recipe(epochs=2, batch_size=8, learning_rate=0.05), 5, Silent())
+    train(Training(plain, HOW, Recipe(epochs=2, batch_size=8, learning_rate=0.05), 5), images(24), Silent())
 
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
     assert any(not torch.equal(found[0][name], value) for name, value in plain.state_dict().items())

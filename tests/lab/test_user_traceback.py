@@ -11,7 +11,7 @@ def broken():
 def test_the_users_line_is_named():
     with pytest.raises(RuntimeError) as caught:
         broken()
-    assert "test_blame.py:8 in broken" in place_of(caught.value)
+    assert "test_user_traceback.py:8 in broken" in place_of(caught.value)
     assert "\n" not in place_of(caught.value)
 
 

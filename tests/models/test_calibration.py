@@ -1,5 +1,7 @@
 """Every data set has a preset, and its numbers are what its comments say."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from attrs import evolve
@@ -24,15 +26,15 @@ def test_every_preset_makes_a_plan(dataset, tmp_path):
 
 
 @pytest.mark.parametrize("dataset", [name for name in data.LOADERS if name != "digits"])
-def test_one_data_set_has_one_default_normalisation_however_it_is_loaded(dataset, tmp_path):
+def test_one_data_set_has_one_default_normalization_however_it_is_loaded(dataset, tmp_path):
     plan = reader.parse(f"data: {{dataset: {dataset}}}", tmp_path / "edgecheck.yaml", {})
     assert evolve(plan.preprocessing, size=None) == Preprocessing()
-    assert plan.normalisation_assumed
+    assert plan.normalization_assumed
 
 
 @pytest.mark.parametrize("dataset", data.LOADERS)
 def test_every_gate_asks_for_the_papers_thresholds_and_for_evidence(dataset):
-    policy = reader.default_policy(dataset)
+    policy = reader.parse(f"data: {{dataset: {dataset}}}", Path("edgecheck.yaml"), {}).policy
     asked = {criterion.metric: (criterion.op, criterion.limit) for criterion in policy.criteria}
     assert asked == {
         "sp2ps.grad-cam": (">=", 0.95),

@@ -165,7 +165,7 @@ def test_demo_recipe_finetunes_as_the_paper_does():
     finetune = plan.finetune
     assert (finetune.epochs, finetune.batch_size, finetune.learning_rate, finetune.momentum) == (10, 32, 0.001, 0.9)
     assert (finetune.weight_decay, finetune.schedule) == (0, "constant")
-    assert {variant.rate for variant in plan.variants} == {0.2, 0.4, 0.6, 0.8}
+    assert {variant.pruning.rate for variant in plan.variants} == {0.2, 0.4, 0.6, 0.8}
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_committed_digits_weights_come_from_the_recipe():
         torch.manual_seed(plan.seed)
         model = subjects.build(ModelSpec(plan.model.factory))
         training = data.load(plan.data, plan.preprocessing, "train", Silent())
-        train.train(model, training, plan.preprocessing, plan.train, plan.seed, Silent())
+        train.train(train.Training(model, plan.preprocessing, plan.train, plan.seed), training, Silent())
     finally:
         torch.set_num_threads(threads)
     committed = subjects.build(plan.model)

@@ -1,4 +1,4 @@
-"""A made-up run with every kind of verdict, and a run whose names try to break each format."""
+"""A made-up run, judged by the real gate, with every kind of verdict; and one whose names try to break each format."""
 
 import os
 from collections.abc import Callable
@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from edgecheck.metrics import CAM_METHODS
+from edgecheck.attribution.table import default_methods
+from edgecheck.gate.judgement import judged
 from edgecheck.records import (
     SCHEMA_VERSION,
     Criterion,
+    Diagnostic,
     Environment,
     ImageScore,
     LayerCost,
+    OtherStep,
     Policy,
     Reading,
     Recommendation,
@@ -25,15 +28,22 @@ from edgecheck.records import (
     Verdict,
     reading,
 )
+from edgecheck.steps import FineTuneStep, PruneStep, Recipe
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 IMAGES = 10_000
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 FLOOR = {"grad-cam": 0.9621, "grad-cam++": 0.9783, "ablation-cam": 0.9587}
 
+GONE = "the twin's weights are gone; make the variant again"
+
 HOSTILE = (
     '<script>alert("x")</script>|[bold red]*_`$\\frac{1$ & \x1b[31m\x00\u202e\n- [x](http://evil.example) @all ]]>'
 )
+
+
+def _text(text: str) -> Diagnostic:
+    return Diagnostic("text", {"text": text})
 
 
 def _hash(digit: str) -> str:
@@ -47,12 +57,8 @@ def _variant(name: str, criterion: str, structure: str, rate: float, **more: obj
         file=f"{name}/model.onnx",
         sha256=_hash(str(int(rate * 10))),
         twin=f"{name}/weights.safetensors",
-        criterion=criterion,
-        structure=structure,
-        scope="global",
-        rate=rate,
+        steps=[*([PruneStep(criterion, structure, "global", rate)] if criterion else []), FineTuneStep(Recipe(), 0)],
         effective_rate=max(0.0, rate - 0.004),
-        epochs=10,
         opset=18,
         ir_version=10,
     )
@@ -71,7 +77,7 @@ def _readings(name: str, accuracy: float, scale: float, sp2ps: dict[str, float |
                 value,
                 None if value is None else (value - 0.0021, value + 0.0019),
                 IMAGES,
-                note="" if value is not None else "the twin's weights are gone; make the variant again",
+                note="" if value is not None else GONE,
             )
             for method, value in sp2ps.items()
         ),
@@ -115,7 +121,7 @@ def _similarities(name: str, sp2ps: dict[str, float | None], agreeing: int) -> l
 
 
 def _below(amount: float) -> dict[str, float | None]:
-    return {method: FLOOR[method] - amount for method in CAM_METHODS}
+    return {method: FLOOR[method] - amount for method in default_methods()}
 
 
 CRITERIA = [
@@ -127,80 +133,37 @@ CRITERIA = [
     Criterion("size.bytes", "<=", 25e6, "warn", "warn: size <= 25 MB", "edgecheck.yaml:36"),
 ]
 
-_REASONS = {
-    "PASS": "holds",
-    "FAIL": "beyond the limit",
-    "WARN": "beyond the limit",
-    "INCONCLUSIVE": "the limit lies inside the 95 % interval; measure longer",
-    "MISSING": "the twin's weights are gone; make the variant again",
-}
-
-
-def _judge(name: str, values: dict[str, Reading], undecided: str | None) -> list[Verdict]:
-    verdicts = []
-    for criterion in CRITERIA:
-        taken = values.get(criterion.metric)
-        actual = taken.value if taken else None
-        if actual is None:
-            status = "MISSING"
-        elif criterion.metric == undecided:
-            status = "INCONCLUSIVE"
-        elif actual <= criterion.limit if criterion.op == "<=" else actual >= criterion.limit:
-            status = "PASS"
-        else:
-            status = "WARN" if criterion.level == "warn" else "FAIL"
-        verdicts.append(
-            Verdict(
-                name,
-                criterion.metric,
-                criterion.op,
-                criterion.limit,
-                actual,
-                status,
-                criterion.level,
-                _REASONS[status],
-                taken.n if taken else None,
-            )
-        )
-    return verdicts
-
-
-def _status(verdicts: list[Verdict]) -> str:
-    found = {verdict.status for verdict in verdicts}
-    return next(status for status in ("FAIL", "MISSING", "INCONCLUSIVE", "WARN", "PASS") if status in found)
-
 
 def make_report() -> Report:
     """Return a run whose candidates end in PASS, WARN, FAIL, INCONCLUSIVE and MISSING, in another order."""
-    none = dict.fromkeys(CAM_METHODS)
+    none = dict.fromkeys(default_methods())
     plan = [
-        # variant, accuracy, ratio, Sp2PS, images on which the predictions agree, criterion left undecided
-        (_variant("l1-filters-0.2", "l1", "filters", 0.2), 0.9351, 0.71, _below(0.006), 9_871, None),
-        (_variant("l1-filters-0.4", "l1", "filters", 0.4), 0.9312, 0.52, _below(0.011), 9_688, None),
-        (_variant("l1-filters-0.6", "l1", "filters", 0.6), 0.9194, 0.31, _below(0.0478), 9_402, None),
+        # variant, accuracy, ratio, Sp2PS, images on which the predictions agree
+        (_variant("l1-filters-0.2", "l1", "filters", 0.2), 0.9351, 0.71, _below(0.006), 9_871),
+        (_variant("l1-filters-0.4", "l1", "filters", 0.4), 0.9312, 0.52, _below(0.011), 9_688),
+        (_variant("l1-filters-0.6", "l1", "filters", 0.6), 0.9194, 0.31, _below(0.0478), 9_402),
         (
             _variant("random-filters-0.2", "random", "filters", 0.2),
             0.9290,
             0.79,
             _below(0.0118),
             9_655,
-            "latency.ratio",
         ),
-        (_variant("l1-unstructured-0.4", "l1", "unstructured", 0.4), 0.9366, 0.75, none, 9_904, None),
+        (_variant("l1-unstructured-0.4", "l1", "unstructured", 0.4), 0.9366, 0.75, none, 9_904),
     ]
     readings = [*_readings("baseline", 0.9378, 1.0, none)]
     readings = [r for r in readings if not r.metric.startswith(("sp2ps.", "accuracy_drop", "agreement"))]
     readings += _readings("control", 0.9384, 1.0, _below(0))
-    similarities, verdicts = _similarities("control", _below(0), 9_920), []
-    for variant, accuracy, ratio, sp2ps, agreeing, undecided in plan:
+    similarities = _similarities("control", _below(0), 9_920)
+    for variant, accuracy, ratio, sp2ps, agreeing in plan:
         taken = _readings(variant.name, accuracy, ratio, sp2ps)
-        if sp2ps["grad-cam"] is not None:
-            taken.append(reading(variant.name, "cam.degenerate_share", 0.0013, n=IMAGES))
+        share, note = (0.0013, "") if sp2ps["grad-cam"] is not None else (None, GONE)
+        taken.append(reading(variant.name, "cam.degenerate_share", share, n=IMAGES, note=note))
         readings += taken
         similarities += _similarities(variant.name, sp2ps, agreeing)
-        verdicts += _judge(variant.name, {r.metric: r for r in taken}, undecided)
     made = [variant for variant, *_ in plan]
-    return Report(
+    policy = Policy(criteria=CRITERIA)
+    measured = Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", "1.0.0"),
         environment=Environment(
@@ -246,18 +209,21 @@ def make_report() -> Report:
         ],
         readings=readings,
         similarities=similarities,
-        policy=Policy(criteria=CRITERIA),
-        verdicts=verdicts,
-        statuses={v.name: _status([w for w in verdicts if w.variant == v.name]) for v in made},
-        recommendation=Recommendation(
-            "l1-filters-0.4", "passes, and is smaller and faster than the baseline, the smallest of 2 such variants"
-        ),
+        policy=policy,
+        verdicts=[],
+        statuses={},
+        recommendation=Recommendation(None, ""),
         passed=False,
         warnings=[
-            "the CPU governor is ondemand, so latency wanders: set it to performance",
-            "1,204 subnormal weights in l1-filters-0.6: set session.set_denormal_as_zero",
+            _text("the CPU governor is ondemand, so latency wanders: set it to performance"),
+            _text("1,204 subnormal weights in l1-filters-0.6: set session.set_denormal_as_zero"),
         ],
+        created="2026-11-24T16:53:14Z",
+        command=["edgecheck", "run", "edgecheck.yaml", "--out", "my report"],
+        duration_s=754.2,
+        samples="latency.json",
     )
+    return judged(measured, policy)
 
 
 @pytest.fixture(scope="session")
@@ -282,7 +248,13 @@ def renamed(text: str) -> Report:
             classes=[text] * 10,
         ),
         variants=[
-            evolve(v, **dict.fromkeys(("name", "criterion", "twin", "file"), text), warnings=[text], layers=[layer])
+            evolve(
+                v,
+                **dict.fromkeys(("name", "twin", "file"), text),
+                steps=[PruneStep(text, text, "global", 0.6), OtherStep(text, {text: text})],
+                warnings=[_text(text)],
+                layers=[layer],
+            )
             if v.name == old
             else v
             for v in made.variants
@@ -292,7 +264,7 @@ def renamed(text: str) -> Report:
         verdicts=[evolve(v, reason=text) for v in rename if isinstance(v, Verdict)],
         statuses={text if name == old else name: status for name, status in made.statuses.items()},
         recommendation=Recommendation(text, text),
-        warnings=[text],
+        warnings=[_text(text)],
     )
 
 

@@ -1,16 +1,19 @@
-"""A CAM method beside the default three has no column, and its details in every format."""
+"""A method beside the default three, or in their place, is shown like them: column, chart, findings, details."""
 
 import json
 
 import pytest
 from attrs import evolve
 
+from edgecheck.attribution.table import METHODS
 from edgecheck.gate.sentence import parse
-from edgecheck.metrics import EXTRA_CAM_METHODS
 from edgecheck.records import Report, Verdict, reading
-from edgecheck.report import RENDERERS, charts, table
+from edgecheck.report import RENDERERS, chart_style, charts, svg, table
+from edgecheck.report.sweep import drops, findings, sections
+from edgecheck.report.sweep.front import front
+from tests.report.sweep.made import control, pruned, report_of
 
-METHOD = EXTRA_CAM_METHODS[0]
+METHOD = "score-cam"
 NAME = "l1-filters-0.4"
 
 
@@ -38,6 +41,51 @@ def test_every_format_tells_of_it(more: Report, report: Report, form: str) -> No
         assert json.loads(text)
 
 
-def test_the_table_and_the_charts_stay_those_of_the_three(more: Report, report: Report) -> None:
-    assert [c.name for c in table.columns(more)] == [c.name for c in table.columns(report)]
-    assert charts.charts(more) == charts.charts(report)
+def test_it_has_a_column_behind_those_of_the_default_methods(more: Report, report: Report) -> None:
+    names, before = ([column.name for column in table.columns(r)] for r in (more, report))
+    place = names.index("Sp2PS score-cam")
+    assert names[place - 1] == "Sp2PS ablation-cam"
+    assert names[:place] + names[place + 1 :] == before
+
+
+def test_it_has_a_mark_in_the_drift_chart(more: Report, report: Report) -> None:
+    assert svg.installed()
+    drawn = {chart.name: chart.svg for chart in charts.charts(more)}
+    assert f">{METHOD}<" in drawn["drift"]
+    assert "var(--purple, #cc79a7)" in drawn["drift"]
+    assert f">{METHOD}<" not in {chart.name: chart.svg for chart in charts.charts(report)}["drift"]
+
+
+def test_every_method_has_a_look_of_its_own() -> None:
+    looks = [chart_style.drawn_as(method) for method in METHODS]
+    assert len(set(looks)) == len({marker for _, marker in looks}) == len(looks)
+
+
+@pytest.fixture(scope="module")
+def alone() -> Report:
+    """A sweep that was explained by this method and no other."""
+    return report_of(
+        (control(), {"accuracy": 0.9, "accuracy_drop_pp": 0.0, f"sp2ps.{METHOD}": 0.96}),
+        (pruned("l1", 0.2), {"accuracy": 0.9, "accuracy_drop_pp": 0.0, f"sp2ps.{METHOD}": 0.95}),
+        (pruned("l1", 0.4), {"accuracy": 0.8, "accuracy_drop_pp": 10.0, f"sp2ps.{METHOD}": 0.7}),
+        (pruned("random", 0.2), {"accuracy": 0.8, "accuracy_drop_pp": 10.0, f"sp2ps.{METHOD}": 0.8}),
+    )
+
+
+def test_alone_it_takes_the_place_of_the_three(alone: Report) -> None:
+    assert [column.name for column in table.columns(alone) if "Sp2PS" in column.name] == ["Sp2PS score-cam"]
+    assert sections.results(alone).heading[-1] == "Sp2PS score-cam"
+    assert {"rate-l1-filters-layer", "drift"} <= {chart.name for chart in charts.charts(alone)}
+    assert [chart.name for chart in drops.charts(alone)] == ["drop-score-cam"]
+    assert [objective.metric for objective in front(alone, alone.variants).objectives] == [
+        "accuracy",
+        "sp2ps.score-cam",
+    ]
+
+
+def test_alone_the_findings_are_about_it(alone: Report) -> None:
+    assert list(findings.findings(alone)) == [
+        "l1, filters (layer): above random's at the one rate compared: accuracy, sp2ps.score-cam",
+        "l1, filters (layer): more than 5 % below the control: accuracy first at 40 %, sp2ps.score-cam first at 40 %",
+    ]
+    assert list(findings.floors(alone)) == ["score-cam: 0.960 with nothing pruned"]  # the literature has no threshold

@@ -13,7 +13,7 @@ from edgecheck.report import RENDERERS, html, svg, terminal
 from edgecheck.report.listing import LISTING_RENDERERS, Listing, folded, render
 from edgecheck.report.markdown import escape
 from edgecheck.report.sweep import page
-from edgecheck.report.sweep.sections import Picture, sections
+from edgecheck.report.sweep.sections import PictureFile, sections
 from tests.report.conftest import renamed
 from tests.report.test_html import Page
 
@@ -108,7 +108,7 @@ def test_html_holds_the_text_and_no_more_tags(harmless_tags, text):
 @given(TEXT)
 def test_the_page_of_a_sweep_stays_whole_in_each_format(text):
     report = renamed(text)
-    told = list(sections(report, f"edgecheck sweep {text}", [], [], [Picture("a.png", text)]))
+    told = list(sections(report, f"edgecheck sweep {text}", [], [], [PictureFile("a.png", text)]))
     markdown = page.markdown(report, told)
     assert not steering(markdown)
     assert len(set(rows(markdown, "| variant |"))) == 1

@@ -51,7 +51,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def text(report):
-    return html.render(report, {"l1-filters-0.4": [html.Picture("image 3: <b>bird</b>", PIXEL)]})
+    return html.render(report, {"l1-filters-0.4": [html.InlinePicture("image 3: <b>bird</b>", PIXEL)]})
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_low_sp2ps_is_called_drift(page):
 
 
 def test_hostile_text_is_shown_and_not_run(hostile):
-    text = html.render(hostile, {"x": [html.Picture("never shown", PIXEL)]})
+    text = html.render(hostile, {"x": [html.InlinePicture("never shown", PIXEL)]})
     page = Page(text)
     text.encode("utf-8")
     assert "script" not in page.tags
@@ -141,7 +141,7 @@ def test_a_run_with_next_to_nothing_in_it(report):
     )
     text = html.render(bare)
     Page(text)
-    assert "nothing to draw" in text
+    assert "No charts" in text
 
 
 def test_worst_classes_come_first(report):

@@ -5,7 +5,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecheck.gate import judge
+from edgecheck.gate.judgement import judged
 from edgecheck.records import Criterion, Policy, reading
 from edgecheck.report import junit
 from tests.report.conftest import make_report
@@ -19,19 +19,6 @@ def _parse(report):
 
 def _failures(root):
     return len(root.findall(".//failure")) + len(root.findall(".//error"))
-
-
-def _judged(report, policy, readings):
-    judged = judge.judge(policy, report.variants, readings, report.subject.chance)
-    return evolve(
-        report,
-        policy=policy,
-        readings=readings,
-        verdicts=judged.verdicts,
-        statuses=judged.statuses,
-        recommendation=judged.recommendation,
-        passed=judged.passed,
-    )
 
 
 def test_golden(report, golden):
@@ -97,5 +84,5 @@ def test_there_is_a_failure_exactly_where_the_run_did_not_pass(ratios, require, 
         for name, ratio in zip(names, ratios, strict=True)
     ]
     criteria = [Criterion("latency.ratio", "<=", 0.75, level)]
-    judged = _judged(report, Policy(require, None, missing, inconclusive, criteria), readings)
-    assert (_failures(_parse(judged)) == 0) == judged.passed
+    found = judged(evolve(report, readings=readings), Policy(require, None, missing, inconclusive, criteria))
+    assert (_failures(_parse(found)) == 0) == found.passed

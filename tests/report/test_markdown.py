@@ -27,7 +27,7 @@ def test_hostile_text_cannot_become_markup(hostile):
 
 
 def test_recommendation_comes_last(report):
-    assert markdown.render(report).splitlines()[-1].startswith("**Recommendation:** ship l1-filters-0.4: passes")
+    assert markdown.render(report).splitlines()[-1].startswith("**Recommendation:** ship l1-filters-0.4: it passes")
     none = evolve(report, recommendation=Recommendation(None, "keep the baseline: no variant passes"))
     assert markdown.render(none).splitlines()[-1] == "**Recommendation:** keep the baseline: no variant passes"
 

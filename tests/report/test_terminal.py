@@ -44,7 +44,7 @@ def test_every_verdict_is_a_word(report, width):
 
 
 def test_recommendation_comes_last(report):
-    assert terminal.render(report, 200).splitlines()[-1].startswith("Recommendation: ship l1-filters-0.4: passes")
+    assert terminal.render(report, 200).splitlines()[-1].startswith("Recommendation: ship l1-filters-0.4: it passes")
 
 
 def test_advice_to_keep_the_baseline_is_said_once(report):

@@ -1,1 +1,1 @@
-"""How long one inference takes: sampling, stopping, stability."""
+"""Measures the latency of one inference: sampling, stopping rule, stability."""

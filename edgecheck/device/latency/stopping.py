@@ -1,8 +1,8 @@
-"""When enough has been timed: every latency criterion decided for every candidate, in spite of looking again and again.
+"""Decides when to stop sampling: when every latency criterion is decided for every candidate.
 
-Whoever looks at an interval after each block and stops as soon as it suits is wrong more often than the interval says.
-So looks are few (each after a quarter more blocks than the last), and the k-th may be wrong with probability
-`ALPHA` * 6 / (pi k)^2 only: over all looks these sum to at most `ALPHA` for each criterion and candidate.
+Stopping as soon as an interval looks decided makes more errors than the interval claims (repeated looks). Therefore
+looks are rare, each after a quarter more blocks than the one before, and look k may err with probability `ALPHA` * 6
+/ (pi k)^2. Over all looks, this sums to at most `ALPHA` for each criterion and candidate.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from edgecheck.records import Criterion, Policy
 
 ALPHA = 0.001
 FIRST_LOOK = 12  # blocks; the fewest whose extremes hold the median at the first look's level
-GROWTH = 1.25  # of the number of blocks from one look to the next
-PRECISION = 0.01  # where no criterion asks: the 95 % interval of each ratio reaches this far to either side
+GROWTH = 1.25  # factor between the numbers of blocks at two looks
+PRECISION = 0.01  # half width of the 95 % interval, relative to the ratio, at which sampling without criteria stops
 
-# What the gate decides by an interval over blocks.
+# Metrics that the gate decides by an interval over blocks, and their values per block.
 _VALUES = {
     "latency.ratio": lambda samples, name: samples.ratios(name, samples.baseline),
     "latency.p50_s": lambda samples, name: samples.medians(name),
@@ -34,12 +34,12 @@ _VALUES = {
 
 @frozen
 class Stopping:
-    """Says of what was timed so far whether it will do.
+    """The stopping rule: call it with the samples so far; true stops the sampling.
 
     Attributes:
-        criteria: those on latency that are decided by interval, their limits numbers (`criteria.parse` refuses those
-            relative to the control); with none, precision decides.
-        candidates: the files that they judge.
+        criteria: the latency criteria decided by interval; their limits are numbers, never relative to the control.
+            Without criteria, sampling stops at `PRECISION`.
+        candidates: the files that are judged.
     """
 
     criteria: list[Criterion]
@@ -53,7 +53,7 @@ class Stopping:
         return cls(asked, list(candidates))
 
     def __call__(self, samples: LatencySamples) -> bool:
-        """Look, if it is time to."""
+        """Return whether to stop; looks at the intervals only when the next look is due."""
         blocks = len(samples.blocks)
         due = max(FIRST_LOOK, math.ceil(GROWTH * self._looks[-1]) if self._looks else 0)
         if blocks < due or any(len(samples.runs(name)) < LEAST_SAMPLES for name in samples.names):
@@ -76,7 +76,7 @@ def _settled(criterion: Criterion, values: NDArray[np.float64], alpha: float) ->
 
 
 def _precise(samples: LatencySamples, name: str) -> bool:
-    """Whether the ratio (of the baseline itself: the median) is known well enough."""
+    """Return whether the ratio, or the median of a baseline without variants, is known to `PRECISION`."""
     alone = name == samples.baseline
     values = stats.independent(samples.medians(name) if alone else samples.ratios(name, samples.baseline))
     if alone and len(samples.names) > 1:

@@ -1,4 +1,4 @@
-"""Times single inferences on prepared inputs: until a file is warm, then burst by burst."""
+"""Times single inferences on prepared inputs: warm-up first, then bursts."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from numpy.typing import NDArray
 from edgecheck.device.runtime.session import Feed
 
 WARMUP_GROUP = 5  # runs whose median is compared with that of the runs before
-WARMUP_TOLERANCE = 0.05  # warm once two neighbouring groups differ by no more than this share
-WARMUP_RUNS = 200  # and warm enough after this many runs,
-WARMUP_SECONDS = 1.0  # or this long: a noisy machine never settles
+WARMUP_TOLERANCE = 0.05  # warm when the medians of two consecutive groups differ by at most this share
+WARMUP_RUNS = 200  # the most warm-up runs
+WARMUP_SECONDS = 1.0  # the longest warm-up: a noisy machine never settles
 
-BURST_SECONDS = 0.01  # as short as a scheduler's time slice, so that what disturbs one file disturbs the next one too
-LARGEST_BURST = 10  # more rounds tell more than longer bursts
-REFILL_RUNS = 1  # at the head of each burst, not recorded: another file's weights fill the caches then
+BURST_SECONDS = 0.01  # about a scheduler's time slice, so that a disturbance affects all files of a round
+LARGEST_BURST = 10  # more rounds are more informative than longer bursts
+REFILL_RUNS = 1  # unrecorded runs before each burst: the caches still hold another file's weights
 
 
 class Clock(Protocol):
-    """Where time comes from."""
+    """A source of time; tests use a fake."""
 
     def now(self) -> float:
-        """Return seconds since some fixed moment."""
+        """Return seconds since a fixed moment."""
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass without work."""
+        """Wait."""
 
 
 class PerfCounter:
-    """The finest clock there is."""
+    """The highest-resolution clock of Python."""
 
     now = staticmethod(time.perf_counter)
     sleep = staticmethod(time.sleep)
@@ -46,23 +46,23 @@ class Runner(Protocol):
 
     @property
     def threads(self) -> int:
-        """Threads within a node."""
+        """Intra-op threads."""
 
     @property
     def batch(self) -> int | None:
-        """Images that a run must take at once; None: one will do."""
+        """The fixed batch size; None if it is free."""
 
     def feed(self, images: NDArray[np.float32]) -> Feed:
-        """Make the input of a run from images `(N, C, H, W)`."""
+        """Return the input of a run for images `(N, C, H, W)`."""
 
     def run_once(self, feed: Feed) -> object:
-        """Run."""
+        """Run one inference."""
 
 
 class Stopwatch:
-    """Times one run after the other, on one prepared input after the other.
+    """Times runs one after another, cycling through prepared inputs.
 
-    With `pace_hz` runs begin at most that often, and the processor idles in between, as behind a camera.
+    With `pace_hz`, runs start at most that often and the processor idles in between, as with a camera.
     """
 
     def __init__(self, runner: Runner, feeds: Sequence[Feed], clock: Clock, pace_hz: float | None = None) -> None:
@@ -84,14 +84,14 @@ class Stopwatch:
         return now() - began
 
     def burst(self, size: int) -> list[float]:
-        """Return the seconds of `size` runs, after one that only fills the caches again."""
+        """Return the seconds of `size` runs, after an unrecorded run that refills the caches."""
         for _ in range(REFILL_RUNS):
             self.time()
         return [self.time() for _ in range(size)]
 
 
 def warm_up(watch: Stopwatch) -> list[float]:
-    """Run until the median of the last runs no longer moves, within bounds; return the seconds of all these runs."""
+    """Run until the median settles or a bound is reached; return the seconds of all warm-up runs."""
     times = [watch.time()]
     while not _settled(times) and len(times) < WARMUP_RUNS and sum(times) < WARMUP_SECONDS:
         times.append(watch.time())
@@ -106,7 +106,7 @@ def _settled(times: list[float]) -> bool:
 
 
 def burst_size(warmup: list[float]) -> int:
-    """Return how many runs fill a burst, from the last runs of the warm-up."""
+    """Return how many runs fill a burst, judged by the last runs of the warm-up."""
     typical = statistics.median(warmup[-WARMUP_GROUP:])
     fitting = BURST_SECONDS / typical if typical > 0 else math.inf
     return int(min(max(fitting, 1), LARGEST_BURST))

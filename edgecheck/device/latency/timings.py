@@ -1,10 +1,9 @@
-"""What was timed, raw, and the readings that follow from it.
+"""Raw latency samples, and the readings computed from them.
 
-A run of measurements is a series of blocks. In each block all files are opened anew (where that is cheap) and warmed
-up; then rounds follow one another, and in a round every file has one burst of runs, in random order. Bursts of one
-round lie milliseconds apart, so their ratio is free of drift. Blocks, not runs or rounds, are what intervals are made
-of: where a session's buffers happen to lie in memory, and what a neighbour on the machine does for a second or two,
-moves all the runs of a block alike.
+Sampling is a series of blocks. Each block reopens all files (where that is cheap) and warms them up. Rounds follow:
+in a round, every file has one burst of runs, in random order. Bursts of a round are milliseconds apart, so that their
+ratio is free of drift. Intervals are computed over blocks, not over runs or rounds, because the memory layout of a
+session and short disturbances shift all runs of a block together.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ LEAST_SAMPLES = 64  # of each file, below which no 90th percentile is claimed (M
 
 @frozen
 class FileTimes:
-    """One file in one block, in seconds.
+    """The times of one file in one block, in seconds.
 
-    `bursts[round]` are the runs that count, in the order they ran. `open_s` is the creation of the session and
-    `first_s` its first run, both None in a block that went on with the sessions of the one before. Warm-up runs and
-    the run at the head of each burst are not among the samples.
+    `bursts[round]` are the samples in the order they ran, without warm-up runs and the unrecorded run before each
+    burst. `open_s` is the creation of the session and `first_s` its first run; both are None if the block reused the
+    sessions of the previous one.
     """
 
     bursts: list[list[float]]
@@ -36,20 +35,20 @@ class FileTimes:
 
 @frozen
 class LatencySamples:
-    """All blocks, and how they were taken.
+    """All samples, and how they were taken.
 
     Attributes:
         baseline: the first file given.
-        threads: within a node; `cores` those this process may use.
-        seed: of the order within a round.
-        images: distinct images that runs cycle through; `batch` the images that one run takes, a file.
-        budget_s: seconds allowed for all files together; `elapsed_s` those spent.
-        decided: whether sampling stopped because nothing was left to decide.
-        pace_hz: runs a second, with idle gaps between; None: one after the other.
-        other_load: share of the machine's cores that other processes kept busy; `stolen` what the hypervisor took
-            away from this machine, as a share of its time. None where nothing tells.
-        clock_s: the smallest step of the clock.
-        governor: what sets the clock frequency, "" where nothing tells.
+        threads: intra-op threads; `cores` is the number of cores that this process may use.
+        seed: for the order of the files within a round.
+        images: distinct images that runs cycle through; `batch` is the number of images per run, by file.
+        budget_s: seconds allowed for all files together; `elapsed_s` is the time spent.
+        decided: whether sampling stopped because every criterion was decided.
+        pace_hz: runs per second, with idle gaps between them; None for runs back to back.
+        other_load: share of the cores that other processes kept busy; `stolen` is the share of time that the hypervisor
+            gave to other machines. None if unknown.
+        clock_s: resolution of the clock.
+        governor: the CPU frequency governor, "" if unknown.
         blocks: file name -> its times, block by block.
     """
 
@@ -102,11 +101,11 @@ def readings(samples: LatencySamples, baseline: str | None = None) -> list[Readi
     - `latency.cold_s`: median over openings.
     - `latency.ratio`: median over blocks of the ratio within each.
 
-    Their 95 % intervals are bootstrapped over blocks; blocks in a row that resemble each other count as one.
+    Their 95 % intervals are bootstrapped over blocks; consecutive blocks that are correlated count as one.
 
     Args:
-        samples: what `latency.sample` returned.
-        baseline: the file that others are compared with; the first one by default.
+        samples: what `sampler.sample` returned.
+        baseline: the file that ratios refer to; the first one by default.
     """
     baseline = baseline or samples.baseline
     taken = []

@@ -1,4 +1,4 @@
-"""An ONNX file on disk: read with every error told in one line; its size and fingerprint with its external data."""
+"""Reads ONNX files with their external data; size and SHA-256 of both together. Every error is one line."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from edgecheck.regular import MOST_ONNX_BYTES, MOST_WEIGHT_BYTES, require_regula
 ZLIB_LEVEL = 6  # zlib's own default: what an over-the-air update would use
 CHUNK_BYTES = 1 << 20  # large enough to make the loop's cost vanish, small enough for a board
 
-MOST_NODES = 100_000  # ten times the largest network of timm: counting so many takes seconds
-MOST_SHARED = 4  # how often tensors may share their bytes on average: tied weights are stored once
+MOST_NODES = 100_000  # ten times the largest network of timm; counting them takes seconds
+MOST_SHARED = 4  # average number of tensors that may share the same bytes: tied weights are stored once
 
 FIRST_BYTE = b"\x08"  # every writer begins with field 1, the IR version, as a varint
 
-# What people pass by mistake, recognized at (offset, bytes).
+# Files passed by mistake, recognized by their bytes at an offset.
 OTHER_FORMATS = (
     (0, b"PK\x03\x04", "a zip archive (a PyTorch checkpoint?); export the model to ONNX"),
     (0, b"\x80\x02", "a Python pickle (a PyTorch checkpoint?); export the model to ONNX"),
@@ -52,7 +52,7 @@ def load_model(path: str | Path) -> onnx.ModelProto:
 
 
 def external_files(path: str | Path) -> list[Path]:
-    """Return the files beside an ONNX file which hold its external data, sorted; none for a single-file model.
+    """Return the files that hold the external data of an ONNX file, sorted; empty for a single-file model.
 
     Raises:
         ModelError: as `load_model`.
@@ -80,7 +80,7 @@ def zlib_bytes(path: str | Path) -> int:
 
 
 def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of an ONNX file followed by its external data: for a single file what `sha256sum` says.
+    """Return the SHA-256 of an ONNX file followed by its external data: for a single file, the same as `sha256sum`.
 
     Raises:
         ModelError: as `load_model`.
@@ -121,7 +121,7 @@ def _parse(path: Path) -> onnx.ModelProto:
         model = onnx.load_model_from_string(content)
     except DecodeError:
         raise ModelError(f"{path}: {_what_instead(content)}") from None
-    # Garbage can parse: as fields nobody knows. And the opsets come last, so a cut file may lack just them.
+    # Random bytes can parse as unknown fields. Opsets are stored last, so a truncated file may lack only them.
     if not model.ir_version:
         raise ModelError(f"{path}: {_what_instead(content)}")
     if not model.HasField("graph") or not model.graph.node:
@@ -153,7 +153,7 @@ def _every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 
 
 def _names(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> Iterator[str | bytes]:
-    """Yield all names: protobuf gives one that is not UTF-8 as bytes, and everything later would stumble over it."""
+    """Yield all names. Protobuf returns a name that is not UTF-8 as bytes, which later code cannot handle."""
     yield from (value.name for value in (*graph.input, *graph.output, *graph.value_info))
     yield from (tensor.name for tensor in graph.initializer)
     for node in nodes:
@@ -199,7 +199,7 @@ def _locations(model: onnx.ModelProto) -> list[str]:
 
 
 def _check_external(path: Path, model: onnx.ModelProto) -> None:
-    """Refuse external data that is missing, too large, or that many tensors claim whole: each would read all of it."""
+    """Refuse external data that is missing, too large, or claimed as a whole by many tensors."""
     sizes = {location: _external_path(path, location).stat().st_size for location in _locations(model)}
     claimed = sum(_claimed_bytes(entries, sizes) for entries in _external(model))
     if claimed > MOST_SHARED * sum(sizes.values()):

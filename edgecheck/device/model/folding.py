@@ -1,6 +1,6 @@
-"""Small computations on constants done ahead, which shape inference cannot follow by itself.
+"""Folds small computations on constants, which shape inference cannot follow by itself.
 
-Exporters compute the pads of a Pad or the target of a Reshape by a dozen little nodes (ConstantOfShape, Concat, Slice,
+Exporters compute the pads of a Pad or the target of a Reshape with a dozen small nodes (ConstantOfShape, Concat, Slice,
 Transpose, Cast). `onnx` propagates values through some of them; its reference evaluator runs them all.
 """
 

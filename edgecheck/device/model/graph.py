@@ -1,4 +1,4 @@
-"""What an ONNX file holds and what it costs: parameters, bytes by type, MACs and FLOPs, by node and by operator."""
+"""Counts parameters, weight bytes by type, MACs and FLOPs of an ONNX file, by node and by operator."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Kind = Literal["counted", "free", "unsupported"]
 
 @frozen
 class NodeCounts:
-    """One node. `macs` is None where they are not known; `output_shape` likewise.
+    """The counts of one node; `macs` and `output_shape` are None if unknown.
 
-    `nonzero_macs` are those whose weight is not zero: what a runtime that skips zeros would compute. Every element of a
-    stored weight is used equally often; products of two activations count whole.
+    `nonzero_macs` are the MACs whose weight is not zero, the work of a runtime that skips zeros. This assumes that
+    every element of a weight is used equally often. Products of two activations count in full.
     """
 
     name: str
@@ -41,7 +41,7 @@ class NodeCounts:
 
 @frozen
 class OperatorCounts:
-    """All nodes of one operator; `macs` is None where that of any node is."""
+    """The sums over all nodes of one operator; `macs` is None if any node's is."""
 
     op_type: str
     kind: Kind
@@ -53,10 +53,10 @@ class OperatorCounts:
 
 @frozen
 class GraphCounts:
-    """A file's parameters and work for one image.
+    """The parameters of a file and its work for one image.
 
-    `macs` and `flops` are a lower bound where `unsupported` is not empty: it lists the operators that are neither
-    counted nor free, or whose shapes could not be found. `weight_bytes` is by type name (`float32`, `int8`).
+    `macs` and `flops` are a lower bound if `unsupported` is not empty. It lists the operators that are neither counted
+    nor free, or whose shapes are unknown. `weight_bytes` is by type name (`float32`, `int8`).
     """
 
     params_graph: int
@@ -82,7 +82,7 @@ class GraphCounts:
 
     @property
     def is_lower_bound(self) -> bool:
-        """Whether some operator's MACs are not known."""
+        """Whether the MACs of some operator are unknown."""
         return bool(self.unsupported)
 
 
@@ -155,7 +155,7 @@ def _density(held: Sequence[Parameter]) -> dict[str, float]:
 
 
 def macs_of(operation: Operation) -> tuple[Kind, int | None]:
-    """Return whether the multiply-adds of an operation count, and how many they are; None where not known."""
+    """Return whether the MACs of an operation count, and their number; None if unknown."""
     op_type = operation.node.op_type if is_standard(operation.node) else ""
     if op_type in FREE:
         return "free", 0
@@ -191,12 +191,12 @@ def _names(rows: Sequence[NodeCounts], kind: Kind) -> tuple[str, ...]:
 
 
 def _sparse(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Sparse initializers are parameters in a form not read here: better flagged than silently left out."""
+    """Report sparse initializers as unsupported: they hold parameters that are not counted here."""
     return ("sparse initializer",) if model.graph.sparse_initializer else ()
 
 
 def _key(node: onnx.NodeProto) -> str:
-    """Return what tells a node from all others: names may be missing or double, outputs may not."""
+    """Return a unique key of a node: names may be missing or repeated, outputs may not."""
     return next(filter(None, node.output), node.name)
 
 

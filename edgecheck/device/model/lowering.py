@@ -1,7 +1,7 @@
-"""ONNX Runtime's own operators said in standard ONNX, so that shapes and MACs have one set of rules.
+"""Replaces ONNX Runtime's own operators by standard ones, so that one set of rules gives shapes and MACs.
 
-Files that ONNX Runtime has optimized or quantized contain operators of the domain `com.microsoft`, of which `onnx`
-knows nothing. For each there is a standard operator with the same output shape and the same products.
+Files that ONNX Runtime has optimized or quantized contain operators of the domain `com.microsoft`, which `onnx` does
+not know. Each has a standard operator with the same output shape and the same products.
 """
 
 from __future__ import annotations

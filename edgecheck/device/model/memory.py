@@ -1,20 +1,20 @@
-"""Peak of live activations over the order of execution: what an arena for the tensors of one inference must hold.
+"""Peak of live activations: the memory that the tensors of one inference need at least.
 
-Taken on the graph that ONNX Runtime really runs (`execution`), by its rules for sharing memory:
+Computed over the execution order of the graph that ONNX Runtime runs (`execution`), with its rules for sharing memory:
 
 - The input lives until its last use, outputs until the end, everything else from the node that makes it to the last
   that reads it. While a node runs, its inputs and outputs are all live.
-- Weights, Constant nodes and what is computed from them alone do not count: they lie in flash.
+- Weights, Constant nodes and values computed from them alone do not count: they are in flash.
 - Reshape, Flatten, Squeeze, Unsqueeze, Identity and Dropout share the buffer of their input.
 - Elementwise operators (Relu, Clip, Sigmoid ... and Add, Sub, Mul, Div, Sum, Max, Min, Mean), Softmax and Cast work in
   place, if an input of the same bytes is not read again and is not the input of the graph, which belongs to the caller.
-- A convolution with a fused sum adds onto the other summand, under the same conditions.
+- A convolution with a fused sum writes into the other summand, under the same conditions.
 - An output of the graph is never a shared buffer: the caller gets it.
-- A second output (the mask of Dropout, the indices of MaxPool) that nothing reads is not made.
-- Scratch space of the kernels (im2col, packed weights) is not in it: nothing says how much that is.
+- A second output (the mask of Dropout, the indices of MaxPool) that nothing reads is not computed.
+- Scratch space of kernels (im2col, packed weights) is not included: ONNX Runtime does not report it.
 
-ONNX Runtime's own arena does not hold the input, which is the caller's. It may have more in use than is live, for it
-hands the buffer of a dead tensor on to a later one of exactly the same size, and keeps it in between.
+ONNX Runtime's arena does not contain the input, which belongs to the caller. Its use may exceed the live bytes,
+because it keeps the buffer of a dead tensor for a later tensor of exactly the same size.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Liveness:
 
 @define
 class _Buffer:
-    """A stretch of memory: its size, the steps it is live in (both included), and whether it may be overwritten."""
+    """A piece of memory: its size, its first and last live step, and whether it may be overwritten."""
 
     size: int
     born: int
@@ -78,7 +78,7 @@ def peak_activations(graph: Graph) -> Liveness:
 
 
 class _Arena:
-    """Gives each tensor its buffer while the graph is walked."""
+    """Assigns buffers to tensors while it walks the graph."""
 
     def __init__(self, graph: Graph, nodes: list[onnx.NodeProto]) -> None:
         self.graph = graph

@@ -1,7 +1,7 @@
 """Multiply-adds (MACs) per ONNX operator, and the operators that count as free.
 
-Counted is what the literature counts: convolutions and matrix products, without their bias. That is half of what
-torch's FlopCounterMode gives. Elementwise work, activations, pooling and normalization are free by this definition.
+As in the literature, convolutions and matrix products count, without their bias. The result is half of what torch's
+FlopCounterMode gives. Elementwise work, activations, pooling and normalization are free by this definition.
 An operator which is neither counted nor free (LSTM, If, Attention, a custom one) has *unknown* MACs, never zero.
 """
 
@@ -103,7 +103,7 @@ def convolution(operation: Operation) -> int:
 
 
 @register(MACS, "QLinearConv")
-def quantised_convolution(operation: Operation) -> int:
+def quantized_convolution(operation: Operation) -> int:
     """As `convolution`; the weight is input 3."""
     return _convolution(operation, operation.input(0, MAP_RANK), operation.input(3, MAP_RANK))
 
@@ -134,7 +134,7 @@ def matrix_product(operation: Operation) -> int:
 
 
 @register(MACS, "QLinearMatMul")
-def quantised_matrix_product(operation: Operation) -> int:
+def quantized_matrix_product(operation: Operation) -> int:
     """As `matrix_product`; the right side is input 3."""
     return _matrix_product(operation, operation.input(0), operation.input(3))
 

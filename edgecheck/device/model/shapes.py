@@ -1,4 +1,4 @@
-"""A graph opened for counting: the shape and type of every tensor, for one image."""
+"""Opens a graph for counting: infers shape and type of every tensor for one image."""
 
 from __future__ import annotations
 

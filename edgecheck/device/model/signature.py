@@ -1,4 +1,4 @@
-"""What an ONNX file takes and gives: its one image input and its class output, whatever they are called."""
+"""Finds the image input and the class output of an ONNX file, whatever their names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Argument(Protocol):
 
 @frozen
 class Signature:
-    """How images go into a file and classes come out; None stands for a free dimension.
+    """The image input and the class output of a file; None stands for a free dimension.
 
     `input_size` is channels, height, width in whatever `layout`; `dtype` the input's numpy type.
     """
@@ -123,13 +123,13 @@ def _layout(where: str, name: str, shape: Dimensions) -> Layout:
 def _class_output(where: str, outputs: Sequence[Argument]) -> tuple[Argument, int | None]:
     numeric = [argument for argument in outputs if argument.type in INPUT_TYPES]
     by_rank = [[a for a in numeric if _is_flat(a)], [a for a in numeric if _is_squeezable(a)]]
-    found = next((candidates for candidates in by_rank if candidates), [])
-    if len(found) != 1:
-        trouble = "several outputs look like classes" if found else "no output looks like classes"
+    likely = next((candidates for candidates in by_rank if candidates), [])
+    if len(likely) != 1:
+        trouble = "several outputs look like classes" if likely else "no output looks like classes"
         raise ModelError(
             f"{where}: {trouble} (float, images x classes), it has {_describe(outputs)}: export it with one such output"
         )
-    return found[0], _class_count(_dimensions(found[0])[1:])
+    return likely[0], _class_count(_dimensions(likely[0])[1:])
 
 
 def _is_flat(argument: Argument) -> bool:
@@ -147,15 +147,17 @@ def _class_count(shape: Dimensions) -> int | None:
     return None if known == 1 and None in shape else known
 
 
-def random_image(found: Signature, input_shape: tuple[int, int, int]) -> np.ndarray:
-    """Return random numbers in 0..1 as a file takes them: one image, or as many as its fixed batch.
+def random_image(signature: Signature, input_shape: tuple[int, int, int]) -> np.ndarray:
+    """Return random numbers in 0..1 in the layout of a file: one image, or as many as its fixed batch.
 
-    Not zeros: they would leave the activations zero too, and pages that were never written are not resident.
+    Zeros would keep activations zero too, and memory pages that were never written are not resident.
 
     Args:
-        found: what the file says of its input.
-        input_shape: channels, height, width of an image, for where the file leaves them free.
+        signature: the input of the file.
+        input_shape: channels, height, width of an image, for the dimensions that the file leaves free.
     """
-    channels, height, width = (want or given for want, given in zip(found.input_size, input_shape, strict=True))
-    size = (channels, height, width) if found.layout == "NCHW" else (height, width, channels)
-    return np.random.default_rng(0).random((found.batch or 1, *size), np.float32).astype(found.dtype, copy=False)
+    channels, height, width = (want or given for want, given in zip(signature.input_size, input_shape, strict=True))
+    size = (channels, height, width) if signature.layout == "NCHW" else (height, width, channels)
+    return (
+        np.random.default_rng(0).random((signature.batch or 1, *size), np.float32).astype(signature.dtype, copy=False)
+    )

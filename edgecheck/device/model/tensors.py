@@ -1,4 +1,4 @@
-"""What a tensor of an ONNX graph is, without its values: shape, type, bytes."""
+"""Shape, type and size of the tensors of an ONNX graph, without their values."""
 
 from __future__ import annotations
 

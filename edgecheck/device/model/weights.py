@@ -1,9 +1,9 @@
-"""The parameters a graph stores: which constants they are, how many, of what type, which are zero.
+"""Finds the parameters of a graph, their type, and how many of them are zero.
 
 A parameter is an element of a float initializer (or Constant node), or of the integer weight or bias of a quantized
-operator. Not parameters are scales and zero points, so that an int8 file has as many as the float file it was made
-from, and single numbers of rank 0: the bounds of a Clip, the value of a Pad. An integer weight is zero where it equals
-its zero point.
+operator. Scales and zero points are not parameters, so that an int8 file has as many parameters as its float source.
+Scalars of rank 0 (the bounds of a Clip, the value of a Pad) are not parameters either. An integer weight is zero
+where it equals its zero point.
 """
 
 from __future__ import annotations
@@ -84,15 +84,15 @@ def parameters(model: onnx.ModelProto) -> list[Parameter]:
     """
     constants, uses = stored_constants(model.graph), uses_of(model.graph)
     scales = {node.output[1] for node in model.graph.node if node.op_type == "DynamicQuantizeLinear"}
-    found = []
+    held = []
     for name, constant in constants.items():
         tensor, reads = stored(constant), uses.get(name, [])
         quantized = next((use for use in reads if _operand(use)), None)
         scale = bool(reads) and all(_is_scale(use, scales) for use in reads)
         if tensor.shape != () and (quantized or (tensor.is_float and not scale)):
             nonzero = _count_nonzero(constant, quantized, constants)
-            found.append(Parameter(name, tensor, nonzero, owner_of(reads, uses)))
-    return found
+            held.append(Parameter(name, tensor, nonzero, owner_of(reads, uses)))
+    return held
 
 
 def stored_constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:

@@ -1,4 +1,4 @@
-"""What a file predicts on labelled images, and how often it is right and agrees with the baseline."""
+"""Predictions of a file on labelled images: accuracy, calibration, and agreement with the baseline."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CALIBRATION_BINS = 15  # as in the paper
 def predict(
     classifier: Classifier, data: ImageSet, how: Preprocessing, progress: Progress | None = None
 ) -> NDArray[np.float32]:
-    """Return what the file says of each image, float32 `(N, classes)`: logits or probabilities, as it gives them.
+    """Return the outputs of a file for each image, float32 `(N, classes)`, logits or probabilities.
 
     Where the data has a selection of outputs, only these, in the order of its classes.
 
@@ -82,24 +82,27 @@ def readings(
     sizes = {len(labels), len(logits), len(labels if baseline_logits is None else baseline_logits)}
     if len(sizes) != 1:
         raise DataError(f"{variant}: outputs and labels are of different lengths {sorted(sizes)}: predict again")
-    n, predicted = len(labels), logits.argmax(axis=1)
-    right = predicted == labels
+    n, right = len(labels), logits.argmax(axis=1) == labels
     taken = [
         reading(variant, "accuracy", right.mean(), wilson_interval(int(right.sum()), n), n),
         _top5(variant, logits, labels),
         reading(variant, "accuracy.worst_class", min(per_class(logits, labels).values()), n=n),
         reading(variant, "calibration.error", calibration_error(logits, labels), n=n),
     ]
-    if baseline_logits is None:
-        return taken
-    expected = baseline_logits.argmax(axis=1)
-    was_right, same = expected == labels, predicted == expected
+    return taken if baseline_logits is None else [*taken, *_beside(variant, logits, labels, baseline_logits)]
+
+
+def _beside(
+    variant: str, logits: NDArray[np.float32], labels: NDArray[np.int64], baseline_logits: NDArray[np.float32]
+) -> list[Reading]:
+    """Return the accuracy drop against the baseline and the agreement with it."""
+    n, predicted, expected = len(labels), logits.argmax(axis=1), baseline_logits.argmax(axis=1)
+    right, was_right, same = predicted == labels, expected == labels, predicted == expected
     lost, gained = int((was_right & ~right).sum()), int((right & ~was_right).sum())
     drop = PERCENT * (lost - gained) / n
-    differ = f"{lost} images lost, {gained} gained; exact McNemar test: p = {mcnemar(lost, gained):.2g}"
+    note = f"{lost} images lost, {gained} gained; exact McNemar test: p = {mcnemar(lost, gained):.2g}"
     return [
-        *taken,
-        reading(variant, "accuracy_drop_pp", drop, drop_interval(lost, gained, n), n, differ),
+        reading(variant, "accuracy_drop_pp", drop, drop_interval(lost, gained, n), n, note),
         reading(variant, "agreement", same.mean(), wilson_interval(int(same.sum()), n), n),
     ]
 
@@ -124,7 +127,7 @@ def calibration_error(logits: NDArray[np.float32], labels: NDArray[np.int64]) ->
 
 
 def mcnemar(lost: int, gained: int) -> float:
-    """Return the two-sided p-value of McNemar's exact test: that as many images are lost as gained but by chance."""
+    """Return the two-sided p-value of McNemar's exact test of equally likely losses and gains."""
     differing, fewer = lost + gained, min(lost, gained)
     if differing == 0:
         return 1.0
@@ -147,7 +150,7 @@ def _top5(variant: str, logits: NDArray[np.float32], labels: NDArray[np.int64]) 
 
 
 def wilson_interval(hits: int, n: int) -> Interval:
-    """Return the 95 % score interval of a share of `hits` in `n` (Wilson 1927): honest near 0 and 1 as well."""
+    """Return the 95 % score interval of a share of `hits` in `n` (Wilson 1927): accurate near 0 and 1 as well."""
     share, weight = hits / n, Z * Z / n
     centre = (share + weight / 2) / (1 + weight)
     half = Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)

@@ -1,4 +1,4 @@
-"""The machine and the versions that numbers are measured with, and how busy others keep it meanwhile."""
+"""Describes the machine and the installed versions, and meters the load of other processes during a measurement."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ STEAL_COLUMN = 7
 CLOCK_CALLS = 1000  # of which the smallest step between two is taken
 
 
-def describe(options: Options, with_host: bool = False) -> Environment:
-    """Return what a report says of this machine; the host's name only if asked for. Imports no package it names."""
+def describe(options: Options) -> Environment:
+    """Return what a report says of this machine, without its host name; imports none of the packages it lists."""
     return Environment(
         cpu=_cpu(),
         logical_cores=usable_cores(),
@@ -51,7 +51,6 @@ def describe(options: Options, with_host: bool = False) -> Environment:
         provider=options.provider,
         intra_op_threads=options.threads,
         graph_optimization=options.graph_optimization,
-        host=platform.node() if with_host else "",
         cpu_flags=cpu_flags(),
     )
 
@@ -63,7 +62,7 @@ def cpu_flags() -> list[str]:
 
 
 def machine() -> dict[str, object]:
-    """Return what the results of running a file depend on: architecture, CPU and its vector extensions."""
+    """Return what the results of a file depend on: architecture, CPU and vector extensions."""
     return {"architecture": platform.machine(), "cpu": _cpu(), "flags": cpu_flags()}
 
 

@@ -1,7 +1,7 @@
-"""The graph that ONNX Runtime really runs: after its rewriting, in its order, with the shapes and times it reports.
+"""The graph that ONNX Runtime runs after its optimizations, with the order, shapes and times that it reports.
 
-A file's own graph does not tell: convolutions have swallowed their activations, layouts are changed, constants folded.
-So the session is asked for its optimized graph and for a profile of some runs, and the two are joined node by node.
+The graph in the file differs from it: activations are fused into convolutions, layouts change, constants are folded.
+Therefore the session saves its optimized graph and a profile of some runs, and both are joined node by node.
 """
 
 from __future__ import annotations
@@ -39,22 +39,21 @@ _TYPES = {"float": "FLOAT", "double": "DOUBLE"}  # the others are ONNX's names i
 
 @frozen(eq=False)
 class Execution:
-    """What one session ran.
+    """The graph that one session executed.
 
     Attributes:
         graph: the optimized graph, nodes in order of execution, all sizes known.
         seconds: mean time of each node by its first output.
-        runs: how many runs that is the mean of.
-        arena_peak_bytes: the most that ONNX Runtime's allocator had in use in a first run, what was in use before it
-            not counted; None where this version does not tell.
-        arena_held_bytes: what it holds of the system's memory.
+        runs: the number of runs behind this mean.
+        arena_peak_bytes: peak use of ONNX Runtime's allocator during the first run, without what was in use before;
+        None
+            if this version does not report it.
     """
 
     graph: Graph
     seconds: dict[str, float]
     runs: int
     arena_peak_bytes: int | None
-    arena_held_bytes: int | None
 
 
 def execute(path: str | Path, options: Options, input_shape: tuple[int, int, int]) -> Execution:
@@ -63,7 +62,7 @@ def execute(path: str | Path, options: Options, input_shape: tuple[int, int, int
     Args:
         path: the file.
         options: how it is run.
-        input_shape: channels, height, width of an image, for where the file leaves them free.
+        input_shape: channels, height, width of an image, for the dimensions that the file leaves free.
 
     Raises:
         ModelError: as `files.load_model`, or ONNX Runtime cannot run it.
@@ -84,14 +83,14 @@ def _execute(path: Path, options: Options, input_shape: tuple[int, int, int], fo
         "profile_file_prefix": str(folder / "profile"),
     }
     session = ort.start(source, options, **asked)
-    found = signature.read(str(path), session.get_inputs(), session.get_outputs())
-    feed = {found.input: signature.random_image(found, input_shape)}
+    interface = signature.read(str(path), session.get_inputs(), session.get_outputs())
+    feed = {interface.input: signature.random_image(interface, input_shape)}
     began, runs = time.perf_counter(), 0
     try:
         while runs < LEAST_RUNS or (runs < MOST_RUNS and time.perf_counter() - began < SECONDS):
-            session.run([found.output], feed)
+            session.run([interface.output], feed)
             runs += 1
-    except Exception as error:  # the classes of ONNX Runtime have no base of their own
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise MeasurementError(f"{path}: the run failed ({ort.one_line(error)})") from None
     profile = Path(session.end_profiling())
     if profile.stat().st_size > MOST_PROFILE_BYTES:
@@ -144,7 +143,7 @@ def _joined(model: onnx.ModelProto, events: list[dict[str, Any]], feed: dict[str
     del model.graph.node[:]
     model.graph.node.extend(ordered)
     seconds = {next(filter(None, nodes[name].output)): total / runs for name, total in spent.items()}
-    return Execution(Graph(model, tensors), seconds, runs, *_arena(list(first.values())))
+    return Execution(Graph(model, tensors), seconds, runs, _arena_peak(list(first.values())))
 
 
 def _sizes(names: Any, told: list[dict[str, list[int]]]) -> dict[str, Tensor]:
@@ -160,11 +159,11 @@ def _type_of(value: onnx.ValueInfoProto) -> str:
     return onnx.helper.tensor_dtype_to_string(value.type.tensor_type.elem_type).removeprefix("TensorProto.")
 
 
-def _arena(first_run: list[dict[str, Any]]) -> tuple[int | None, int | None]:
-    """Return the peak in use beyond what was in use before the first node, and what is held of the system's memory."""
+def _arena_peak(first_run: list[dict[str, Any]]) -> int | None:
+    """Return the peak in use beyond what was in use before the first node."""
     try:
         before = int(first_run[0]["mem_bytes_requested_in_use"]) - int(first_run[0]["mem_requested_in_use_delta"])
         peak = max(int(arguments["mem_in_use_peak"]) for arguments in first_run)
-        return peak - before, max(int(arguments["mem_arena_held"]) for arguments in first_run)
-    except (KeyError, IndexError):  # ONNX Runtime tells its memory from 1.2x on
-        return None, None
+        return peak - before
+    except (KeyError, IndexError):  # ONNX Runtime versions before 1.2x do not report memory
+        return None

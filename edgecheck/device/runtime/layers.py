@@ -1,4 +1,4 @@
-"""Which layers take the time, the multiply-adds and the memory: what ONNX Runtime ran, under the names of the file."""
+"""Time, MACs and live memory of each layer that ONNX Runtime ran, under the names of the file."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _PART_OF_LAYER = ELEMENTWISE_UNARY | {"BatchNormalization", "QuantizeLinear", "D
 
 
 @frozen
-class Ran:
-    """What ONNX Runtime ran: the layers in order, the peak of live activations in bytes and what it is by its arena.
+class LayerProfile:
+    """The layers that ONNX Runtime ran, in order; the peak of live activations in bytes, computed and by its arena.
 
-    Where a file could not be profiled there are no layers, and `note` says why.
+    A file that could not be profiled has no layers, and `note` gives the reason.
     """
 
     layers: list[LayerCost] = field(factory=list)
@@ -41,7 +41,7 @@ class Ran:
     note: str = ""
 
 
-def examine(path: str | Path, options: Options, input_shape: tuple[int, int, int]) -> Ran:
+def examine(path: str | Path, options: Options, input_shape: tuple[int, int, int]) -> LayerProfile:
     """Run a file under the profiler and return what it showed.
 
     Raises:
@@ -50,12 +50,12 @@ def examine(path: str | Path, options: Options, input_shape: tuple[int, int, int
     try:
         execution = execute(path, options, input_shape)
     except MeasurementError as error:
-        return Ran(note=str(error))
+        return LayerProfile(note=str(error))
     liveness = peak_activations(execution.graph)
     note = "" if liveness.peak_bytes is not None else f"nothing tells the size of {', '.join(liveness.unsized[:3])}"
     given = sum(execution.graph.tensors[value.name].bytes for value in data_inputs(execution.graph.model.graph))
     costs = layer_costs(path, execution, liveness)
-    return Ran(costs, liveness.peak_bytes, given, execution.arena_peak_bytes, note)
+    return LayerProfile(costs, liveness.peak_bytes, given, execution.arena_peak_bytes, note)
 
 
 def layer_costs(path: str | Path, execution: Execution, liveness: Liveness) -> list[LayerCost]:

@@ -1,19 +1,22 @@
-"""ONNX Runtime opened in the one way that everything here is measured, and its errors in one line."""
+"""Opens ONNX Runtime sessions with the settings that all measurements share, and shortens its error messages."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 from attrs import frozen
 
 from edgecheck.errors import ConfigError, ModelError
 
+if TYPE_CHECKING:
+    from edgecheck.config.plan import Measure
+
 CPU = "CPUExecutionProvider"
 
-FATAL_ONLY = 4  # ONNX Runtime writes its errors to stderr as well as raising them; once is enough
+FATAL_ONLY = 4  # ONNX Runtime also logs the errors that it raises; this log level hides them
 
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from .*? failed:)?")
 # "/a/b/model.cc:256 onnxruntime::Model::Model(onnx::ModelProto&&, bool) " or "utils.cc:15 FunctionName "
@@ -30,10 +33,14 @@ LEVELS: dict[str, onnxruntime.GraphOptimizationLevel] = {
 
 @frozen
 class Options:
-    """How a file is run: threads within a node, on whose kernels, after how much rewriting of its graph (`LEVELS`).
+    """How ONNX Runtime runs a file.
 
-    `denormal_as_zero` holds for all sessions of a process if its first one has it, and for none otherwise. With
-    `exact_sums` int8 sums do not saturate on x86 CPUs without VNNI; that is slower.
+    Attributes:
+        threads: intra-op threads.
+        provider: execution provider.
+        graph_optimization: a key of `LEVELS`.
+        denormal_as_zero: flush subnormal numbers to zero. The first session of a process decides for all others.
+        exact_sums: avoid saturation of int8 sums on x86 CPUs without VNNI, which is slower.
     """
 
     threads: int = 1
@@ -42,9 +49,14 @@ class Options:
     denormal_as_zero: bool = False
     exact_sums: bool = False
 
+    @classmethod
+    def of(cls, measure: Measure) -> Options:
+        """Return the options that the `measure:` section of a plan asks for."""
+        return cls(measure.intra_op_threads, measure.provider, measure.graph_optimization)
+
 
 def start(path: Path, options: Options, **extra: Any) -> onnxruntime.InferenceSession:
-    """Return a session that runs one node at a time.
+    """Return a session that executes its nodes one after another.
 
     Args:
         path: the file.
@@ -52,8 +64,8 @@ def start(path: Path, options: Options, **extra: Any) -> onnxruntime.InferenceSe
         **extra: further attributes of `onnxruntime.SessionOptions`.
 
     Raises:
-        ConfigError: this ONNX Runtime has no such provider.
-        ModelError: ONNX Runtime cannot run such a file; the message has its reason.
+        ConfigError: this ONNX Runtime does not have the provider.
+        ModelError: ONNX Runtime cannot load the file; the message gives its reason.
     """
     available = onnxruntime.get_available_providers()
     if options.provider not in available:
@@ -64,7 +76,7 @@ def start(path: Path, options: Options, **extra: Any) -> onnxruntime.InferenceSe
     settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     settings.graph_optimization_level = LEVELS[options.graph_optimization]
     settings.log_severity_level = FATAL_ONLY
-    # Several sessions are timed in turn: an idle one must not go on spinning beside the one that is timed.
+    # Sessions are timed in turn: threads of an idle one must not spin while another is timed.
     settings.add_session_config_entry("session.force_spinning_stop", "1")
     if options.denormal_as_zero:
         settings.add_session_config_entry("session.set_denormal_as_zero", "1")
@@ -74,11 +86,11 @@ def start(path: Path, options: Options, **extra: Any) -> onnxruntime.InferenceSe
         setattr(settings, name, value)
     try:
         return onnxruntime.InferenceSession(str(path), settings, providers=[options.provider])
-    except Exception as error:  # the classes of ONNX Runtime have no base of their own
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({one_line(error)})") from None
 
 
 def one_line(error: Exception) -> str:
-    """Return the first line of what ONNX Runtime says, without error code, C++ file and function."""
+    """Return the first line of an ONNX Runtime error, without error code, C++ file and function name."""
     text = _ORIGIN.sub("", _PREFIX.sub("", str(error).strip()))
     return text.splitlines()[0].strip().rstrip(".") if text else type(error).__name__

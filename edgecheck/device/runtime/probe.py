@@ -1,11 +1,10 @@
-"""One ONNX file in a process of its own: does it run at all, its peak resident memory, its time untouched by others.
+"""Runs an ONNX file in a limited process of its own: whether it runs at all, its peak resident memory, its times.
 
-A file may take for ever, want all memory, or crash ONNX Runtime. So it is first opened and run in a child with a time
-limit and a memory limit, and whatever happens there is an error of this process, in one line.
+A file may run for ever, need all memory, or crash ONNX Runtime. Therefore it is first opened and run in a child process
+with a time limit and a memory limit. Whatever happens there becomes a one-line error of this process.
 
-The child imports only what it needs to, so that its memory is that of interpreter, ONNX Runtime and model, whatever the
-parent has in memory. Settings that ONNX Runtime makes once for a whole process, as `session.set_denormal_as_zero`, are
-in force there.
+The child imports only what it needs, so that its memory is that of the interpreter, ONNX Runtime and the model. ONNX
+Runtime's settings for a whole process, such as `session.set_denormal_as_zero`, take effect there.
 """
 
 from __future__ import annotations
@@ -52,8 +51,8 @@ OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "Me
 
 
 @frozen
-class Fresh:
-    """What a fresh process told: its peak resident bytes, None where the system does not say, and seconds per run."""
+class ProbeResult:
+    """Peak resident bytes of the process (None if the system does not report them) and the seconds of each run."""
 
     peak_bytes: int | None
     runs_s: list[float] = field(factory=list)
@@ -65,14 +64,14 @@ def run(
     input_shape: tuple[int, int, int],
     runs: int = LEAST_RUNS,
     time_limit_s: float = TIME_LIMIT_S,
-) -> Fresh:
+) -> ProbeResult:
     """Open an ONNX file in a fresh process and run it on random images, one at a time.
 
     Args:
         path: the file, as `files.load_model` accepts it.
         options: how it is run.
-        input_shape: channels, height, width of an image, for where the file leaves them free.
-        runs: how often, three times at least.
+        input_shape: channels, height, width of an image, for the dimensions that the file leaves free.
+        runs: number of runs, at least three.
         time_limit_s: seconds after which the process is ended.
 
     Raises:
@@ -83,17 +82,8 @@ def run(
     limit = _memory_limit(Path(path), options)
     request = {"options": attrs.asdict(options), "shape": input_shape, "runs": runs, "data_bytes": limit}
     command = children.command(__name__, str(path), json.dumps({**request, "parent": os.getpid()}))
-    surroundings = children.environment()
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=time_limit_s,
-            env=surroundings,
-        )
+        done = _child(command, time_limit_s)
     except subprocess.TimeoutExpired:
         raise MeasurementError(
             f"{path}: stopped after {time_limit_s:g} s: it could not be opened and run on one image by then"
@@ -103,11 +93,23 @@ def run(
     return _answer(path, done, limit)
 
 
-def _answer(path: str | Path, done: subprocess.CompletedProcess[str], limit: int) -> Fresh:
-    """Return what the child told, or raise what became of it."""
+def _child(command: list[str], time_limit_s: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=time_limit_s,
+        env=children.environment(),
+    )
+
+
+def _answer(path: str | Path, done: subprocess.CompletedProcess[str], limit: int) -> ProbeResult:
+    """Return the result of the child, or raise its error."""
     told = json.loads(done.stdout) if done.returncode == 0 else {}
     if "peak_bytes" in told:
-        return Fresh(**told)
+        return ProbeResult(**told)
     if any(words in told.get("error", done.stderr) for words in OUT_OF_MEMORY):
         raise MeasurementError(f"{path}: it needs more than {limit / 1e9:.1f} GB of memory for one image")
     if "error" in told:
@@ -132,9 +134,9 @@ def _stored(path: Path) -> list[Path]:
 
 
 def _limit_data(more_bytes: int) -> None:
-    """Let this process have so many bytes of data more, and no core dump. Data are private writable pages.
+    """Limit how many bytes of data (private writable pages) this process may add, and disable core dumps.
 
-    Not the address space, in which whole files are mapped. On systems without /proc nothing is limited.
+    The address space is not limited, because whole files are mapped into it. Without /proc there is no limit.
     """
     now = _status_bytes("VmData")
     if resource is not None and now is not None:
@@ -144,17 +146,17 @@ def _limit_data(more_bytes: int) -> None:
 
 def _times(path: Path, options: Options, input_shape: tuple[int, int, int], runs: int) -> list[float]:
     session = ort.start(path, options)
-    found = signature.read(str(path), session.get_inputs(), session.get_outputs())
-    feed = {found.input: signature.random_image(found, input_shape)}
+    interface = signature.read(str(path), session.get_inputs(), session.get_outputs())
+    feed = {interface.input: signature.random_image(interface, input_shape)}
     times = []
     try:
         for _ in range(max(runs, LEAST_RUNS)):
             began = time.perf_counter()
-            scores = np.asarray(session.run([found.output], feed)[0])
+            scores = np.asarray(session.run([interface.output], feed)[0])
             times.append(time.perf_counter() - began)
-    except Exception as error:  # the classes of ONNX Runtime have no base of their own
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise MeasurementError(f"{path}: the run failed ({ort.one_line(error)})") from None
-    if scores.size > signature.MOST_CLASSES * (found.batch or 1):
+    if scores.size > signature.MOST_CLASSES * (interface.batch or 1):
         raise ModelError(f"{path}: it gives {scores.size:,} scores for one run; no classifier has so many classes")
     return times
 

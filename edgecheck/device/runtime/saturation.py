@@ -1,9 +1,9 @@
-"""Integer sums that saturate: the same int8 file gives other numbers on x86 CPUs without VNNI.
+"""Integer sums that saturate: an int8 file computes other numbers on x86 CPUs without VNNI.
 
-There ONNX Runtime multiplies with an instruction (`vpmaddubsw`, and its older form) that adds two neighbouring products
-of an unsigned activation and a signed weight in 16 bits: 255 x 127 + 255 x 127 = 64,770 becomes 32,767. Weights of 7
-bits fit. VNNI and ARM instructions add in 32 bits. ONNX Runtime's session option `session.x64quantprecision` has such
-CPUs take unsigned weights, which are added in 32 bits too; elsewhere it changes nothing.
+On these, ONNX Runtime multiplies with an instruction (`vpmaddubsw`, or its older form) that adds two neighbouring
+products of an unsigned activation and a signed weight in 16 bits: 255 x 127 + 255 x 127 = 64,770 becomes 32,767.
+Weights of 7 bits fit. VNNI and ARM instructions add in 32 bits. With the session option `session.x64quantprecision`,
+ONNX Runtime uses unsigned weights on such CPUs, which are added in 32 bits too; elsewhere the option has no effect.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from edgecheck.device.model.operators import MACS
 from edgecheck.device.model.weights import Parameter, parameters, stored_constants, values
 from edgecheck.device.runtime import session
 from edgecheck.device.runtime.ort import Options
+from edgecheck.records import Diagnostic
 from edgecheck.score.selection import selected
 
 X86 = ("x86_64", "AMD64", "i686", "i386")
-# Features of x86 CPUs that add int8 products in 32 bits.
+# CPU flags of the x86 instructions that add int8 products in 32 bits.
 VNNI = ("avx512_vnni", "avx_vnni", "amx_int8")
 LARGEST_ACTIVATION = np.iinfo(np.uint8).max
 INT16 = np.iinfo(np.int16)
 # The levels of graph optimization at which ONNX Runtime turns QuantizeLinear and DequantizeLinear around a layer into
-# integer arithmetic, and at which it heeds `session.x64quantprecision`.
+# integer arithmetic, and at which `session.x64quantprecision` has an effect.
 FUSING = ("all", "extended")
 
 
 @frozen
 class Saturation:
-    """What saturated sums change on `images` images: predicted classes, and logits by how much at most."""
+    """What saturation changes on `images` images: the predicted class of `changed`, logits by up to `max_abs`."""
 
     images: int
     changed: int
@@ -45,11 +46,11 @@ class Saturation:
 
 
 def can_saturate(model: onnx.ModelProto, graph_optimization: str = "all") -> bool:
-    """Return whether some layer multiplies in integers by weights of which two could saturate a 16-bit sum.
+    """Return whether a layer computes in integers with weights of which two can saturate a 16-bit sum.
 
     Args:
         model: the file as `files.load_model` gives it.
-        graph_optimization: the level at which the file is run (`runtime.LEVELS`).
+        graph_optimization: the level at which the file is run (`ort.LEVELS`).
 
     Raises:
         ModelError: as `weights.parameters`.
@@ -72,13 +73,13 @@ def measure(
     logits: NDArray[np.float32],
     selection: Selection | None = None,
 ) -> Saturation:
-    """Compare what a file gives on this CPU with what it gives where no sum saturates.
+    """Compare the logits of a file on this CPU with those of exact sums.
 
     Args:
         path: the file.
         options: how it was run.
-        pixels: preprocessed images `(N, C, H, W)`.
-        logits: what it gave for them, `(N, classes)`.
+        pixels: preprocessed images, float32 `(N, C, H, W)`.
+        logits: its output for them, float32 `(N, classes)`.
         selection: which outputs `logits` holds; None: all.
 
     Raises:
@@ -92,29 +93,22 @@ def measure(
     return Saturation(len(pixels), changed, float(np.abs(exact - logits).max()))
 
 
-def warnings(found: Saturation, machine: str, flags: Collection[str]) -> list[str]:
-    """Return what to know of a file that `can_saturate`.
+def warnings(found: Saturation, machine: str, flags: Collection[str]) -> list[Diagnostic]:
+    """Return what to know about a file that `can_saturate`.
 
     Args:
-        found: what it changes on this CPU.
+        found: what saturation changes on this CPU.
         machine: the architecture, as `platform.machine` gives it.
         flags: `environment.cpu_flags` of this CPU.
     """
     if found.max_abs > 0:
         return [
-            f"int8 sums saturate on this CPU, which has no VNNI: {found.changed} of {found.images} images get another "
-            f"class than with exact sums, logits differ by up to {found.max_abs:.3g}; accuracy on a device with VNNI "
-            "or on ARM is another one: quantize with 7-bit weights (quantize.reduce_range: true), run with the session "
-            "option session.x64quantprecision=1, or measure on the device"
+            Diagnostic("int8-saturates", {"changed": found.changed, "images": found.images, "max_abs": found.max_abs})
         ]
-    has = [flag for flag in VNNI if flag in flags]
-    if machine in X86 and flags and not has:
+    exact = [flag for flag in VNNI if flag in flags]
+    if machine in X86 and flags and not exact:
         return []  # it could saturate here, and does not
-    return [
-        f"8-bit weights: int8 sums are exact on this CPU ({has[0] if has else machine}) and may saturate on x86 CPUs "
-        "without VNNI (AVX2, plain AVX-512), where accuracy is then lower: for these quantize with 7-bit weights "
-        "(quantize.reduce_range: true), or measure on the device"
-    ]
+    return [Diagnostic("int8-may-saturate", {"cpu": exact[0] if exact else machine})]
 
 
 def _in_integers(owner: onnx.NodeProto | None, fused: Collection[str]) -> bool:
@@ -126,7 +120,7 @@ def _in_integers(owner: onnx.NodeProto | None, fused: Collection[str]) -> bool:
 
 
 def _by_output(weight: NDArray[np.number], parameter: Parameter) -> NDArray[np.number]:
-    """Return a weight as `(outputs, all that is summed for one of them)`."""
+    """Return a weight as `(outputs, products summed per output)`."""
     owner = parameter.owner
     transposed = owner is not None and any(a.name == "transB" and a.i for a in owner.attribute)
     is_convolution = owner is not None and "Conv" in owner.op_type

@@ -1,4 +1,4 @@
-"""An ONNX classifier opened for use: images go in as float32 (N, C, H, W), class scores come out as (N, classes)."""
+"""An open ONNX classifier: takes float32 images (N, C, H, W) and returns class scores (N, classes)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Input:
 
 @frozen(eq=False)
 class Classifier:
-    """An open file. Sizes are None where the file leaves them free."""
+    """An open ONNX file; sizes are None if the file leaves them free."""
 
     path: Path
     options: Options
@@ -45,33 +45,34 @@ class Classifier:
 
     @property
     def threads(self) -> int:
-        """Threads within a node."""
+        """Intra-op threads."""
         return self.options.threads
 
     @property
     def input_size(self) -> tuple[int | None, int | None, int | None]:
-        """Channels, height and width that the file wants, in whatever layout."""
+        """Channels, height and width of the input, for either layout."""
         return self.signature.input_size
 
     @property
     def classes(self) -> int | None:
-        """How many classes it tells apart."""
+        """Number of classes."""
         return self.signature.classes
 
     @property
     def layout(self) -> Layout:
-        """How it wants its images laid out."""
+        """Layout of the input."""
         return self.signature.layout
 
     @property
     def batch(self) -> int | None:
-        """How many images it takes at once, no more and no fewer; None: any number."""
+        """The fixed batch size; None if it is free."""
         return self.signature.batch
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the class scores `(N, classes)` of float32 images `(N, C, H, W)`, as the file gives them.
 
-        A file of fixed batch gets as many runs as it needs, the last filled up with copies of the last image.
+        A file with a fixed batch size is run as often as needed; the last batch is filled with copies of the last
+        image.
 
         Raises:
             DataError: the images do not have the channels, height and width that the file wants.
@@ -93,14 +94,14 @@ class Classifier:
             return {self.signature.input: np.ascontiguousarray(ordered, dtype=self.signature.dtype)}
 
     def run_once(self, feed: Feed) -> np.ndarray:
-        """Return what one run on a prepared feed gives: the thing that is timed.
+        """Return the output of one run on a prepared feed; this is what latency times.
 
         Raises:
             MeasurementError: the run failed.
         """
         try:
             return np.asarray(self.session.run([self.signature.output], feed)[0])
-        except Exception as error:  # the classes of ONNX Runtime have no base of their own
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise MeasurementError(f"{self.path}: the run failed ({ort.one_line(error)})") from None
 
     def _chunks(self, images: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
@@ -129,7 +130,7 @@ def open_classifier(path: str | Path, options: Options = DEFAULTS, layout: Layou
     """Open an ONNX file; `layout` overrides what its sizes say.
 
     Raises:
-        ConfigError: this ONNX Runtime has no such provider.
+        ConfigError: this ONNX Runtime does not have the provider.
         ModelError: missing, damaged, not ONNX, not runnable by this ONNX Runtime, or not an image classifier.
     """
     path = Path(path)
@@ -151,7 +152,7 @@ def input_size(path: str | Path) -> tuple[int | None, int | None, int | None]:
 
 
 def check_labels(classifier: Classifier, data: ImageSet) -> None:
-    """See that every label is a class of the file, as far as the file says how many it has.
+    """Check that every label is a class of the file, if the file fixes their number.
 
     Raises:
         DataError: a label lies outside.
@@ -161,7 +162,7 @@ def check_labels(classifier: Classifier, data: ImageSet) -> None:
 
 
 def check_class_count(path: Path, classes: int, data: ImageSet) -> None:
-    """See that every label, or the selected output for it, is one of the `classes` of the file at `path`.
+    """Check that every label, or the selected output for it, is one of the `classes` of the file at `path`.
 
     Raises:
         DataError: a label lies outside.

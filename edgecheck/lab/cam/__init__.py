@@ -1,15 +1,49 @@
-"""Class-activation maps: where in its images a network looks. Importing a method's file puts it into `METHODS`."""
+"""Attribution maps of PyTorch twins: the network is split at its target layer and run as a source of evidence."""
 
-from edgecheck.lab.cam import (  # noqa: F401
-    ablationcam,
-    gradcam,
-    gradcam_plusplus,
-    hirescam,
-    layercam,
-    scorecam,
-    xgradcam,
-)
-from edgecheck.lab.cam.engine import Explanation, explain
-from edgecheck.lab.cam.method import METHODS
+from __future__ import annotations
 
-__all__ = ["METHODS", "Explanation", "explain"]
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from edgecheck.attribution import engine
+from edgecheck.attribution.explanation import Explanation
+from edgecheck.attribution.table import needs_of
+from edgecheck.config.plan import Preprocessing
+from edgecheck.images import ImageSet, preprocess
+from edgecheck.lab.cam.twin import opened
+from edgecheck.progress import Progress
+
+__all__ = ["Explanation", "explain"]
+
+
+def explain(
+    model: nn.Module,
+    data: ImageSet,
+    how: Preprocessing,
+    methods: Sequence[str],
+    target_layer: str | None = None,
+    classes: NDArray[np.int64] | None = None,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Return the maps of all images under each method, from a network that is in memory already.
+
+    Args:
+        model: takes float32 `(N, C, H, W)` and gives logits `(N, classes)`; it is left as it was found.
+        data: the images, at the size that the network takes.
+        how: the preprocessing.
+        methods: names in `attribution.table.METHODS`; none for logits alone.
+        target_layer: a dotted module name, or a function's output such as `features.norm5+relu`; None for the default.
+        classes: the class to explain per image `(N,)`; None for the model's own arg-max.
+        progress: told of the batches.
+
+    Raises:
+        ConfigError: unknown method.
+        DataError: an output is selected that the network does not have.
+        ModelError: as `attribution.engine.explain` and `lab.cam.twin.opened`.
+    """
+    needs = needs_of(methods)
+    with opened(model, preprocess(data.images[:1], how), target_layer, needs) as source:
+        return engine.explain(source, data, how, methods, classes, progress)

@@ -1,7 +1,8 @@
-"""A second way to a network's graph, where fx cannot follow its Python: `torch.export` runs it, on one example.
+"""The graph of a network by `torch.export`, for networks whose Python fx cannot follow.
 
-fx hands stand-ins to `forward`, which may ask a tensor for its shape only to compute with it; `torch.export` knows the
-shapes, so `if x.shape[-1] > 64`, `*args` and loops over sizes can be followed. Branches on values still cannot.
+fx passes proxies to `forward`, and a branch on the shape of a proxy fails. `torch.export` runs `forward` on one example
+and knows the shapes, so it can follow `if x.shape[-1] > 64`, `*args` and loops over sizes. Neither can follow a branch
+on values.
 """
 
 from __future__ import annotations
@@ -18,23 +19,28 @@ from torch import Tensor, fx, nn
 
 from edgecheck.lab.cam.trace import SHAPE, Shapes, Trace, labels
 
-# Exported with two images. Python that treats one image or many in another way is found out on these.
+# The graph is exported with two images. These sizes show whether the Python treats one image, or more, differently.
 BATCHES_TRIED = (1, 3)
 TOLERANCE = 1e-4  # relative, between two runs of the same operators
 
 Fingerprint = tuple[tuple[int, ...], float, float]
-"""Shape, sum and sum of magnitudes: tells values apart that need not be kept."""
+"""Shape, sum and sum of magnitudes: enough to tell values apart without keeping them."""
 
 
 def exported(model: nn.Module, example: Tensor) -> Trace:
-    """Return the graph of a model in eval mode that `example` `(N, C, H, W)` takes, for batches of any length.
+    """Return the graph of a model in eval mode, for batches of any length.
 
-    Its steps are functions only, parameters under their own names. A module whose output is no step of the graph (it
-    hands on what it was given) is missing in `outputs`.
+    All steps are functions; parameters keep their names. A module whose output is not a step of the graph (it returns
+    its input) is missing in `outputs`.
+
+    Args:
+        model: the network.
+        example: images `(N, C, H, W)`.
 
     Raises:
-        Exception: whatever torch.export raises where it cannot follow the model either; ValueError where the graph
-            would not be the model's for every batch, or holds constants that the model has not.
+        Exception: whatever torch.export raises where it cannot follow the model either.
+        ValueError: the graph does not give the model's logits for every batch, or holds constants that are not the
+            model's.
     """
     images = torch.cat([example, example, example])
     sizes = torch.export.ShapesCollection()
@@ -56,7 +62,7 @@ def exported(model: nn.Module, example: Tensor) -> Trace:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch.export from writing pages about what it cannot follow: that is expected here."""
+    """Silence torch.export, which writes pages about what it cannot follow: that is expected here."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -67,7 +73,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _plain(graph: fx.Graph) -> None:
-    """Make it a graph as fx gives: images in, logits out, without export's own packing and checks."""
+    """Turn the graph into one as fx gives: images in, logits out, without the packing and checks of torch.export."""
     graph.set_codegen(fx.graph.CodeGen())
     output = graph.output_node()
     output.args = tuple(output.all_input_nodes)
@@ -77,7 +83,7 @@ def _plain(graph: fx.Graph) -> None:
 
 
 def _measure_batch_in_place(graph: fx.Graph) -> None:
-    """Read the batch's length off the value it is used with, not off the images: a tail has no images."""
+    """Take the length of the batch from the value it is used with instead of the images, which a tail does not have."""
     for size in graph.find_nodes(op="call_function", target=torch.ops.aten.sym_size.int):
         for user in list(size.users):
             beside = next((value for value in user.all_input_nodes if _is_as_long(value, size)), None)
@@ -89,7 +95,7 @@ def _measure_batch_in_place(graph: fx.Graph) -> None:
 
 
 def _is_as_long(value: fx.Node, size: fx.Node) -> bool:
-    """Whether a value has, for every batch, as many rows as `size` says."""
+    """Return whether a value has as many rows as `size` says, for every batch."""
     given = value.meta.get("val")
     return isinstance(given, Tensor) and given.ndim > 0 and str(given.shape[0]) == str(size.meta["val"])
 
@@ -102,20 +108,20 @@ def _has(model: nn.Module, name: str) -> bool:
 
 @torch.no_grad()
 def _compare(model: nn.Module, whole: fx.GraphModule, images: Tensor) -> None:
-    expected, found = model(images.clone()), whole(images.clone())
+    expected, actual = model(images.clone()), whole(images.clone())
     scale = max(1.0, float(expected.abs().max()))
-    if not torch.allclose(expected, found, rtol=0.0, atol=TOLERANCE * scale):
+    if not torch.allclose(expected, actual, rtol=0.0, atol=TOLERANCE * scale):
         raise ValueError(f"its exported graph gives other logits on {len(images)} images")
 
 
 def _outputs(model: nn.Module, whole: fx.GraphModule, images: Tensor) -> dict[str, fx.Node]:
-    """Return the step that gives what each module's last call gives, and leave shapes on all steps."""
-    seen = _Fingerprints(whole)
-    seen.run(images.clone())
+    """Return for each module the step that gives the output of its last call, and record shapes on all steps."""
+    recorded = _Fingerprints(whole)
+    recorded.run(images.clone())
     outputs = {}
     for name, given in _given(model, images).items():
-        for node in reversed(seen.found):
-            if name in _modules_around(node) and _alike(seen.found[node], given):
+        for node in reversed(recorded.of):
+            if name in _modules_around(node) and _alike(recorded.of[node], given):
                 outputs[name] = node
                 break
     return outputs
@@ -126,24 +132,24 @@ def _modules_around(node: fx.Node) -> list[str]:
 
 
 class _Fingerprints(Shapes):
-    """Runs a graph, leaving shapes on its steps, parameters aside, and keeping a fingerprint of each value."""
+    """Runs a graph, records the shape of each step except parameters, and keeps a fingerprint of each value."""
 
     def __init__(self, whole: fx.GraphModule) -> None:
         super().__init__(whole)
-        self.found: dict[fx.Node, Fingerprint] = {}
+        self.of: dict[fx.Node, Fingerprint] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if n.op == "get_attr":
-            n.meta.pop(SHAPE, None)  # a convolution's weight has four dimensions, and is no feature map
+            n.meta.pop(SHAPE, None)  # a convolution's weight has four dimensions but is not a feature map
         elif isinstance(result, Tensor):
-            self.found[n] = _fingerprint(result)
+            self.of[n] = _fingerprint(result)
         return result
 
 
 @torch.no_grad()
 def _given(model: nn.Module, images: Tensor) -> dict[str, Fingerprint]:
-    """Return the fingerprint of what each module gives, at its last call."""
+    """Return the fingerprint of the output of each module's last call."""
     given: dict[str, Fingerprint] = {}
 
     def note(name: str, output: Any) -> None:

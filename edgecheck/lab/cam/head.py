@@ -1,8 +1,8 @@
-"""What the operators behind the target layer do with its channels, read off their graph.
+"""What the operators behind the target layer do with its channels, according to their graph.
 
-Going from the feature map to the logits, operators first work on each channel by itself (pooling, ReLU, BatchNorm,
-flattening), then one mixes the channels (a linear layer, a convolution), and the rest follows. Where that much can be
-seen, taking a channel away need not cost a run through the whole tail.
+From the feature map to the logits, operators first work on each channel by itself (pooling, ReLU, BatchNorm,
+flattening). Then one mixes the channels (a linear layer, a convolution), and the rest follows. Where this structure is
+visible, ablating a channel does not take a run through the whole tail.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 from attrs import frozen
 from torch import Tensor, fx, nn
 
-from edgecheck.lab.cam.split import Split, cut
+from edgecheck.lab.cam.cut import Split, cut
 from edgecheck.lab.cam.trace import SHAPE, function_name, module_of
 
 Values = tuple[Any, ...]
 
-# By the names of torch.nn's modules and of the functions they stand for. A name that lies is caught by the check that
-# every shortcut has to pass (`ablate`).
+# By the names of torch.nn's modules and of the functions they stand for. An operator that does something else under
+# one of these names is caught by the check that every shortcut must pass (`ablate`).
 _AFFINE = frozenset(
     [
         "BatchNorm1d",
@@ -87,7 +87,7 @@ _MIXES = frozenset(["Linear", "Conv2d", "linear", "conv2d"])
 
 @frozen(eq=False)
 class Mixing:
-    """The layer that z goes into, where its weights can be taken apart by channel; `after` leads to the logits."""
+    """The layer that takes z, if its weights can be divided by channel; `after` computes the logits from its output."""
 
     layer: nn.Linear | nn.Conv2d
     after: Callable[[Tensor], Tensor]
@@ -95,9 +95,13 @@ class Mixing:
 
 @frozen(eq=False)
 class Head:
-    """The tail in two stages: `prefix` feature map -> z, channel by channel; `rest` z -> logits.
+    """The tail in two stages, which both take and pass on the values that bypass the target layer.
 
-    Both take and hand on the values that pass by. `affine`: the logits are an affine function of z.
+    Attributes:
+        prefix: from the feature map to z, channel by channel.
+        rest: from z to the logits.
+        affine: whether the logits are an affine function of z.
+        mixing: the layer that takes z, see `Mixing`.
     """
 
     prefix: Callable[..., tuple[Tensor, Values]]
@@ -107,7 +111,7 @@ class Head:
 
 
 def read_head(model: nn.Module, parts: Split) -> Head:
-    """Read the stages of a tail off its graph; a tail that has none to show is all `rest`."""
+    """Return the stages of a tail according to its graph; a tail without a graph is all `rest`."""
     if parts.graph is None:
         return Head(lambda feature, *others: (feature, others), parts.tail)
     graph = parts.graph.graph
@@ -121,7 +125,7 @@ def read_head(model: nn.Module, parts: Split) -> Head:
 
 
 def _chain(graph: fx.Graph) -> list[fx.Node]:
-    """Return the steps from the feature map on for as long as each is made from the one before it alone."""
+    """Return the steps from the feature map on, as long as each depends on the one before it alone."""
     chain = [next(iter(graph.nodes))]
     while True:
         users = [user for user in chain[-1].users if SHAPE in user.meta or user.op == "output"]
@@ -136,7 +140,7 @@ def _tensors(step: fx.Node) -> list[fx.Node]:
 
 def _mixing(model: nn.Module, graph: fx.Graph, rest: list[fx.Node]) -> Mixing | None:
     layer = module_of(rest[0], model)
-    # Not their subclasses: what those do with their weights (a mask, a norm) is not known.
+    # Subclasses may do something else with their weights (a mask, a norm).
     if type(layer) is not nn.Linear and not (type(layer) is nn.Conv2d and _splits_by_channel(layer)):
         return None
     after = cut(model, graph, rest[0])

@@ -1,4 +1,4 @@
-"""Leaves a user's network as it was found, whatever is done with it meanwhile."""
+"""Restore a user's network after it was used: modes, attributes, buffers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-# What a module registers by name is held in dicts of its own.
+# The dicts in which a module keeps what it registers by name.
 _REGISTERS = ("_parameters", "_buffers", "_modules")
 
 
 @contextmanager
 def as_found(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode; afterwards give back its modes, attributes and the values of its buffers.
+    """Put a model into eval mode; afterwards restore its modes, its attributes and the values of its buffers.
 
-    A forward may count, collect or average what it sees, in eval mode too.
+    Even in eval mode a forward may count, collect or average what it sees.
     """
     values = {buffer: buffer.detach().clone() for buffer in model.buffers()}
     with unchanged_attributes(model):
@@ -33,7 +33,7 @@ def as_found(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def unchanged_attributes(model: nn.Module) -> Iterator[None]:
-    """Give back every module's attributes afterwards: tracing leaves its stand-ins in those that `forward` assigns."""
+    """Restore every module's attributes afterwards: tracing leaves proxies in those that `forward` assigns."""
     kept = [(module, _attributes(module)) for module in model.modules()]
     try:
         yield

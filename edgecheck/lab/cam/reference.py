@@ -1,11 +1,11 @@
-"""Heatmaps by the `grad-cam` package itself (pytorch_grad_cam 1.5), for those who want its numbers and not ours.
+"""Heatmaps by the `grad-cam` package itself (pytorch_grad_cam 1.5), for comparison with published numbers.
 
-It differs from our engine where its own code does:
+The package differs from our engine where its code does:
 
 - Its Ablation-CAM sets a channel to zero only where the image's maps hold an exact zero as their minimum (behind a ReLU
-  they nearly always do); elsewhere it sets the channel to the minimum - 1e7, and lower still from channel to channel.
-- It explains the outputs of modules only; an operator that overwrites one in place changes what it sees.
-- It takes the first call of a module that is called several times, ours takes the last.
+  they nearly always do). Elsewhere it sets the channel to the minimum - 1e7, and lower still from channel to channel.
+- It explains the outputs of modules only. An operator that overwrites one in place changes what it sees.
+- It takes the first call of a module that is called several times; ours takes the last.
 - It runs the whole network for every ablated channel.
 """
 
@@ -26,12 +26,13 @@ from pytorch_grad_cam import AblationCAM, GradCAM, GradCAMPlusPlus, HiResCAM, La
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
+from edgecheck.attribution.engine import BATCH_SIZE
+from edgecheck.attribution.explanation import Explanation, zeroed
+from edgecheck.attribution.table import METHODS
 from edgecheck.config.plan import Preprocessing
-from edgecheck.errors import ModelError
+from edgecheck.errors import ConfigError, ModelError
 from edgecheck.images import ImageSet, preprocess
-from edgecheck.lab.cam import engine
-from edgecheck.lab.cam.engine import BATCH_SIZE
-from edgecheck.lab.cam.explanation import Explanation, emptied
+from edgecheck.lab import cam as ours
 from edgecheck.lab.compute import device_of
 from edgecheck.progress import Progress, Silent
 from edgecheck.registry import lookup
@@ -55,54 +56,59 @@ def explain(
     target_layer: str | None = None,
     classes: NDArray[np.int64] | None = None,
     progress: Progress | None = None,
-    batch_size: int = BATCH_SIZE,
 ) -> Explanation:
-    """Return what `edgecheck.lab.cam.engine.explain` returns, with maps that the `grad-cam` package makes.
+    """Return what `edgecheck.lab.cam.explain` returns, with maps that the `grad-cam` package makes.
 
     The maps are its coarse ones, float32 `(N, h, w)`: after its ReLU, before it scales and resizes them. Logits,
-    classes and the default target layer come from our engine.
-
-    Args:
-        model: a network that takes float32 `(N, C, H, W)` and gives logits `(N, classes)`; left as it was found.
-        data: the images, at the size the network takes.
-        how: from pixels to what the network takes.
-        methods: names in `CLASSES`.
-        target_layer: a dotted module name; None for the default.
-        classes: the class to explain per image `(N,)`; None for the model's own arg-max.
-        progress: told of the batches.
-        batch_size: images at once.
+    classes and the default target layer come from our engine. The arguments are those of `edgecheck.lab.cam.explain`.
 
     Raises:
-        ConfigError: unknown method.
-        ModelError: as `edgecheck.lab.cam.engine.explain`, and a target layer that is a function's output.
+        ConfigError: unknown method, or one that the package does not have.
+        ModelError: as `edgecheck.lab.cam.explain`, and a target layer that is a function's output.
     """
-    chosen = {name: lookup(CLASSES, name, "CAM method") for name in methods}
-    # Ours are the checks, the logits and the target layer, which it looks for only where a map is asked for.
-    found = engine.explain(model, data, how, ["grad-cam"] if chosen else [], target_layer, classes, None, batch_size)
-    if not chosen:
-        return found
-    # The package leaves hooks, gradients and, on an error, its ablation layer behind: let it have a model of its own.
+    for name in methods:
+        require_method(name)
+    # Our engine looks for a target layer only where a map is asked for.
+    plain = ours.explain(model, data, how, ["grad-cam"] if methods else [], target_layer, classes)
+    if not methods:
+        return plain
+    # The package leaves hooks, gradients and, on an error, its ablation layer behind, so it works on a copy.
     own = copy.deepcopy(model).eval().requires_grad_(True)
-    layer = _module(own, found.target_layer)
-    explained = data.selection.numbers(found.classes) if data.selection else found.classes
+    layer = _module(own, plain.target_layer)
+    explained = data.selection.numbers(plain.classes) if data.selection else plain.classes
     maps = {}
-    for name, kind in chosen.items():
-        # One image at a time where the package makes all masked inputs or ablated maps of a batch at once.
-        step = batch_size if kind not in (AblationCAM, ScoreCAM) else 1
-        batches = [slice(start, start + step) for start in range(0, len(data), step)]
-        with _released(_coarse(kind)(model=own, target_layers=[layer])) as cam:
-            maps[name] = np.concatenate(
-                [
-                    _maps(cam, _inputs(own, data, how, batch), explained[batch])
-                    for batch in (progress or Silent()).track(batches, f"explaining by {name}", len(batches))
-                ]
-            )
-    warnings = dict.fromkeys([*found.warnings, *emptied(maps)])
-    return evolve(found, maps=maps, warnings=list(warnings))
+    for name in methods:
+        batches = _batches(name, len(data))
+        told = (progress or Silent()).track(batches, f"explaining by {name}", len(batches))
+        with _released(_coarse(CLASSES[name])(model=own, target_layers=[layer])) as cam:
+            stacks = [_maps(cam, _inputs(own, data, how, batch), explained[batch]) for batch in told]
+        maps[name] = np.concatenate(stacks)
+    other = [warning for warning in plain.warnings if warning.id != "heatmaps-not-finite"]
+    return evolve(plain, maps=maps, warnings=[*other, *zeroed(maps)])
+
+
+def require_method(name: str) -> None:
+    """Refuse a method that the package does not have.
+
+    Raises:
+        ConfigError: as said.
+    """
+    lookup(METHODS, name, "CAM method")
+    if name not in CLASSES:
+        raise ConfigError(
+            f"explain.engine: grad-cam: the package has no {name}; it has {', '.join(CLASSES)}; "
+            "leave explain.engine out to use it"
+        )
+
+
+def _batches(method: str, images: int) -> list[slice]:
+    """Return the batches: single images where the package holds all masked inputs or ablated maps of a batch."""
+    step = 1 if CLASSES[method] in (AblationCAM, ScoreCAM) else BATCH_SIZE
+    return [slice(start, start + step) for start in range(0, images, step)]
 
 
 def _coarse(kind: type[Any]) -> type[Any]:
-    """Return a class of the package that keeps the maps which it goes on to scale."""
+    """Return a class of the package that keeps the maps before it scales them."""
 
     class Coarse(kind):
         coarse: NDArray[np.float32]
@@ -116,7 +122,7 @@ def _coarse(kind: type[Any]) -> type[Any]:
 
 def _maps(cam: Any, inputs: Tensor, classes: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the coarse maps `(N, h, w)` of one batch."""
-    with torch.enable_grad(), np.errstate(divide="ignore", invalid="ignore"):  # a logit of 0: no number, emptied later
+    with torch.enable_grad(), np.errstate(divide="ignore", invalid="ignore"):  # a logit of 0 gives NaN, zeroed later
         cam(inputs, [ClassifierOutputTarget(int(label)) for label in classes])
     return np.maximum(cam.coarse, 0).astype(np.float32)
 
@@ -137,9 +143,9 @@ def _inputs(model: nn.Module, data: ImageSet, how: Preprocessing, batch: slice) 
 
 @contextmanager
 def _released(cam: Any) -> Iterator[Any]:
-    """Give the package's hooks back at the end, and keep its own progress bar, one an image, from the terminal.
+    """Release the package's hooks at the end, and keep its own progress bar, one per image, off the terminal.
 
-    Not by its own `with`: that swallows any IndexError.
+    The package's own `with` is not used: it swallows any IndexError.
     """
     module = sys.modules[type(cam).__mro__[1].__module__]
     bars = getattr(module, "tqdm", None)

@@ -1,8 +1,8 @@
-"""The default target layer: where a heatmap is taken when nobody says where.
+"""The default target layer.
 
-It is the output of the last convolution before the classifier head whose map is larger than 1x1, taken after whatever
-follows it at the same map size: BatchNorm, activation, residual sum, concatenation. A head that is a convolution
-itself (SqueezeNet) does not count, nor does pooling.
+It is the output of the last convolution before the classifier head whose map is larger than 1x1, after everything that
+follows it at the same map size: BatchNorm, activation, residual sum, concatenation. A head that is itself a convolution
+(SqueezeNet) does not count, nor does pooling.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PASSES_UNCHANGED = (nn.Identity, nn.modules.dropout._DropoutNd)  # in eval mode
 
 
 def default_node(traced: Trace) -> fx.Node:
-    """Return the default target among the values of a traced model.
+    """Return the default target layer among the values of a traced model.
 
     Raises:
         ModelError: no convolution gives a map larger than 1x1.
@@ -51,7 +51,7 @@ def _continues(user: fx.Node, node: fx.Node, traced: Trace) -> bool:
 
 
 def _convolves(node: fx.Node, traced: Trace) -> bool:
-    """Whether a node is a convolution, or a module kept whole that has one inside, and gives a map."""
+    """Return whether a node gives a map and is a convolution, or a module kept whole that contains one."""
     module = module_of(node, traced.model)
     if module is None:
         return function_name(node) == "conv2d"
@@ -93,9 +93,13 @@ class _Call:
 
 
 def default_module(model: nn.Module, example: Tensor) -> str:
-    """Return the default target's name where only the order of module calls on `example` `(N, C, H, W)` is known.
+    """Return the name of the default target layer of a network that cannot be traced, from the order of its calls.
 
-    Functions between the modules stay unseen: the target is the last module of the run that has their map size.
+    Functions between the modules are invisible: the target is the last consecutive module with the same map size.
+
+    Args:
+        model: the network.
+        example: images `(N, C, H, W)`.
 
     Raises:
         ModelError: no convolution gives a map larger than 1x1.

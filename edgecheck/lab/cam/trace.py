@@ -1,10 +1,11 @@
-"""What a network computes, as a graph whose every value has names and a shape.
+"""The graph of what a network computes, in which every value has a name and a shape.
 
-A value is named by the module that gives it (`layer4`, `features.27`). A value made by a function has no module: its
-name is that of the value it was made from, `+` and the function, so `features.norm5+relu` is the `F.relu` applied to
-what `features.norm5` gives. A convolution or norm called as a function is named by its weight: by the weight's module,
-or, of a weight that stands alone, as `weight3+conv2d`. Where no module is near, the place in the code follows:
-`weight3+conv2d+relu (net.py:42 in forward)`. A module called several times stands for its last call.
+- The output of a module has the module's name: `layer4`, `features.27`. Of several calls, the last one counts.
+- The output of a function is named after its input, `+` and the function: `features.norm5+relu` is `F.relu` applied to
+  the output of `features.norm5`.
+- A convolution or norm called as a function is named after the module of its weight, or, if the weight belongs to the
+  network itself, as `weight3+conv2d`.
+- If no module is near, the place in the code follows: `weight3+conv2d+relu (net.py:42 in forward)`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, fx, nn
 
+from edgecheck.attribution.failures import reason
 from edgecheck.errors import ModelError
 from edgecheck.lab.cam.preserved import unchanged_attributes
 from edgecheck.lab.user_traceback import place_in_stack
@@ -30,9 +32,14 @@ _NAMES_SHOWN = 8  # in an error line: enough to find the slip, few enough to rea
 
 @frozen(eq=False)
 class Trace:
-    """The traced network. `outputs` has the value each module gives, `labels` the name made for every value.
+    """A traced network.
 
-    `opaque` has the modules that could not be looked into and why; each stands in the graph as one step.
+    Attributes:
+        model: the network.
+        graph: its graph, with a shape in the `meta` of every step that gives a tensor.
+        outputs: module name -> the step that gives its output.
+        labels: step -> the name made for it.
+        opaque: modules that could not be traced into, with the reason; each is one step of the graph.
     """
 
     model: nn.Module
@@ -42,7 +49,7 @@ class Trace:
     opaque: dict[str, str] = field(factory=dict)
 
     def name(self, node: fx.Node) -> str:
-        """Return the name of the outermost module that ends in `node`, or one that `find` leads back to it."""
+        """Return the outermost module whose output is `node`, or another name that `find` resolves to it."""
         modules = [name for name, output in self.outputs.items() if output is node]
         if modules:
             return min(modules, key=lambda name: (name.count("."), len(name)))
@@ -52,17 +59,17 @@ class Trace:
         return f"{name}{PLACE}{place})" if place else name
 
     def _images(self) -> tuple[str, ...]:
-        """Return how the names begin of what is made of the images by functions alone."""
+        """Return the prefixes of the names of values that functions alone make from the images."""
         return tuple(f"{node.target}+" for node in self.graph.nodes if node.op == "placeholder")
 
     def _near_module(self, label: str) -> bool:
         return label.partition("+")[0] in dict(self.model.named_modules())
 
     def find(self, name: str) -> fx.Node:
-        """Return the value called `name`, the last one where there are several; fx's own node names work too.
+        """Return the value called `name`, the last one if there are several; the node names of fx work too.
 
         Raises:
-            ModelError: nothing of that name gives a feature map; the line has the nearest names that do.
+            ModelError: no feature map has this name; the message lists the nearest names of feature maps.
         """
         named, name = self._named(), name.partition(PLACE)[0]
         if name not in named or not is_map(named[name]):
@@ -70,7 +77,7 @@ class Trace:
         return named[name]
 
     def _named(self) -> dict[str, fx.Node]:
-        """Return all names of all values; of two that share one, a module goes first, then the later value."""
+        """Return all values by all their names; modules take precedence, then later values."""
         named = {node.name: node for node in self.graph.nodes}
         return named | {label: node for node, label in self.labels.items()} | self.outputs
 
@@ -79,14 +86,14 @@ def trace(model: nn.Module, example: Tensor) -> Trace:
     """Trace a model in eval mode and record the shapes that one `example` batch `(N, C, H, W)` takes.
 
     Raises:
-        Exception: whatever the model's own `forward` raises when it is run on stand-ins for tensors (it branches on
-            values, say); inner modules that do so are kept whole instead.
+        Exception: whatever the model's own `forward` raises when it is run on proxies (for example, it branches on
+            values); inner modules that raise are kept whole instead.
     """
     tracer = _Tracer()
     with unchanged_attributes(model):
         graph = tracer.trace(model)
         constants = {name: value for name, value in vars(model).items() if name.startswith(_CONSTANT)}
-    # The graph names the constants it has met as attributes of the model: `as_found` takes them away in the end.
+    # The graph refers to constants as attributes of the model; `as_found` removes them in the end.
     for name, value in constants.items():
         setattr(model, name, value)
     Shapes(fx.GraphModule(model, graph)).run(example)
@@ -99,17 +106,12 @@ def module_of(node: fx.Node, model: nn.Module) -> nn.Module | None:
 
 
 def function_name(node: fx.Node) -> str:
-    """Return the bare name of what a node calls: `relu` for F.relu, torch.relu, x.relu() and aten.relu.default."""
+    """Return the name of the function that a node calls: `relu` for F.relu, torch.relu, x.relu(), aten.relu.default."""
     return str(getattr(node.target, "__name__", node.target)).partition(".")[0]
 
 
-def reason(error: Exception) -> str:
-    """Return what went wrong as one short line."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
-
-
 def is_map(node: fx.Node) -> bool:
-    """Whether a value is a batch of feature maps `(N, K, h, w)`."""
+    """Return whether a value is a batch of feature maps `(N, K, h, w)`."""
     return len(node.meta.get(SHAPE, ())) == 4
 
 
@@ -121,7 +123,7 @@ def unknown_layer(model: nn.Module, name: str, known: list[str]) -> ModelError:
 
 
 class _Tracer(fx.Tracer):
-    """Looks into every module it can, keeps whole the ones it cannot, and notes which value each module gives."""
+    """Traces into every module it can, keeps the others whole, and notes which value is the output of each module."""
 
     record_stack_traces = True
 
@@ -146,7 +148,7 @@ class _Tracer(fx.Tracer):
         return result
 
     def _forget(self, nodes: int, depth: int) -> None:
-        """Take back what a failed look inside has left behind."""
+        """Remove the steps that a failed trace into a module has left behind."""
         gone = list(self.graph.nodes)[nodes:]
         for node in reversed(gone):
             self.graph.erase_node(node)
@@ -156,7 +158,7 @@ class _Tracer(fx.Tracer):
 
 
 class Shapes(fx.Interpreter):
-    """Runs a graph, leaving each tensor's shape on its node."""
+    """Runs a graph and records the shape of each tensor on its node."""
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one step; called by `run`."""
@@ -172,7 +174,7 @@ class Shapes(fx.Interpreter):
 
 
 def labels(graph: fx.Graph) -> dict[fx.Node, str]:
-    """Return the name made for every value, see above."""
+    """Return the name made for every value, see the module's docstring."""
     made: dict[fx.Node, str] = {}
     for node in graph.nodes:
         if node.op in ("call_function", "call_method") and node.all_input_nodes:

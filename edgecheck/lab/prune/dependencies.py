@@ -1,7 +1,8 @@
-"""torch-pruning's dependency graph, also of networks with operators whose channels it cannot follow.
+"""torch-pruning's dependency graph, also for networks with operators whose channels it cannot follow.
 
-It gives up a whole network at the first split, reshape or concatenation that it has no mapping for (ShuffleNet mixes
-channels between its blocks). Here only what such an operator touches is lost: the rest of the network stays prunable.
+torch-pruning fails on a whole network at the first split, reshape or concatenation that it cannot map: ShuffleNet
+shuffles channels between its blocks. Here only the layers that such an operator touches are lost. The rest of the
+network can be pruned.
 """
 
 from __future__ import annotations
@@ -22,33 +23,35 @@ from edgecheck.errors import ModelError
 from edgecheck.lab.prune import option_a
 from edgecheck.lab.prune.untraceable import NAMED, operator_at, suspects
 from edgecheck.lab.user_traceback import output_of, place_of
+from edgecheck.records import Diagnostic
 
 _MAPPED_DIMENSIONS = 4  # (N, C, H, W): what torch-pruning can reshape
 
 
 @frozen(eq=False)
 class Dependencies:
-    """The graph, and by their node the operators it cannot follow channels through: `View at net.py:31 in forward`."""
+    """The graph, and the operators that it cannot follow channels through, by node: `View at net.py:31 in forward`."""
 
     graph: torch_pruning.DependencyGraph
     unmapped: dict[Any, str] = field(factory=dict)
 
-    def group(self, root: Any, channels: list[int]) -> tuple[torch_pruning.Group | None, str]:
-        """Return all that goes when these filters of a layer go, and, where it is not known, why; else ""."""
+    def group(self, root: Any, channels: list[int]) -> tuple[torch_pruning.Group | None, Diagnostic | None]:
+        """Return all that depends on these filters of a layer, and why that is not known, or None where it is."""
         rule = self.graph.get_pruner_of_module(root).prune_out_channels
         try:
             group = self.graph.get_pruning_group(root, rule, channels)
-        except Exception as error:  # channels that were mapped wrongly lead anywhere
-            return None, self._blamed(self.unmapped) or f"torch-pruning cannot follow its channels: {place_of(error)}"
-        return group, self._blamed(item.dep.target for item in group.items)
+        except Exception as error:  # wrongly mapped channels can raise anything
+            untraced = Diagnostic("filters-not-traced", {"error": place_of(error)})
+            return None, self._unmapped_among(self.unmapped) or untraced
+        return group, self._unmapped_among(item.dep.target for item in group.items)
 
-    def _blamed(self, nodes: Iterable[Any]) -> str:
-        found = list(dict.fromkeys(self.unmapped[node] for node in nodes if node in self.unmapped))
-        return f"torch-pruning cannot follow channels through {' or '.join(found[:NAMED])}" if found else ""
+    def _unmapped_among(self, nodes: Iterable[Any]) -> Diagnostic | None:
+        operators = list(dict.fromkeys(self.unmapped[node] for node in nodes if node in self.unmapped))
+        return Diagnostic("filters-behind-operator", {"operators": operators[:NAMED]}) if operators else None
 
 
 def dependencies(model: nn.Module, example: Tensor) -> Dependencies:
-    """Trace a model; it is changed (gradients switched on, hooks): give a copy.
+    """Trace a model. The model is changed (gradients switched on, hooks): pass a copy.
 
     Raises:
         ModelError: the model cannot run on the example, or torch-pruning cannot trace it.
@@ -60,17 +63,17 @@ def dependencies(model: nn.Module, example: Tensor) -> Dependencies:
         _build(graph, model, example)
         mapped = not any(map(_regroups, graph.module2node.values()))
         failure = None
-    except Exception as error:  # torch-pruning checks nothing: an operator it did not expect may raise anything
+    except Exception as error:  # torch-pruning checks nothing: an unexpected operator may raise anything
         mapped, failure = False, error
     unmapped = {}
     if not mapped:
         graph = torch_pruning.DependencyGraph()
         unmapped = _built_in_part(graph, model, example)
     if failure and not unmapped:
-        found = suspects(model, example)
+        operators = suspects(model, example)
         raise ModelError(
             f"torch-pruning cannot trace {type(model).__name__} ({place_of(failure)})"
-            f"{f', perhaps because of {found}' if found else ''}; use the structure unstructured"
+            f"{f', perhaps because of {operators}' if operators else ''}; use the structure unstructured"
         ) from failure
     option_a.map_channels(graph)
     return Dependencies(graph, unmapped)
@@ -89,8 +92,8 @@ def _build(graph: torch_pruning.DependencyGraph, model: nn.Module, example: Tens
 
 
 def _built_in_part(graph: torch_pruning.DependencyGraph, model: nn.Module, example: Tensor) -> dict[Any, str]:
-    """Build a graph with as many mappings as there are; return the operators without, none where it has no nodes."""
-    # Anomaly detection keeps each operator's stack. An exception is expected: what is missing shows below.
+    """Build a graph with as many mappings as there are; return the operators without a mapping by their node."""
+    # Anomaly detection keeps the stack of each operator. An exception is expected: the loop below finds its cause.
     with torch.autograd.set_detect_anomaly(True, check_nan=False), contextlib.suppress(Exception):
         _build(graph, model, example)
     unmapped = {}
@@ -102,14 +105,14 @@ def _built_in_part(graph: torch_pruning.DependencyGraph, model: nn.Module, examp
             if not _regroups(node):
                 continue
         except Exception:  # any operator may fail in its own way
-            node.type = ops.OPTYPE.ELEMENTWISE  # has no mapping, and is not asked for one again
-        node.dependencies.clear()  # a group ends here: beyond, it would be of wrong channels, and huge
+            node.type = ops.OPTYPE.ELEMENTWISE  # so that no mapping is computed for it again
+        node.dependencies.clear()  # a group ends here: beyond this operator it would hold wrong channels
         unmapped[node] = operator_at(node.grad_fn)
     return unmapped
 
 
 def _regroups(node: Any) -> bool:
-    """Whether an operator reshapes five or more dimensions, as a shuffle of channels does at its end."""
+    """Return whether an operator reshapes five or more dimensions, as a channel shuffle does at its end."""
     sizes = getattr(node.grad_fn, "_saved_self_sym_sizes", ())
     return node.type == ops.OPTYPE.RESHAPE and len(sizes) > _MAPPED_DIMENSIONS
 

@@ -1,7 +1,8 @@
-"""Which filters must fall together: torch-pruning's dependency graph, read into plain records.
+"""Dependency groups: which channels have to be removed together, as plain records read from torch-pruning's graph.
 
-Where two layers are summed, channel i of one falls with channel i of the other, and every reader of the sum loses it
-too. A *unit* is such a set of channels; a *family* is all units that one layer's filters give rise to.
+Where the outputs of two layers are summed, channel i of one cannot be removed without channel i of the other, and every
+layer that reads the sum loses it too. A *unit* is such a set of channels. A *dependency group* holds all units that the
+filters of one layer belong to.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 import warnings
 from typing import Any, Literal
 
+import attrs
 import torch
 import torch_pruning
 from attrs import frozen
@@ -19,15 +21,17 @@ from torch_pruning.pruner.function import PrunerBox
 
 from edgecheck.lab.prune import option_a
 from edgecheck.lab.prune.dependencies import dependencies
+from edgecheck.lab.prune.layers import is_layer
+from edgecheck.records import Diagnostic
 
-# Channels here stand alone, so that removing one is the same as silencing it; norms over channels are not such.
+# Modules that treat channels separately, so that removing a channel equals zeroing it. Norms over channels do not.
 SEPARABLE = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.PReLU)
 _CHANNEL_PADDING = slice(4, 6)  # F.pad lists the last dimension first: width, height, channels
 
 
 @frozen(eq=False)
 class Cut:
-    """Channels of one module, side "out" or "in"; entry j belongs to unit `units[j]` of the family. Both `(n,)`."""
+    """Channels of one module and side. Entry j of `channels` belongs to unit `units[j]`; both are int64 `(n,)`."""
 
     module: str
     side: Literal["out", "in"]
@@ -36,11 +40,11 @@ class Cut:
 
 
 @frozen(eq=False)
-class Family:
-    """`size` units that the filters of layer `root` give rise to, and all that goes when a unit goes.
+class DependencyGroup:
+    """`size` units that the filters of layer `root` belong to, and all channels of these units.
 
-    `cuts` are in what order the graph was walked; `producers` are those of them that remove filters, and in each of
-    these every unit appears once. No layer is the root of two families.
+    `cuts` are in the order in which the graph was walked. `producers` are the cuts that remove filters; every unit
+    appears once in each. No layer is the root of two groups.
     """
 
     root: str
@@ -59,59 +63,60 @@ class Family:
         return self.size * len(self.producers)
 
 
-def is_layer(module: nn.Module) -> bool:
-    """Whether the module's output channels are filters."""
-    return isinstance(module, (nn.Conv2d, nn.Linear))
+def find_groups(model: nn.Module, example: Tensor) -> tuple[list[DependencyGroup], list[Diagnostic]]:
+    """Return the groups that can be pruned, and why others cannot.
 
-
-def layers_of(model: nn.Module) -> dict[str, Any]:
-    """Return the layers with filters by name."""
-    return {name: module for name, module in model.named_modules() if is_layer(module)}
-
-
-def filters_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return the weights `(C, n)` of each layer's filters by the layer's name."""
-    return {name: layer.weight.detach().flatten(1) for name, layer in layers_of(model).items()}
-
-
-def find_families(model: nn.Module, example: Tensor) -> tuple[list[Family], list[str]]:
-    """Return the families that can be pruned, and a note on each that is left alone.
-
-    A family is left alone that reaches the model's output (the classifier), a grouped convolution, a norm over
-    channels, a bare parameter or a padding of channels that nobody gave a rule. `model` is changed (gradients
-    switched on, hooks): give a copy.
+    A group cannot be pruned if it reaches the model's output (the classifier), a grouped convolution, a norm over
+    channels, a bare parameter, or a padding of channels without a rule. The model is changed (gradients switched on,
+    hooks): pass a copy.
 
     Raises:
         ModelError: the model cannot run on the example, or torch-pruning cannot trace it.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch-pruning cannot follow is in the notes
-        return _families(model, example)
+        return _groups(model, example)
 
 
-def _families(model: nn.Module, example: Tensor) -> tuple[list[Family], list[str]]:
+def left_alone(reason: Diagnostic, layers: list[str]) -> Diagnostic:
+    """Return the reason why the filters of these layers are not pruned."""
+    return attrs.evolve(reason, fields={**reason.fields, "layers": layers})
+
+
+def _groups(model: nn.Module, example: Tensor) -> tuple[list[DependencyGroup], list[Diagnostic]]:
     traced = dependencies(model, example)
     names = {module: name for name, module in model.named_modules()}
-    families: list[Family] = []
-    alone: dict[str, dict[str, None]] = {}  # the layers left alone, in order, by the reason
+    groups: list[DependencyGroup] = []
+    obstacles: list[tuple[Diagnostic, list[str]]] = []
     covered: set[tuple[str, int]] = set()
     for root in _roots(model, traced.graph):
         name = names[root]
         free = [channel for channel in range(_width(root)) if (name, channel) not in covered]
         if not free:
             continue
-        group, obstacle = traced.group(root, free)
-        if group is None or obstacle:
-            alone.setdefault(obstacle, {})[name] = None
+        pruning_group, unknown = traced.group(root, free)
+        if pruning_group is None or unknown:
+            obstacles += [(unknown, [name])] if unknown else []
             continue
-        family = _family(group, names, name, free)
-        covered.update((cut.module, int(channel)) for cut in family.producers for channel in cut.channels)
-        why = _obstacle(group, model, family)
-        if why is None:
-            families.append(family)
-        elif why:
-            alone.setdefault(why, {}).update(dict.fromkeys(family.layers))
-    return families, [f"filters of {', '.join(layers)} left alone: {why}" for why, layers in alone.items()]
+        group = _group(pruning_group, names, name, free)
+        covered.update((cut.module, int(channel)) for cut in group.producers for channel in cut.channels)
+        if _reaches_output(pruning_group):
+            continue  # the classifier, which nobody expects to be pruned
+        obstacle = _obstacle(pruning_group, model, group)
+        if obstacle:
+            obstacles.append((obstacle, group.layers))
+        else:
+            groups.append(group)
+    return groups, _joined(obstacles)
+
+
+def _joined(obstacles: list[tuple[Diagnostic, list[str]]]) -> list[Diagnostic]:
+    """Return each obstacle once, with all layers that it concerns."""
+    reasons: list[Diagnostic] = []
+    for reason, _ in obstacles:
+        reasons += [] if reason in reasons else [reason]
+    layers = [[name for other, names in obstacles if other == reason for name in names] for reason in reasons]
+    return [left_alone(reason, list(dict.fromkeys(names))) for reason, names in zip(reasons, layers, strict=True)]
 
 
 def _roots(model: nn.Module, graph: torch_pruning.DependencyGraph) -> list[nn.Module]:
@@ -125,7 +130,7 @@ def _width(layer: Any) -> int:
     return len(layer.weight)
 
 
-def _family(group: torch_pruning.Group, names: dict[nn.Module, str], root: str, free: list[int]) -> Family:
+def _group(group: torch_pruning.Group, names: dict[nn.Module, str], root: str, free: list[int]) -> DependencyGroup:
     unit_of = {channel: unit for unit, channel in enumerate(free)}
     cuts: dict[tuple[str, str], Cut] = {}
     for item in group.items:
@@ -138,30 +143,39 @@ def _family(group: torch_pruning.Group, names: dict[nn.Module, str], root: str, 
         cuts[names[module], side] = Cut(names[module], side, channels, units)
     modules = {name: module for module, name in names.items()}
     producers = [cut for cut in cuts.values() if cut.side == "out" and is_layer(modules[cut.module])]
-    return Family(root, len(free), list(cuts.values()), producers)
+    return DependencyGroup(root, len(free), list(cuts.values()), producers)
 
 
-def _obstacle(group: torch_pruning.Group, model: nn.Module, family: Family) -> str | None:
-    """Return why the family must stay; an empty reason for the classifier, which nobody expects to be pruned."""
-    for item in group.items:
+def _reaches_output(group: torch_pruning.Group) -> bool:
+    return any(isinstance(item.dep.target.module, ops._OutputOp) for item in group.items)
+
+
+def _obstacle(pruning_group: torch_pruning.Group, model: nn.Module, group: DependencyGroup) -> Diagnostic | None:
+    """Return why the group cannot be pruned, or None where it can."""
+    for item in pruning_group.items:
         node = item.dep.target
-        if isinstance(node.module, ops._OutputOp):
-            return ""
         if isinstance(node.module, nn.Parameter):
-            return f"parameter {tuple(node.module.shape)} belongs to no layer that can be pruned"
+            return Diagnostic("filters-share-parameter", {"shape": list(node.module.shape)})
         if _pads_channels(node) and not option_a.has_rule(node.module):
-            return "a padding of channels follows, whose offset torch-pruning does not see"
-    for cut in family.cuts:
-        module = model.get_submodule(cut.module)
-        if not isinstance(module, SEPARABLE) and not option_a.has_rule(module):
-            return f"{cut.module} ({type(module).__name__}) mixes channels or is not supported"
-        if int(cut.channels.max()) >= _channels(module, cut.side):
-            return f"torch-pruning removes a channel of {cut.module} that it does not have"
-        if isinstance(module, nn.Conv2d) and module.groups not in (1, module.out_channels):
-            return f"{cut.module} is a convolution in {module.groups} groups"
-    for cut in family.producers:
-        if sorted(cut.units.tolist()) != list(range(family.size)):
-            return f"its filters do not pair one by one with those of {cut.module}"
+            return Diagnostic("filters-behind-padding")
+    for cut in group.cuts:
+        obstacle = _obstacle_at(cut, model.get_submodule(cut.module))
+        if obstacle:
+            return obstacle
+    for cut in group.producers:
+        if sorted(cut.units.tolist()) != list(range(group.size)):
+            return Diagnostic("filters-not-paired", {"module": cut.module})
+    return None
+
+
+def _obstacle_at(cut: Cut, module: nn.Module) -> Diagnostic | None:
+    """Return why one cut of a group cannot be made, or None where it can."""
+    if not isinstance(module, SEPARABLE) and not option_a.has_rule(module):
+        return Diagnostic("filters-behind-module", {"module": cut.module, "type": type(module).__name__})
+    if int(cut.channels.max()) >= _channels(module, cut.side):
+        return Diagnostic("filters-behind-missing-channel", {"module": cut.module})
+    if isinstance(module, nn.Conv2d) and module.groups not in (1, module.out_channels):
+        return Diagnostic("filters-behind-grouped-convolution", {"module": cut.module, "groups": module.groups})
     return None
 
 

@@ -1,8 +1,8 @@
-"""Feature maps: what each filter of a network makes of images.
+"""Feature maps: the output of each filter for images.
 
-A filter's map is taken after the BatchNorm that reads its layer directly, where there is one and nothing else reads the
-layer: there a channel of zeros is a filter that is switched off. What comes next may be a function that no hook sees;
-criteria that want activations take the positive part themselves.
+The map of a filter is taken after the BatchNorm that follows its layer directly, if no other operation reads the layer:
+there a channel of zeros is a filter that is switched off. The activation that follows may be a function without a
+module, which no hook sees; criteria that need activations clamp the maps at 0.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from edgecheck.lab.prune.dependency_groups import layers_of
+from edgecheck.lab.prune.layers import layers_of
 
 BATCH = 32  # images; the maps of a ResNet-18's first layer at 224 x 224 are then 100 MB
 
@@ -25,13 +25,13 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def last_of(model: nn.Module, example: Tensor) -> dict[str, str]:
-    """Return for each layer that runs the module its maps are taken from: the BatchNorm that alone reads it, or itself.
+    """Return for each layer that runs where its maps are taken: at the BatchNorm that alone reads it, or at itself.
 
     Args:
         model: in eval mode.
         example: an input `(N, C, H, W)`.
     """
-    made: dict[str, Any] = {}  # the outputs are kept, so that no later one is taken for them
+    made: dict[str, Any] = {}  # the outputs are kept, so that their ids stay unique
     norms: dict[str, str] = {}
     readers = _Readers()
 
@@ -56,7 +56,7 @@ def last_of(model: nn.Module, example: Tensor) -> dict[str, str]:
 
 
 class _Readers(TorchFunctionMode):
-    """Counts the functions that make a tensor of another."""
+    """Counts the functions that read each tensor and return a tensor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,17 +69,17 @@ class _Readers(TorchFunctionMode):
         return result
 
     def begin(self, value: Any) -> None:
-        """Count those of a new output from 0: one that no longer lives may have had the same id."""
+        """Count the readers of a new output from 0: an output that was freed may have had the same id."""
         self.counts[id(value)] = 0
 
     def of(self, value: Any) -> int:
-        """Return how many read an output that still lives."""
+        """Return how many functions read an output that is still alive."""
         return self.counts[id(value)]
 
 
 @contextmanager
 def hooked(model: nn.Module, hooks: Mapping[str, Callable[[Tensor], Tensor | None]]) -> Iterator[None]:
-    """Have each function see, or replace, the output of the module it is filed by."""
+    """Pass the output of each named module to its function, which may replace it."""
     handles = [
         model.get_submodule(name).register_forward_hook(lambda _module, _inputs, output, act=act: act(output))
         for name, act in hooks.items()
@@ -92,14 +92,14 @@ def hooked(model: nn.Module, hooks: Mapping[str, Callable[[Tensor], Tensor | Non
 
 
 def maps(model: nn.Module, images: Tensor) -> Iterator[dict[str, Tensor]]:
-    """Yield for each batch of images the maps of each layer by its name, `(n, C, H, W)`; `(n, C, 1, 1)` of vectors."""
+    """Yield for each batch the maps of each layer by its name, `(n, C, H, W)`, or `(n, C, 1, 1)` for vectors."""
     last = last_of(model, images[:1])
     axes = {layer: channel_axis(model.get_submodule(module)) for layer, module in last.items()}
     for batch in images.split(BATCH):
         seen: dict[str, Tensor] = {}
         with torch.no_grad(), hooked(model, {module: _keep(seen, layer) for layer, module in last.items()}):
             model(batch.clone())  # some networks write over their input
-        yield {layer: _spatial(found, axes[layer]) for layer, found in seen.items()}
+        yield {layer: _spatial(output, axes[layer]) for layer, output in seen.items()}
 
 
 def flows(
@@ -109,14 +109,14 @@ def flows(
     labels: Tensor,
     objective: Callable[[Tensor, Tensor], Tensor],
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield for each batch of images the flow through each layer's maps: value times gradient, summed over positions.
+    """Yield for each batch the sum over positions of value times gradient of each layer's maps.
 
     Args:
-        model: in eval mode; its modules no longer write over their inputs afterwards.
-        watched: the module whose output is a layer's map, by the layer.
+        model: in eval mode; its in-place modules are made out-of-place.
+        watched: the module whose output is the map of a layer, by layer.
         images: float32 `(N, C, H, W)`.
         labels: int64 `(N,)`.
-        objective: what the gradients are of: a scalar from logits `(n, classes)` and labels `(n,)`.
+        objective: the scalar that is differentiated, from logits `(n, classes)` and labels `(n,)`.
 
     Yields:
         `(n, C)` float64 on the CPU by layer; 0 where the objective does not depend on the maps.
@@ -136,7 +136,7 @@ def flows(
 
 
 def _keep(into: dict[str, Tensor], layer: str) -> Callable[[Tensor], Tensor]:
-    """Return a hook that puts an output into a dictionary; what follows gets a copy, as it may write over it."""
+    """Return a hook that stores an output and passes on a copy, which later operations may overwrite."""
 
     def keep(output: Tensor) -> Tensor:
         into[layer] = output
@@ -151,12 +151,12 @@ def _flow(value: Tensor, gradient: Tensor | None, axis: int) -> Tensor:
 
 
 def channel_axis(module: nn.Module) -> int:
-    """Return where a module's outputs have their channels: the last axis for a linear layer, else the second."""
+    """Return the channel axis of a module's outputs: the last for a linear layer, else the second."""
     return -1 if isinstance(getattr(module, "layer", module), nn.Linear) else 1
 
 
 def _without_inplace(model: nn.Module) -> nn.Module:
-    """Return the model with no module writing over its input, so that maps keep their gradients."""
+    """Return the model with its in-place modules made out-of-place, so that maps keep their gradients."""
     for module in model.modules():
         if hasattr(module, "inplace"):
             setattr(module, "inplace", False)  # noqa: B010  (a plain attribute, whatever the type checker sees)

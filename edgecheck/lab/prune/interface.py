@@ -1,144 +1,104 @@
-"""What a pruning criterion and a pruning structure are, and the two registries they are filed in.
-
-A criterion says how important weights and filters are; a structure says what is removed, and how. Neither knows the
-other, so that one new file is all that a new one takes.
-"""
+"""What criteria and structures work on, and what criteria share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
 from attrs import field, frozen
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from edgecheck.config.plan import VariantSpec
-from edgecheck.lab.prune.dependency_groups import Family
+from edgecheck.lab.prune.dependency_groups import DependencyGroup
+from edgecheck.lab.prune.state import Compressed
+from edgecheck.records import Diagnostic
+from edgecheck.steps import PruneStep
 
 
 @frozen(eq=False)
 class Samples:
-    """Images as the network takes them, float32 `(N, C, H, W)`, and their labels, int64 `(N,)`."""
+    """Preprocessed images, float32 `(N, C, H, W)`, and their labels, int64 `(N,)`."""
 
     images: Tensor
     labels: Tensor
 
 
 @frozen(eq=False)
-class Evidence:
-    """What a criterion may look at.
+class RankingInput:
+    """What a criterion gets.
 
-    `model` is a copy in eval mode that it may change; `notes` takes what the user should know about the scores.
+    Attributes:
+        model: a copy of the network in eval mode. The criterion may change it.
+        generator: the only source of random numbers.
+        samples: training images, None unless the criterion declares `needs_images`.
+        notes: a list to which the criterion appends what the user should know about the scores.
     """
 
-    model: nn.Module
+    model: torch.nn.Module
     generator: Generator
     samples: Samples | None = None
-    notes: list[str] = field(factory=list)
+    notes: list[Diagnostic] = field(factory=list)
 
     @property
-    def seen(self) -> Samples:
-        """The images, of a criterion that cannot do without (`Criterion.needs_images`)."""
-        assert self.samples is not None, "`prune` checks that they are there"
+    def images(self) -> Tensor:
+        """The images of a criterion that declares `needs_images`, float32 `(N, C, H, W)`."""
+        return self._needed.images
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels of a criterion that declares `needs_images`, int64 `(N,)`."""
+        return self._needed.labels
+
+    @property
+    def _needed(self) -> Samples:
+        assert self.samples is not None, "`rank` checks that they are there"
         return self.samples
 
 
 @frozen(eq=False)
-class Pruned:
-    """A pruned copy of a model.
-
-    `masks` maps a parameter name to a bool tensor of its shape, True = kept; empty where shapes got smaller instead.
-    `cuts` are the channels that went where they did, by module name and side "out" or "in": with them the baseline
-    takes this shape again (`surgery.remove`). `effective_rate` is the share of prunable weights set to zero, or of
-    prunable filters removed. `units` tells the removed units of each family by its root, `step` how many
-    steps of a schedule were taken. `notes` says what was left alone, and why.
-    """
-
-    model: nn.Module
-    masks: dict[str, Tensor] = field(factory=dict)
-    cuts: dict[tuple[str, str], list[int]] = field(factory=dict)
-    effective_rate: float = 0.0
-    units: dict[str, Tensor] = field(factory=dict)
-    step: int = 1
-    notes: list[str] = field(factory=list)
-
-
-@frozen(eq=False)
 class Ranking:
-    """Scores by parameter name, each of the shape of its weight, or `(n,)` by the root of a family."""
+    """Scores by parameter name, each of the shape of its weight, or `(n,)` by the root of a dependency group."""
 
     scores: dict[str, Tensor]
-    notes: list[str] = field(factory=list)
+    notes: list[Diagnostic] = field(factory=list)
 
 
-WeightScores = Callable[[Evidence, Mapping[str, nn.Parameter]], dict[str, Tensor]]
-FilterScores = Callable[[Evidence, list[Family]], dict[str, Tensor]]
+class PruneFunction(Protocol):
+    """Removes what a criterion scores lowest: the function of a structure."""
 
-
-@frozen(eq=False)
-class Criterion:
-    """How things are ranked; what scores lowest is removed first. None: nothing of that kind can be ranked so.
-
-    `weights(evidence, weights)` returns one score per element by parameter name, each of the shape of its weight.
-    `filters(evidence, families)` returns one score per unit `(n,)` of each family by its root; a family it leaves out
-    is not pruned. Scores of different layers are compared under scope `global`. `unfit` says why a network cannot be
-    ranked so, None where it can.
-    """
-
-    weights: WeightScores | None = None
-    filters: FilterScores | None = None
-    needs_images: bool = False
-    unfit: Callable[[nn.Module], str | None] = lambda _model: None
-
-
-class Structure(Protocol):
-    """Removes what a criterion scores lowest."""
-
-    def __call__(
-        self,
-        model: nn.Module,
-        spec: VariantSpec,
-        scores: Mapping[str, Tensor],
-        example: Tensor,
-        before: Pruned | None,
-        share: float,
-    ) -> Pruned:
-        """Return a pruned copy of `model`, which is not changed; `example` is an input `(1, C, H, W)`.
+    def __call__(self, state: Compressed, step: PruneStep, scores: Mapping[str, Tensor], example: Tensor) -> Compressed:
+        """Return what is left of the network; `state` is not changed.
 
         Args:
-            model: the network; where `before` is given, its fine-tuned model.
-            spec: its rate counts from the unpruned network, and is that of the last step.
+            state: what earlier steps left. What they removed stays removed.
+            step: the rate counts from the unpruned network, and `share` of it is reached now. At share 1, the last
+                step, shapes may get smaller. Before that, what is removed is masked.
             scores: of single weights or of units, see `Ranking`.
             example: an input float32 `(1, C, H, W)`.
-            before: the step before, in an iterative schedule; what it removed stays removed.
-            share: of the rate, reached by now. At 1, the last step, shapes may get smaller; before that, what is
-                removed is masked.
         """
 
 
-CRITERIA: dict[str, Criterion] = {}
-STRUCTURES: dict[str, Structure] = {}
-
-
-def joined(families: list[Family], layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the scores of units by the root of their family: the mean over the filters that fall together.
+def unit_scores(groups: list[DependencyGroup], layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the score of each unit: the mean over its filters.
 
     Args:
-        families: whose units are scored.
-        layers: scores `(C,)` of the filters of each layer by its name.
+        groups: the groups whose units are scored.
+        layers: the scores `(C,)` of the filters of each layer by its name.
+
+    Returns:
+        Scores `(n,)` by the root of each group.
     """
     return {
-        family.root: torch.stack(
-            [layers[cut.module].cpu()[cut.channels[cut.units.argsort()]] for cut in family.producers]
+        group.root: torch.stack(
+            [layers[cut.module].cpu()[cut.channels[cut.units.argsort()]] for cut in group.producers]
         ).mean(dim=0)
-        for family in families
+        for group in groups
     }
 
 
-def over_mean(scores: Tensor) -> Tensor:
-    """Return the scores of a layer over their mean, so that wide and narrow layers can be compared.
+def relative_to_mean(scores: Tensor) -> Tensor:
+    """Return the scores of a layer divided by their mean, so that wide and narrow layers compare.
 
-    A layer of zeros has no order; the smallest positive number keeps its scores at 0 instead of NaN.
+    The scores of a layer of zeros stay 0, where a division by 0 would give NaN.
     """
     return scores / scores.mean().clamp_min(torch.finfo(scores.dtype).tiny)

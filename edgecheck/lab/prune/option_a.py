@@ -1,8 +1,8 @@
 """A pruning rule for shortcuts that pad channels, such as ResNet's option A.
 
-torch-pruning takes `F.pad` for an element-wise operation and pairs channel i of the input with channel i of the
-output, where `before + i` is right. So a module that pads channels says so by its attributes `before` and `after`, its
-channels are mapped like those of a concatenation, and both attributes shrink with the channels they stand for.
+torch-pruning treats `F.pad` as an element-wise operation and pairs channel i of the input with channel i of the output
+instead of `before + i`. So a module that pads channels declares it by its attributes `before` and `after`. Its channels
+are mapped like those of a concatenation, and both attributes shrink with the channels that they count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MODULE_NAME = "OptionAShortcut"  # by name, since a user's file may hold its own
 
 
 def has_rule(module: object) -> bool:
-    """Whether the module pads channels and says how: named OptionAShortcut, with integers `before` and `after`."""
+    """Return whether the class of a module is named OptionAShortcut and has integers `before` and `after`."""
     amounts = (getattr(module, "before", None), getattr(module, "after", None))
     return type(module).__name__ == MODULE_NAME and all(isinstance(amount, int) for amount in amounts)
 
@@ -33,7 +33,7 @@ class PaddingRule(BasePruningFunc):
         self.channels_in = channels_in
 
     def prune_out_channels(self, layer: Any, idxs: Sequence[int]) -> Any:
-        """Shrink the padding by the channels that lie in it; the others were removed in the input already."""
+        """Shrink the padding by the channels that lie in it; the others are removed from the input."""
         return remove(layer, idxs, self.channels_in[layer])
 
     prune_in_channels = prune_out_channels
@@ -46,7 +46,7 @@ class PaddingRule(BasePruningFunc):
 
 
 def remove(layer: Any, channels: Sequence[int], channels_in: int) -> Any:
-    """Shrink `before` and `after` by those of the output's `channels` that lie in the padding."""
+    """Reduce `before` and `after` by the number of output channels `channels` that lie in the padding."""
     behind = layer.before + channels_in
     layer.after -= sum(channel >= behind for channel in channels)
     layer.before -= sum(channel < layer.before for channel in channels)
@@ -54,10 +54,10 @@ def remove(layer: Any, channels: Sequence[int], channels_in: int) -> Any:
 
 
 def channels_in(model: nn.Module, example: Tensor) -> dict[str, int]:
-    """Return how many channels each such module of the model gets, by its name."""
-    found: dict[str, int] = {}
+    """Return the input channels of each such module by its name."""
+    widths: dict[str, int] = {}
     hooks = [
-        module.register_forward_pre_hook(lambda _, inputs, name=name: found.update({name: inputs[0].shape[1]}))
+        module.register_forward_pre_hook(lambda _, inputs, name=name: widths.update({name: inputs[0].shape[1]}))
         for name, module in model.named_modules()
         if has_rule(module)
     ]
@@ -66,7 +66,7 @@ def channels_in(model: nn.Module, example: Tensor) -> dict[str, int]:
             model(example)
     for hook in hooks:
         hook.remove()
-    return found
+    return widths
 
 
 def rules(model: nn.Module, example: Tensor) -> dict[Any, BasePruningFunc]:
@@ -76,7 +76,7 @@ def rules(model: nn.Module, example: Tensor) -> dict[Any, BasePruningFunc]:
 
 
 def map_channels(graph: torch_pruning.DependencyGraph) -> None:
-    """Tell the graph that output channel `before + i` of each such module is input channel `i`."""
+    """Map input channel `i` of each such module to output channel `before + i`."""
     for module, node in graph.module2node.items():
         if not has_rule(module):
             continue

@@ -1,4 +1,4 @@
-"""Which units of which families go: the lowest of each layer, or of the whole network."""
+"""Choosing the units to remove: the lowest of each layer, or of the whole network."""
 
 from __future__ import annotations
 
@@ -9,64 +9,66 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from edgecheck.lab.prune.dependency_groups import Family
+from edgecheck.lab.prune.dependency_groups import DependencyGroup
+from edgecheck.records import Diagnostic
 
-Removal = tuple[Family, Tensor]  # a family and a bool mask over its units, True = removed
+Removal = tuple[DependencyGroup, Tensor]  # a group and a bool mask over its units, True = removed
 
 
 def lowest_per_layer(
-    families: Sequence[Family], scores: Mapping[str, Tensor], rate: float, round_to: int, share: float = 1.0
-) -> tuple[list[Removal], list[str]]:
-    """Choose from each family so that every layer keeps `round((1 - rate) C)` of its C prunable channels.
+    groups: Sequence[DependencyGroup], scores: Mapping[str, Tensor], rate: float, round_to: int, share: float = 1.0
+) -> tuple[list[Removal], list[Diagnostic]]:
+    """Choose from each group so that every layer keeps `round((1 - rate) C)` of its C prunable channels.
 
-    At least one, and with `round_to` a multiple of it. A layer may belong to several families (a shortcut that adds
-    channels splits the wide layer's); what the earlier ones kept of it is then counted in. Of what falls in the end,
-    `share` falls now: rounding a lower rate instead could ask for more of a family than a step before had left.
+    It keeps at least one, and with `round_to` a multiple of it. A layer may belong to several groups: a shortcut that
+    pads channels splits those of the wide layer. What earlier groups kept of the layer then counts. `share` of the
+    units that will have been removed in the end are removed now. Rounding a lower rate instead could ask a group for
+    more units than the step before has left.
     """
     widths: Counter[str] = Counter()
     kept: Counter[str] = Counter()
     removals, spared = [], []
-    for family in families:
-        width = widths[family.root] + family.size
+    for group in groups:
+        width = widths[group.root] + group.size
         wanted = width_to_keep(width, rate, round_to)
         if round((1 - rate) * width) == 0:
-            spared.append(f"{family.root} ({wanted} of {width})")
-        keep = min(max(wanted - kept[family.root], 0), family.size)
-        removed = torch.zeros(family.size, dtype=torch.bool)
-        removed[scores[family.root].argsort(stable=True)[: round(share * (family.size - keep))]] = True
-        removals.append((family, removed))
-        widths.update(dict.fromkeys(family.layers, family.size))
-        kept.update(dict.fromkeys(family.layers, keep))
-    return removals, [f"the rate would empty layers, so they keep some channels: {', '.join(spared)}"] if spared else []
+            spared.append({"layer": group.root, "kept": wanted, "width": width})
+        keep = min(max(wanted - kept[group.root], 0), group.size)
+        removed = torch.zeros(group.size, dtype=torch.bool)
+        removed[scores[group.root].argsort(stable=True)[: round(share * (group.size - keep))]] = True
+        removals.append((group, removed))
+        widths.update(dict.fromkeys(group.layers, group.size))
+        kept.update(dict.fromkeys(group.layers, keep))
+    return removals, [Diagnostic("rate-empties-layers", {"layers": spared})] if spared else []
 
 
 def width_to_keep(width: int, rate: float, round_to: int) -> int:
-    """Return how many of a layer's channels stay: the multiple of `round_to` nearest to `(1 - rate) width`.
+    """Return how many of a layer's channels are kept: the multiple of `round_to` nearest to `(1 - rate) width`.
 
-    At least one multiple, at most all; the wider one of two that are equally near.
+    At least one multiple, at most all channels. Of two multiples that are equally near, it is the larger.
     """
     wanted = (1 - rate) * width
-    # The inner rounding takes away the noise of floats, which would decide where two are equally near.
+    # The inner rounding removes floating-point noise, which would decide where two multiples are equally near.
     kept = round_to * math.floor(round(wanted / round_to, 9) + 0.5) if round_to > 1 else round(wanted)
     return min(max(kept, round_to), width)
 
 
 def lowest_overall(
-    families: Sequence[Family], scores: Mapping[str, Tensor], rate: float, round_to: int, share: float = 1.0
-) -> tuple[list[Removal], list[str]]:
-    """Choose the lowest units of all families together, sparing each layer's last channel.
+    groups: Sequence[DependencyGroup], scores: Mapping[str, Tensor], rate: float, round_to: int, share: float = 1.0
+) -> tuple[list[Removal], list[Diagnostic]]:
+    """Choose the lowest units of all groups together; each layer keeps its last channel.
 
-    With `round_to` the best of a family's chosen units come back until its layers keep a multiple of it. `share` of the
-    rate falls now.
+    With `round_to`, the best of a group's chosen units are kept after all, until its layers keep a multiple of it.
+    `share` of the rate is reached now.
     """
-    left = Counter(name for family in families for name in family.layers * family.size)
+    left = Counter(name for group in groups for name in group.layers * group.size)
     budget = round(rate * share * left.total())
-    removals = [(family, torch.zeros(family.size, dtype=torch.bool)) for family in families]
+    removals = [(group, torch.zeros(group.size, dtype=torch.bool)) for group in groups]
     spared: dict[str, None] = {}
-    owner = [place for place, family in enumerate(families) for _ in range(family.size)]
-    unit = torch.cat([torch.arange(family.size) for family in families])
-    for index in torch.cat([scores[family.root] for family in families]).argsort(stable=True).tolist():
-        names = families[owner[index]].layers
+    owner = [place for place, group in enumerate(groups) for _ in range(group.size)]
+    unit = torch.cat([torch.arange(group.size) for group in groups])
+    for index in torch.cat([scores[group.root] for group in groups]).argsort(stable=True).tolist():
+        names = groups[owner[index]].layers
         last = [name for name in names if left[name] == 1]
         if len(names) > budget:
             continue
@@ -78,15 +80,15 @@ def lowest_overall(
         budget -= len(names)
     if round_to > 1:
         _restore(removals, scores, round_to)
-    return removals, [f"{name} keeps its last channel, though it scored low" for name in spared]
+    return removals, [Diagnostic("last-channel-kept", {"layer": name}) for name in spared]
 
 
 def _restore(removals: Sequence[Removal], scores: Mapping[str, Tensor], round_to: int) -> None:
-    """Bring units back, highest scores first, until each layer keeps a multiple of `round_to`, or all."""
+    """Keep the best of the chosen units after all, until each layer keeps a multiple of `round_to`, or all."""
     kept: Counter[str] = Counter()
-    for family, removed in removals:
-        missing = -(kept[family.root] + int((~removed).sum())) % round_to
+    for group, removed in removals:
+        missing = -(kept[group.root] + int((~removed).sum())) % round_to
         gone = removed.nonzero().flatten()
-        best = scores[family.root][gone].argsort(descending=True, stable=True)[:missing]
+        best = scores[group.root][gone].argsort(descending=True, stable=True)[:missing]
         removed[gone[best]] = False
-        kept.update(dict.fromkeys(family.layers, int((~removed).sum())))
+        kept.update(dict.fromkeys(group.layers, int((~removed).sum())))

@@ -1,8 +1,8 @@
-"""Cutting units out of a network, and the proof that the right ones were cut.
+"""Removing units from a network, and checking that the right channels were removed.
 
-A channel that nobody reads can be removed without any change. So the cut network must give the same logits as the
-whole one whose readers had their weights for these channels set to zero. Where it does not, the dependency graph was
-wrong about the network, whatever the shapes say.
+Removing a channel that no layer reads changes nothing. So the smaller network must give the same logits as the whole
+one in which the weights that read these channels are zero. Where it does not, the dependency graph is wrong about the
+network, even if the shapes fit.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch_pruning.pruner.function import PrunerBox
 from edgecheck.lab.prune import option_a
 from edgecheck.lab.prune.selection import Removal
 from edgecheck.lab.user_traceback import place_of
+from edgecheck.records import Diagnostic
 
 TOLERANCE = 1e-4  # of the largest logit, or of 1: float32 sums in another order differ by far less
 _NOISE_SEED = 0
@@ -39,8 +40,13 @@ def remove(model: nn.Module, cuts: Cuts, example: Tensor) -> nn.Module:
     return pruned
 
 
+def reshaped(model: nn.Module, cuts: Cuts, example: Tensor) -> nn.Module:
+    """Return a copy of `model` without these channels; an unchanged copy where there are none."""
+    return remove(model, cuts, example) if cuts else copy.deepcopy(model)
+
+
 def silenced(model: nn.Module, cuts: Cuts) -> nn.Module:
-    """Return a copy of `model` of the same shapes whose layers do not read these channels."""
+    """Return a copy of `model` of the same shapes in which the weights that read these channels are zero."""
     silent = copy.deepcopy(model)
     with torch.no_grad():
         for name, mask in masks(model, cuts).items():
@@ -49,7 +55,7 @@ def silenced(model: nn.Module, cuts: Cuts) -> nn.Module:
 
 
 def masks(model: nn.Module, cuts: Cuts) -> dict[str, Tensor]:
-    """Return what the readers of these channels keep of their weights, True = kept, by parameter name."""
+    """Return the masks of the weights that read these channels, False where they do, by parameter name."""
     kept = {}
     for (name, side), gone in cuts.items():
         if side == "in":
@@ -60,28 +66,28 @@ def masks(model: nn.Module, cuts: Cuts) -> dict[str, Tensor]:
 
 
 def channels(removals: Iterable[Removal]) -> dict[tuple[str, str], list[int]]:
-    """Return the channels that go with these units, sorted, by module name and side, over all families."""
-    found: dict[tuple[str, str], set[int]] = {}
-    for family, removed in removals:
-        for part in family.cuts:
-            gone = part.channels[removed[part.units]].tolist()
-            found.setdefault((part.module, part.side), set()).update(gone)
-    return {key: sorted(gone) for key, gone in found.items() if gone}
+    """Return the channels of these units, sorted, by module name and side."""
+    removed_channels: dict[tuple[str, str], set[int]] = {}
+    for group, removed in removals:
+        for cut in group.cuts:
+            gone = cut.channels[removed[cut.units]].tolist()
+            removed_channels.setdefault((cut.module, cut.side), set()).update(gone)
+    return {key: sorted(gone) for key, gone in removed_channels.items() if gone}
 
 
-def flaw(model: nn.Module, removals: list[Removal], example: Tensor) -> str | None:
-    """Return what is wrong with cutting these units out of `model`, or None where it is right."""
+def flaw(model: nn.Module, removals: list[Removal], example: Tensor) -> Diagnostic | None:
+    """Return why these units cannot be removed from `model`, or None where they can."""
     cuts = channels(removals)
     noise = torch.randn(example.shape, generator=torch.Generator().manual_seed(_NOISE_SEED))
     with torch.no_grad():
         expected = silenced(model, cuts).eval()(noise)
         try:
-            found = remove(model, cuts, example)(noise)
-        except Exception as error:  # whatever a forward pass that counts on its shapes may raise
-            return f"without them the model cannot run: {place_of(error)}"
-    if found.shape != expected.shape:
-        return f"without them the output has shape {tuple(found.shape)}"
-    moved = float((found - expected).abs().max())
-    if not moved <= TOLERANCE * max(1.0, float(expected.abs().max())):
-        return f"removing them is not the same as not reading them: logits move by {moved:.2g}"
+            logits = remove(model, cuts, example)(noise)
+        except Exception as error:  # whatever a forward pass that relies on its shapes may raise
+            return Diagnostic("filters-break-forward", {"error": place_of(error)})
+    if logits.shape != expected.shape:
+        return Diagnostic("filters-change-output-shape", {"shape": list(logits.shape)})
+    difference = float((logits - expected).abs().max())
+    if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
+        return Diagnostic("filters-change-logits", {"difference": difference})
     return None

@@ -1,4 +1,4 @@
-"""Which operators of a network a dependency graph may stumble over, and where in the user's code they stand."""
+"""Operators of a network that a dependency graph may not support, and their lines in the user's code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgecheck.lab.user_traceback import place_in_stack
 
 NAMED = 3  # how many operators a message names
 
-# Autograd's names of what a dependency graph follows through channels, without "Backward" and their number.
+# Autograd's names of the operators that a dependency graph supports, without "Backward" and their number.
 _FOLLOWED = re.compile(
     r"AccumulateGrad|.*Convolution|Addmm|T|.*BatchNorm|.*Norm.*|Add|Sub|Mul|Div|Neg|Mean|Sum|Pow|Sqrt|Cat|View|Reshape.*|"
     r"UnsafeView|Clone|Expand|Squeeze|Unsqueeze|.*Pool.*|.*Dropout|ConstantPadNd|Upsample.*|.*Relu.*|.*elu|Sigmoid|"
@@ -21,7 +21,7 @@ _FOLLOWED = re.compile(
 
 
 def suspects(model: nn.Module, example: Tensor) -> str:
-    """Return the unusual operators that `model` puts between its layers: `Split at net.py:31 in forward`; may be empty.
+    """Return the unusual operators between the layers of `model`, such as `Split at net.py:31 in forward`, or "".
 
     Args:
         model: its parameters require gradients.
@@ -29,15 +29,12 @@ def suspects(model: nn.Module, example: Tensor) -> str:
     """
     with torch.enable_grad(), torch.autograd.set_detect_anomaly(True, check_nan=False):  # keeps each operator's stack
         nodes = _nodes(model(example).grad_fn)
-    found: dict[str, None] = {}
-    for node in nodes:
-        if not _FOLLOWED.fullmatch(_name(node)):
-            found[operator_at(node)] = None
-    return ", ".join(list(found)[:NAMED])
+    operators = dict.fromkeys(operator_at(node) for node in nodes if not _FOLLOWED.fullmatch(_name(node)))
+    return ", ".join(list(operators)[:NAMED])
 
 
 def operator_at(node: Any) -> str:
-    """Return an operator of a graph made under anomaly detection, with its place: `Split at net.py:31 in forward`."""
+    """Return an operator with its line, such as `Split at net.py:31 in forward`; the graph needs anomaly detection."""
     place = place_in_stack("".join(node.metadata.get("traceback_", [])))
     return f"{_name(node)} at {place}" if place else _name(node)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
 from edgecheck.report import svg
 from edgecheck.report.chart_style import PANEL_SIZE, Chart, chart, drop_axis, legend, value
+from edgecheck.report.methods import methods
 from edgecheck.report.sweep import paper
 from edgecheck.report.table import candidates, controls
 
@@ -18,25 +18,29 @@ PERCENT = 100
 _OURS = {"linestyle": "", "color": svg.BLUE}
 _PAPERS = {"linewidth": 1.0, "color": svg.YELLOW, "markerfacecolor": "none"}
 
+_OWN = "Blue: this sweep's variants, a mark each; hollow: its control."
+_BESIDE_THE_PAPER = (
+    f"{_OWN} Lines: the paper's table, of another network. Circles: Sp2PS; triangles: our PE-like score, and the "
+    "paper's PE-score."
+)
+_ALONE = f"{_OWN} Circles: Sp2PS; triangles: our PE-like score. The paper has no figures for this method."
+
 Points = Sequence[tuple[float, float]]
 
 
 def charts(report: Report) -> Iterator[Chart]:
-    """Yield a chart a CAM method."""
-    for method in CAM_METHODS:
+    """Yield one chart per attribution method."""
+    for method in methods(report):
         if drops(report, method, "sp2ps", candidates(report)):
-            description = (
-                "Blue: this sweep's variants, a mark each; hollow: its control. Lines: the paper's table, of "
-                "another network. Circles: Sp2PS; triangles: our PE-like score, and the paper's PE-score."
-            )
+            description = _BESIDE_THE_PAPER if method in paper.SP2PS_DROP else _ALONE
             title = f"Drop of scores against drop of accuracy: {method}"
             yield chart(f"drop-{_slug(method)}", title, description, PANEL_SIZE, partial(_paint, report, method))
 
 
 def drops(report: Report, method: str, score: str, variants: Sequence[Variant]) -> list[tuple[float, float]]:
     """Return (accuracy drop in pp, drop of the score in %) of each variant that has both."""
-    found = [(value(report, v, "accuracy_drop_pp"), value(report, v, f"{score}.{method}")) for v in variants]
-    return [(x, PERCENT * (1 - y)) for x, y in found if x is not None and y is not None]
+    pairs = [(value(report, v, "accuracy_drop_pp"), value(report, v, f"{score}.{method}")) for v in variants]
+    return [(x, PERCENT * (1 - y)) for x, y in pairs if x is not None and y is not None]
 
 
 def _paint(report: Report, method: str, figure: Any, axes: Any) -> None:
@@ -44,8 +48,9 @@ def _paint(report: Report, method: str, figure: Any, axes: Any) -> None:
         name = "Sp2PS" if score == "sp2ps" else "PE-like"
         _scatter(axes, drops(report, method, score, candidates(report)), marker, name, {})
         _scatter(axes, drops(report, method, score, controls(report)), marker, None, {"markerfacecolor": "none"})
-    axes.plot(paper.ACCURACY_DROP_PP[method], paper.SP2PS_DROP[method], marker="o", label="paper, Sp2PS", **_PAPERS)
-    axes.plot(paper.PE_ACCURACY_DROP_PP, paper.PE_DROP[method], marker="^", label="paper, PE-score", **_PAPERS)
+    if method in paper.SP2PS_DROP:
+        axes.plot(paper.ACCURACY_DROP_PP[method], paper.SP2PS_DROP[method], marker="o", label="paper, Sp2PS", **_PAPERS)
+        axes.plot(paper.PE_ACCURACY_DROP_PP, paper.PE_DROP[method], marker="^", label="paper, PE-score", **_PAPERS)
     drop_axis(axes)
     axes.set_ylabel("drop of the score (%)")
     legend(figure, axes)

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from edgecheck.attribution.table import METHODS
 from edgecheck.gate.floor import Floor
-from edgecheck.metrics import CAM_METHODS
 from edgecheck.records import Report, Variant
 from edgecheck.report.chart_style import floor, value
 from edgecheck.report.format import describe_floor, format_count, format_exact, format_value
+from edgecheck.report.methods import leading_method, methods
 from edgecheck.report.series import Series, series
-from edgecheck.report.sweep.paper import THRESHOLDS
+from edgecheck.report.sweep.paper import HIGHEST
 from edgecheck.report.table import candidates
 
 FALLEN = 0.05  # share of the control's value by which a curve has left its flat part
-_COMPARED = ("accuracy", *(f"sp2ps.{method}" for method in CAM_METHODS))
-_FALLING = ("accuracy", "sp2ps.grad-cam")
+_NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
 
 Pairs = Sequence[tuple[float, float, float]]
 
 
 def findings(report: Report) -> Iterator[str]:
     """Yield the paper's findings as they show here: orderings of criteria, of methods, and what falls first."""
-    found = [one for one in series(report) if not one.quantization]
-    for one in found:
-        yardstick = next((other for other in found if _only_criterion_differs(one, other)), None)
+    curves = [one for one in series(report) if not one.quantization]
+    for one in curves:
+        yardstick = next((other for other in curves if _only_criterion_differs(one, other)), None)
         if yardstick is not None:
             yield from _above(report, one, yardstick)
     yield from _highest_method(report)
-    for one in found:
+    for one in curves:
         yield from _falls_first(report, one)
 
 
 def floors(report: Report) -> Iterator[str]:
-    """Yield where the paper's thresholds lie against this subject's noise floor."""
-    for method in CAM_METHODS:
+    """Yield how the thresholds of the methods compare with this subject's noise floor."""
+    for method in methods(report):
         metric = f"sp2ps.{method}"
         ground = floor(report, metric)
         if ground is not None:
@@ -42,10 +42,10 @@ def floors(report: Report) -> Iterator[str]:
 
 
 def _threshold(method: str, ground: Floor) -> str:
-    """Return how the floor lies to the threshold of the paper, which has none for Grad-CAM++."""
-    if method not in THRESHOLDS:
+    """Return how the floor compares with the threshold of a method; empty for a method that has none."""
+    threshold = METHODS[method].threshold if method in METHODS else None
+    if threshold is None:
         return ""
-    threshold = THRESHOLDS[method]
     words = f"; the paper trusts a network from {format_exact(threshold, 'score')} on, "
     if ground.mean < threshold:
         return words + "which here fine-tuning alone fails: judge against the control"
@@ -55,7 +55,7 @@ def _threshold(method: str, ground: Floor) -> str:
 def _only_criterion_differs(one: Series, other: Series) -> bool:
     same = all(
         getattr(one, name) == getattr(other, name)
-        for name in ("structure", "scope", "steps", "round_to", "quantization")
+        for name in ("structure", "scope", "iterations", "round_to", "quantization")
     )
     return same and other.criterion == "random" != one.criterion
 
@@ -64,7 +64,7 @@ def _above(report: Report, one: Series, yardstick: Series) -> Iterator[str]:
     """Say which metrics of a criterion lie above Random's at each rate that both were measured at, and which do not."""
     others = dict(yardstick.points)
     holds: dict[str, list[str]] = {}
-    for metric in _COMPARED:
+    for metric in ("accuracy", *(f"sp2ps.{method}" for method in methods(report))):
         pairs = _pairs(report, one, others, metric)
         below = [format_exact(rate, "fraction") for rate, ours, theirs in pairs if ours <= theirs]
         if below:
@@ -88,18 +88,25 @@ def _at_each(count: int) -> str:
 
 
 def _highest_method(report: Report) -> Iterator[str]:
+    """Say for how many variants the method that is highest in the paper is highest here, among several methods."""
+    compared = methods(report)
+    if HIGHEST not in compared or len(compared) < 2:
+        return
     shown = [variant for variant in candidates(report) if not variant.quantization]
-    scores = [{method: value(report, variant, f"sp2ps.{method}") for method in CAM_METHODS} for variant in shown]
-    whole = [found for found in scores if None not in found.values()]
-    if whole:
-        highest = sum(max(found, key=lambda method: found[method] or 0.0) == "grad-cam++" for found in whole)
-        of = format_count(len(whole), "variant")
-        yield f"grad-cam++ has the highest Sp2PS of the three methods for {highest} of {of}"
+    scores = [{method: value(report, variant, f"sp2ps.{method}") for method in compared} for variant in shown]
+    complete = [score for score in scores if None not in score.values()]
+    if complete:
+        count = sum(max(score, key=lambda method: score[method] or 0.0) == HIGHEST for score in complete)
+        of = format_count(len(complete), "variant")
+        number = _NUMBERS.get(len(compared), str(len(compared)))
+        yield f"{HIGHEST} has the highest Sp2PS of the {number} methods for {count} of {of}"
 
 
 def _falls_first(report: Report, one: Series) -> Iterator[str]:
     """Say at which rate accuracy and Sp2PS have left what the control has."""
-    told = [words for metric in _FALLING if (words := _fallen(report, one, metric))]
+    leading = leading_method(report)
+    falling = ["accuracy", f"sp2ps.{leading}"] if leading else ["accuracy"]
+    told = [words for metric in falling if (words := _fallen(report, one, metric))]
     if told:
         share = format_exact(FALLEN, "fraction")
         yield f"{one.label}: more than {share} below the control: {', '.join(told)}"
@@ -108,10 +115,10 @@ def _falls_first(report: Report, one: Series) -> Iterator[str]:
 def _fallen(report: Report, one: Series, metric: str) -> str:
     """Return where a curve has left its flat part; empty where one rate or no floor cannot tell."""
     ground = floor(report, metric)
-    known = [(rate, found) for rate, v in one.points if (found := value(report, v, metric)) is not None]
+    known = [(rate, number) for rate, v in one.points if (number := value(report, v, metric)) is not None]
     if ground is None or len(known) < 2:
         return ""
-    rate = next((rate for rate, found in known if found < (1 - FALLEN) * ground.mean), None)
+    rate = next((rate for rate, number in known if number < (1 - FALLEN) * ground.mean), None)
     if rate is None:
         return f"{metric} at none of {format_count(len(known), 'rate')}"
     return f"{metric} first at {format_exact(rate, 'fraction')}"

@@ -9,6 +9,7 @@ from attrs import frozen
 from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.records import Report, Variant
 from edgecheck.report.chart_style import value
+from edgecheck.report.methods import leading_method
 
 
 @frozen
@@ -24,13 +25,18 @@ class Objective:
         return self.sign * (other - one) > self.share * min(abs(one), abs(other))
 
 
-# With shares on two of them at most, no circle of variants can each beat the next: the front is never empty.
-OBJECTIVES = (
-    Objective("accuracy", -1),
-    Objective("sp2ps.grad-cam", -1),
-    Objective("latency.ratio", 1, MEANINGFUL_LATENCY_SHARE),
-    Objective("size.bytes", 1, MEANINGFUL_SIZE_SHARE),
-)
+def _objectives(report: Report) -> list[Objective]:
+    """Return what variants are compared on; with shares on two at most, the front is never empty.
+
+    More shares would allow circles of variants in which each beats the next.
+    """
+    method = leading_method(report)
+    return [
+        Objective("accuracy", -1),
+        *([Objective(f"sp2ps.{method}", -1)] if method else []),
+        Objective("latency.ratio", 1, MEANINGFUL_LATENCY_SHARE),
+        Objective("size.bytes", 1, MEANINGFUL_SIZE_SHARE),
+    ]
 
 
 @frozen
@@ -47,7 +53,7 @@ def front(report: Report, variants: Sequence[Variant]) -> Front:
 
     An objective counts if any of them has a reading of it; a variant that lacks one of those is not compared.
     """
-    used = [o for o in OBJECTIVES if any(value(report, variant, o.metric) is not None for variant in variants)]
+    used = [o for o in _objectives(report) if any(value(report, variant, o.metric) is not None for variant in variants)]
     taken = {v.name: {o.metric: value(report, v, o.metric) for o in used} for v in variants}
     whole = {name: found for name, known in taken.items() if used and (found := _whole(known))}
     kept = [name for name, own in whole.items() if not any(_dominates(used, other, own) for other in whole.values())]

@@ -6,11 +6,12 @@ import csv
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
+from itertools import product
 
 from markupsafe import Markup
 
 from edgecheck.metrics import METRICS
-from edgecheck.records import Report
+from edgecheck.records import HOST, Report, Variant
 from edgecheck.report.chart_style import Chart
 from edgecheck.report.html import environment
 from edgecheck.report.markdown import escape, table_row
@@ -84,26 +85,41 @@ def html(report: Report, page: Iterable[Section], pictures: Mapping[str, bytes])
 
 
 def table(report: Report) -> str:
-    """Return every reading as CSV, a row a variant: what it is, then value, low and high of each metric in SI units."""
+    """Return every reading as CSV, one row per variant: its steps, then value, low and high of each metric in SI units.
+
+    A reading of another device than the host has a column of its own, `metric@device`.
+    """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = list(_columns(report))
-    writer.writerow([*_OF_A_VARIANT, *(metric + ending for metric, _, ending in columns)])
-    readings = {(reading.variant, reading.metric): reading for reading in report.readings}
+    names = [metric + (f"@{device}" if device != HOST else "") + ending for metric, device, _, ending in columns]
+    writer.writerow(map(_cell, [*_OF_A_VARIANT, *names]))
+    readings = {reading.key: reading for reading in report.readings}
     for variant in report.variants:
-        cells = [getattr(variant, name) for name in _OF_A_VARIANT]
-        cells += [getattr(readings.get((variant.name, metric)), part, None) for metric, part, _ in columns]
+        cells = list(_of_a_variant(variant))
+        for metric, device, part, _ in columns:
+            cells.append(getattr(readings.get((variant.name, metric, device)), part, None))
         writer.writerow(_cell(cell) for cell in cells)
     return text.getvalue()
 
 
-def _columns(report: Report) -> Iterator[tuple[str, str, str]]:
-    """Yield (metric, part of its reading, ending of the column's name) of whatever some variant has."""
-    for metric in METRICS:
-        taken = [reading for reading in report.readings if reading.metric == metric]
+def _of_a_variant(variant: Variant) -> Iterator[str | float | None]:
+    """Yield what `_OF_A_VARIANT` names; what concerns pruning is None where nothing is pruned."""
+    step = variant.pruning
+    yield from (variant.name, variant.role)
+    yield from (step.criterion, step.structure, step.scope, step.rate) if step else [None] * 4
+    yield variant.effective_rate
+    yield from (variant.iterations, step.round_to) if step else [None] * 2
+    yield variant.quantization
+
+
+def _columns(report: Report) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (metric, device, part of a reading, ending of the column's name) of whatever some variant has."""
+    for metric, device in product(METRICS, (HOST, *report.environments)):
+        taken = [r for r in report.readings if (r.metric, r.device) == (metric, device)]
         for part, ending in (("value", ""), ("low", ".low"), ("high", ".high")):
             if any(getattr(reading, part) is not None for reading in taken):
-                yield metric, part, ending
+                yield metric, device, part, ending
 
 
 def _cell(cell: str | float | None) -> str | float:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgecheck.report.sentences import latency
 from tests.benchmarks.faults.cases import Kind
 from tests.benchmarks.faults.copies import leftovers, report_of
 from tests.benchmarks.faults.material import Material
@@ -22,9 +23,24 @@ PROGRAM_MORE = 1.5  # times as long as a fork it takes
 SECOND_KILL_SHARE = 0.25
 MOST_ATTEMPTS = 6  # a command that has ended before its kill is started afresh, to be killed earlier
 # What a clock decides, in whatever part of the report.
-CLOCKED_KEYS = frozenset({"seconds", "timings", "seal", "digest", "recommendation", "load", "arena_bytes", "elapsed_s"})
+CLOCKED_KEYS = frozenset(
+    {
+        "seconds",
+        "timings",
+        "seal",
+        "digest",
+        "recommendation",
+        "load",
+        "arena_bytes",
+        "elapsed_s",
+        "created",
+        "command",
+        "duration_s",
+    }
+)
 CLOCKED_FILES = ".json"  # every record holds the seconds that its stage took, so its digest tells nothing
 CLOCKED_METRICS = ("latency.", "memory.rss")
+CLOCKED_DIAGNOSTICS = frozenset({*latency.SENTENCES, "gate-fewer-macs-slower", "gate-int8-slower", "subnormal-weights"})
 CLOCKED_WORDS = ("vector units", "outliers", "kept busy", "clock", "slower", "latency", "machine's cores", "seconds")
 
 
@@ -113,7 +129,9 @@ def timeless(report: Any) -> Any:
 def _clocked(item: Any) -> bool:
     if isinstance(item, str):
         return any(word in item for word in CLOCKED_WORDS)
-    return isinstance(item, dict) and str(item.get("metric", "")).startswith(CLOCKED_METRICS)
+    if not isinstance(item, dict):
+        return False
+    return str(item.get("metric", "")).startswith(CLOCKED_METRICS) or item.get("id") in CLOCKED_DIAGNOSTICS
 
 
 def difference(found: Any, expected: Any, where: str = "report") -> str:

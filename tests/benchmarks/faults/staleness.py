@@ -140,9 +140,9 @@ CHANGES: dict[str, Change] = {
         _whole, (*RAN, "latency.json"), patch=changed.version("onnxruntime")
     ),
     "another version of torch-pruning, whole run": Change(
-        _whole, (f"{PRUNED}/prune.json",), patch=changed.version("torch-pruning")
+        _whole, (f"{PRUNED}/prune-0.json",), patch=changed.version("torch-pruning")
     ),
-    "another version of torch, whole run": Change(_whole, ("control/make.json",), patch=changed.version("torch")),
+    "another version of torch, whole run": Change(_whole, ("control/finetune-0.json",), patch=changed.version("torch")),
     "other CPU flags": Change(_board, PREDICTED, patch=changed.cpuinfo("flags", "avx512_vnni amx_int8")),
     "another CPU": Change(_board, PREDICTED, patch=changed.cpuinfo("model name", "Pro Max")),
     "another architecture": Change(_board, PREDICTED, patch=changed.architecture),
@@ -165,7 +165,7 @@ CHANGES: dict[str, Change] = {
     ),
     "a file that the factory reads edited": Change(_twins, EXPLAINED, changed.write("network/factor.txt", "2.0\n")),
     "a file that the factory reads edited, whole run": Change(
-        _whole_own, ("control/make.json", "baseline/export.json"), changed.write("network/factor.txt", "2.0\n")
+        _whole_own, ("control/finetune-0.json", "baseline/export.json"), changed.write("network/factor.txt", "2.0\n")
     ),
     "the twin's weights negated": Change(_twins, EXPLAINED, changed.other_weights),
     "images swapped under the same names, sizes and times": Change(
@@ -187,7 +187,7 @@ CHANGES: dict[str, Change] = {
         lambda place: shutil.copyfile(place.folder / "a.onnx", place.folder / "b.onnx"),
     ),
     "the result of a stage edited": Change(
-        _whole, (f"{PRUNED}/count.json",), changed.edited_result(f"{PRUNED}/count.json", '"value": ', '"value": 1')
+        _whole, (f"{PRUNED}/count.json",), changed.edited_result(f"{PRUNED}/count.json", '"macs": ', '"macs": 1')
     ),
     "the inputs of a stage edited": Change(
         _whole, (f"{PRUNED}/predict.json",), changed.edited_result(f"{PRUNED}/predict.json", '"key": "', '"key": "0')
@@ -200,7 +200,7 @@ CHANGES: dict[str, Change] = {
     ),
     "the weights of a stage replaced": Change(
         _whole,
-        (f"{PRUNED}/make.json",),
+        (f"{PRUNED}/finetune-1.json",),
         changed.replaced("control/weights.safetensors", f"{PRUNED}/weights.safetensors"),
     ),
 }

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecheck.device.latency import sampler, stability, stopwatch, timings
+from edgecheck.device.latency.sampler import Sampling
 from edgecheck.device.runtime.session import open_classifier
 from edgecheck.records import from_dict, to_dict, to_json
 from tests.device.small_files import pictures, write
@@ -72,7 +73,7 @@ def fakes(costs, **arguments):
 def take(costs, budget_s=1.0, seed=0, decided=sampler.never, **arguments):
     clock, runners = fakes(costs, **arguments)
     files = {name: runner.open for name, runner in runners.items()}
-    return sampler.sample(files, IMAGES, budget_s, seed, decided, clock=clock)
+    return sampler.sample(files, IMAGES, Sampling(budget_s, seed), decided, clock)
 
 
 def reading_of(samples, variant, metric):
@@ -98,7 +99,8 @@ def test_ratio_is_free_of_drift_that_doubles_both():
     samples = take({"baseline": slowing(0.002, 1), "variant": slowing(0.001, 2)}, budget_s=4.0)
 
     assert reading_of(samples, "variant", "latency.ratio").value == pytest.approx(0.5, rel=0.02)
-    assert any("changed by +" in warning for warning in stability.warnings(samples))
+    (drift,) = [warning for warning in stability.warnings(samples) if warning.id == "latency-drift"]
+    assert drift.fields["change"] > 0
 
 
 def test_what_lasts_for_a_block_widens_the_interval():
@@ -127,7 +129,10 @@ def test_a_machine_that_switches_for_seconds_widens_the_interval():
     ratio = reading_of(switching, "variant", "latency.ratio")
 
     assert ratio.high - ratio.low > 0.15
-    assert any("variant (1.00 to 1.20)" in warning for warning in stability.warnings(switching))
+    (unsteady,) = [warning for warning in stability.warnings(switching) if warning.id == "latency-ratio-unsteady"]
+    assert unsteady.fields["ratios"] == [
+        {"name": "variant", "low": pytest.approx(1.0, abs=0.005), "high": pytest.approx(1.2, abs=0.005)}
+    ]
 
 
 @settings(deadline=None, max_examples=30)
@@ -147,7 +152,7 @@ def test_every_file_gets_its_samples_in_as_many_rounds(seconds, others, budget):
 def test_budget_is_for_all_files_but_the_first():
     clock, runners = fakes({name: steady(0.004) for name in ("baseline", "a", "b")})
 
-    samples = sampler.sample({n: r.open for n, r in runners.items()}, IMAGES, 2.0, 0, clock=clock)
+    samples = sampler.sample({n: r.open for n, r in runners.items()}, IMAGES, Sampling(2.0), clock=clock)
 
     assert clock.seconds - 100 == pytest.approx(2 * 2.0, abs=0.5)
     assert samples.elapsed_s == pytest.approx(clock.seconds - 100, abs=0.01)
@@ -193,7 +198,7 @@ def test_cold_start_is_opening_and_first_run():
 def test_files_are_opened_anew_for_each_block_where_that_is_cheap():
     def openings(opening_s):
         clock, runners = fakes({"baseline": steady(0.002), "variant": steady(0.002)}, opening_s=opening_s)
-        samples = sampler.sample({n: r.open for n, r in runners.items()}, IMAGES, 10.0, 0, clock=clock)
+        samples = sampler.sample({n: r.open for n, r in runners.items()}, IMAGES, Sampling(10.0), clock=clock)
         opened = [block["variant"].open_s is not None for block in samples.blocks]
         assert runners["variant"].opened == 1 + sum(opened)
         return sum(opened), len(opened)
@@ -231,7 +236,7 @@ def test_bursts_are_interleaved_in_an_order_that_the_seed_decides():
     def orders(seed):
         clock, log = FakeClock(), []
         runners = {n: FakeRunner(clock, steady(0.01), log=log, name=n) for n in ("a", "b", "c")}
-        sampler.sample({n: r.open for n, r in runners.items()}, IMAGES, 1.0, seed, clock=clock)
+        sampler.sample({n: r.open for n, r in runners.items()}, IMAGES, Sampling(1.0, seed), clock=clock)
         return [name for name, _ in itertools.groupby(name for name, _ in log)]
 
     first = orders(seed=1)
@@ -247,7 +252,7 @@ def test_each_run_gets_the_images_asked_for_prepared_before(batch, fixed, fed):
     runner = FakeRunner(clock, steady(0.01), batch=fixed)
     images = np.zeros((40, 3, 8, 8), np.float32)
 
-    samples = sampler.sample({"baseline": runner.open}, images, 0.5, 0, batch=batch, clock=clock)
+    samples = sampler.sample({"baseline": runner.open}, images, Sampling(0.5, batch=batch), clock=clock)
 
     assert set(runner.fed) == {fed}
     assert samples.images == min(40, sampler.FEEDS * batch)
@@ -258,7 +263,7 @@ def test_fewer_images_than_a_batch_are_used_again():
     clock = FakeClock()
     runner = FakeRunner(clock, steady(0.01))
 
-    sampler.sample({"baseline": runner.open}, IMAGES, 0.1, 0, batch=7, clock=clock)
+    sampler.sample({"baseline": runner.open}, IMAGES, Sampling(0.1, batch=7), clock=clock)
 
     assert set(runner.fed) == {7}
 
@@ -268,7 +273,7 @@ def test_pace_leaves_gaps_between_runs():
     clock = FakeClock()
     runner = FakeRunner(clock, steady(0.002), log=log, opening_s=10.0)  # too dear to be opened again
 
-    samples = sampler.sample({"baseline": runner.open}, IMAGES, 5.0, 0, pace_hz=50, clock=clock)
+    samples = sampler.sample({"baseline": runner.open}, IMAGES, Sampling(5.0, pace_hz=50), clock=clock)
 
     np.testing.assert_allclose(np.diff([moment for _, moment in log]), 0.02)
     assert reading_of(samples, "baseline", "latency.p50_s").value == pytest.approx(0.002)
@@ -294,7 +299,7 @@ def test_progress_is_told():
 
     clock = FakeClock()
     runner = FakeRunner(clock, steady(0.01))
-    sampler.sample({"baseline": runner.open}, IMAGES, 0.1, 0, clock=clock, progress=Listening())
+    sampler.sample({"baseline": runner.open}, IMAGES, Sampling(0.1), clock=clock, progress=Listening())
 
     assert told == ["latency"]
 
@@ -316,7 +321,7 @@ def test_real_files_take_their_own_time(tmp_path):
     seconds = {"baseline": 0.01, "again": 0.01, "twice": 0.02}
     files = {name: functools.partial(Timed, path, clock, each) for name, each in seconds.items()}
 
-    samples = sampler.sample(files, pictures(4, (3, 16, 16)), budget_s=20, seed=0, clock=clock)
+    samples = sampler.sample(files, pictures(4, (3, 16, 16)), Sampling(20), clock=clock)
 
     for name, each in seconds.items():
         assert reading_of(samples, name, "latency.p50_s").value == pytest.approx(each)

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from edgecheck.device.latency.stopping import ALPHA, FIRST_LOOK, Stopping
+from edgecheck.gate.sentence import parse
 from edgecheck.records import Policy
 from tests.device.timings import blocks, calm
 
 
 def policy(*sentences, decide=None):
-    return Policy("all", decide, "fail", "fail", [sentence.parse(sentence) for sentence in sentences])
+    return Policy("all", decide, "fail", "fail", [parse(sentence) for sentence in sentences])
 
 
 def samples_of(ratios):

@@ -10,8 +10,7 @@ import pytest
 
 from edgecheck.device.model import files
 from edgecheck.errors import ModelError
-
-from . import graphs
+from tests.device import graphs
 
 CONV = "g (float[1,3,8,8] x) => (float[1,4,8,8] y) { y = Conv <pads = [1,1,1,1]> (x, w) }"
 WEIGHT = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)

@@ -6,8 +6,7 @@ import pytest
 
 from edgecheck.device.model import graph
 from edgecheck.errors import ModelError
-
-from . import graphs
+from tests.device import graphs
 
 TWO_LAYERS = """g (float[N,3,8,8] x) => (float[n,m] y) {
     [first] a = Conv <pads = [1,1,1,1]> (x, w, b)
@@ -148,8 +147,7 @@ class TestExports:
     )
     def test_reference_networks(self, tmp_path, name, macs, params):
         from edgecheck.models import cifar10_cnn7, resnet_cifar
-
-        from . import exports
+        from tests.device import exports
 
         module = {**vars(cifar10_cnn7), **vars(resnet_cifar)}[name]()
         counts = graph.count(exports.export(module, tmp_path / "model.onnx", (3, 32, 32)))
@@ -160,8 +158,7 @@ class TestExports:
     @pytest.mark.slow
     def test_both_exporters_count_alike(self, tmp_path):
         from edgecheck.models.resnet_cifar import resnet8
-
-        from . import exports
+        from tests.device import exports
 
         older, newer = (
             graph.count(exports.export(resnet8(), tmp_path / f"{dynamo}.onnx", (3, 32, 32), dynamo=dynamo))
@@ -172,7 +169,7 @@ class TestExports:
     @pytest.mark.slow
     @pytest.mark.parametrize(("name", "giga"), [("resnet18", 1.814), ("mobilenet_v2", 0.301)])
     def test_torchvision_networks(self, tmp_path, name, giga):
-        from . import exports  # isort: skip
+        from tests.device import exports  # isort: skip
         import torchvision
 
         module = getattr(torchvision.models, name)()
@@ -198,7 +195,7 @@ class TestQuantized:
     @pytest.mark.parametrize("weight_type", ["QInt8", "QUInt8"])
     @pytest.mark.parametrize("per_channel", [False, True])
     @pytest.mark.parametrize("layout", ["QDQ", "QOperator", "dynamic"])
-    def test_quantised_files(self, source, tmp_path, layout, per_channel, weight_type):
+    def test_quantized_files(self, source, tmp_path, layout, per_channel, weight_type):
         quantization = pytest.importorskip("onnxruntime.quantization")
         images = np.random.default_rng(1).normal(size=(1, 3, 8, 8)).astype(np.float32)
 
@@ -223,7 +220,7 @@ class TestQuantized:
         integers = sum(size for name, size in counts.weight_bytes.items() if name.endswith("int8"))
         assert integers == 108 + 40
 
-    def test_optimised_files(self, source, tmp_path):
+    def test_optimized_files(self, source, tmp_path):
         onnxruntime = pytest.importorskip("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

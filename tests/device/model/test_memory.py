@@ -3,8 +3,7 @@ import onnx
 
 from edgecheck.device.model.memory import Liveness, peak_activations
 from edgecheck.device.model.shapes import Graph, infer
-
-from . import graphs
+from tests.device import graphs
 
 MAP = 4 * 8 * 8 * 4  # bytes of a float32 map (1, 4, 8, 8)
 INT8_MAP = MAP // 4

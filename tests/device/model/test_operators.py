@@ -11,8 +11,7 @@ from edgecheck.device.model import graph, shapes
 from edgecheck.device.model.operators import FREE, MACS
 from edgecheck.device.model.tensors import Tensor
 from edgecheck.errors import ModelError
-
-from . import graphs
+from tests.device import graphs
 
 torch = pytest.importorskip("torch")
 FlopCounterMode = pytest.importorskip("torch.utils.flop_counter").FlopCounterMode

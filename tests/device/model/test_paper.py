@@ -5,8 +5,7 @@ import pytest
 
 from edgecheck.device.model.paper import PaperCounts, paper_counts
 from edgecheck.errors import ModelError
-
-from . import graphs
+from tests.device import graphs
 
 STEPS = (128, 128, "M", 256, 256, "M", 512, 512, "M", 1024, "M")  # the last convolution without padding
 

@@ -7,8 +7,7 @@ import pytest
 from edgecheck.device.model import graph, shapes
 from edgecheck.device.model.tensors import Tensor
 from edgecheck.errors import ModelError
-
-from . import graphs
+from tests.device import graphs
 
 
 def conv(dims: str, channels: int = 3) -> onnx.ModelProto:

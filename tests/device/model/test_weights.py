@@ -5,8 +5,7 @@ import pytest
 
 from edgecheck.device.model.weights import Parameter, parameters
 from edgecheck.errors import ModelError
-
-from . import graphs
+from tests.device import graphs
 
 
 def held(text: str, **weights: np.ndarray) -> dict[str, Parameter]:
@@ -73,7 +72,7 @@ def test_a_weight_that_lost_values_is_refused():
 SCALES = {"s": np.float32(0.1), "z": np.uint8(3)}
 
 
-def test_a_dequantised_weight_belongs_to_the_layer_behind_it():
+def test_a_dequantized_weight_belongs_to_the_layer_behind_it():
     text = """g (float[1,2,6,6] x) => (float[a,b,c,d] y) {
         d = DequantizeLinear <axis = 0> (w, sw, zw)
         b = DequantizeLinear (iw, sb, zb)

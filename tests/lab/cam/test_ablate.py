@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from edgecheck.lab.cam.ablate import Ablation, Pass
+from edgecheck.lab.cam.ablate import Ablation
 from edgecheck.lab.cam.head import Head, read_head
 from edgecheck.lab.cam.split import split
+from edgecheck.lab.cam.ways import Pass
 from tests.lab.cam import networks
 from tests.lab.cam.networks import ConvolutionHead, Curved, Dense, Middle, Plain, Residual, seeded
 
@@ -94,7 +95,7 @@ def test_an_operator_that_is_not_what_its_name_says_is_found_out() -> None:
 def test_chunks_do_not_matter(network: type[nn.Module], size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     _, ablation, batch = prepared(network)
     expected = ablation.drops(batch)
-    monkeypatch.setattr("edgecheck.lab.cam.ablate.CHUNK_BYTES", size)
+    monkeypatch.setattr("edgecheck.lab.cam.ways.CHUNK_BYTES", size)
     torch.testing.assert_close(ablation.drops(batch), expected, rtol=1e-4, atol=1e-5)
 
 

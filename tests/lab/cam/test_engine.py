@@ -4,10 +4,12 @@ import torch
 from torch import nn
 
 import edgecheck.lab  # noqa: F401  (grad-cam imports torchvision)
+from edgecheck.attribution.evidence import Evidence
+from edgecheck.attribution.table import METHODS
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.images import ImageSet, preprocess
-from edgecheck.lab.cam import METHODS, Explanation, explain
-from edgecheck.lab.cam.method import Evidence
+from edgecheck.lab.cam import Explanation, explain
+from tests.attribution.toys import registered, worded
 from tests.lab.cam import networks, reference
 from tests.lab.cam.networks import HOW, SMALL, Curved, Dense, Middle, Plain, Residual, images, seeded
 
@@ -55,9 +57,10 @@ def test_ablation_is_the_definition_where_maps_go_below_zero() -> None:
     np.testing.assert_allclose(found.maps["ablation-cam"], expected, rtol=0, atol=TOLERANCE * expected.max())
 
 
-def test_logits_and_classes_are_the_models_own() -> None:
+def test_logits_and_classes_are_the_models_own(monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = seeded(Residual), images(7)
-    found = explain(model, data, HOW, ["grad-cam"], batch_size=3)
+    monkeypatch.setattr("edgecheck.attribution.engine.BATCH_SIZE", 3)
+    found = explain(model, data, HOW, ["grad-cam"])
     with torch.no_grad():
         expected = model(torch.from_numpy(preprocess(data.images, HOW))).numpy()
     np.testing.assert_allclose(found.logits, expected, atol=1e-5)
@@ -67,9 +70,11 @@ def test_logits_and_classes_are_the_models_own() -> None:
     assert found.warnings == []
 
 
-def test_batches_do_not_matter() -> None:
+def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = seeded(Curved), images(7)
-    one, other = (explain(model, data, HOW, list(METHODS), batch_size=size) for size in (2, 7))
+    other = explain(model, data, HOW, list(METHODS))
+    monkeypatch.setattr("edgecheck.attribution.engine.BATCH_SIZE", 2)
+    one = explain(model, data, HOW, list(METHODS))
     for method in METHODS:
         np.testing.assert_allclose(one.maps[method], other.maps[method], rtol=1e-3, atol=1e-6)
 
@@ -118,7 +123,7 @@ def test_a_logit_of_zero_gives_a_map_of_zeros() -> None:
     assert all((stack == 0).all() for stack in maps.values())
 
 
-def test_logits_that_are_no_numbers_are_refused() -> None:
+def test_logits_that_are_not_finite_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model = seeded(Plain)
     data = images(5)
     broken = ImageSet(
@@ -127,21 +132,22 @@ def test_logits_that_are_no_numbers_are_refused() -> None:
         data.classes,
     )
     model.insert(0, _NotANumberWhenWhite())
-    with pytest.raises(ModelError, match="on 2 of 5 images, first on image 3"):
-        explain(model, broken, HOW, ["grad-cam"], batch_size=2)
+    monkeypatch.setattr("edgecheck.attribution.engine.BATCH_SIZE", 2)
+    with pytest.raises(ModelError, match="for 2 of 5 images, first for image 3"):
+        explain(model, broken, HOW, ["grad-cam"])
 
 
-def test_maps_that_are_no_numbers_become_zero_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_that_are_not_finite_become_zero_with_a_warning() -> None:
     def half(evidence: Evidence) -> torch.Tensor:
-        weights = torch.ones_like(evidence.activations)
-        weights[0] = torch.inf
-        return weights
+        maps = torch.ones_like(evidence.activations[:, 0])
+        maps[0] = torch.inf
+        return maps
 
-    monkeypatch.setitem(METHODS, "half", half)
-    found = explain(seeded(Plain), images(2), HOW, ["half"])
+    with registered("half", half):
+        found = explain(seeded(Plain), images(2), HOW, ["half"])
     assert (found.maps["half"][0] == 0).all()
     assert (found.maps["half"][1] > 0).any()
-    assert found.warnings == ["1 half maps were not finite and count as all zero"]
+    assert worded(found.warnings) == ["1 half maps are not finite and count as all zero"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +168,7 @@ def test_maps_of_one_pixel_are_warned_of() -> None:
         nn.Sequential(*list(seeded(Plain))[:7]), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 5)
     )
     (warning,) = explain(model, images(2), HOW, ["grad-cam"], target_layer="1").warnings
-    assert "maps of '1' are 1x1" in warning
+    assert (warning.id, warning.fields) == ("heatmaps-one-pixel", {"layer": "1"})
 
 
 def test_classes_the_model_has_not_are_refused() -> None:
@@ -178,7 +184,7 @@ def test_an_unknown_method_lists_the_known_ones() -> None:
 def test_what_passes_by_the_target_layer_survives(monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = seeded(Middle), images(6)
     whole = explain(model, data, HOW, ["ablation-cam"], target_layer=Middle.target)
-    monkeypatch.setattr("edgecheck.lab.cam.ablate.CHUNK_BYTES", 1)  # one channel at a time
+    monkeypatch.setattr("edgecheck.lab.cam.ways.CHUNK_BYTES", 1)  # one channel at a time
     single = explain(model, data, HOW, ["ablation-cam"], target_layer=Middle.target)
     np.testing.assert_allclose(single.maps["ablation-cam"], whole.maps["ablation-cam"], rtol=1e-3, atol=1e-6)
 

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 import edgecheck.lab  # noqa: F401  (grad-cam imports torchvision)
+from edgecheck.attribution.table import METHODS
 from edgecheck.images import preprocess
-from edgecheck.lab.cam import METHODS, explain
+from edgecheck.lab.cam import explain
+from edgecheck.lab.cam.cut import cut
 from edgecheck.lab.cam.exported import exported
-from edgecheck.lab.cam.split import cut, split
+from edgecheck.lab.cam.split import split
 from edgecheck.lab.cam.target import default_node
 from edgecheck.lab.cam.trace import trace
 from tests.lab.cam import networks, reference
@@ -114,10 +116,13 @@ def test_what_would_not_hold_is_refused_in_silence(
 
 
 @pytest.mark.parametrize("network", [ByShape, ByShapeCurved])
-def test_heatmaps_are_those_of_grad_cam_without_a_warning(network: type[nn.Module]) -> None:
+def test_heatmaps_are_those_of_grad_cam_without_a_warning(
+    network: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, data = seeded(network), images(5)
     assert split(model, EXAMPLE).warnings == []
-    found = explain(model, data, HOW, list(METHODS), network.target, batch_size=4)  # the last batch is a single image
+    monkeypatch.setattr("edgecheck.attribution.engine.BATCH_SIZE", 4)  # the last batch is a single image
+    found = explain(model, data, HOW, list(METHODS), network.target)
     inputs = torch.from_numpy(preprocess(data.images, HOW))
     for method in METHODS:
         expected = reference.grad_cam(model, model.get_submodule(network.target), inputs, found.classes, method)
@@ -127,4 +132,4 @@ def test_heatmaps_are_those_of_grad_cam_without_a_warning(network: type[nn.Modul
 @pytest.mark.parametrize("network", [OneIsSpecial, networks.Branching])
 def test_hooks_are_what_is_left(network: type[nn.Module]) -> None:
     (warning,) = split(seeded(network), EXAMPLE).warnings
-    assert "its forward cannot be traced: " in warning
+    assert "its forward cannot be traced: " in warning.fields["reason"]

@@ -87,10 +87,11 @@ class Gate(Base):
     ("make", "images", "batch"),
     [(Cosine, 10, 32), (Cosine, 26, 16), (LogitScale, 33, 32), (LogitScale, 1, 32), (Gate, 1, 32), (Gate, 6, 1)],
 )
-def test_ablation_is_that_of_single_images_whatever_lengths_coincide(make, images, batch):
+def test_ablation_is_that_of_single_images_whatever_lengths_coincide(make, images, batch, monkeypatch):
     model, given = make().eval(), data(images)
+    monkeypatch.setattr("edgecheck.attribution.engine.BATCH_SIZE", batch)
 
-    found = explain(model, given, HOW, ["ablation-cam"], "relu", batch_size=batch).maps["ablation-cam"]
+    found = explain(model, given, HOW, ["ablation-cam"], "relu").maps["ablation-cam"]
 
     np.testing.assert_allclose(found, ablated(model, given), atol=2e-5)
 
@@ -196,7 +197,7 @@ def test_images_that_the_network_mixes_are_explained_one_by_one():
     found = explain(model, data(4), HOW, ["ablation-cam"], "1")
 
     np.testing.assert_allclose(found.maps["ablation-cam"], ablated(model, data(4), "1"), atol=2e-5)
-    assert any("depends on the others in its batch" in warning for warning in found.warnings)
+    assert "heatmaps-batch-dependent" in [warning.id for warning in found.warnings]
 
 
 class Squeezed(Base):
@@ -276,7 +277,12 @@ def test_what_cannot_be_explained_is_refused_in_one_line(make, images, says, cap
 
 @pytest.mark.parametrize(
     ("classes", "says"),
-    [([-1, 0, 0], "count from 0"), ([0, 0], "one each"), ([[0], [0], [0]], "one each"), ([0, 0, 10], "only 10")],
+    [
+        ([-1, 0, 0], "count from 0"),
+        ([0, 0], "one class per image"),
+        ([[0], [0], [0]], "one class per image"),
+        ([0, 0, 10], "only 10"),
+    ],
 )
 def test_classes_that_are_none(classes, says):
     with pytest.raises(ModelError, match=says):

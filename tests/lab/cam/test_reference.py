@@ -6,10 +6,12 @@ import torch
 from torch import nn
 
 import edgecheck.lab  # noqa: F401  (grad-cam imports torchvision)
+from edgecheck.attribution.table import METHODS
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.images import ImageSet, preprocess
-from edgecheck.lab.cam import METHODS, engine, reference
-from edgecheck.metrics import ALL_CAM_METHODS
+from edgecheck.lab import cam
+from edgecheck.lab.cam import reference
+from tests.attribution.toys import registered, worded
 from tests.lab.cam import networks
 from tests.lab.cam import reference as direct
 from tests.lab.cam.networks import HOW, Curved, Dense, Plain, Residual, images, seeded
@@ -19,14 +21,23 @@ TOLERANCE = 1e-4  # of heatmaps in 0..1
 
 
 def test_every_method_has_its_class_in_the_package() -> None:
-    assert set(reference.CLASSES) == set(METHODS) == set(ALL_CAM_METHODS)
+    assert set(reference.CLASSES) == set(METHODS)
 
 
-@pytest.mark.parametrize("method", ALL_CAM_METHODS)
+def test_a_method_that_the_package_does_not_have_is_refused() -> None:
+    with (
+        registered("toy", lambda evidence: evidence.activations.mean(1)),
+        pytest.raises(ConfigError, match=r"^explain.engine: grad-cam: the package has no toy; it has grad-cam, "),
+    ):
+        reference.explain(seeded(Plain), images(1), HOW, ["toy"])
+
+
+@pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("network", [Plain, Residual, networks.Branching])
-def test_the_maps_are_the_packages_own(network: type[nn.Module], method: str) -> None:
+def test_the_maps_are_the_packages_own(network: type[nn.Module], method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = seeded(network), images(5)
-    found = reference.explain(model, data, HOW, [method], network.target, batch_size=3)
+    monkeypatch.setattr(reference, "BATCH_SIZE", 3)
+    found = reference.explain(model, data, HOW, [method], network.target)
     assert (found.maps[method].dtype, found.maps[method].ndim) == (np.float32, 3)
     inputs = torch.from_numpy(preprocess(data.images, HOW))
     expected = direct.grad_cam(model, model.get_submodule(network.target), inputs, found.classes, method)
@@ -36,11 +47,11 @@ def test_the_maps_are_the_packages_own(network: type[nn.Module], method: str) ->
 @pytest.mark.parametrize("network", [Plain, Residual])
 def test_both_engines_agree_behind_a_relu(network: type[nn.Module]) -> None:
     model, data, wanted = seeded(network), images(4), np.array([3, 0, 4, 1])
-    ours, theirs = (e.explain(model, data, HOW, ALL_CAM_METHODS, classes=wanted) for e in (engine, reference))
+    ours, theirs = (e.explain(model, data, HOW, list(METHODS), classes=wanted) for e in (cam, reference))
     assert (ours.target_layer, ours.warnings) == (theirs.target_layer, theirs.warnings)
     np.testing.assert_array_equal(ours.logits, theirs.logits)
     np.testing.assert_array_equal(ours.classes, theirs.classes)
-    for method in ALL_CAM_METHODS:
+    for method in METHODS:
         scale = ours.maps[method].max()
         np.testing.assert_allclose(theirs.maps[method], ours.maps[method], rtol=0, atol=TOLERANCE * scale)
 
@@ -51,7 +62,7 @@ def test_ablation_differs_where_maps_go_below_zero_as_the_docstring_says() -> No
         if isinstance(part, nn.ReLU):
             part.inplace = False
     ours, theirs = (
-        e.explain(model, data, HOW, ["ablation-cam"], "features.4").maps["ablation-cam"] for e in (engine, reference)
+        e.explain(model, data, HOW, ["ablation-cam"], "features.4").maps["ablation-cam"] for e in (cam, reference)
     )
     assert np.abs(ours - theirs).max() > 0.1 * ours.max()
 
@@ -61,7 +72,7 @@ def test_the_model_is_left_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
     model.requires_grad_(False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with torch.no_grad():
-        found = reference.explain(model, images(3), HOW, ALL_CAM_METHODS)
+        found = reference.explain(model, images(3), HOW, list(METHODS))
     assert all(stack.any() for stack in found.maps.values())
     assert all(part.training and not part._forward_hooks for part in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -75,7 +86,7 @@ def test_a_logit_of_zero_gives_a_map_of_zeros_with_a_warning() -> None:
     nn.init.zeros_(model[-1].bias)
     found = reference.explain(model, images(2), HOW, ["grad-cam", "ablation-cam"])
     assert not any(stack.any() for stack in found.maps.values())
-    assert found.warnings == ["2 ablation-cam maps were not finite and count as all zero"]
+    assert worded(found.warnings) == ["2 ablation-cam maps are not finite and count as all zero"]
 
 
 def test_a_functions_output_is_refused() -> None:
@@ -96,7 +107,7 @@ def test_without_methods_there_are_logits() -> None:
 def test_maps_of_one_pixel_are_warned_of() -> None:
     model = nn.Sequential(*list(seeded(Plain))[:7], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 5))
     (warning,) = reference.explain(model, images(2), HOW, ["layer-cam"], target_layer="7").warnings
-    assert "are 1x1" in warning
+    assert warning.id == "heatmaps-one-pixel"
 
 
 def test_one_image_is_enough() -> None:

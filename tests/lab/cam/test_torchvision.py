@@ -6,9 +6,11 @@ import torch
 from torch import nn
 
 import edgecheck.lab  # noqa: F401  (torchvision cannot be imported any earlier)
+from edgecheck.attribution.evidence import Evidence
+from edgecheck.attribution.methods import function_of
 from edgecheck.images import preprocess
-from edgecheck.lab.cam import METHODS, explain
-from edgecheck.lab.cam.method import Evidence
+from edgecheck.lab.cam import explain
+from tests.attribution.toys import registered
 from tests.lab.cam import reference
 from tests.lab.cam.networks import HOW, images
 
@@ -29,7 +31,7 @@ class ModuleRelu(nn.Module):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "vgg11_bn", "densenet121", "squeezenet1_1"])
-def test_three_maps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_maps(name: str) -> None:
     from torchvision import models
 
     torch.manual_seed(0)
@@ -40,8 +42,8 @@ def test_three_maps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = images(2, side=96)
     seen: list[Evidence] = []
     drops: list[torch.Tensor] = []
-    monkeypatch.setitem(METHODS, "spy", lambda evidence: _spy(evidence, seen, drops))
-    found = explain(model, data, HOW, ["grad-cam", "grad-cam++", "ablation-cam", "spy"])
+    with registered("spy", lambda evidence: _spy(evidence, seen, drops), ("activations", "drops")):
+        found = explain(model, data, HOW, ["grad-cam", "grad-cam++", "ablation-cam", "spy"])
     inputs = torch.from_numpy(preprocess(data.images, HOW))
     reference_model = ModuleRelu(model) if name == "densenet121" else model
     layer = reference_model.relu if name == "densenet121" else model.get_submodule(found.target_layer)
@@ -51,12 +53,12 @@ def test_three_maps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     channels = torch.arange(0, drops[-1].shape[1], 37)
     expected = reference.true_zero_drops(reference_model, layer, inputs, found.classes, channels)
     torch.testing.assert_close(drops[-1][:, channels].double(), expected, rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(
-        METHODS["ablation-cam"](seen[-1])[:, :, 0, 0], drops[-1] / seen[-1].logits[:, None], rtol=1e-6, atol=0
-    )
+    weights = drops[-1] / seen[-1].logits[:, None]
+    maps = torch.einsum("nk,nkhw->nhw", weights, seen[-1].activations).clamp(min=0)
+    torch.testing.assert_close(function_of("ablation-cam")(seen[-1]), maps, rtol=1e-4, atol=1e-6 * float(maps.max()))
 
 
 def _spy(evidence: Evidence, seen: list[Evidence], drops: list[torch.Tensor]) -> torch.Tensor:
     seen.append(evidence)
     drops.append(evidence.drops())
-    return torch.zeros_like(evidence.activations)
+    return torch.zeros_like(evidence.activations[:, 0])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgecheck.config.plan import VariantSpec
-from edgecheck.lab.prune import Samples, rank
+from edgecheck.lab.prune import Compressed, Ranking, Samples, prune, rank, uncompressed
+from edgecheck.steps import PruneStep
 
 
 def randomized(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -101,10 +101,22 @@ def samples(count: int = 10, shape: tuple[int, ...] = (1, 8, 8), classes: int = 
     return Samples(images, torch.arange(count) % classes)
 
 
+def prune_once(
+    model: nn.Module,
+    step: PruneStep,
+    example: Tensor,
+    seed: int,
+    samples: Samples | None = None,
+    ranking: Ranking | None = None,
+) -> Compressed:
+    """Return what one step leaves of a network that no step has changed before."""
+    return prune(uncompressed(model), step, example, seed, samples, ranking=ranking)
+
+
 def scores(
     criterion: str, model: nn.Module, seen: Samples | None = None, structure: str = "filters", seed: int = 0
 ) -> dict[str, Tensor]:
     """Return how a criterion ranks a network for 8x8 grey images, or for such images as the samples are."""
-    spec = VariantSpec("variant", criterion, structure, "global", 0.5)
+    step = PruneStep(criterion, structure, "global", 0.5)
     example = EXAMPLE if seen is None else torch.zeros_like(seen.images[:1])
-    return rank(model, spec, example, seed, seen).scores
+    return rank(model, step, example, seed, seen).scores

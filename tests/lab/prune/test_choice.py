@@ -8,20 +8,21 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgecheck.config.plan import VariantSpec
-from edgecheck.lab.prune import prune, rank
-from edgecheck.lab.prune.dependency_groups import Cut, Family
+from edgecheck.lab.prune import rank
+from edgecheck.lab.prune.dependency_groups import Cut, DependencyGroup
 from edgecheck.lab.prune.selection import lowest_overall, lowest_per_layer, width_to_keep
 from edgecheck.models.resnet_cifar import resnet20
-from tests.lab.prune.networks import EXAMPLE, Plain, randomized
+from edgecheck.records import Diagnostic
+from edgecheck.steps import PruneStep
+from tests.lab.prune.networks import EXAMPLE, Plain, prune_once, randomized
 
 RGB = torch.zeros(1, 3, 32, 32)
 
 
-def family(root, size, *others):
+def group(root, size, *others):
     units = torch.arange(size)
     cuts = [Cut(name, "out", units, units) for name in (root, *others)]
-    return Family(root, size, cuts, cuts)
+    return DependencyGroup(root, size, cuts, cuts)
 
 
 def kept(removals):
@@ -65,12 +66,12 @@ SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=5)
 
 @given(SIZES, st.floats(0.01, 1), st.integers(2, 16), st.integers(0, 10**6), st.booleans())
 def test_layers_keep_a_multiple_or_all(sizes, rate, round_to, seed, overall):
-    families = [family(f"layer{place}", size) for place, size in enumerate(sizes)]
+    groups = [group(f"layer{place}", size) for place, size in enumerate(sizes)]
     generator = torch.Generator().manual_seed(seed)
-    scores = {one.root: torch.rand(one.size, generator=generator) for one in families}
+    scores = {one.root: torch.rand(one.size, generator=generator) for one in groups}
     choose = lowest_overall if overall else lowest_per_layer
-    removals, _ = choose(families, scores, rate, round_to)
-    exact, _ = choose(families, scores, rate, 1)
+    removals, _ = choose(groups, scores, rate, round_to)
+    exact, _ = choose(groups, scores, rate, 1)
     for (one, removed), (_, without) in zip(removals, exact, strict=True):
         stay = one.size - int(removed.sum())
         assert stay == one.size or (stay > 0 and stay % round_to == 0)
@@ -82,12 +83,12 @@ def test_layers_keep_a_multiple_or_all(sizes, rate, round_to, seed, overall):
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_widths_of_resnet20_are_multiples_of_8_whatever_the_rate(scope):
-    """Three families share its wide layers: 16 channels run through, 16 and 32 are added by shortcuts (option A)."""
+    """Three groups share its wide layers: 16 channels run through, 16 and 32 are added by shortcuts (option A)."""
     model = randomized(resnet20())
-    spec = VariantSpec("v", "random", "filters", scope, 0.5, round_to=8)
+    spec = PruneStep("random", "filters", scope, 0.5, round_to=8)
     for rate in (0.1, 0.3, 0.55, 0.9):
-        changed = VariantSpec("v", "random", "filters", scope, rate, round_to=8)
-        pruned = prune(model, changed, RGB, 3, ranking=rank(model, spec, RGB, 3))
+        changed = PruneStep("random", "filters", scope, rate, round_to=8)
+        pruned = prune_once(model, changed, RGB, 3, ranking=rank(model, spec, RGB, 3))
         convolutions = {n: m.out_channels for n, m in pruned.model.named_modules() if isinstance(m, nn.Conv2d)}
         assert all(width > 0 and width % 8 == 0 for width in convolutions.values()), convolutions
         if scope == "layer":
@@ -97,23 +98,28 @@ def test_widths_of_resnet20_are_multiples_of_8_whatever_the_rate(scope):
             assert torch.isfinite(pruned.model(RGB + 1)).all()
 
 
+def emptied(*layers):
+    fields = [{"layer": layer, "kept": kept, "width": width} for layer, kept, width in layers]
+    return Diagnostic("rate-empties-layers", {"layers": fields})
+
+
 def test_layers_that_a_rate_would_empty_are_named():
     model = randomized(Plain())  # 4, 6 and 5 filters
-    pruned = prune(model, VariantSpec("v", "l1", "filters", "layer", 0.9), EXAMPLE, 0)
+    pruned = prune_once(model, PruneStep("l1", "filters", "layer", 0.9), EXAMPLE, 0)
     assert [len(pruned.model.get_submodule(name).weight) for name in ("conv1", "conv2", "hidden")] == [1, 1, 1]
-    assert pruned.notes == ["the rate would empty layers, so they keep some channels: conv1 (1 of 4), hidden (1 of 5)"]
-    assert prune(model, VariantSpec("v", "l1", "filters", "layer", 0.8), EXAMPLE, 0).notes == []
-    rounded = prune(model, VariantSpec("v", "l1", "filters", "layer", 0.9, round_to=2), EXAMPLE, 0)
-    assert rounded.notes == ["the rate would empty layers, so they keep some channels: conv1 (2 of 4), hidden (2 of 5)"]
+    assert pruned.notes == [emptied(("conv1", 1, 4), ("hidden", 1, 5))]
+    assert prune_once(model, PruneStep("l1", "filters", "layer", 0.8), EXAMPLE, 0).notes == []
+    rounded = prune_once(model, PruneStep("l1", "filters", "layer", 0.9, round_to=2), EXAMPLE, 0)
+    assert rounded.notes == [emptied(("conv1", 2, 4), ("hidden", 2, 5))]
 
 
 @settings(max_examples=50)
 @given(SIZES, st.floats(0.01, 1), st.integers(0, 10**6))
 def test_the_lowest_of_the_whole_network_go_first(sizes, rate, seed):
-    families = [family(f"layer{place}", size) for place, size in enumerate(sizes)]
+    groups = [group(f"layer{place}", size) for place, size in enumerate(sizes)]
     generator = torch.Generator().manual_seed(seed)
-    scores = {one.root: torch.rand(one.size, generator=generator) for one in families}
-    removals, notes = lowest_overall(families, scores, rate, 1)
+    scores = {one.root: torch.rand(one.size, generator=generator) for one in groups}
+    removals, notes = lowest_overall(groups, scores, rate, 1)
     left, budget = dict(zip(scores, sizes, strict=True)), round(rate * sum(sizes))
     gone = set()
     for _, root, unit in sorted((float(s), root, u) for root, part in scores.items() for u, s in enumerate(part)):
@@ -124,9 +130,9 @@ def test_the_lowest_of_the_whole_network_go_first(sizes, rate, seed):
     assert (len(gone) < budget) <= bool(notes)
 
 
-def test_a_layer_that_several_families_widen_keeps_its_share_of_all():
-    """Layer b has 4 channels of the first family and 5 of its own: at 0.5 it keeps 4 of 9, 2 of them the first's."""
-    families = [family("a", 4, "b"), family("b", 5)]
+def test_a_layer_that_several_groups_widen_keeps_its_share_of_all():
+    """Layer b has 4 channels of the first group and 5 of its own: at 0.5 it keeps 4 of 9, 2 of them the first's."""
+    groups = [group("a", 4, "b"), group("b", 5)]
     scores = {"a": torch.arange(4.0), "b": torch.arange(5.0)}
-    removals, _ = lowest_per_layer(families, scores, 0.5, 1)
+    removals, _ = lowest_per_layer(groups, scores, 0.5, 1)
     assert kept(removals) == {"a": 2, "b": 4}

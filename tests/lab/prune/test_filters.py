@@ -7,15 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ModelError
-from edgecheck.lab.prune import option_a, prune, surgery
-from edgecheck.lab.prune.dependency_groups import find_families
+from edgecheck.lab.prune import option_a, surgery
+from edgecheck.lab.prune.dependency_groups import find_groups
 from edgecheck.lab.torchvision_cure import cure
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import OptionAShortcut, resnet8, resnet20
-from tests.lab.prune.networks import EXAMPLE, FixedView, Grouped, Padded, Plain, Shuffled, randomized
+from edgecheck.records import Diagnostic
+from edgecheck.steps import PruneStep
+from tests.lab.prune.networks import EXAMPLE, FixedView, Grouped, Padded, Plain, Shuffled, prune_once, randomized
 
 cure()
 torchvision = importlib.import_module("torchvision")  # after the cure, without which it may not import
@@ -36,17 +37,17 @@ SCOPES = ("layer", "global")
 
 
 def spec(rate, criterion="l1", scope="layer"):
-    return VariantSpec("variant", criterion, "filters", scope, rate)
+    return PruneStep(criterion, "filters", scope, rate)
 
 
 def images(channels, side, count=3):
     return torch.randn(count, channels, side, side, generator=torch.Generator().manual_seed(5))
 
 
-def kill(model, family, units):
+def kill(model, group, units):
     """Make the units' channels exactly zero wherever they are produced or normalized."""
     with torch.no_grad():
-        for cut in family.cuts:
+        for cut in group.cuts:
             if cut.side == "in":
                 continue
             module = model.get_submodule(cut.module)
@@ -61,19 +62,19 @@ def kill(model, family, units):
 def test_removing_dead_channels_moves_no_logit(factory, channels, side):
     model = randomized(factory())
     example = torch.zeros(1, channels, side, side)
-    families, notes = find_families(copy.deepcopy(model), example)
+    groups, notes = find_groups(copy.deepcopy(model), example)
     assert notes == []
-    for family in families:
+    for group in groups:
         kill(
             model,
-            family,
-            torch.randperm(family.size, generator=torch.Generator().manual_seed(1))[: (family.size + 1) // 2],
+            group,
+            torch.randperm(group.size, generator=torch.Generator().manual_seed(1))[: (group.size + 1) // 2],
         )
     batch = images(channels, side)
     with torch.no_grad():
         expected = model(batch)
         for scope in SCOPES:
-            pruned = prune(model, spec(0.4, scope=scope), example, seed=0)
+            pruned = prune_once(model, spec(0.4, scope=scope), example, seed=0)
             assert 0.38 < pruned.effective_rate < 0.42
             assert float((pruned.model(batch) - expected).abs().max()) <= 1e-4 * max(1.0, float(expected.abs().max()))
     assert float(expected.abs().max()) > 1e-3  # not a network that is dead as a whole
@@ -87,7 +88,7 @@ def test_runs_after_pruning(factory, channels, side):
     sizes = []
     for scope in SCOPES:
         for rate in (0.2, 0.8):
-            pruned = prune(model, spec(rate, scope=scope), example, seed=0)
+            pruned = prune_once(model, spec(rate, scope=scope), example, seed=0)
             assert torch.isfinite(pruned.model(images(channels, side, count=2))).all()
             assert pruned.masks == {}
             assert abs(pruned.effective_rate - rate) < 0.02
@@ -99,7 +100,7 @@ def test_runs_after_pruning(factory, channels, side):
 
 def test_the_smallest_filters_of_each_layer_go():
     model = randomized(Plain())
-    pruned = prune(model, spec(0.5), EXAMPLE, seed=0).model
+    pruned = prune_once(model, spec(0.5), EXAMPLE, seed=0).model
     kept = model.conv1.weight.abs().sum((1, 2, 3)).argsort(descending=True)[:2].sort().values
     assert torch.equal(pruned.conv1.weight, model.conv1.weight[kept])
     assert torch.equal(pruned.norm.running_mean, model.norm.running_mean[kept])
@@ -112,7 +113,7 @@ def test_the_smallest_filters_of_each_layer_go():
 @settings(deadline=None, max_examples=25)
 @given(rate=st.floats(0.01, 1), criterion=st.sampled_from(["l1", "random"]), seed=st.integers(0, 1000))
 def test_layer_widths(rate, criterion, seed):
-    pruned = prune(randomized(resnet20()), spec(rate, criterion), torch.zeros(1, 3, 32, 32), seed).model
+    pruned = prune_once(randomized(resnet20()), spec(rate, criterion), torch.zeros(1, 3, 32, 32), seed).model
     widths = {name: module.out_channels for name, module in pruned.named_modules() if isinstance(module, nn.Conv2d)}
     full = {name: m.out_channels for name, m in resnet20().named_modules() if isinstance(m, nn.Conv2d)}
     assert widths == {name: max(1, round((1 - rate) * full[name])) for name in full}
@@ -122,7 +123,7 @@ def test_layer_widths(rate, criterion, seed):
 @settings(deadline=None, max_examples=25)
 @given(rate=st.floats(0.01, 1), criterion=st.sampled_from(["l1", "random"]), seed=st.integers(0, 1000))
 def test_global_share(rate, criterion, seed):
-    pruned = prune(randomized(Plain()), spec(rate, criterion, "global"), EXAMPLE, seed)
+    pruned = prune_once(randomized(Plain()), spec(rate, criterion, "global"), EXAMPLE, seed)
     layers = (pruned.model.conv1, pruned.model.conv2, pruned.model.hidden)
     widths = [len(layer.weight) for layer in layers]
     assert min(widths) >= 1
@@ -135,13 +136,13 @@ def test_global_share(rate, criterion, seed):
 def test_global_spares_the_last_channel_and_says_so():
     model = randomized(Plain())
     model.conv1.weight.data *= 0  # all of its filters score 0
-    pruned = prune(model, spec(0.5, scope="global"), EXAMPLE, seed=0)
+    pruned = prune_once(model, spec(0.5, scope="global"), EXAMPLE, seed=0)
     assert len(pruned.model.conv1.weight) == 1
-    assert pruned.notes == ["conv1 keeps its last channel, though it scored low"]
+    assert pruned.notes == [Diagnostic("last-channel-kept", {"layer": "conv1"})]
 
 
 def test_paper_example():
-    pruned = prune(cifar10_cnn7(), spec(0.2), torch.zeros(1, 3, 32, 32), seed=0).model
+    pruned = prune_once(cifar10_cnn7(), spec(0.2), torch.zeros(1, 3, 32, 32), seed=0).model
     first = next(module for module in pruned.modules() if isinstance(module, nn.Conv2d))
     assert sum(parameter.numel() for parameter in first.parameters()) == 2856
 
@@ -149,8 +150,8 @@ def test_paper_example():
 def test_pruning_again_takes_the_saved_weights():
     model = randomized(resnet20())
     example = torch.zeros(1, 3, 32, 32)
-    saved = prune(model, spec(0.6, "random"), example, seed=4).model
-    again = prune(model, spec(0.6, "random"), torch.ones_like(example), seed=4).model
+    saved = prune_once(model, spec(0.6, "random"), example, seed=4).model
+    again = prune_once(model, spec(0.6, "random"), torch.ones_like(example), seed=4).model
     assert all(torch.equal(now, saved.state_dict()[name]) for name, now in again.state_dict().items())
     again.load_state_dict(saved.state_dict(), strict=True)
     paddings = [
@@ -162,8 +163,8 @@ def test_pruning_again_takes_the_saved_weights():
 def test_training_mode_changes_nothing():
     model = randomized(resnet20())
     example = torch.ones(1, 3, 32, 32)
-    expected = prune(model, spec(0.5), example, seed=0).model.state_dict()
-    found = prune(model.train(), spec(0.5), example, seed=0).model
+    expected = prune_once(model, spec(0.5), example, seed=0).model.state_dict()
+    found = prune_once(model.train(), spec(0.5), example, seed=0).model
     assert model.training
     assert not found.training
     assert all(torch.equal(now, expected[name]) for name, now in found.state_dict().items())
@@ -172,8 +173,8 @@ def test_training_mode_changes_nothing():
 def test_without_its_rule_option_a_is_found_out(monkeypatch):
     monkeypatch.setattr(option_a, "map_channels", lambda graph: None)
     model = randomized(resnet20())
-    pruned = prune(model, spec(0.5), torch.zeros(1, 3, 32, 32), seed=0)
-    assert any(note.startswith("filters of conv1 left alone") for note in pruned.notes)
+    pruned = prune_once(model, spec(0.5), torch.zeros(1, 3, 32, 32), seed=0)
+    assert any("conv1" in note.fields["layers"] for note in pruned.notes)
     assert pruned.model.conv1.out_channels == 16
     assert pruned.model.layer1[0].conv1.out_channels == 8
 
@@ -181,17 +182,16 @@ def test_without_its_rule_option_a_is_found_out(monkeypatch):
 @pytest.mark.parametrize(
     ("network", "layers", "reason"),
     [
-        (Grouped, ("conv1", "conv2"), "conv2 is a convolution in 2 groups"),
-        (FixedView, ("conv2",), "cannot run"),
-        (Shuffled, ("conv1",), "logits move by"),
-        (Padded, ("conv1",), "a padding of channels"),
+        (Grouped, ("conv1", "conv2"), "filters-behind-grouped-convolution"),
+        (FixedView, ("conv2",), "filters-break-forward"),
+        (Shuffled, ("conv1",), "filters-change-logits"),
+        (Padded, ("conv1",), "filters-behind-padding"),
     ],
 )
 def test_left_alone(network, layers, reason):
     model = randomized(network())
-    pruned = prune(model, spec(0.5), EXAMPLE, seed=0)
-    assert [note.split(" left")[0] for note in pruned.notes] == [f"filters of {', '.join(layers)}"]
-    assert all(reason in note for note in pruned.notes)
+    pruned = prune_once(model, spec(0.5), EXAMPLE, seed=0)
+    assert [(note.id, tuple(note.fields["layers"])) for note in pruned.notes] == [(reason, layers)]
     assert all(
         pruned.model.get_submodule(name).weight.shape[0] == model.get_submodule(name).weight.shape[0] for name in layers
     )
@@ -200,13 +200,16 @@ def test_left_alone(network, layers, reason):
 
 def test_a_wrong_pairing_is_a_flaw():
     model = randomized(Plain())
-    families, _ = find_families(copy.deepcopy(model), EXAMPLE)
-    family = next(family for family in families if family.root == "conv1")
+    groups, _ = find_groups(copy.deepcopy(model), EXAMPLE)
+    group = next(group for group in groups if group.root == "conv1")
     removed = torch.tensor([True, False, False, False])
-    assert surgery.flaw(model, [(family, removed)], EXAMPLE) is None
-    reader = next(cut for cut in family.cuts if cut.module == "conv2")
+    assert surgery.flaw(model, [(group, removed)], EXAMPLE) is None
+    reader = next(cut for cut in group.cuts if cut.module == "conv2")
     reader.channels.copy_(reader.channels.flip(0))
-    assert "logits move by" in (surgery.flaw(model, [(family, removed)], EXAMPLE) or "")
+    flaw = surgery.flaw(model, [(group, removed)], EXAMPLE)
+    assert flaw is not None
+    assert flaw.id == "filters-change-logits"
+    assert flaw.fields["difference"] > surgery.TOLERANCE
 
 
 class Detached(Plain):
@@ -220,10 +223,10 @@ class Detached(Plain):
     [
         (Plain(), torch.zeros(1, 1, 9, 9), r"cannot run on an input .* at networks\.py:\d+ in forward"),
         (Detached(), EXAMPLE, "without no_grad"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), EXAMPLE, "no filters .* can be removed: it has one layer"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), EXAMPLE, "no filters of Sequential can be removed"),
     ],
 )
 def test_refused(model, example, words):
     with pytest.raises(ModelError, match=words) as caught:
-        prune(model, spec(0.5), example, seed=0)
+        prune_once(model, spec(0.5), example, seed=0)
     assert "\n" not in str(caught.value)

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ModelError
-from edgecheck.lab.prune import CRITERIA, Samples, prune, rank
-from tests.lab.prune.networks import EXAMPLE, Plain, randomized
+from edgecheck.lab.prune import Samples, rank
+from edgecheck.pruning.criteria import CRITERIA
+from edgecheck.steps import PruneStep
+from tests.lab.prune.networks import EXAMPLE, Plain, prune_once, randomized
 
 
 class Residual(nn.Module):
@@ -52,7 +53,7 @@ def some(labels=3):
 
 
 def scores(model, criterion, samples):
-    return rank(model, VariantSpec("v", criterion, "filters", "layer", 0.5), EXAMPLE, 0, samples).scores
+    return rank(model, PruneStep(criterion, "filters", "layer", 0.5), EXAMPLE, 0, samples).scores
 
 
 LOOKING = [name for name, criterion in CRITERIA.items() if criterion.needs_images]
@@ -83,7 +84,7 @@ def test_a_criterion_that_fails_on_a_network_is_one_line():
     with pytest.raises(
         ModelError, match=r"criterion taylor cannot rank Plain: .*out of bounds.*; use another"
     ) as caught:
-        prune(Plain(), VariantSpec("v", "taylor", "filters", "layer", 0.5), EXAMPLE, 0, some(labels=9))
+        prune_once(Plain(), PruneStep("taylor", "filters", "layer", 0.5), EXAMPLE, 0, some(labels=9))
     assert "\n" not in str(caught.value)
 
 

@@ -1,15 +1,15 @@
 import torch
 
-from edgecheck.lab.prune.dependency_groups import find_families
+from edgecheck.lab.prune.dependency_groups import find_groups
 from edgecheck.models.resnet_cifar import OptionAShortcut, resnet20
 from tests.lab.prune.networks import EXAMPLE, Plain
 
 
-def test_families_of_a_chain():
-    families, notes = find_families(Plain(), EXAMPLE)
+def test_groups_of_a_chain():
+    groups, notes = find_groups(Plain(), EXAMPLE)
     assert notes == []
-    assert [(family.root, family.size) for family in families] == [("conv1", 4), ("hidden", 5), ("conv2", 6)]
-    conv2 = families[2]
+    assert [(group.root, group.size) for group in groups] == [("conv1", 4), ("hidden", 5), ("conv2", 6)]
+    conv2 = groups[2]
     assert {(cut.module, cut.side): len(cut.channels) for cut in conv2.cuts} == {
         ("conv2", "out"): 6,
         ("hidden", "in"): 96,
@@ -19,12 +19,12 @@ def test_families_of_a_chain():
 
 
 def test_option_a_shifts_channels():
-    families, notes = find_families(resnet20(), torch.zeros(1, 3, 32, 32))
+    groups, notes = find_groups(resnet20(), torch.zeros(1, 3, 32, 32))
     assert notes == []
-    streams = {family.root: family for family in families if len(family.producers) > 1}
+    streams = {group.root: group for group in groups if len(group.producers) > 1}
     # 16 channels run through all stages, 16 are added in the second and 32 in the third.
-    assert [family.size for family in streams.values()] == [16, 16, 32]
-    assert len(families) == 3 + 9  # and one for each block's inner convolution
+    assert [group.size for group in streams.values()] == [16, 16, 32]
+    assert len(groups) == 3 + 9  # and one for each block's inner convolution
     first = streams["conv1"]
     channel_3 = {cut.module: int(cut.channels[cut.units == 3]) for cut in first.producers}
     assert channel_3["layer1.2.conv2"] == 3

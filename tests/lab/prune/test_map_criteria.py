@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from edgecheck.config.plan import VariantSpec
 from edgecheck.lab.prune import Samples, rank
 from edgecheck.lab.prune.criteria.functionality import lessened
 from edgecheck.lab.prune.criteria.senpis import attenuate
+from edgecheck.records import Diagnostic
+from edgecheck.steps import PruneStep
 from tests.lab.prune.networks import EXAMPLE, Normed, Plain, randomized, samples, scores
 
 
@@ -41,11 +42,10 @@ def test_hrank_is_the_mean_rank_over_the_side():
 
 
 def test_hrank_says_which_maps_are_too_small():
-    spec = VariantSpec("v", "hrank", "filters", "layer", 0.5)
+    spec = PruneStep("hrank", "filters", "layer", 0.5)
     notes = rank(randomized(Plain()), spec, EXAMPLE, 0, samples()).notes
-    assert notes == [
-        "hrank: maps of hidden are smaller than 4 x 4, too small for their ranks to tell filters apart"
-    ]  # conv2 has 4 x 4, and the output layer is not pruned
+    # conv2 has maps of 4 x 4, and the output layer is not pruned.
+    assert notes == [Diagnostic("maps-too-small-to-rank", {"layers": ["hidden"], "side": 4})]
     convolutions = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3)).eval()
     assert rank(convolutions, spec, EXAMPLE, 0, samples()).notes == []
 

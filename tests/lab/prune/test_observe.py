@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError
-from edgecheck.lab.prune import CRITERIA, prune, rank
+from edgecheck.lab.prune import rank
 from edgecheck.lab.prune.feature_maps import last_of, maps
 from edgecheck.lab.torchvision_cure import cure
 from edgecheck.models.resnet_cifar import resnet20
-from tests.lab.prune.networks import EXAMPLE, Normed, Plain, randomized, samples
+from edgecheck.pruning.criteria import CRITERIA
+from edgecheck.steps import PruneStep
+from tests.lab.prune.networks import EXAMPLE, Normed, Plain, prune_once, randomized, samples
 
 cure()
 torchvision = importlib.import_module("torchvision")  # after the cure, without which it may not import
@@ -123,11 +124,11 @@ def test_channels_may_come_last(criterion):
     first.load_state_dict(
         {name: value.reshape(first.get_parameter(name).shape) for name, value in last.state_dict().items()}
     )
-    spec = VariantSpec("v", criterion, "filters", "layer", 0.5)
+    spec = PruneStep(criterion, "filters", "layer", 0.5)
     found, expected = (rank(model, spec, EXAMPLE, 0, samples()).scores for model in (last, first))
     for layer in ("wide", "narrow"):
         torch.testing.assert_close(found[layer], expected[layer], rtol=1e-4, atol=1e-9)
-    assert prune(last, spec, EXAMPLE, 0, samples()).model.wide.out_features == 4
+    assert prune_once(last, spec, EXAMPLE, 0, samples()).model.wide.out_features == 4
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
@@ -138,7 +139,7 @@ def test_looking_changes_neither_the_network_nor_chance(criterion, training):
     before, seen = copy.deepcopy(model.state_dict()), samples()
     images, state = seen.images.clone(), torch.get_rng_state()
     first, second = (
-        rank(model, VariantSpec("v", criterion, "filters", "layer", 0.5), EXAMPLE, 0, seen).scores for _ in range(2)
+        rank(model, PruneStep(criterion, "filters", "layer", 0.5), EXAMPLE, 0, seen).scores for _ in range(2)
     )
     assert all(torch.equal(first[root], second[root]) for root in first)
     assert torch.equal(torch.get_rng_state(), state)
@@ -153,7 +154,7 @@ def test_looking_changes_neither_the_network_nor_chance(criterion, training):
 @pytest.mark.parametrize("criterion", LOOKING)
 def test_without_images_they_refuse(criterion):
     with pytest.raises(ConfigError, match=f"criterion {criterion} looks at images") as caught:
-        prune(Normed(), VariantSpec("v", criterion, "filters", "layer", 0.5), EXAMPLE, 0)
+        prune_once(Normed(), PruneStep(criterion, "filters", "layer", 0.5), EXAMPLE, 0)
     assert "\n" not in str(caught.value)
 
 
@@ -165,7 +166,7 @@ def test_a_filter_whose_map_is_dead_scores_zero(criterion):
     model.norm.weight.data[2] = model.norm.bias.data[2] = 0
     model.conv2.weight.data[4], model.conv2.bias.data[4] = 0, -1  # dead behind its ReLU alone
     model.hidden.weight.data[1], model.hidden.bias.data[1] = 0, -1
-    found = rank(model, VariantSpec("v", criterion, "filters", "layer", 0.5), EXAMPLE, 0, samples()).scores
+    found = rank(model, PruneStep(criterion, "filters", "layer", 0.5), EXAMPLE, 0, samples()).scores
     assert float(found["conv1"][2]) == 0
     assert (found["conv1"] != 0).sum() == 3
     if not criterion.startswith("senpis"):  # these switch a map off before its ReLU, where one of -1 becomes 0 as well

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError
-from edgecheck.lab.prune import check_fits, prune
+from edgecheck.lab.prune import check_fits
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import resnet8, resnet20
-from tests.lab.prune.networks import EXAMPLE, Normed, Plain, randomized, samples, scores
+from edgecheck.records import Diagnostic
+from edgecheck.steps import PruneStep
+from tests.lab.prune.networks import EXAMPLE, Normed, Plain, prune_once, randomized, samples, scores
 
 RGB = samples(1, (3, 32, 32))
 WEIGHTS = ("conv1", "conv2", "hidden")
@@ -91,9 +92,7 @@ def test_squares_of_tiny_weights_keep_their_order():
 def test_among_single_weights_l1_and_l2_choose_alike():
     model = randomized(digits_cnn())
     by = {
-        criterion: prune(
-            model, VariantSpec("v", criterion, "unstructured", "global", 0.6), torch.zeros(1, 1, 32, 32), 0
-        )
+        criterion: prune_once(model, PruneStep(criterion, "unstructured", "global", 0.6), torch.zeros(1, 1, 32, 32), 0)
         for criterion in ("l1", "l2")
     }
     assert all(torch.equal(mask, by["l2"].masks[name]) for name, mask in by["l1"].masks.items())
@@ -151,11 +150,10 @@ def test_bn_scale_is_the_magnitude_of_gamma_and_leaves_alone_what_no_norm_sees()
     assert {name: score.tolist() for name, score in scores("bn-scale", model).items()} == {
         "conv1": model.norm.weight.detach().abs().tolist()
     }
-    pruned = prune(model, VariantSpec("v", "bn-scale", "filters", "layer", 0.5), EXAMPLE, 0)
+    pruned = prune_once(model, PruneStep("bn-scale", "filters", "layer", 0.5), EXAMPLE, 0)
     assert (pruned.model.conv1.out_channels, pruned.model.conv2.out_channels) == (2, 6)
     assert pruned.notes == [
-        "filters of hidden left alone: bn-scale cannot rank them",
-        "filters of conv2 left alone: bn-scale cannot rank them",
+        Diagnostic("filters-not-ranked", {"criterion": "bn-scale", "layers": [layer]}) for layer in ("hidden", "conv2")
     ]
 
 
@@ -188,11 +186,10 @@ def test_bn_scale_finds_its_channels_in_a_concatenation():
 
 @pytest.mark.parametrize("network", [Plain, cifar10_cnn7])
 def test_bn_scale_refuses_a_network_without_a_scale(network):
-    spec = VariantSpec("v", "bn-scale", "filters", "layer", 0.5)
     with pytest.raises(ConfigError, match=r"criterion bn-scale: .* has no BatchNorm with a scale") as caught:
-        check_fits(spec, network())
+        check_fits("bn-scale", network())
     assert "\n" not in str(caught.value)
-    check_fits(spec, Normed())
+    check_fits("bn-scale", Normed())
 
 
 @pytest.mark.parametrize("structure", ["unstructured", "filters"])
@@ -212,7 +209,7 @@ def test_random_draws_from_the_seed_alone(structure):
 def test_random_choices_of_filters_are_nested(scope):
     model, example = randomized(resnet8()), torch.zeros(1, 3, 32, 32)
     few, many = (
-        prune(model, VariantSpec("v", "random", "filters", scope, rate), example, 3).units for rate in (0.3, 0.6)
+        prune_once(model, PruneStep("random", "filters", scope, rate), example, 3).units for rate in (0.3, 0.6)
     )
     assert all(bool((many[root] | ~gone).all()) for root, gone in few.items())
 

@@ -57,7 +57,7 @@ def test_only_what_was_made_in_the_same_way_is_compared():
     report = report_of(
         (pruned("l1", 0.2), scores(0.90)),
         (pruned("random", 0.2, structure="unstructured", scope="global"), scores(0.80)),
-        (pruned("random", 0.2, name="steps", steps=3), scores(0.80)),
+        (pruned("random", 0.2, name="steps", iterations=3), scores(0.80)),
         (pruned("random", 0.2, name="by8", round_to=8), scores(0.80)),
         (pruned("random", 0.2, name="int8", quantization="int8"), scores(0.80)),
     )

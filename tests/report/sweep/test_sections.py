@@ -1,8 +1,9 @@
 import pytest
 from attrs import evolve
 
-from edgecheck.records import Variant
+from edgecheck.records import Diagnostic, Variant
 from edgecheck.report.sweep.sections import results, sections
+from edgecheck.steps import QuantizeStep
 from tests.report.sweep.made import control, pruned, report_of, scores
 
 FULL = {
@@ -60,20 +61,20 @@ def test_the_whole_page(told):
         "What is compared",
         "Results",
         "The noise floor",
-        "What the figures say",
+        "Findings",
         "Pareto front",
         "Heatmaps over the pruning rate",
-        "Beside the paper's tables 1 to 3",
+        "Compared with the paper's tables 1 to 3",
         "Warnings",
-        "How it was made",
+        "How this was made",
     ]
 
 
 def test_what_was_not_measured_has_no_section():
     bare = report_of((pruned("l1", 0.2), {"accuracy": 0.9}))
-    assert titles(bare) == ["What is compared", "Results", "Pareto front", "How it was made"]
+    assert titles(bare) == ["What is compared", "Results", "Pareto front", "How this was made"]
     empty = evolve(bare, variants=[], readings=[])
-    assert titles(empty) == ["What is compared", "Results", "Pareto front", "How it was made"]
+    assert titles(empty) == ["What is compared", "Results", "Pareto front", "How this was made"]
 
 
 def test_a_newcomer_is_told_what_the_words_mean(told):
@@ -83,8 +84,10 @@ def test_a_newcomer_is_told_what_the_words_mean(told):
     assert told[0].points[0] == "l1, filters (global): 20 %, 40 %, 60 %"
 
 
-def test_a_baseline_that_is_only_quantised_is_a_way_too():
-    report = report_of((Variant("baseline-int8", "candidate", "model.onnx", quantization="int8"), {"accuracy": 0.9}))
+def test_a_baseline_that_is_only_quantized_is_a_way_too():
+    report = report_of(
+        (Variant("baseline-int8", "candidate", "model.onnx", steps=[QuantizeStep("int8")]), {"accuracy": 0.9})
+    )
     assert section_of(report, "What is compared").points == ["baseline-int8: not pruned"]
     assert "A quantized file has no heatmaps of its own" in " ".join(section_of(report, "Results").text)
 
@@ -93,7 +96,7 @@ def test_the_front_says_who_could_not_be_compared():
     report = report_of((pruned("l1", 0.2), FULL), (pruned("l1", 0.4), {}))
     section = section_of(report, "Pareto front")
     assert "within 5 % and sizes within 1 %" in section.text[0]
-    assert section.text[1:] == ["Not compared, for want of a reading: l1-0.4."]
+    assert section.text[1:] == ["Not compared, since a reading is missing: l1-0.4."]
     assert section.tables[0].rows == [["l1-0.2", "90.00 %", "0.900", "0.50x", "1.00 kB"]]
 
 
@@ -104,7 +107,7 @@ def test_our_drops_stand_by_name_beside_the_papers():
         (pruned("l1", 0.6), {**FULL, "accuracy_drop_pp": None}),
         (pruned("l1", 0.2, name="int8", quantization="int8"), {**FULL, "sp2ps.grad-cam": None}),
     )
-    table = section_of(report, "Beside the paper's tables 1 to 3").tables[0]
+    table = section_of(report, "Compared with the paper's tables 1 to 3").tables[0]
     assert table.heading == ["grad-cam", "accuracy drop", "Sp2PS drop", "accuracy drop (PE)", "PE drop"]
     assert table.rows == [
         ["l1-0.2", "+1.00 pp", "10.00 %", "+1.00 pp", "20.00 %"],
@@ -127,11 +130,13 @@ def test_our_drops_stand_by_name_beside_the_papers():
 )
 def test_how_it_was_made_names_no_place_of_ours(report, dataset, shown):
     there = evolve(report, subject=evolve(report.subject, dataset=dataset))
-    points = section_of(there, "How it was made").points
+    points = section_of(there, "How this was made").points
     assert any(point.startswith(f"Data: {shown}, 10,000 images, fingerprint dddd") for point in points)
     assert "someone" not in " ".join(points)
 
 
 def test_what_variants_warn_of_is_told(report):
-    warned = evolve(report, variants=[evolve(report.variants[0], warnings=["mind the step"]), *report.variants[1:]])
-    assert "baseline: mind the step" in section_of(warned, "Warnings").points
+    told = [Diagnostic("zero-weights"), Diagnostic("text", {"text": "mind the step"}, severity="note")]
+    warned = evolve(report, variants=[evolve(report.variants[0], warnings=told), *report.variants[1:]])
+    assert any(point.startswith("baseline: many weights are zero") for point in section_of(warned, "Warnings").points)
+    assert section_of(warned, "Notes").points == ["baseline: mind the step"]

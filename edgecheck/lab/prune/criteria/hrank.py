@@ -1,4 +1,4 @@
-"""Criterion `hrank`: a filter whose feature maps have low rank says little.
+"""Criterion `hrank`: filters whose feature maps have low rank matter least.
 
 Lin et al. 2020, "HRank: Filter pruning using high-rank feature map", Eqs 3 to 5: a filter scores the mean rank of its
 maps over images, here of their positive part (after ReLU, the activation) and over the largest possible rank, so that
@@ -11,30 +11,24 @@ import torch
 from torch import Tensor
 
 from edgecheck.lab.prune import feature_maps
-from edgecheck.lab.prune.dependency_groups import Family
-from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence, joined
-from edgecheck.registry import register
+from edgecheck.lab.prune.dependency_groups import DependencyGroup
+from edgecheck.lab.prune.interface import RankingInput, unit_scores
+from edgecheck.records import Diagnostic
 
-SMALLEST_SIDE = 4  # pixels; below that few ranks are possible, and most filters have the same
+SMALLEST_SIDE = 4  # pixels; smaller maps have few possible ranks, so most filters tie
 
 
-def filters(evidence: Evidence, families: list[Family]) -> dict[str, Tensor]:
+def filters(inputs: RankingInput, groups: list[DependencyGroup]) -> dict[str, Tensor]:
     """Return each unit's mean of its filters' mean ranks, 0..1."""
     totals: dict[str, Tensor] = {}
     sides: dict[str, int] = {}
-    for batch in feature_maps.maps(evidence.model, evidence.seen.images):
-        for layer, found in batch.items():
-            sides[layer] = min(found.shape[2:])
-            ranks = torch.linalg.matrix_rank(found.clamp_min(0)).sum(0).double()
+    for batch in feature_maps.maps(inputs.model, inputs.images):
+        for layer, maps in batch.items():
+            sides[layer] = min(maps.shape[2:])
+            ranks = torch.linalg.matrix_rank(maps.clamp_min(0)).sum(0).double()
             totals[layer] = totals.get(layer, 0) + ranks / sides[layer]
-    ranked = {layer for family in families for layer in family.layers}
+    ranked = {layer for group in groups for layer in group.layers}
     small = [layer for layer in totals if layer in ranked and sides[layer] < SMALLEST_SIDE]
     if small:
-        evidence.notes.append(
-            f"hrank: maps of {', '.join(small)} are smaller than {SMALLEST_SIDE} x {SMALLEST_SIDE}, too small for "
-            "their ranks to tell filters apart"
-        )
-    return joined(families, {layer: total / len(evidence.seen.images) for layer, total in totals.items()})
-
-
-register(CRITERIA, "hrank")(Criterion(filters=filters, needs_images=True))
+        inputs.notes.append(Diagnostic("maps-too-small-to-rank", {"layers": small, "side": SMALLEST_SIDE}))
+    return unit_scores(groups, {layer: total / len(inputs.images) for layer, total in totals.items()})

@@ -19,9 +19,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edgecheck.errors import ModelError
 from edgecheck.lab.prune import feature_maps
-from edgecheck.lab.prune.dependency_groups import Family
-from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence, joined
-from edgecheck.registry import register
+from edgecheck.lab.prune.dependency_groups import DependencyGroup
+from edgecheck.lab.prune.interface import RankingInput, unit_scores
 
 STABILIZER = 1e-6  # keeps the division finite where no input contributes
 
@@ -58,9 +57,9 @@ class PositiveRule(nn.Module):
         return self.layer._conv_forward(inputs, weight, None)
 
 
-def filters(evidence: Evidence, families: list[Family]) -> dict[str, Tensor]:
+def filters(inputs: RankingInput, groups: list[DependencyGroup]) -> dict[str, Tensor]:
     """Return each unit's mean of its filters' relevance, in logits an image."""
-    return joined(families, relevance(evidence.model, evidence.seen.images, evidence.seen.labels))
+    return unit_scores(groups, relevance(inputs.model, inputs.images, inputs.labels))
 
 
 def relevance(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -95,6 +94,3 @@ def _with_rules(model: nn.Module, example: Tensor) -> nn.Module:
             model.set_submodule(last, nn.Identity())
         model.set_submodule(name, PositiveRule(layer))
     return model
-
-
-register(CRITERIA, "lrp")(Criterion(filters=filters, needs_images=True))

@@ -1,4 +1,4 @@
-"""Criterion `random`: the paper's yardstick. It draws from the generator it is given, never from torch's own."""
+"""Criterion `random`: the yardstick of the paper. It draws from its own generator, never from torch's global one."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from edgecheck.lab.prune.dependency_groups import Family, filters_of
-from edgecheck.lab.prune.interface import CRITERIA, Criterion, Evidence
-from edgecheck.registry import register
+from edgecheck.lab.prune.dependency_groups import DependencyGroup
+from edgecheck.lab.prune.interface import RankingInput
+from edgecheck.lab.prune.layers import filters_of
 
 
-def weights(evidence: Evidence, weights: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """Return uniform numbers in [0, 1); one seed gives nested choices: what falls at 20 % has also fallen at 40 %."""
-    return {name: torch.rand(weight.shape, generator=evidence.generator) for name, weight in weights.items()}
+def weights(inputs: RankingInput, weights: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Return uniform numbers in [0, 1). Choices of one seed are nested: what is removed at 20 % is also at 40 %."""
+    return {name: torch.rand(weight.shape, generator=inputs.generator) for name, weight in weights.items()}
 
 
-def filters(evidence: Evidence, families: list[Family]) -> dict[str, Tensor]:
-    """Return one uniform number per unit: that of the first layer whose filters fall with it.
+def filters(inputs: RankingInput, groups: list[DependencyGroup]) -> dict[str, Tensor]:
+    """Return one uniform number per unit: that of the first layer with filters in it.
 
-    A mean over many layers would crowd around a half and fall last, then all at once.
+    Means over many layers would cluster around a half, so that such units were removed last and all at once.
     """
     drawn = {
-        name: torch.rand(len(layer), generator=evidence.generator) for name, layer in filters_of(evidence.model).items()
+        name: torch.rand(len(layer), generator=inputs.generator) for name, layer in filters_of(inputs.model).items()
     }
-    firsts = {family.root: family.producers[0] for family in families}
+    firsts = {group.root: group.producers[0] for group in groups}
     return {root: drawn[cut.module][cut.channels[cut.units.argsort()]] for root, cut in firsts.items()}
-
-
-register(CRITERIA, "random")(Criterion(weights, filters))

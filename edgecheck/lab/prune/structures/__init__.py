@@ -1,1 +1,1 @@
-"""One file per structure; each files itself in the registry."""
+"""The functions of each structure, one file per structure; the table is `edgecheck.pruning.structures`."""

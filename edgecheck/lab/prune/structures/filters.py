@@ -1,6 +1,6 @@
-"""Structure `filters`: whole output channels are removed, with all that depends on them; shapes get smaller.
+"""Structure `filters`: whole output channels are removed, with everything that depends on them; shapes get smaller.
 
-The output layer is never pruned. Filters that a sum ties together fall together, by what the criterion makes of them.
+The output layer is never pruned. Filters whose outputs are summed are removed together, by the mean of their scores.
 """
 
 from __future__ import annotations
@@ -8,77 +8,86 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 
+import attrs
 import torch
 from torch import Tensor, nn
 
-from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ModelError
 from edgecheck.lab.prune import surgery
-from edgecheck.lab.prune.dependency_groups import Family, find_families
-from edgecheck.lab.prune.interface import STRUCTURES, Pruned
+from edgecheck.lab.prune.dependency_groups import DependencyGroup, find_groups, left_alone
 from edgecheck.lab.prune.selection import Removal, lowest_overall, lowest_per_layer
-from edgecheck.registry import register
+from edgecheck.lab.prune.state import Compressed
+from edgecheck.pruning.checks import UnprunableError
+from edgecheck.records import Diagnostic
+from edgecheck.steps import PruneStep
 
 
-@register(STRUCTURES, "filters")
-def filters(
-    model: nn.Module,
-    spec: VariantSpec,
-    scores: Mapping[str, Tensor],
-    example: Tensor,
-    before: Pruned | None,
-    share: float,
-) -> Pruned:
+def prune(state: Compressed, step: PruneStep, scores: Mapping[str, Tensor], example: Tensor) -> Compressed:
     """Remove the lowest-scoring filters; the result is in eval mode.
 
-    Scope `layer`: a layer of C channels keeps `round((1 - rate) C)`, at least one. Scope `global`: the lowest units of
-    the whole network fall, as long as they fit into `round(rate * filters)` and no layer loses its last channel. With
-    `round_to` layers keep multiples of it. Before the last step of a schedule shapes stay, and what reads the removed
-    filters is masked, which is the same network.
+    Under scope `layer`, a layer of C channels keeps `round((1 - rate) C)`, at least one. Under scope `global`, the
+    lowest units of the whole network are removed, as long as they fit into `round(rate * filters)` and no layer loses
+    its last channel. With `round_to`, layers keep multiples of it. Before the last step of a schedule shapes stay, and
+    the weights that read the removed filters are masked, which gives the same outputs.
 
     Raises:
-        ModelError: the model cannot be traced, or none of its filters can be removed.
+        ModelError: the model cannot be traced, or its filters can only be removed one layer at a time.
+        UnprunableError: none of its filters can be removed.
     """
-    families, notes = find_families(copy.deepcopy(model), example)
-    notes += [
-        f"filters of {f.root} left alone: {spec.criterion} cannot rank them" for f in families if f.root not in scores
-    ]
-    families = [family for family in families if family.root in scores]
-    scores = _gone_first(scores, before)
-    choose = lowest_overall if spec.scope == "global" else lowest_per_layer
-    while families:
-        removals, remarks = choose(families, scores, spec.rate, spec.round_to, share)
-        if surgery.flaw(model, removals, example) is None:
-            break
-        families, reasons = _sound(model, removals, example)
-        notes = notes + reasons
-    else:
-        raise ModelError(
-            f"no filters of {type(model).__name__} can be removed: {'; '.join(notes) or 'it has one layer'}"
-        )
-    total = sum(family.filters for family in families)
-    gone = sum(int(removed.sum()) * len(family.layers) for family, removed in removals)
+    groups, notes = find_groups(copy.deepcopy(state.model), example)
+    unranked = [left_alone(_not_ranked(step), [group.root]) for group in groups if group.root not in scores]
+    ranked = [group for group in groups if group.root in scores]
+    removals, chosen = _choose(state, step, ranked, scores)
+    notes = [*notes, *unranked]
+    while removals and surgery.flaw(state.model, removals, example) is not None:
+        sound, reasons = _sound(state.model, removals, example)
+        removals, chosen = _choose(state, step, sound, scores)
+        notes += reasons
+    if not removals:
+        raise UnprunableError(f"no filters of {type(state.model).__name__} can be removed", notes)
+    return attrs.evolve(_cut(state, step, removals, example), notes=notes + chosen)
+
+
+def _choose(
+    state: Compressed, step: PruneStep, groups: list[DependencyGroup], scores: Mapping[str, Tensor]
+) -> tuple[list[Removal], list[Diagnostic]]:
+    choose = lowest_overall if step.scope == "global" else lowest_per_layer
+    if not groups:
+        return [], []
+    return choose(groups, _pruned_first(state, scores), step.rate, step.round_to, step.share)
+
+
+def _cut(state: Compressed, step: PruneStep, removals: list[Removal], example: Tensor) -> Compressed:
+    """Return the network without these units after the last step of a schedule, and with masks before it."""
+    total = sum(group.filters for group, _ in removals)
+    removed = sum(int(units.sum()) * len(group.layers) for group, units in removals)
     cuts = surgery.channels(removals)
-    return Pruned(
-        surgery.remove(model, cuts, example) if share == 1 else surgery.silenced(model, cuts),
-        masks={} if share == 1 else surgery.masks(model, cuts),
-        cuts=cuts,
-        effective_rate=gone / total,
-        units={family.root: removed for family, removed in removals},
-        notes=notes + remarks,
+    last = step.share == 1
+    return Compressed(
+        surgery.remove(state.model, cuts, example) if last else surgery.silenced(state.model, cuts),
+        masks={} if last else surgery.masks(state.model, cuts),
+        cuts=cuts if last else {},
+        units={group.root: units for group, units in removals},
+        effective_rate=removed / total,
     )
 
 
-def _gone_first(scores: Mapping[str, Tensor], before: Pruned | None) -> dict[str, Tensor]:
+def _pruned_first(state: Compressed, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the scores with minus infinity for the units that an earlier step removed."""
-    gone = before.units if before else {}
     return {
-        root: found.masked_fill(gone[root], -torch.inf) if root in gone else found for root, found in scores.items()
+        root: score.masked_fill(state.units[root], -torch.inf) if root in state.units else score
+        for root, score in scores.items()
     }
 
 
-def _sound(model: nn.Module, removals: list[Removal], example: Tensor) -> tuple[list[Family], list[str]]:
-    """Return the families that can be cut out one at a time, and why the others cannot.
+def _not_ranked(step: PruneStep) -> Diagnostic:
+    return Diagnostic("filters-not-ranked", {"criterion": step.criterion})
+
+
+def _sound(
+    model: nn.Module, removals: list[Removal], example: Tensor
+) -> tuple[list[DependencyGroup], list[Diagnostic]]:
+    """Return the groups that can be cut out one at a time, and why the others cannot.
 
     Raises:
         ModelError: each of them can, but not all together.
@@ -88,9 +97,6 @@ def _sound(model: nn.Module, removals: list[Removal], example: Tensor) -> tuple[
         raise ModelError(
             f"removing filters of {type(model).__name__} together changes its output: use the structure unstructured"
         )
-    sound = [family for (family, _), found in zip(removals, flaws, strict=True) if found is None]
-    return sound, [
-        f"filters of {family.root} left alone: {found}"
-        for (family, _), found in zip(removals, flaws, strict=True)
-        if found
-    ]
+    checked = [(group, flaw) for (group, _), flaw in zip(removals, flaws, strict=True)]
+    sound = [group for group, flaw in checked if flaw is None]
+    return sound, [left_alone(flaw, [group.root]) for group, flaw in checked if flaw is not None]

@@ -1,0 +1,46 @@
+"""The functions that make the maps, one file per method; `edgecheck.attribution.table` declares the methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from edgecheck.attribution.evidence import Array, Evidence
+from edgecheck.attribution.table import METHODS, Method
+from edgecheck.metrics import METRICS, metrics_of
+from edgecheck.registry import lookup, register
+
+MapFunction = Callable[[Evidence], Array]
+"""Gives one map per image: `(N, h, w)` at the resolution of the target layer, or `(N, H, W)` at that of the inputs."""
+
+_REGISTERED: dict[str, MapFunction] = {}
+
+
+def register_method(method: Method, function: MapFunction) -> None:
+    """Add a method: it can then be named in `explain.methods`, and its metrics `sp2ps.NAME`, `pe_like.NAME` gated.
+
+    Args:
+        method: the declaration.
+        function: from evidence to maps; it must work for the array namespace of every source that it is used with.
+
+    Raises:
+        ValueError: there is a method of this name already.
+    """
+    register(METHODS, method.name)(method)
+    register(_REGISTERED, method.name)(function)
+    for metric in metrics_of(method.name):
+        register(METRICS, metric.name)(metric)
+
+
+def function_of(name: str) -> MapFunction:
+    """Return the function of a method.
+
+    Raises:
+        ConfigError: no method of this name; the message lists those there are.
+    """
+    method = lookup(METHODS, name, "CAM method")
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    module, _, function = method.implementation.partition(":")
+    implementation: MapFunction = getattr(import_module(module), function)
+    return implementation

@@ -1,0 +1,94 @@
+"""Where evidence comes from: the `MapSource` protocol, and the registry of those that open one.
+
+A source answers batches of inputs with logits and, for the classes asked for, with evidence. Methods read the evidence
+alone, so they do not know whether a PyTorch module or an ONNX file gave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from edgecheck.attribution.evidence import Array, Evidence
+from edgecheck.attribution.table import Need
+from edgecheck.config.plan import Compute
+from edgecheck.records import Diagnostic
+
+
+@frozen(eq=False)
+class Answer:
+    """What a network answers to a batch.
+
+    Attributes:
+        logits: `(N, outputs)`, without a gradient of their own.
+        evidence: `evidence(classes)` gives the evidence for the output `(N,)` int64 to explain of each image.
+    """
+
+    logits: Array
+    evidence: Callable[[NDArray[np.int64]], Evidence]
+
+
+class MapSource(Protocol):
+    """One network, ready to be explained.
+
+    Attributes:
+        network: its name in messages.
+        device: where it runs: `cpu`, or the name of the GPU.
+        target_layer: the name of the layer that the feature maps come from; empty where only logits were asked for.
+        gives: the parts of the evidence that it can give.
+        largest_batch: the most images that it can take at once; None for no limit.
+        warnings: what a reader of the maps should know; complete only after the last batch.
+    """
+
+    network: str
+    device: str
+    target_layer: str
+    gives: frozenset[Need]
+    largest_batch: int | None
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        """What turned out so far."""
+        ...
+
+    def answer(self, inputs: NDArray[np.float32]) -> Answer:
+        """Return the answer to inputs `(N, C, H, W)`, preprocessed.
+
+        Raises:
+            ModelError: the network cannot take them, or gives no logits `(N, outputs)`.
+        """
+        ...
+
+
+@frozen
+class ExplainedSubject:
+    """What a source is opened for. It can be pickled as long as `build_twin` can.
+
+    Attributes:
+        onnx_file: the ONNX file; None where there is none.
+        build_twin: makes the PyTorch module the file was exported from (with its weights); None where there is none.
+        target_layer: the layer to explain, as the source names layers; None for its default.
+        needs: the parts of the evidence that will be asked for; none where only logits are wanted.
+        compute: the device and the number of threads.
+    """
+
+    onnx_file: Path | None = None
+    build_twin: Callable[[], Any] | None = None
+    target_layer: str | None = None
+    needs: frozenset[Need] = field(default=frozenset(), converter=frozenset)
+    compute: Compute = field(factory=Compute)
+
+
+Opener = Callable[[ExplainedSubject, NDArray[np.float32]], AbstractContextManager[MapSource]]
+"""Opens a source for a subject; the second argument is the first image, preprocessed, `(1, C, H, W)`.
+
+Raises `ModelError` where the subject lacks what the source reads, or has no such target layer.
+"""
+
+SOURCES: dict[str, Opener] = {}

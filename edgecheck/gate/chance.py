@@ -1,0 +1,58 @@
+"""Whether the baseline recognizes the images at all, or does little better than guessing. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from edgecheck.records import Reading, Variant
+from edgecheck.stats import binomial_tail
+
+# Times the accuracy of guessing among all classes. Below the first, a run looks for a preprocessing that does better;
+# below the second, the report warns.
+SUSPECT, WARN = 3.0, 2.0
+
+# How rarely a baseline that guesses may be taken for one that does not: once in a thousand runs, as rarely as the
+# sampling of latency may stop too early.
+CHANCE_ALPHA = 0.001
+
+
+def on_labels(metric: str) -> bool:
+    """Return whether a metric means nothing where the baseline does not recognize the images."""
+    return metric.startswith(("accuracy", "agreement", "calibration.", "quantization.agreement"))
+
+
+def suspicious(accuracy: float, classes: int) -> bool:
+    """Return whether a baseline is so close to guessing that its preprocessing may be wrong."""
+    return accuracy < SUSPECT / classes
+
+
+def near_guessing(accuracy: float, classes: int) -> bool:
+    """Return whether a baseline is little better than guessing; with two classes or fewer nothing tells."""
+    return classes > WARN and accuracy < WARN / classes
+
+
+def guessing(variants: Sequence[Variant], readings: Sequence[Reading], chance: float | None) -> str:
+    """Return why no verdict can rest on the baseline's accuracy; "" where it is significantly above chance.
+
+    Args:
+        variants: of the run.
+        readings: of the run.
+        chance: share of the test images in the most frequent class: the accuracy of always answering that class.
+    """
+    baselines = [v.name for v in variants if v.role == "baseline"]
+    accuracy = next((r for r in readings if r.metric == "accuracy" and r.variant in baselines), None)
+    if accuracy is None or accuracy.value is None or not math.isfinite(accuracy.value) or not accuracy.n:
+        return "the baseline's accuracy is missing, so nothing shows that it recognizes the images"
+    if chance is None:
+        return "the report does not hold how often guessing is right on these images: run it again"
+    if binomial_tail(round(accuracy.value * accuracy.n), accuracy.n, chance) <= CHANCE_ALPHA:
+        return ""
+    told = f"of {accuracy.n:,} images, and always answering the most frequent class on {100 * chance:.2f} %"
+    return f"the baseline is right on {100 * accuracy.value:.2f} % {told}: {_suspected(accuracy.n, chance)}"
+
+
+def _suspected(n: int, chance: float) -> str:
+    if binomial_tail(n, n, chance) > CHANCE_ALPHA:
+        return "too few images, or too few classes among them, to tell any model from a guess; test with more"
+    return "no better than a guess; check preprocessing (range, mean, std), the order of the classes, labels, weights"

@@ -1,0 +1,231 @@
+"""The PyTorch twin as a source of evidence: one forward through the whole, one backward through the tail."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgecheck.attribution.evidence import Evidence, missing
+from edgecheck.attribution.failures import reason, refused_in_one_line
+from edgecheck.attribution.source import SOURCES, Answer, ExplainedSubject
+from edgecheck.attribution.table import Need
+from edgecheck.errors import ModelError
+from edgecheck.lab.cam.ablate import Ablation, Pass
+from edgecheck.lab.cam.cut import Split, Values
+from edgecheck.lab.cam.head import read_head
+from edgecheck.lab.cam.preserved import as_found
+from edgecheck.lab.cam.split import probe_of, same, split
+from edgecheck.lab.compute import describe, device_of, placed
+from edgecheck.records import Diagnostic
+from edgecheck.registry import register
+
+
+@register(SOURCES, "twin")
+@contextmanager
+def open_twin(subject: ExplainedSubject, example: NDArray[np.float32]) -> Iterator[TwinSource | LogitSource]:
+    """Open the PyTorch twin of a subject on its compute device, see `attribution.source.Opener`.
+
+    Raises:
+        DependencyError: the device is not there.
+        ModelError: no twin; otherwise as `opened`.
+    """
+    if subject.build_twin is None:
+        raise ModelError(
+            "heatmaps of the twin need the PyTorch module that the file was exported from, and this file has none"
+        )
+    with (
+        placed(subject.build_twin(), subject.compute) as model,
+        opened(model, example, subject.target_layer, subject.needs) as source,
+    ):
+        yield source
+
+
+@contextmanager
+def opened(
+    model: nn.Module, example: NDArray[np.float32], target_layer: str | None, needs: Collection[Need]
+) -> Iterator[TwinSource | LogitSource]:
+    """Open a network as a source, in eval mode, on the device where it is; it is left as it was found.
+
+    Args:
+        model: takes float32 `(N, C, H, W)` and gives logits `(N, classes)`.
+        example: the first image, preprocessed, `(1, C, H, W)`.
+        target_layer: a name as in `edgecheck.lab.cam.trace`; None for the default layer.
+        needs: the parts of the evidence that will be asked for; none for logits alone, which need no target layer.
+
+    Raises:
+        ModelError: a network that does not take the image, whose output is not logits `(N, classes)`, or that has no
+            such target layer.
+    """
+    with torch.inference_mode(False), as_found(model):
+        probe = probe_of(torch.from_numpy(example).to(device_of(model)))
+        warnings = _batch_dependent(model, probe, _checked_logits(model, probe))
+        if not needs:
+            yield LogitSource(model, warnings)
+            return
+        target = split(model, probe, target_layer)
+        source = TwinSource(model, target.split, target.name, [*warnings, *target.warnings])
+        if {"drops", "own-head"} & set(needs) and not warnings:
+            with refused_in_one_line(source.network):
+                source.rehearse(probe)
+        yield source
+
+
+class LogitSource:
+    """Runs a network as it is, where no maps are asked for."""
+
+    gives: frozenset[Need] = frozenset()
+    target_layer = ""
+
+    def __init__(self, model: nn.Module, warnings: list[Diagnostic]) -> None:
+        self.model, self.warnings = model, warnings
+        self.network = type(model).__name__
+        self.device = describe(device_of(model))
+        self.largest_batch = 1 if warnings else None
+
+    @torch.no_grad()
+    def answer(self, inputs: NDArray[np.float32]) -> Answer:
+        """Return the logits of inputs `(N, C, H, W)`."""
+        batch = torch.from_numpy(inputs).to(device_of(self.model))
+        return Answer(self.model(batch), missing("activations"))
+
+
+class TwinSource:
+    """Explains batches with one network, split once at its target layer."""
+
+    gives: frozenset[Need] = frozenset(get_args(Need))
+
+    def __init__(
+        self, model: nn.Module, parts: Split, target_layer: str, warnings: list[Diagnostic] | None = None
+    ) -> None:
+        self.model, self.parts, self.target_layer = model, parts, target_layer
+        self.network = type(model).__name__
+        self.device = describe(device_of(model))
+        self.head = read_head(model, parts)
+        self.ablation = Ablation(self.head, parts.tail)
+        self.known = warnings or []
+        self.largest_batch = 1 if any(one.id == _BATCH_DEPENDENT for one in self.known) else None
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        """What turned out when the network was split and ablated."""
+        return [*self.known, *([Diagnostic("heatmaps-slow-ablation")] if self.ablation.slow else [])]
+
+    def answer(self, inputs: NDArray[np.float32]) -> Answer:
+        """Return the logits of inputs `(N, C, H, W)`, and evidence for any of their classes."""
+        return self._answer(torch.from_numpy(inputs).to(device_of(self.model)))
+
+    def rehearse(self, probe: Tensor) -> None:
+        """Ablate the probe, so that what is checked on the first batches is checked on noise first."""
+        answer = self._answer(probe)
+        answer.evidence(answer.logits.argmax(dim=1).cpu().numpy()).drops()
+
+    def _answer(self, inputs: Tensor) -> Answer:
+        with torch.no_grad():
+            activations, others = self.parts.body(inputs)
+        forward = _Forward(self, inputs, activations.detach(), others)
+        return Answer(forward.logits.detach(), forward.evidence)
+
+
+class _Forward:
+    """One batch on its way through the tail."""
+
+    def __init__(self, source: TwinSource, inputs: Tensor, activations: Tensor, others: Values) -> None:
+        self.source, self.inputs, self.others = source, inputs, others
+        self.activations = activations.requires_grad_()
+        with torch.enable_grad():
+            self.staged, passing = source.head.prefix(self.activations, *others)
+            self.logits = source.head.rest(self.staged, *passing)
+
+    def evidence(self, classes: NDArray[np.int64]) -> Evidence:
+        """Return the evidence for the class `(N,)` of each image."""
+        chosen = torch.from_numpy(np.asarray(classes, dtype=np.int64)).to(self.logits.device)
+        with torch.enable_grad():
+            explained = self.logits.gather(1, chosen[:, None])[:, 0]
+        activations, logits = self.activations.detach(), explained.detach()
+        slopes = cache(lambda: self._slopes(explained))  # one backward serves all methods
+
+        def batch() -> Pass:
+            return Pass(activations, self.others, self.staged.detach(), slopes()[1], chosen, logits)
+
+        return Evidence(
+            activations,
+            logits,
+            (self.inputs.shape[2], self.inputs.shape[3]),
+            gradients=lambda: slopes()[0],
+            drops=lambda: self.source.ablation.drops(batch()),
+            score=lambda masks: self._score(masks, chosen),
+            head=lambda maps: self.source.ablation.head(batch(), maps),
+            input_gradients=lambda: self._input_gradients(chosen),
+        )
+
+    def _slopes(self, explained: Tensor) -> tuple[Tensor, Tensor]:
+        """Return dy/dA at the target layer, and dy/dz behind the head's prefix."""
+        _require_gradient(explained, "target layer")
+        gradients, slopes = torch.autograd.grad(
+            explained.sum(), (self.activations, self.staged), materialize_grads=True
+        )
+        return gradients, slopes
+
+    @torch.no_grad()
+    def _score(self, masks: Tensor, classes: Tensor) -> Tensor:
+        """Return the explained logits `(N, C)` of the inputs times each of the masks `(N, C, H, W)`."""
+        count = masks.shape[1]
+        activations, others = self.source.parts.body((self.inputs[:, None] * masks[:, :, None]).flatten(0, 1))
+        logits = self.source.parts.tail(activations, *others)
+        return logits.gather(1, classes.repeat_interleave(count)[:, None]).reshape(-1, count)
+
+    def _input_gradients(self, classes: Tensor) -> Tensor:
+        """Return dy/dx `(N, C, H, W)`, from one more forward and backward through the whole network."""
+        inputs = self.inputs.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            # A copy: a network may overwrite its input, which PyTorch refuses for a tensor that requires gradients.
+            explained = self.source.model(inputs.clone()).gather(1, classes[:, None])[:, 0]
+            _require_gradient(explained, "input")
+            (gradients,) = torch.autograd.grad(explained.sum(), inputs)
+        return gradients
+
+
+def _require_gradient(explained: Tensor, of: str) -> None:
+    if not explained.requires_grad:
+        raise ModelError(
+            f"the logits do not depend on the {of} in a way that has gradients: look for detach, no_grad, "
+            "inference_mode or arg-max in its forward"
+        )
+
+
+_BATCH_DEPENDENT = "heatmaps-batch-dependent"
+
+
+@torch.no_grad()
+def _batch_dependent(model: nn.Module, probe: Tensor, together: Tensor) -> list[Diagnostic]:
+    """Return a warning where the answer for an image depends on the others in its batch, else nothing."""
+    try:
+        alone = torch.cat([model(image[None].clone()) for image in probe])
+    except Exception:  # a network that cannot take a single image
+        return []
+    if alone.shape != together.shape or same(together, alone):
+        return []
+    return [Diagnostic(_BATCH_DEPENDENT, {"network": type(model).__name__})]
+
+
+@torch.no_grad()
+def _checked_logits(model: nn.Module, example: Tensor) -> Tensor:
+    """Return the logits of the example, once they are known to be logits."""
+    name, shape = type(model).__name__, tuple(example.shape[1:])
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(f"{name} is a TorchScript module, which cannot be cut: give the Python module it was made of")
+    try:
+        output = model(example.clone())
+    except Exception as error:  # a user's forward can raise anything at all
+        raise ModelError(f"{name} cannot take images of shape (C, H, W) = {shape}: {reason(error)}") from error
+    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(example):
+        given = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ModelError(f"{name} gives {given} for {len(example)} images, but a classifier gives logits (N, classes)")
+    return output

@@ -1,0 +1,75 @@
+"""How a run begins: the baseline's twin and the test images, once all is refused that can be before any training."""
+
+from __future__ import annotations
+
+import attrs
+
+from edgecheck.config.plan import Plan
+from edgecheck.pipeline import preflight
+from edgecheck.pipeline.entry import BASELINE, Run, Twin
+from edgecheck.pipeline.fingerprints import data_source, identity, remember_reads
+from edgecheck.pipeline.schedule import Line, Schedule
+from edgecheck.pipeline.stages.baseline import WEIGHTS, SaveBaseline
+from edgecheck.pipeline.stages.fits import CheckFit
+from edgecheck.pipeline.stages.images import FILE, ReadImages
+from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.subject import Images, Network, build_module
+from edgecheck.pipeline.work import Work
+from edgecheck.score.ssim import check_size
+
+
+def begin(plan: Plan, store: Store, schedule: Schedule) -> Run:
+    """Return a run that makes variants of a baseline.
+
+    Raises:
+        EdgecheckError: as the checks of `preflight`; and a network that does not take the images, or has no such target
+            layer.
+    """
+    preflight.variants(plan)
+    (twin,) = schedule.finish(schedule.start([baseline_twin(plan, store)]))
+    preflight.criteria(plan, twin.network)
+    run = attrs.evolve(read(plan, store, schedule), baseline=twin)
+    if plan.explain.methods:
+        check_size(*run.images.shape[1:])
+    schedule.finish(schedule.start([fits(run, store, twin)]))
+    return run
+
+
+def read(plan: Plan, store: Store, schedule: Schedule) -> Run:
+    """Return a run with its test images, without a baseline.
+
+    Raises:
+        DataError: images or labels that cannot be used.
+    """
+    return schedule.finish(schedule.start([_images(plan, store)]))[0]
+
+
+def baseline_twin(plan: Plan, store: Store) -> Line[Twin]:
+    """Build the baseline with its weights, and keep them; needs no images."""
+    spec = preflight.need_weights(plan)
+    known = identity(spec, store, BASELINE, lambda: build_module(spec, plan.seed))
+    network = Network(known, plan.seed, spec)
+    done = yield Work(BASELINE, SaveBaseline(network))
+    # The weights alone do not tell: the same weights in an edited forward are another model.
+    saved = attrs.evolve(network, identity={**known, "saved": done.files[WEIGHTS].sha256})
+    return Twin(saved, spec.factory, BASELINE, done.outputs.parameters)
+
+
+def fits(run: Run, store: Store, twin: Twin) -> Line[None]:
+    """Refuse a twin that does not take the images or has no such target layer.
+
+    Raises:
+        ModelError: as said.
+    """
+    options = run.plan.explain
+    layer = options.target_layer if options.methods else None
+    done = yield Work(twin.folder, CheckFit(twin.network, run.images, bool(options.methods), layer))
+    remember_reads(done.outputs.reads, store, twin.folder)
+
+
+def _images(plan: Plan, store: Store) -> Line[Run]:
+    source = data_source(plan.data, store)
+    done = yield Work("", ReadImages(source, plan.preprocessing))
+    images = Images(done.files[FILE], done.outputs.shape, plan.data.classes)
+    data = attrs.evolve(images.load(), skipped=done.outputs.skipped)
+    return Run(plan, store.folder, source, images, data, done.outputs.sha256)

@@ -1,0 +1,141 @@
+"""ONNX files made elsewhere, compared with a baseline and gated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from edgecheck.config.plan import ModelSpec, Plan
+from edgecheck.config.reader import FACTORY_FORMS
+from edgecheck.device.model import files
+from edgecheck.errors import ModelError, UsageError
+from edgecheck.gate import preconditions
+from edgecheck.pipeline import beginning, preflight, reporting, timing, twins
+from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
+from edgecheck.pipeline.examining import examine
+from edgecheck.pipeline.executors.serial import Serial
+from edgecheck.pipeline.fingerprints import identity
+from edgecheck.pipeline.schedule import Line, Schedule, Started
+from edgecheck.pipeline.stage import Artefact
+from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.subject import Network, build_module
+from edgecheck.pipeline.work import Executor
+from edgecheck.progress import Progress
+from edgecheck.records import Diagnostic, Report, Role, Variant
+from edgecheck.regular import MOST_WEIGHT_BYTES, require_regular
+
+
+@frozen
+class Given:
+    """An ONNX file made elsewhere, and its twin where one is named.
+
+    `twin` is a factory, with `weights` and `arguments`, or the folder of a variant of a run. `name` is that of the
+    variant in the report, and of its options on the command line.
+    """
+
+    name: str
+    role: Role
+    file: Path
+    twin: str | None = None
+    weights: str | None = None
+    arguments: dict[str, Any] | None = None
+
+
+def check(
+    plan: Plan,
+    given: Sequence[Given],
+    store: Store,
+    progress: Progress,
+    executor: Executor | None = None,
+    command: Sequence[str] | None = None,
+) -> Report:
+    """Compare ONNX files made elsewhere, with the heatmaps of their twins where there are any.
+
+    A default gate asks for heatmaps only where there is a twin; the report says so.
+
+    Args:
+        plan: data, preprocessing and gate.
+        given: the baseline, then the candidates.
+        store: the run folder.
+        progress: told of every stage.
+        executor: where stages are computed; one after the other in this process by default.
+        command: the command line, for the report.
+
+    Raises:
+        EdgecheckError: what the user can mend (exit 2) or what could not be measured (exit 3).
+    """
+    entries = [entry_of(plan, store, one) for one in given]
+    plan, told = without_twins(plan, entries)
+    preflight.images_there(plan)
+    with executor or Serial(progress) as place:
+        schedule = Schedule(store, place)
+        run = beginning.read(plan, store, schedule)
+        twins_given = [entry.twin for entry in entries if entry.twin is not None]
+        schedule.finish(schedule.start(beginning.fits(run, store, twin) for twin in twins_given))
+        (baseline,) = schedule.start([examine(run, entries[0])])
+        others = schedule.start(_candidate(run, entry, baseline) for entry in entries[1:])
+        findings = schedule.finish([baseline, *others])
+        findings = schedule.finish(schedule.start(timing.profiled(run, each) for each in findings))
+        ((timed, warnings),) = schedule.finish(schedule.start([timing.timed(run, findings)]))
+    report = reporting.assemble(run, store, timed, [*told, *warnings], command)
+    reporting.write(report, store.folder)
+    return report
+
+
+def _candidate(run: Run, entry: Entry, baseline: Started[Findings]) -> Line[Findings]:
+    return (yield from examine(run, entry, (yield baseline)))
+
+
+def entry_of(plan: Plan, store: Store, given: Given) -> Entry:
+    """Return an ONNX file made elsewhere as an entry of a run.
+
+    Raises:
+        ModelError: no such file, or a folder without a twin that could be loaded.
+        UsageError: weights or arguments without a twin or beside a folder, or a twin of no known form.
+    """
+    place = os.path.relpath(given.file.resolve(), store.folder.resolve())
+    record = Variant(given.name, given.role, file=place, twin=given.twin)
+    twin, warnings = _twin(plan, store, given)
+    preflight.onnx_file(given.file)
+    file = Artefact(files.sha256(given.file), given.file)
+    return Entry(attrs.evolve(record, warnings=warnings), file, twin)
+
+
+def _twin(plan: Plan, store: Store, given: Given) -> tuple[Twin | None, list[Diagnostic]]:
+    option = f"--{given.name}"
+    extra = [f"{option}-weights"] * (given.weights is not None)
+    extra += [f"{option}-twin-arguments"] * (given.arguments is not None)
+    if given.twin is None:
+        if extra:
+            raise UsageError(f"{extra[0]} without {option}-twin: name the module that they fit")
+        return None, []
+    if Path(given.twin).is_dir():
+        if extra:
+            raise UsageError(
+                f"{option}-twin {given.twin}: the twin of a run has its own; leave out {' and '.join(extra)}"
+            )
+        return twins.twin_in(Path(given.twin), store, given.name)
+    if ":" not in given.twin:
+        raise UsageError(f"{option}-twin {given.twin}: no such folder of a variant; else {FACTORY_FORMS}")
+    if given.weights is not None:
+        require_regular(Path(given.weights), MOST_WEIGHT_BYTES, ModelError)
+    spec = ModelSpec(given.twin, Path(given.weights) if given.weights else None, given.arguments or {})
+    known = identity(spec, store, given.name, lambda: build_module(spec, plan.seed))
+    return Twin(Network(known, plan.seed, spec), given.twin, given.name), []
+
+
+def without_twins(plan: Plan, entries: Sequence[Entry]) -> tuple[Plan, list[Diagnostic]]:
+    """Return a plan whose gate files without twins can pass, and a warning where that is another gate.
+
+    Only a default gate changes. Criteria that a user wrote name their place, and stay.
+    """
+    policy = plan.policy
+    if any(entry.twin for entry in entries) or any(criterion.where for criterion in policy.criteria):
+        return plan, []
+    kept = [criterion for criterion in policy.criteria if not preconditions.needs_twin(criterion.metric)]
+    return attrs.evolve(plan, policy=attrs.evolve(policy, criteria=kept)), [Diagnostic("heatmaps-not-gated")]

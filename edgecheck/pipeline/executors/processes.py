@@ -1,0 +1,156 @@
+"""`processes:N`: up to N stages at once, each in a process of its own that stays for the next stage.
+
+Processes are spawned, not forked: PyTorch and CUDA do not survive a fork. A process that dies takes only its own stage
+with it: that stage fails, and another process takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+from collections import deque
+from concurrent.futures import Future
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import Any
+
+from attrs import frozen
+
+from edgecheck import plugins
+from edgecheck.children import end_with_parent, safe_environment
+from edgecheck.cores import usable_cores
+from edgecheck.errors import MeasurementError, UsageError
+from edgecheck.pipeline.executors.relay import Board, Relay, Said
+from edgecheck.pipeline.work import Computed, Job, compute
+from edgecheck.progress import Progress
+
+SPAWN = multiprocessing.get_context("spawn")
+MOST_PROCESSES = 256
+THREADS = "OMP_NUM_THREADS"  # read by PyTorch when it is imported
+
+
+@frozen(eq=False)
+class _Worker:
+    number: int
+    process: SpawnProcess
+    connection: Connection
+
+
+class Processes:
+    """Computes up to `slots` jobs at once."""
+
+    def __init__(self, slots: int, progress: Progress) -> None:
+        self.slots = slots
+        self._board = Board(progress)
+        self._idle: deque[_Worker] = deque()
+        self._all: list[_Worker] = []
+
+    @classmethod
+    def of(cls, argument: str, progress: Progress) -> Processes:
+        """Return the executor; without a number it has a process per core that this process may use.
+
+        Raises:
+            UsageError: the argument is no number from 1 to 256.
+        """
+        number = int(argument) if argument.isascii() and argument.isdecimal() else 0
+        if argument and not 1 <= number <= MOST_PROCESSES:
+            raise UsageError(f"--executor processes:{argument}: write processes:N, with N from 1 to {MOST_PROCESSES}")
+        return cls(number or usable_cores(), progress)
+
+    def __enter__(self) -> Processes:
+        self._board.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all processes; what they are at is lost, and what they have finished is kept."""
+        self._board.close()
+        for worker in self._all:
+            worker.process.kill()
+        for worker in self._all:
+            worker.process.join()
+            worker.connection.close()
+
+    def submit(self, job: Job[Any]) -> Future[Computed[Any]]:
+        """Give a job to an idle process, or to a new one."""
+        worker = self._idle.popleft() if self._idle else self._started()
+        future: Future[Computed[Any]] = Future()
+        # The plugins come first and apart: without them the job could not be unpickled.
+        paths = [str(plugin.path) for plugin in job.work.stage.plugins]
+        packed = paths, pickle.dumps(job)
+        Thread(target=self._follow, args=(worker, packed, future), daemon=True).start()
+        return future
+
+    def _follow(self, worker: _Worker, packed: object, future: Future[Computed[Any]]) -> None:
+        """Show what a process says of its job until it answers or dies."""
+        try:
+            worker.connection.send(packed)
+            while isinstance(answer := worker.connection.recv(), Said):
+                self._board.show(worker.number, answer)
+        except (EOFError, OSError):
+            answer = _death(worker)
+        else:
+            self._idle.append(worker)
+        self._board.clear(worker.number)
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    def _started(self) -> _Worker:
+        here, there = SPAWN.Pipe()
+        process = SPAWN.Process(target=_serve, args=(there, os.getpid()))
+        threads = os.environ.get(THREADS) or str(max(1, usable_cores() // self.slots))
+        with safe_environment():
+            os.environ[THREADS] = threads
+            resource_tracker.ensure_running()  # it would be started with the first process, and lift the block
+            # Ctrl-C is sent to all processes of a terminal; only the one that can end the others shall hear it.
+            heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+                os.environ.pop(THREADS)
+        there.close()  # so that the process's death ends the connection
+        worker = _Worker(len(self._all), process, here)
+        self._all.append(worker)
+        return worker
+
+
+def _death(worker: _Worker) -> MeasurementError:
+    worker.process.join()
+    code = worker.process.exitcode or 0
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    hint = "; if memory ran out, use fewer processes" if -code == signal.SIGKILL else ""
+    return MeasurementError(f"the process that worked on it {how}{hint}")
+
+
+def _serve(connection: Connection, parent: int) -> None:
+    """Compute one job after the other until the parent closes the connection."""
+    end_with_parent(parent)
+    with contextlib.suppress(EOFError, ConnectionError), contextlib.redirect_stdout(sys.stderr):
+        while True:
+            paths, packed = connection.recv()
+            connection.send(_answer(paths, packed, Relay(connection.send)))
+
+
+def _answer(paths: list[str], packed: bytes, relay: Relay) -> object:
+    """Return what a job gave, or the error that it raised."""
+    try:
+        plugins.load([Path(path) for path in paths])
+        return compute(pickle.loads(packed), relay)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # an exception of a user's own type
+            return MeasurementError(f"{type(error).__name__}: {error}")
+        return error

@@ -1,0 +1,85 @@
+"""`edgecheck metrics` and `edgecheck criteria`: the names that gates and variants may use, and what they mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from edgecheck.gate.sentence import SUFFIXES
+from edgecheck.metrics import METRICS, Unit
+from edgecheck.registry import lookup
+from edgecheck.report.listing import Listing
+
+# A limit in each unit, for the example of a gate sentence.
+EXAMPLES: dict[Unit, str] = {
+    "fraction": "5 %",
+    "pp": "1 pp",
+    "score": "0.95",
+    "s": "5 ms",
+    "bytes": "300 kB",
+    "count": "10 M",
+    "ratio": "0.6x",
+    "logit": "0.001",
+}
+
+
+def metrics(name: str | None = None) -> Listing:
+    """List the metrics of a gate with meaning, unit, better direction and source; or one of them in full.
+
+    Raises:
+        ConfigError: unknown name; the message has the nearest one.
+    """
+    if name is not None:
+        metric = lookup(METRICS, name, "metric")
+        units = ", ".join(filter(None, SUFFIXES[metric.unit])) or "none"
+        example = f"{name} {'<=' if metric.better == 'lower' else '>='} {EXAMPLES[metric.unit]}"
+        return _one("metric", attrs.asdict(metric), {"units of a limit": units, "example": example})
+    rows = [[m.name, m.better, m.unit, m.meaning, m.source] for m in METRICS.values()]
+    columns = ["metric", "better", "unit", "meaning", "source"]
+    data = {"metrics": [attrs.asdict(metric) for metric in METRICS.values()]}
+    notes = ["bounds are inclusive; kB = 1000 bytes, KiB = 1024 bytes; `edgecheck metrics NAME` shows one metric"]
+    return Listing("metrics", columns, rows, data, notes, text_columns=5, wrapped=("meaning", "source"))
+
+
+def criteria(name: str | None = None) -> Listing:
+    """List the pruning criteria with meaning, what they rank and source; or one of them in full.
+
+    Raises:
+        ConfigError: unknown name; the message has the nearest one.
+    """
+    from edgecheck.pruning.criteria import CRITERIA
+
+    facts: dict[str, dict[str, Any]] = {
+        key: {
+            "name": key,
+            "meaning": criterion.meaning,
+            "ranks": list(criterion.ranks),
+            "needs_images": criterion.needs_images,
+            "source": criterion.source,
+        }
+        for key, criterion in CRITERIA.items()
+    }
+    if name is not None:
+        lookup(CRITERIA, name, "criterion")
+        structure = "filters" if "filters" in CRITERIA[name].ranks else "unstructured"
+        example = f"{{criterion: [{name}], structure: [{structure}], rate: [0.2, 0.4]}}"
+        return _one("criterion", facts[name], {"example": example})
+    rows = [[_text(value) for value in fact.values()] for fact in facts.values()]
+    columns = ["criterion", "meaning of the score", "ranks", "needs\nimages", "source"]
+    notes = ["weights and filters with the lowest score are removed first; images are drawn from the training split"]
+    wrapped = ("meaning of the score", "source")
+    return Listing("pruning criteria", columns, rows, {"criteria": list(facts.values())}, notes, 5, wrapped=wrapped)
+
+
+def _one(kind: str, facts: dict[str, Any], more: dict[str, str]) -> Listing:
+    name, title = facts["name"], facts["meaning"]
+    shown = {key: value for key, value in {**facts, **more}.items() if key not in ("name", "meaning")}
+    rows = [[key.replace("_", " "), _text(value)] for key, value in shown.items()]
+    return Listing(title, [kind, name], rows, facts, [], text_columns=2, wrapped=(name,))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,98 @@
+"""The whole job: prune, fine-tune, export, measure, compare heatmaps, gate, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from edgecheck.config.plan import Plan, VariantSpec
+from edgecheck.errors import EdgecheckError, MeasurementError, ModelError
+from edgecheck.metrics import METRICS
+from edgecheck.pipeline import beginning, making, merging, reporting, timing
+from edgecheck.pipeline.entry import Findings, Run
+from edgecheck.pipeline.examining import examine
+from edgecheck.pipeline.executors.serial import Serial
+from edgecheck.pipeline.making import State
+from edgecheck.pipeline.schedule import Line, Schedule, Started
+from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.work import Executor
+from edgecheck.progress import Progress
+from edgecheck.records import Diagnostic, Report, reading
+
+# What fails a variant alone: it is reported as MISSING, and the others go on.
+FAILURES = (MeasurementError, ModelError)
+
+
+def run(
+    plan: Plan,
+    store: Store,
+    progress: Progress,
+    executor: Executor | None = None,
+    command: Sequence[str] | None = None,
+) -> Report:
+    """Carry out a plan: make every variant from the baseline, examine it, time all, judge, write the reports.
+
+    Args:
+        plan: what to do.
+        store: the run folder.
+        progress: told of every stage.
+        executor: where stages are computed; one after the other in this process by default.
+        command: the command line, for the report.
+
+    Raises:
+        EdgecheckError: what the user can mend (exit 2) or what could not be measured at all (exit 3).
+    """
+    with executor or Serial(progress) as place:
+        schedule = Schedule(store, place)
+        job = beginning.begin(plan, store, schedule)
+        (baseline,) = schedule.start([_baseline(job)])
+        lines = _start_variants(job, schedule, baseline, progress)
+        findings = schedule.finish([baseline, *lines])
+        findings = schedule.finish(schedule.start(timing.profiled(job, each) for each in findings))
+        ((timed, warnings),) = schedule.finish(schedule.start([timing.timed(job, findings)]))
+    report = reporting.assemble(job, store, timed, warnings, command)
+    reporting.write(report, store.folder)
+    return report
+
+
+def _baseline(job: Run) -> Line[Findings]:
+    return (yield from examine(job, (yield from making.baseline(job))))
+
+
+def _start_variants(
+    job: Run, schedule: Schedule, baseline: Started[Findings], progress: Progress
+) -> list[Started[Findings]]:
+    """Prune all variants, merge those that lose the same, and start what is left for each."""
+    specs = [*job.plan.controls, *job.plan.variants]
+    pruned = schedule.finish(schedule.start(_first_state(job, spec) for spec in specs))
+    groups = merging.merge(list(zip(specs, pruned, strict=True)))
+    return schedule.start(_variant(job, group, baseline, progress) for group in groups)
+
+
+def _first_state(job: Run, spec: VariantSpec) -> Line[State | EdgecheckError]:
+    """Return what the first pruning step left, or why there is nothing."""
+    try:
+        return (yield from making.first_state(job, merging.source_name(spec), spec))
+    except FAILURES as error:
+        return error
+
+
+def _variant(job: Run, group: merging.Group, baseline: Started[Findings], progress: Progress) -> Line[Findings]:
+    """Make and examine a variant; one that fails leaves its criteria MISSING, with the reason."""
+    try:
+        if isinstance(group.state, EdgecheckError):
+            raise group.state
+        entry = yield from making.variant(job, group.spec, group.source, group.state)
+        findings = yield from examine(job, entry, (yield baseline))
+    except FAILURES as error:
+        progress.note(f"{group.spec.name}: {error}")
+        findings = _failed(job, group.spec, error)
+    repeated = [Diagnostic("variant-repeated", {"repeated": name}, severity="note") for name in group.repeated]
+    return attrs.evolve(findings, warnings=[*findings.warnings, *repeated])
+
+
+def _failed(job: Run, spec: VariantSpec, error: EdgecheckError) -> Findings:
+    missing = [reading(spec.name, metric, None, note=str(error)) for metric in METRICS]
+    told = Diagnostic("variant-failed", {"reason": str(error)})
+    return Findings(making.record_of(job, spec), readings=missing, warnings=[told])

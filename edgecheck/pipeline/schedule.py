@@ -1,0 +1,173 @@
+"""Drives lines of work: each asks for stages one after the other, and all lines share one executor.
+
+A *line* is a generator, such as everything that is done with one variant. It yields the work that it needs next and is
+sent what came of it:
+
+    def line(...) -> Line[float]:
+        pruned = yield Work("l1-0.40", PruneNetwork(...))
+        predicted, explained = yield Work("l1-0.40", Predict(...)), Work("l1-0.40", Explain(...))
+        ...
+        return accuracy
+
+Works in a tuple may be computed side by side. A line may also yield another line that was started, to wait for its
+result. What a stage raises is raised at the `yield`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any, Generic, TypeVar
+
+from attrs import frozen
+
+from edgecheck.pipeline.stage import key_of
+from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.work import Computed, Executor, Job, Work
+
+Result = TypeVar("Result")
+Line = Generator[Any, Any, Result]
+Name = tuple[str, str]  # variant and key of a work
+
+PENDING = object()
+
+
+@frozen(eq=False)
+class _Failed:
+    error: BaseException
+
+
+class Started(Generic[Result]):
+    """A line under way."""
+
+    def __init__(self, line: Line[Result]) -> None:
+        self._line = line
+        self._single = True  # it yielded one thing, not a tuple
+        self.wanted: tuple[Any, ...] = ()
+        self.begun = self.over = False
+        self._result: Result | None = None
+        self.error: Exception | None = None
+
+    @property
+    def result(self) -> Result:
+        """What the line returned; raises what ended it."""
+        if self.error is not None:
+            raise self.error
+        return self._result  # type: ignore[return-value]
+
+    def advance(self, answers: list[Any]) -> None:
+        """Go on to the next yield, with an answer to each thing that is `wanted`."""
+        try:
+            wanted = self._next(answers)
+            self._single = not isinstance(wanted, tuple)
+            self.wanted = (wanted,) if self._single else wanted
+        except StopIteration as stop:
+            self._result, self.over = stop.value, True
+        except Exception as error:
+            self.error, self.over = error, True
+        self.begun = True
+
+    def _next(self, answers: list[Any]) -> Any:
+        if not self.begun:
+            return next(self._line)
+        failed = next((answer for answer in answers if isinstance(answer, _Failed)), None)
+        if failed is not None:
+            return self._line.throw(failed.error)
+        return self._line.send(answers[0] if self._single else tuple(answers))
+
+
+class Schedule:
+    """Lines, the executor that computes their stages, and the store that keeps them.
+
+    Lines that were started first come first. A stage that is `alone` waits until nothing else runs, and nothing else
+    begins before it is done.
+    """
+
+    def __init__(self, store: Store, executor: Executor) -> None:
+        self._store, self._executor = store, executor
+        self._lines: list[Started[Any]] = []
+        self._running: dict[Future[Computed[Any]], tuple[Name, Work[Any]]] = {}
+        self._absent: set[Name] = set()  # looked for in the store in vain
+        self._failed: dict[Name, _Failed] = {}
+        self._draining = False  # a stage that must be alone waits for the others to end
+
+    def start(self, lines: Iterable[Line[Result]]) -> list[Started[Result]]:
+        """Have lines driven from now on; nothing is computed before `finish`."""
+        begun = [Started(line) for line in lines]
+        self._lines += begun
+        return begun
+
+    def finish(self, lines: Iterable[Started[Result]]) -> list[Result]:
+        """Compute until these lines are done, and return their results.
+
+        Raises:
+            Exception: what ended one of them.
+        """
+        awaited = list(lines)
+        while not all(line.over for line in awaited):
+            self._pass()
+            for line in awaited:
+                if line.error is not None:
+                    raise line.error
+            if self._running:
+                self._collect()
+        return [line.result for line in awaited]
+
+    def _pass(self) -> None:
+        """Take every line as far as it goes now, the earliest first."""
+        self._draining = False
+        for line in [line for line in self._lines if not line.over]:
+            while not line.over and (line.begun or self._free):
+                answers = [self._answer(wanted) for wanted in line.wanted]
+                if any(answer is PENDING for answer in answers):
+                    break
+                line.advance(answers)
+
+    @property
+    def _free(self) -> bool:
+        """Whether another stage may begin."""
+        alone = any(work.stage.alone for _, work in self._running.values())
+        return len(self._running) < self._executor.slots and not alone and not self._draining
+
+    def _answer(self, wanted: Work[Any] | Started[Any]) -> Any:
+        """Return what came of a work or a line; PENDING while nothing has. Begins the work where it can."""
+        if isinstance(wanted, Started):
+            if not wanted.over:
+                return PENDING
+            return wanted.result if wanted.error is None else _Failed(wanted.error)
+        name = wanted.variant, key_of(wanted.stage)
+        if name in self._failed:
+            return self._failed[name]
+        # Under another variant too: then this one gets a copy.
+        if any(name[1] == key for (_, key), _ in self._running.values()):
+            return PENDING
+        if name not in self._absent and (done := self._store.find(wanted.variant, wanted.stage)):
+            return done
+        self._absent.add(name)
+        return self._begin(name, wanted)
+
+    def _begin(self, name: Name, work: Work[Any]) -> Any:
+        if not self._free or (work.stage.alone and self._running):
+            self._draining |= work.stage.alone
+            return PENDING
+        self._store.path(work.variant)  # its folder exists before another process writes there
+        future = self._executor.submit(Job(work, self._store.folder))
+        self._running[future] = name, work
+        return self._take(future) if future.done() else PENDING
+
+    def _collect(self) -> None:
+        """Wait until a stage is done."""
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        for future in done:
+            self._take(future)
+
+    def _take(self, future: Future[Computed[Any]]) -> Any:
+        """Put what a stage gave into the store, or note that it failed."""
+        name, work = self._running.pop(future)
+        self._absent = {absent for absent in self._absent if absent[1] != name[1]}
+        error = future.exception()
+        if error is not None:
+            self._failed[name] = _Failed(error)
+            return self._failed[name]
+        computed = future.result()
+        return self._store.keep(work.variant, work.stage, computed.outputs, computed.seconds)

@@ -1,0 +1,48 @@
+"""A compression step of a plugin, which changes the network by itself."""
+
+from __future__ import annotations
+
+import attrs
+from attrs import frozen
+
+from edgecheck.errors import EdgecheckError, ModelError
+from edgecheck.pipeline.stage import Desk
+from edgecheck.pipeline.stages.network import Changed, NetworkStage
+from edgecheck.plugins import PluginFile, using
+from edgecheck.steps import NetworkStep
+
+
+@frozen
+class Change(NetworkStage):
+    """Have a step change the network."""
+
+    kind = "change"
+
+    step: NetworkStep
+
+    @property
+    def name(self) -> str:
+        """Kind of the step, and its place."""
+        return f"{self.step.kind}-{self.before.place}"
+
+    @property
+    def plugins(self) -> tuple[PluginFile, ...]:
+        """That of the step."""
+        return using([self.step.kind])
+
+    def compute(self, desk: Desk) -> Changed:
+        """Apply the step.
+
+        Raises:
+            ModelError: the step fails on this network.
+        """
+        _, state = self.load()
+        from edgecheck.lab.user_traceback import place_of
+
+        try:
+            changed = self.step.change(state.model)
+        except EdgecheckError:
+            raise
+        except Exception as error:  # a plugin's code can raise anything at all
+            raise ModelError(f"step {self.step.kind} fails: {place_of(error)}") from error
+        return self.save(attrs.evolve(state, model=changed, notes=[]), desk)

@@ -1,0 +1,50 @@
+"""How similar the heatmaps of a variant are to the baseline's."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from edgecheck import versions
+from edgecheck.config.plan import SamKind
+from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.subject import Images
+from edgecheck.records import Similarity
+from edgecheck.score.cam_file import load_cams
+from edgecheck.score.compare import Scoring, compare_images, summarize
+
+
+@frozen
+class Compared:
+    """One record per method. The variant is not named: the same maps may belong to one of another name."""
+
+    similarities: list[Similarity]
+
+
+@frozen
+class Compare(Stage[Compared]):
+    """Score two `cams.npz` over the same images; `seed` draws the bootstrap intervals."""
+
+    kind = "similarity"
+    tools = versions.ARRAYS
+    outputs = Compared
+
+    baseline: Artefact
+    variant: Artefact
+    images: Images
+    methods: list[str]
+    sam: SamKind
+    seed: int
+
+    def compute(self, desk: Desk) -> Compared:
+        """Score each method.
+
+        Raises:
+            DataError: the maps do not fit together, or images are too small for SSIM.
+        """
+        data = self.images.load()
+        first, second = load_cams(self.baseline.path), load_cams(self.variant.path)
+        scoring = Scoring(data.shape[1:], self.sam)
+        scores = [
+            compare_images("", one, first.cams(one), second.cams(one), data.labels, scoring) for one in self.methods
+        ]
+        return Compared([summarize(of_method, data.classes, self.seed) for of_method in scores])

@@ -1,0 +1,57 @@
+"""A compression step of a plugin, which changes an ONNX file by itself."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from edgecheck import versions
+from edgecheck.atomic import atomic
+from edgecheck.errors import EdgecheckError, ModelError
+from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stages.export import Written, file_after
+from edgecheck.plugins import PluginFile, using
+from edgecheck.steps import FileStep
+
+
+@frozen
+class Convert(Stage[Written]):
+    """Have a step convert a file. `place` counts the steps on the file from 0; the `last` one writes the variant's."""
+
+    kind = "convert"
+    tools = versions.FILES
+    outputs = Written
+
+    source: Artefact
+    step: FileStep
+    place: int
+    last: bool
+
+    @property
+    def name(self) -> str:
+        """Kind of the step, and its place."""
+        return f"{self.step.kind}-file-{self.place}"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The converted file."""
+        return (file_after(self.place, self.last),)
+
+    @property
+    def plugins(self) -> tuple[PluginFile, ...]:
+        """That of the step."""
+        return using([self.step.kind])
+
+    def compute(self, desk: Desk) -> Written:
+        """Convert the file.
+
+        Raises:
+            ModelError: the step fails on this file.
+        """
+        try:
+            with atomic(desk.folder / self.files[0]) as temporary:
+                self.step.convert(self.source.path, temporary)
+        except EdgecheckError:
+            raise
+        except Exception as error:  # a plugin's code can raise anything at all
+            raise ModelError(f"step {self.step.kind} fails: {type(error).__name__}: {error}") from error
+        return Written([])

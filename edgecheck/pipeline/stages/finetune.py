@@ -1,0 +1,68 @@
+"""A fine-tuning step: the same recipe, images and seed for all variants and the control."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+from attrs import frozen
+
+from edgecheck.config.plan import Compute, Preprocessing
+from edgecheck.errors import DataError
+from edgecheck.images import ImageSet
+from edgecheck.pipeline.stage import Desk, locator
+from edgecheck.pipeline.stages.network import Changed, NetworkStage
+from edgecheck.pipeline.subject import DataSource
+from edgecheck.steps import FineTuneStep
+
+
+@frozen
+class FineTune(NetworkStage):
+    """Train what the step before left, on the training split of `source`.
+
+    `processes` counts: each has BatchNorm statistics of its own.
+    """
+
+    kind = "finetune"
+
+    step: FineTuneStep
+    source: DataSource
+    preprocessing: Preprocessing
+    device: Literal["auto", "cpu", "cuda"]
+    processes: int
+    threads: int | None = locator()  # no part of what is trained, but of how fast
+
+    def compute(self, desk: Desk) -> Changed:
+        """Train.
+
+        Raises:
+            DataError: the training images do not fit, or are too few for the recipe.
+            MeasurementError: the loss is no longer a finite number.
+            ModelError: the network does not work in training mode.
+        """
+        baseline, state = self.load()
+        from edgecheck.lab import train
+        from edgecheck.lab.compute import placed
+
+        images = training_images(self.source, self.preprocessing, self.before.shape, desk)
+        compute = Compute(self.device, self.threads, self.processes)
+        teacher = baseline if self.step.recipe.distill else None
+        desk.progress.note(f"fine-tuning{'' if self.before.last else f' (step {self.before.place + 1})'}")
+        training = train.Training(
+            state.model, self.preprocessing, self.step.recipe, self.step.seed, state.masks, teacher
+        )
+        with placed(state.model, compute), placed(baseline, compute):
+            losses = train.train(training, images, desk.progress, self.processes)
+        return attrs.evolve(self.save(state, desk), notes=[], losses=losses)
+
+
+def training_images(source: DataSource, how: Preprocessing, shape: tuple[int, int, int], desk: Desk) -> ImageSet:
+    """Return the training split.
+
+    Raises:
+        DataError: its images are not of the shape of the test images.
+    """
+    split = source.load("train", how, desk)
+    if split.shape != shape:
+        raise DataError(f"training images are {split.shape}, test images {shape}; set preprocessing.size")
+    return split

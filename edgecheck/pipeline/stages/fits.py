@@ -1,0 +1,57 @@
+"""Whether a network takes the images and has the target layer, before anything is trained or exported."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from edgecheck import versions
+from edgecheck.pipeline.fingerprints import noted_reads
+from edgecheck.pipeline.stage import Desk, Stage
+from edgecheck.pipeline.subject import Images, Network, example
+
+
+@frozen
+class Fits:
+    """The target layer, None without heatmaps; and the hashes of the files that the network reads as it runs.
+
+    Files are named relative to the folder of the factory's file; the hash of one that is not there is None.
+    """
+
+    target_layer: str | None
+    reads: dict[str, str | None]
+
+
+@frozen
+class CheckFit(Stage[Fits]):
+    """Run the network on one image and cut it at the target layer.
+
+    `layer` is None for the default; `explained` says whether heatmaps are asked for at all.
+    """
+
+    kind = "target"
+    tools = versions.TWINS
+    outputs = Fits
+
+    network: Network
+    images: Images
+    explained: bool
+    layer: str | None
+
+    def compute(self, desk: Desk) -> Fits:
+        """Check the network.
+
+        Raises:
+            DataError: it lacks an output that the data selects.
+            ModelError: it does not take the images, or has no such target layer.
+        """
+        network = self.network.build()
+        from edgecheck.lab.cam.preserved import as_found
+        from edgecheck.lab.cam.split import probe_of, split
+        from edgecheck.lab.subjects import check_fits
+
+        with noted_reads(self.network.model.factory) as reads:
+            check_fits(network, self.images.load())
+        if not self.explained:
+            return Fits(None, reads)
+        with as_found(network):
+            return Fits(split(network, probe_of(example(self.images.shape)), self.layer).name, reads)

@@ -1,0 +1,48 @@
+"""A pruning step: what a criterion scored lowest is removed."""
+
+from __future__ import annotations
+
+import attrs
+from attrs import frozen
+
+from edgecheck.pipeline.stage import Artefact, Desk
+from edgecheck.pipeline.stages.network import Changed, NetworkStage
+from edgecheck.pipeline.subject import Seen, example
+from edgecheck.plugins import PluginFile, using
+from edgecheck.pruning.structures import STRUCTURES, find_structure
+from edgecheck.records import Diagnostic
+from edgecheck.steps import PruneStep
+
+
+@frozen
+class Prune(NetworkStage):
+    """Remove the lowest scores of a ranking; `notes` and `seen` are what the ranking said."""
+
+    kind = "prune"
+
+    step: PruneStep
+    scores: Artefact
+    notes: list[Diagnostic]
+    seen: Seen | None
+
+    @property
+    def plugins(self) -> tuple[PluginFile, ...]:
+        """Those of the criterion, which is looked up again, and of the structure."""
+        structure = find_structure(self.step.structure)
+        names = [name for name, each in STRUCTURES.items() if each is structure]
+        return using([self.step.criterion, *names])
+
+    def compute(self, desk: Desk) -> Changed:
+        """Prune.
+
+        Raises:
+            ModelError: the network cannot be pruned so.
+        """
+        _, state = self.load()
+        from safetensors.torch import load_file
+
+        from edgecheck.lab import prune
+
+        ranking = prune.Ranking(load_file(self.scores.path), self.notes)
+        pruned = prune.prune(state, self.step, example(self.before.shape), seed=0, ranking=ranking)
+        return attrs.evolve(self.save(pruned, desk), seen=self.seen)

@@ -1,0 +1,66 @@
+"""The ONNX file of a float variant in another number format."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from edgecheck import versions
+from edgecheck.config.plan import Preprocessing
+from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stages.export import file_after
+from edgecheck.pipeline.subject import Drawn, Seen
+from edgecheck.records import Diagnostic
+from edgecheck.steps import QuantizeStep
+
+
+@frozen
+class Quantized:
+    """What to know about the file, and the images that its ranges were taken from; None where there are none."""
+
+    warnings: list[Diagnostic]
+    calibration: Seen | None
+
+
+@frozen
+class Quantize(Stage[Quantized]):
+    """Write a quantized copy of a float file.
+
+    `calibration` are the images that ranges of activations are taken from, None where the scheme needs none.
+    `place` counts the steps on the file from 0; the `last` one writes the variant's.
+    `machine` counts because the float file is run for that.
+    """
+
+    kind = "quantize"
+    tools = (*versions.IMAGES, *versions.FILES)
+    outputs = Quantized
+
+    source: Artefact
+    step: QuantizeStep
+    calibration: Drawn | None
+    machine: dict[str, object]
+    place: int
+    last: bool
+
+    @property
+    def name(self) -> str:
+        """Kind and place among the steps on the file."""
+        return f"{self.kind}-{self.place}"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The quantized file."""
+        return (file_after(self.place, self.last),)
+
+    def compute(self, desk: Desk) -> Quantized:
+        """Quantize the file.
+
+        Raises:
+            ModelError: ONNX Runtime's tools cannot quantize it.
+        """
+        from edgecheck.lab import quantize
+
+        chosen, places = self.calibration.load(desk) if self.calibration else (None, [])
+        how = self.calibration.preprocessing if self.calibration else Preprocessing()
+        calibration = quantize.Calibration(chosen, how, self.step.options)
+        warnings = quantize.quantize(self.step.scheme, self.source.path, desk.folder / self.files[0], calibration)
+        return Quantized(warnings, Seen(places, chosen.sha256) if chosen else None)

@@ -1,0 +1,35 @@
+"""A file's first run: in a process of its own, with limits, so that it cannot harm this one."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from edgecheck import versions
+from edgecheck.device.runtime import probe
+from edgecheck.device.runtime.ort import Options
+from edgecheck.device.runtime.probe import ProbeResult
+from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.subject import Shape
+
+
+@frozen
+class Try(Stage[ProbeResult]):
+    """Open the file in a fresh process, run it, and read that process's peak memory."""
+
+    kind = "trial"
+    tools = versions.FILES
+    outputs = ProbeResult
+
+    file: Artefact
+    shape: Shape
+    runtime: Options
+    machine: dict[str, object]
+
+    def compute(self, desk: Desk) -> ProbeResult:
+        """Run the file.
+
+        Raises:
+            ModelError: ONNX Runtime cannot load the file, or it is not an image classifier.
+            MeasurementError: it crashed, took too long or needed too much memory.
+        """
+        return probe.run(self.file.path, self.runtime, self.shape)

@@ -1,0 +1,230 @@
+"""The run folder: every stage's result is written whole, and found again by the content of its inputs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from attrs import frozen
+
+from edgecheck.atomic import atomic, reason, remove_leftovers, write_text
+from edgecheck.errors import InputError
+from edgecheck.hashing import Contents, digest, sha256
+from edgecheck.lock import hold
+from edgecheck.pipeline.stage import Artefact, Stage, inputs_of, key_of
+from edgecheck.records import from_dict, to_dict
+from edgecheck.run_folder import REPORT_FILES, UNFINISHED
+from edgecheck.text import plain
+
+Outputs = TypeVar("Outputs")
+
+INTERRUPTED = "it was interrupted, or is still at work"
+
+
+@frozen(eq=False)
+class Done(Generic[Outputs]):
+    """A finished stage: its kind, what it gave, and its files by name."""
+
+    kind: str
+    outputs: Outputs
+    files: dict[str, Artefact]
+    record: Artefact
+    key: str
+    seconds: float
+    finished: str
+    kept: bool
+
+
+class Store:
+    """A run folder with one folder per variant and one JSON file per stage.
+
+    Args:
+        folder: made if it is not there.
+        reuse: other run folders; a stage that one of them holds finished from the same inputs is copied.
+
+    Raises:
+        InputError: the folder cannot be made or written to, or one to reuse is not there.
+    """
+
+    def __init__(self, folder: Path, reuse: Sequence[Path] = ()) -> None:
+        self.folder = folder
+        self._new = not folder.exists()
+        self._done: dict[tuple[str, str], Done[Any]] = {}
+        for other in reuse:
+            if not other.is_dir():
+                raise InputError(f"{other}: no such folder to reuse")
+        self._elsewhere = [other for other in reuse if other.resolve() != folder.resolve()]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+            self._hold = hold(folder)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot write there ({reason(error)}); choose another --out") from None
+        self.contents = Contents(folder / "hashes.json")
+
+    @property
+    def kept(self) -> int:
+        """How many stages an earlier run had finished."""
+        return sum(done.kept for done in self._done.values())
+
+    @property
+    def finished(self) -> str | None:
+        """When the last stage was computed, UTC, ISO 8601; None before any was."""
+        return max((done.finished for done in self._done.values()), default=None)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds that computing the stages took, by kind, whenever that was; the longest first."""
+        spent: dict[str, float] = {}
+        for done in self._done.values():
+            spent[done.kind] = spent.get(done.kind, 0.0) + done.seconds
+        return dict(sorted(spent.items(), key=lambda item: -item[1]))
+
+    @property
+    def evidence(self) -> dict[str, str]:
+        """SHA-256 of all records and files of the stages, as the stages left them, by their paths in the run folder."""
+        digests: dict[str, str] = {}
+        for done in self._done.values():
+            for file in (done.record, *done.files.values()):
+                digests[file.path.relative_to(self.folder).as_posix()] = file.sha256
+        return dict(sorted(digests.items()))
+
+    @contextmanager
+    def attempt(self) -> Iterator[Store]:
+        """Mark the folder as unfinished until the block ends well; a failure leaves its reason in the mark.
+
+        The reports of an earlier run do not speak for one that failed: they are removed, and the next run makes them
+        again from the finished stages.
+        """
+        mark = self.folder / UNFINISHED
+        remove_leftovers([self.folder, *(sub for sub in self.folder.iterdir() if _is_variant(sub))])
+        try:
+            write_text(mark, INTERRUPTED + "\n")
+        except InputError:  # a full disk: removing needs no room
+            self._withdraw_reports()
+            raise
+        try:
+            yield self
+        except BaseException as error:
+            self._give_up(mark, plain(str(error)) or INTERRUPTED)
+            raise
+        mark.unlink(missing_ok=True)
+
+    def _give_up(self, mark: Path, why: str) -> None:
+        self._withdraw_reports()
+        if self._new and not self._done:  # nothing was begun: leave no folder that looks like a run
+            mark.unlink(missing_ok=True)
+            with suppress(OSError):  # it holds something after all
+                self.folder.rmdir()
+        else:
+            with suppress(InputError):  # a full disk: the folder stays marked without the reason
+                write_text(mark, why + "\n")
+
+    def path(self, variant: str, file: str = "") -> Path:
+        """Return where a variant's file lies; its folder exists afterwards."""
+        folder = self.folder / variant
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / file
+
+    def find(self, variant: str, stage: Stage[Outputs]) -> Done[Outputs] | None:
+        """Return a stage that was finished with the same inputs, here or in a folder to reuse, whatever its variant.
+
+        What another variant holds is copied into the folder of this one.
+
+        Args:
+            variant: folder of the stage; "" for what belongs to the whole run.
+            stage: the stage.
+        """
+        key, record = key_of(stage), self.path(variant, f"{stage.name}.json")
+        known = self._done.get((variant, stage.name))
+        if known is not None and known.key == key:
+            return known
+        document = _finished(record, key, stage.files) or self._fetched(record, key, stage)
+        return None if document is None else self._noted(variant, stage, document, kept=True)
+
+    def keep(self, variant: str, stage: Stage[Outputs], outputs: Outputs, seconds: float) -> Done[Outputs]:
+        """Write down what a stage gave; its files lie in the folder of the variant already."""
+        self._withdraw_reports()
+        record = self.path(variant, f"{stage.name}.json")
+        # What is read back later must be what is used now, so that a resumed run is the same run.
+        result = json.loads(json.dumps(to_dict(outputs), allow_nan=False))
+        document = {
+            "key": key_of(stage),
+            "inputs": inputs_of(stage),
+            "files": _hashes(record.parent, stage.files),
+            "seconds": seconds,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seal": digest({"result": result}),
+            "result": result,
+        }
+        write_text(record, json.dumps(document, indent=1, allow_nan=False))
+        return self._noted(variant, stage, document, kept=False)
+
+    def _noted(self, variant: str, stage: Stage[Outputs], document: Mapping[str, Any], kept: bool) -> Done[Outputs]:
+        folder = self.folder / variant
+        files = {name: Artefact(known, folder / name) for name, known in document["files"].items()}
+        outputs: Outputs = from_dict(document["result"], stage.outputs)
+        record = folder / f"{stage.name}.json"
+        written = Artefact(sha256(record), record)
+        done = Done(
+            stage.kind, outputs, files, written, document["key"], document["seconds"], document["finished"], kept
+        )
+        self._done[variant, stage.name] = done
+        return done
+
+    def _fetched(self, record: Path, key: str, stage: Stage[Any]) -> dict[str, Any] | None:
+        """Copy a finished stage of another variant or another run folder."""
+        for other in (self.folder, *self._elsewhere):
+            for elsewhere in [other / record.name, *sorted(other.glob(f"*/{record.name}"))]:
+                document = None if elsewhere == record else _finished(elsewhere, key, stage.files)
+                if document is None:
+                    continue
+                self._withdraw_reports()
+                for file in stage.files:
+                    with atomic(record.parent / file) as temporary:
+                        shutil.copyfile(elsewhere.parent / file, temporary)
+                if document["files"] != _hashes(record.parent, stage.files):
+                    continue  # a run in that folder has gone on meanwhile
+                write_text(record, json.dumps(document, indent=1, allow_nan=False))
+                return document
+        return None
+
+    def _withdraw_reports(self) -> None:
+        """Remove the reports of an earlier state: should this run fail, they must not speak for it."""
+        for name in REPORT_FILES:
+            (self.folder / name).unlink(missing_ok=True)
+
+
+def _finished(record: Path, key: str, files: Sequence[str]) -> dict[str, Any] | None:
+    """Return a stage's document where it is whole, of the same inputs, and its files are as it left them."""
+    document = _read(record)
+    whole = {"result", "seconds", "finished"} <= set(document) and document.get("seal") == digest(
+        {"result": document["result"]}
+    )
+    same = whole and document.get("key") == key and document.get("files") == _hashes(record.parent, files)
+    return document if same else None
+
+
+def _is_variant(folder: Path) -> bool:
+    """Return whether a subfolder belongs to this run, rather than being a run folder of its own."""
+    return folder.is_dir() and not (folder / UNFINISHED).exists()
+
+
+def _hashes(folder: Path, files: Sequence[str]) -> dict[str, str | None]:
+    return {name: sha256(folder / name) if (folder / name).is_file() else None for name in files}
+
+
+def _read(record: Path) -> dict[str, Any]:
+    """Return a stage's JSON, or nothing where it is absent or was damaged: then the stage runs again."""
+    try:
+        document = json.loads(record.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,150 @@
+"""A sweep: a run, and then what its variants say together, as tables, findings, charts and pictures."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecheck import images as pixels
+from edgecheck.atomic import write_bytes, write_text
+from edgecheck.config import variants
+from edgecheck.config.plan import Plan, VariantSpec
+from edgecheck.pipeline import beginning, preflight
+from edgecheck.pipeline.executors.serial import Serial
+from edgecheck.pipeline.run import run
+from edgecheck.pipeline.schedule import Schedule
+from edgecheck.pipeline.stages.explain import CAMS
+from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.work import Executor
+from edgecheck.progress import Progress
+from edgecheck.records import Report, Variant
+from edgecheck.report import curves, svg
+from edgecheck.report.chart_style import Chart
+from edgecheck.report.format import format_exact
+from edgecheck.report.html import class_name
+from edgecheck.report.series import Series, series
+from edgecheck.report.sweep import drops, page
+from edgecheck.report.sweep.sections import PictureFile, sections
+from edgecheck.report.table import controls
+from edgecheck.run_folder import SWEEP_FILES
+from edgecheck.score import cam, compare
+
+IMAGES_SHOWN = 2  # unless some are asked for
+
+
+def sweep(
+    plan: Plan,
+    store: Store,
+    chosen: Sequence[int],
+    command: Sequence[str],
+    progress: Progress,
+    executor: Executor | None = None,
+) -> Report:
+    """Carry out a plan, and write `sweep.html`, `sweep.md`, `sweep.csv`, `figures/` and `heatmaps/` beside the report.
+
+    Args:
+        plan: without variants, the paper's are made.
+        store: the run folder.
+        chosen: which test images the heatmaps are shown of, by their place in the test split; none: the first two.
+        command: how this was called, for the page.
+        progress: told of every stage.
+        executor: where stages are computed; one after the other in this process by default.
+
+    Raises:
+        DataError: an image is asked for that the test split does not have.
+        EdgecheckError: as `pipeline.run`.
+    """
+    plan = plan if plan.variants else attrs.evolve(plan, variants=list(_of_the_paper(plan)))
+    preflight.chosen(chosen, plan.data.limit)
+    data = _images(plan, store, progress)
+    preflight.chosen(chosen, len(data))
+    report = run(plan, store, progress, executor, command)
+    images = list(dict.fromkeys(chosen)) or range(min(IMAGES_SHOWN, len(data)))
+    _write(report, store, shlex.join(command), dict(_grids(report, store, images, data)))
+    return report
+
+
+def _of_the_paper(plan: Plan) -> Iterator[VariantSpec]:
+    return variants.expand([variants.PAPER], variants.Settings(plan.finetune, plan.quantize, plan.seed))
+
+
+def _images(plan: Plan, store: Store, progress: Progress) -> pixels.ImageSet:
+    """Return the test images; what is wrong with the plan or the weights shows before they are read."""
+    preflight.variants(plan)
+    with Serial(progress) as here:
+        schedule = Schedule(store, here)
+        schedule.finish(schedule.start([beginning.baseline_twin(plan, store)]))
+        return beginning.read(plan, store, schedule).data
+
+
+def _write(report: Report, store: Store, command: str, grids: Mapping[PictureFile, bytes]) -> None:
+    """Write the page in its three forms, and its pictures in place of those of an earlier sweep."""
+    for stale in [*store.path("figures").glob("*.svg"), *store.path("heatmaps").glob("*.png")]:
+        stale.unlink()
+    for picture, png in grids.items():
+        write_bytes(store.path("", picture.file), png)
+    over_rate, drifts = _charts(report)
+    for chart in [*over_rate, *drifts]:
+        write_text(store.path("figures", f"{chart.name}.svg"), svg.standalone(chart.svg))
+    told = list(sections(report, command, over_rate, drifts, list(grids)))
+    by_file = {picture.file: png for picture, png in grids.items()}
+    html, markdown, table = (store.path("", file) for file in SWEEP_FILES)
+    write_text(html, page.html(report, told, by_file))
+    write_text(markdown, page.markdown(report, told))
+    write_text(table, page.table(report))
+
+
+def _charts(report: Report) -> tuple[list[Chart], list[Chart]]:
+    if not svg.installed():
+        return [], []
+    return list(curves.charts(report)), list(drops.charts(report))
+
+
+def _grids(
+    report: Report, store: Store, chosen: Sequence[int], data: pixels.ImageSet
+) -> Iterator[tuple[PictureFile, bytes]]:
+    """Yield a picture a CAM method and image: a row a way of pruning, over the rate."""
+    from edgecheck.lab import pictures
+
+    withheld = {one.variant for one in report.withheld}
+    shown = [variant for variant in report.variants if variant.file and variant.name not in withheld]
+    found = {variant.name: _heatmaps(store, variant, chosen, data.shape[1:]) for variant in shown}
+    ways = [(one.label, _columns(report, one)) for one in series(report) if not one.quantization]
+    methods = dict.fromkeys(similarity.method for similarity in report.similarities)
+    for method, index in product(methods if ways else (), chosen):
+        key = method, index
+        rows = [(way, [(text, found[v][key]) for text, v in row if key in found.get(v, {})]) for way, row in ways]
+        file = f"heatmaps/{method.replace('++', '-plusplus')}-image-{index:05d}.png"
+        caption = f"{method}, image {index}, labelled {class_name(report, int(data.labels[index]))}"
+        yield PictureFile(file, caption), pictures.grid(data.images[index], rows)
+
+
+def _columns(report: Report, one: Series) -> list[tuple[str, str]]:
+    """Return heading and variant of a row of heatmaps: baseline, control, then what was pruned, by rising rate."""
+    before = ["baseline", *(variant.name for variant in controls(report)[:1])]
+    after = [(f"{format_exact(rate, 'fraction')} pruned", variant.name) for rate, variant in one.points]
+    return [*((name, name) for name in before), *after]
+
+
+def _heatmaps(
+    store: Store, variant: Variant, chosen: Sequence[int], shape: tuple[int, ...]
+) -> dict[tuple[str, int], NDArray[np.floating]]:
+    """Return a variant's heatmaps by method and image; none of one that has no twin."""
+    path = store.folder / variant.name / CAMS
+    if not path.is_file():
+        return {}
+    maps = compare.load_cams(path).maps
+    return {
+        (method, index): cam.heatmaps(maps[method][index : index + 1], (shape[0], shape[1]))[0]
+        for method, index in product(maps, chosen)
+    }
+
+
+def failed(report: Report) -> list[Variant]:
+    """Return the variants that could not be made."""
+    return [variant for variant in report.variants if not variant.file]

@@ -1,0 +1,61 @@
+"""What is timed at the end of a run, when nothing else runs: the layers of each file, and the latency of all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from edgecheck.device.diagnostics import Target
+from edgecheck.device.latency import stability, timings
+from edgecheck.device.latency.sampler import Sampling
+from edgecheck.device.latency.stopping import Stopping
+from edgecheck.pipeline.entry import Findings, Run
+from edgecheck.pipeline.schedule import Line
+from edgecheck.pipeline.stages.latency import Time
+from edgecheck.pipeline.stages.profile import Profile
+from edgecheck.pipeline.work import Work
+from edgecheck.records import Diagnostic, reading
+
+
+def profiled(run: Run, findings: Findings) -> Line[Findings]:
+    """Add the layers of a file as ONNX Runtime runs them, and its peak of live activations."""
+    if findings.entry is None:
+        return findings
+    measure, name = run.plan.measure, findings.name
+    target = Target(measure.max_opset, measure.max_ir)
+    stage = Profile(findings.entry.file, run.images.shape, run.runtime, target, run.machine)
+    ran = (yield Work(name, stage)).outputs
+    return attrs.evolve(
+        findings,
+        variant=attrs.evolve(findings.variant, layers=ran.layers, arena_bytes=ran.arena_bytes),
+        readings=[*findings.readings, reading(name, "memory.activation_bytes", ran.peak_bytes, note=ran.note)],
+        warnings=[*ran.warnings, *findings.warnings],
+    )
+
+
+def timed(run: Run, findings: Sequence[Findings]) -> Line[tuple[list[Findings], list[Diagnostic]]]:
+    """Add latency readings, taken of all files in turn in one process; return also what to beware of."""
+    plan, measure = run.plan, run.plan.measure
+    if measure.latency_budget_s == 0:
+        return list(findings), []
+    files = {each.name: each.entry.file for each in findings if each.entry is not None}
+    candidates = [each.name for each in findings if each.name in files and each.variant.role == "candidate"]
+    stopping = Stopping.of(plan.policy, candidates)
+    sampling = Sampling(measure.latency_budget_s, plan.seed, measure.pace_hz, measure.batch)
+    stage = Time(
+        files_by_name=files,
+        images=run.images,
+        preprocessing=plan.preprocessing,
+        runtime=run.runtime,
+        sampling=sampling,
+        criteria=stopping.criteria,
+        candidates=stopping.candidates,
+        machine=run.machine,
+    )
+    samples = (yield Work("", stage)).outputs
+    readings = timings.readings(samples, findings[0].name)
+    return [
+        attrs.evolve(each, readings=[*each.readings, *(r for r in readings if r.variant == each.name)])
+        for each in findings
+    ], stability.warnings(samples)

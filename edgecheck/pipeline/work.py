@@ -1,0 +1,71 @@
+"""What executors compute: one stage of one variant, in this process or another."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar
+
+from attrs import frozen
+
+from edgecheck.pipeline.stage import Desk, Stage
+from edgecheck.progress import Named, Progress
+
+Outputs = TypeVar("Outputs")
+
+
+@frozen(eq=False)
+class Work(Generic[Outputs]):
+    """A stage and the variant it belongs to, which is also its folder; "" for what belongs to the whole run."""
+
+    variant: str
+    stage: Stage[Outputs]
+
+
+@frozen(eq=False)
+class Job(Generic[Outputs]):
+    """Work with the folders it takes place in. Picklable, as long as the plugins of the stage are imported first."""
+
+    work: Work[Outputs]
+    run_folder: Path
+
+
+@frozen(eq=False)
+class Computed(Generic[Outputs]):
+    """What a stage gave, and the seconds it took."""
+
+    outputs: Outputs
+    seconds: float
+
+
+class Executor(Protocol):
+    """Computes jobs. Entered once per run; leaving it ends what still runs.
+
+    `slots` is how many jobs it can have at once.
+    """
+
+    slots: int
+
+    def __enter__(self) -> Executor: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def submit(self, job: Job[Any]) -> Future[Computed[Any]]:
+        """Begin a job; the future holds what `compute` returns or raises."""
+
+
+def compute(job: Job[Outputs], progress: Progress) -> Computed[Outputs]:
+    """Carry out a job here and now.
+
+    Raises:
+        EdgecheckError: as the stage.
+    """
+    work, folder = job.work, job.run_folder
+    told = Named(progress, work.variant) if work.variant else progress
+    began = time.perf_counter()
+    outputs = work.stage.compute(Desk(folder / work.variant, folder, told))
+    return Computed(outputs, time.perf_counter() - began)

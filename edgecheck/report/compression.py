@@ -1,0 +1,41 @@
+"""The compression steps of a variant in words."""
+
+from __future__ import annotations
+
+from edgecheck.records import OtherStep, Variant, to_dict
+from edgecheck.records.steps import KIND
+from edgecheck.records.variant import FINETUNED, QUANTIZED
+from edgecheck.report.format import format_count, format_value
+from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, Step
+
+
+def compression(variant: Variant) -> str:
+    """Return `prune 60.00 % by l1, filters (layer); fine-tune 10 epochs; quantize to int8`; "" without a step."""
+    return "; ".join(filter(None, map(describe_step, variant.steps)))
+
+
+def describe_step(step: Step) -> str:
+    """Return one step in words; "" for a fine-tuning of no epochs, which does nothing."""
+    match step:
+        case PruneStep():
+            return _pruning(step)
+        case FineTuneStep():
+            return _finetuning(step.recipe.epochs)
+        case QuantizeStep():
+            return f"quantize to {step.scheme}"
+        case OtherStep(kind, {"epochs": int() | None as epochs}) if kind == FINETUNED:
+            return "fine-tune" if epochs is None else _finetuning(epochs)
+        case OtherStep(kind, {"scheme": str(scheme)}) if kind == QUANTIZED:
+            return f"quantize to {scheme}"
+        case _:
+            return " ".join(f"{value}" if name == KIND else f"{name} {value}" for name, value in to_dict(step).items())
+
+
+def _pruning(step: PruneStep) -> str:
+    rate = format_value(step.rate * step.share, "fraction")
+    multiples = f", multiples of {step.round_to}" if step.round_to > 1 else ""
+    return f"prune {rate} by {step.criterion}, {step.structure} ({step.scope}){multiples}"
+
+
+def _finetuning(epochs: int) -> str:
+    return f"fine-tune {format_count(epochs, 'epoch')}" if epochs else ""

@@ -1,0 +1,71 @@
+"""Diagnostics as text: rendered when they are shown, in the words that fit the command in use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from edgecheck.records import Diagnostic, Report, Severity
+from edgecheck.report.placeholders import SETTING, Setting, fill
+from edgecheck.report.sentences import SENTENCES
+from edgecheck.text import plain
+
+# How commands spell settings; a command that is not named here takes them from edgecheck.yaml.
+CONFIGURATION: Mapping[str, str] = {}
+BENCH: Mapping[str, str] = {
+    "measure.batch": "--batch",
+    "measure.intra_op_threads": "--threads",
+    "measure.pace_hz": "--pace",
+}
+
+
+def render(diagnostic: Diagnostic, options: Mapping[str, str] = CONFIGURATION) -> str:
+    """Return the sentence of a diagnostic, on one line.
+
+    One without a sentence, or with fields that do not fit it, is shown by its id and fields.
+
+    Args:
+        diagnostic: of this run, or read from a document that a newer version or a plugin wrote.
+        options: settings by their key in edgecheck.yaml, as the command in use spells them.
+    """
+    sentence = SENTENCES.get(diagnostic.id)
+    if sentence is None:
+        return plain(_named(diagnostic))
+    fields = {**diagnostic.fields, SETTING: Setting(options)}
+    try:
+        return plain(sentence(fields) if callable(sentence) else fill(sentence, fields))
+    except Exception:  # fields come from a file, and sentences from plugins: neither may keep a report from being shown
+        return plain(_named(diagnostic))
+
+
+def of_run(report: Report, severity: Severity) -> list[str]:
+    """Return the diagnostics of the whole run that have this severity, as text."""
+    return [render(diagnostic) for diagnostic in report.warnings if diagnostic.severity == severity]
+
+
+def of_variants(report: Report, severity: Severity) -> list[str]:
+    """Return the diagnostics of variants that have this severity, as text: equal ones once, behind all their names."""
+    return by_name(
+        (variant.name, render(diagnostic))
+        for variant in report.variants
+        for diagnostic in variant.warnings
+        if diagnostic.severity == severity
+    )
+
+
+def by_name(named: Iterable[tuple[str, str]]) -> list[str]:
+    """Return `a, b: text` for each text of the pairs (name, text)."""
+    names: dict[str, list[str]] = {}
+    for name, text in named:
+        names.setdefault(plain(text), []).append(plain(name))
+    return [f"{', '.join(owners)}: {text}" for text, owners in names.items()]
+
+
+def _named(diagnostic: Diagnostic) -> str:
+    """Return `id (field: value, ...)`."""
+    facts = ", ".join(f"{name}: {_shown(value)}" for name, value in diagnostic.fields.items())
+    return f"{diagnostic.id} ({facts})" if facts else diagnostic.id
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

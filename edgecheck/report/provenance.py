@@ -1,0 +1,21 @@
+"""When and how a report was made, in words."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from edgecheck.records import Report
+from edgecheck.report.format import format_duration
+from edgecheck.text import plain
+
+
+def facts(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield date, duration and command under short names, as far as the document holds them."""
+    if report.created is not None:
+        yield "made", plain(re.sub(r"T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)$", r" \1 UTC", report.created))
+    if report.duration_s is not None:
+        yield "duration", format_duration(report.duration_s)
+    if report.command:
+        yield "command", plain(shlex.join(report.command))

@@ -1,0 +1,38 @@
+"""About how a run was carried out: its data, its twins, and variants that were not made as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgecheck.report.placeholders import fill
+
+
+def _preprocessing_doubtful(fields: Mapping[str, Any]) -> str:
+    order = " and channels in BGR order" if fields["bgr"] else ""
+    return fill(
+        "right on {accuracy:fraction} of the images, but on {better_accuracy:percent} of {images:#sampled image} with "
+        f"preprocessing: {{preprocessing}}{order}. Set the preprocessing that the network was trained with",
+        fields,
+    )
+
+
+SENTENCES = {
+    "outputs-unmatched": (
+        "the network has {outputs:#output}, the data {classes:,} classes: output i is taken as class i. If that is "
+        "wrong, set {setting:data.classes}"
+    ),
+    "preprocessing-doubtful": _preprocessing_doubtful,
+    "heatmaps-not-gated": (
+        "heatmaps were neither compared nor gated, because neither file has a twin: name the modules that the files "
+        "were exported from with --baseline-twin and --candidate-twin. To require heatmaps, add "
+        "--gate 'sp2ps.grad-cam >= 0.95'"
+    ),
+    "twin-source-changed": "{source} has changed since {saved} was written: check parity before you trust this twin",
+    "variant-repeated": "{repeated} is identical to this variant, so it was not made again",
+    "variant-failed": "failed: {reason}",
+    "quantized-without-heatmaps": (
+        "a quantized file has no heatmaps of its own: its Sp2PS, PE-like score, degenerate share and parity are "
+        "missing, each with the value of its float source as a note"
+    ),
+}

@@ -1,0 +1,209 @@
+"""The key of a stage: it changes with every input, and with nothing else."""
+
+import importlib
+import pickle
+import pkgutil
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecheck.config.plan import DataSpec, ModelSpec, Preprocessing
+from edgecheck.device.diagnostics import Target
+from edgecheck.device.latency.sampler import Sampling
+from edgecheck.device.runtime.ort import Options
+from edgecheck.pipeline import stages
+from edgecheck.pipeline.stage import Artefact, Stage, key_of, keyed
+from edgecheck.pipeline.stages.network import Before
+from edgecheck.pipeline.stages.pictures import Shown
+from edgecheck.pipeline.subject import DataSource, Drawn, Images, Network, Seen
+from edgecheck.records import Criterion, Diagnostic
+from edgecheck.steps import FileStep, FineTuneStep, NetworkStep, PruneStep, QuantizeStep, Recipe
+
+
+@attrs.frozen
+class Clip(NetworkStep):
+    kind = "clip"
+    limit: float = 0.5
+
+
+@attrs.frozen
+class Slim(FileStep):
+    kind = "slim"
+    share: float = 0.5
+
+
+FILE = Artefact("5ea1", Path("a.onnx"))
+SOURCE = DataSource(DataSpec("folder", Path("images")), ["c0ffee"])
+NETWORK = Network(
+    {"source": "net.py", "weights": "ab"},
+    0,
+    ModelSpec("net.py:build"),
+    (3, 8, 8),
+    {"conv out": [1]},
+    Artefact("57", Path("w")),
+)
+EXAMPLES = {
+    "source": SOURCE,
+    "preprocessing": Preprocessing((8, 8), (0, 1), [0.5], [0.2]),
+    "network": NETWORK,
+    "images": Images(Artefact("da7a", Path("data.npz")), (3, 8, 8), [1, 2]),
+    "before": Before(NETWORK, Artefact("57a7e", Path("state-0")), (3, 8, 8), 1, False),
+    "samples": Drawn(SOURCE, Preprocessing(), 8, 0, "prune.images"),
+    "calibration": Drawn(SOURCE, Preprocessing(), 8, 0, "quantize.images"),
+    "runtime": Options(),
+    "target": Target(21, 10),
+    "machine": {"cpu": "one", "flags": ["avx2"]},
+    "sampling": Sampling(1.0, 0, 2.0, 1),
+    "criteria": [Criterion("latency.ratio", "<=", 1.0)],
+    "candidates": ["a"],
+    "files_by_name": {"a": FILE},
+    "shown": [Shown("grad-cam", 3)],
+    "notes": [Diagnostic("text", {"text": "x"})],
+    "seen": Seen([1, 2], "5eed"),
+    "shape": (3, 8, 8),
+    "methods": ["grad-cam"],
+    "cuts": {"conv out": [1]},
+    "explained": True,
+    "last": True,
+    "layer": "conv",
+    "criterion": "l1",
+    "ranked": "filters",
+    "engine": "edgecheck",
+    "classes": "predicted",
+    "sam": "map",
+    "device": "cpu",
+    "opset": 18,
+    "seed": 0,
+    "place": 1,
+    "processes": 1,
+    "threads": 2,
+}
+STEPS = {
+    "Prune": PruneStep("l1", "filters", "layer", 0.5, 8, 0.5),
+    "FineTune": FineTuneStep(Recipe(), 0),
+    "Quantize": QuantizeStep("int8"),
+    "Change": Clip(),
+    "Convert": Slim(),
+}
+
+
+def all_stages():
+    for module in pkgutil.iter_modules(stages.__path__):
+        loaded = importlib.import_module(f"{stages.__name__}.{module.name}")
+        for value in vars(loaded).values():
+            here = isinstance(value, type) and issubclass(value, Stage) and value.__module__ == loaded.__name__
+            if here and hasattr(value, "kind"):  # not a base of others
+                yield value
+
+
+def example(kind):
+    """Return a stage with every field filled, so that all of its inputs are there to be changed."""
+    values = {}
+    for field in attrs.fields(kind):
+        if field.name == "step":
+            values["step"] = STEPS[kind.__name__]
+        elif field.name == "source" and kind.__name__ in ("Explain", "Quantize", "Convert"):
+            values["source"] = "twin" if kind.__name__ == "Explain" else FILE
+        else:
+            values[field.name] = EXAMPLES.get(field.name, FILE)
+    return kind(**values)
+
+
+def leaves(value, path=()):
+    """Yield where each plain value lies inside a record, and whether the key leaves it out."""
+    if attrs.has(type(value)):
+        for field in attrs.fields(type(value)):
+            hidden = bool(field.metadata.get("locator"))
+            for inner, out in leaves(getattr(value, field.name), (*path, field.name)):
+                yield inner, out or hidden
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, (*path, key))
+    elif isinstance(value, list | tuple) and value:
+        for place, item in enumerate(value):
+            yield from leaves(item, (*path, place))
+    else:
+        yield path, False
+
+
+def changed(value, path, salt):
+    """Return a record with the plain value at a place changed."""
+    if not path:
+        return other(value, salt)
+    head, *rest = path
+    if attrs.has(type(value)):
+        copy = pickle.loads(pickle.dumps(value))
+        object.__setattr__(copy, head, changed(getattr(value, head), rest, salt))  # past the validators
+        return copy
+    if isinstance(value, dict):
+        return {**value, head: changed(value[head], rest, salt)}
+    items = [changed(item, rest, salt) if place == head else item for place, item in enumerate(value)]
+    return type(value)(items)
+
+
+def other(value, salt):
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + salt
+    if isinstance(value, Path):
+        return value / str(salt)
+    if value is None:
+        return salt
+    if value == "filters":  # a name that is looked up
+        return "unstructured"
+    return f"{value}{salt}" if isinstance(value, str) else [salt]
+
+
+KINDS = sorted(all_stages(), key=lambda kind: kind.__name__)
+
+
+def test_every_stage_is_here():
+    assert {kind.__name__ for kind in KINDS} >= {
+        "ReadImages",
+        "Prune",
+        "FineTune",
+        "Export",
+        "Explain",
+        "Time",
+        "Count",
+    }
+    assert len({kind.kind for kind in KINDS}) == len(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@given(data=st.data(), salt=st.integers(1, 1000))
+def test_every_input_counts_and_no_locator_does(kind, data, salt):
+    stage = example(kind)
+    path, hidden = data.draw(st.sampled_from(list(leaves(stage))))
+    twin = changed(stage, path, salt)
+    assert (key_of(twin) == key_of(stage)) == hidden, path
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_stage_can_be_pickled_and_keeps_its_key(kind):
+    stage = example(kind)
+    assert key_of(pickle.loads(pickle.dumps(stage))) == key_of(stage)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_only_what_has_its_content_elsewhere_is_left_out_of_the_key(kind):
+    allowed = {"path", "model", "setting", "threads"}
+    hidden = {step for path, out in leaves(example(kind)) if out for step in path if step in allowed}
+    assert all(any(step in allowed for step in path) for path, out in leaves(example(kind)) if out), hidden
+
+
+def test_version_of_the_stage_counts(monkeypatch):
+    stage = example(KINDS[0])
+    before = key_of(stage)
+    monkeypatch.setattr(KINDS[0], "version", 2)
+    assert key_of(stage) != before
+
+
+@pytest.mark.parametrize("value", [lambda: None, object(), {1}, open])
+def test_what_has_no_content_is_no_input(value):
+    with pytest.raises(TypeError, match="cannot be an input of a stage"):
+        keyed(value)

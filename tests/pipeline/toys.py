@@ -1,0 +1,69 @@
+"""Small stages, in a module of their own so that other processes find them."""
+
+import os
+import time
+
+from attrs import frozen
+
+from edgecheck.errors import ModelError
+from edgecheck.pipeline.stage import Stage
+
+
+@frozen
+class Value:
+    value: float
+
+
+@frozen
+class Square(Stage[Value]):
+    kind = "square"
+    outputs = Value
+    files = ("square.txt",)
+
+    number: float
+
+    def compute(self, desk):
+        (desk.folder / "square.txt").write_text(str(self.number**2))
+        desk.progress.note(f"squared {self.number}")
+        return Value(self.number**2)
+
+
+@frozen
+class Refuse(Stage[Value]):
+    kind = "refuse"
+    outputs = Value
+
+    def compute(self, desk):
+        raise ModelError("cannot be made")
+
+
+@frozen
+class Die(Stage[Value]):
+    kind = "die"
+    outputs = Value
+
+    def compute(self, desk):
+        os._exit(3)
+
+
+@frozen
+class Interval(Stage[Value]):
+    """Writes down from when to when it ran."""
+
+    kind = "interval"
+    outputs = Value
+    files = ("interval.txt",)
+
+    number: int
+
+    def compute(self, desk):
+        began = time.time()
+        time.sleep(0.3)
+        (desk.folder / "interval.txt").write_text(f"{began} {time.time()}")
+        return Value(0)
+
+
+@frozen
+class Alone(Interval):
+    kind = "alone"
+    alone = True

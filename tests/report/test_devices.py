@@ -1,0 +1,76 @@
+"""Readings of another device beside those of the host."""
+
+import csv
+from io import StringIO
+
+import pytest
+from attrs import evolve
+
+from edgecheck.gate.judgement import judged
+from edgecheck.records import reading
+from edgecheck.report import RENDERERS, html
+from edgecheck.report.sweep import page
+from edgecheck.report.table import columns, table_rows
+
+BOARD = "pi4"
+
+
+@pytest.fixture(scope="module")
+def report(report):
+    """The made-up run, two of whose files were timed on a board too."""
+    board = evolve(report.environment, cpu="Cortex-A76 of the board", host="pi")
+    taken = [
+        reading(variant, "latency.ratio", ratio, (ratio - 0.01, ratio + 0.01), 640, device=BOARD)
+        for variant, ratio in (("baseline", 1.0), ("l1-filters-0.4", 0.97))
+    ]
+    return evolve(report, readings=[*report.readings, *taken], environments={BOARD: board})
+
+
+def test_a_variant_has_one_row_for_each_device_that_measured_it(report):
+    rows = [(row.variant.name, row.device) for row in table_rows(report)]
+    assert rows[:3] == [("baseline", "host"), ("baseline", BOARD), ("control", "host")]
+    assert [name for name, device in rows if device == BOARD] == ["baseline", "l1-filters-0.4"]
+
+
+def test_the_row_of_a_board_shows_its_own_readings_and_no_verdict(report):
+    row = next(row for row in table_rows(report) if (row.variant.name, row.device) == ("l1-filters-0.4", BOARD))
+    shown = {column.name: row.text(column) for column in columns(report)}
+    assert (shown["variant"], shown["verdict"], shown["latency ratio"], shown["size"]) == ("@pi4", "", "0.97x", "—")
+
+
+def test_a_reading_is_that_of_the_host_unless_a_device_is_named(report):
+    assert report.value("l1-filters-0.4", "latency.ratio").value == 0.52
+    assert report.value("l1-filters-0.4", "latency.ratio", BOARD).value == 0.97
+    assert report.value("control", "latency.ratio", BOARD) is None
+
+
+def test_a_criterion_is_judged_on_the_host(report):
+    again = judged(report, report.policy)  # 0.97 on the board would miss latency.ratio <= 0.80
+    assert again.verdicts == report.verdicts
+    assert again.readings == report.readings
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown"])
+def test_text_formats_show_the_board(report, form):
+    text = RENDERERS[form](report)
+    assert text.replace("@<!-- -->", "@").count("@pi4") == 2
+    assert "0.97x" in text
+
+
+def test_the_page_shows_the_board_and_its_environment(report):
+    shown = html.render(report)
+    assert "@pi4" in shown
+    assert "Device pi4" in shown
+    assert "Cortex-A76 of the board" in shown
+
+
+def test_a_marked_cell_is_one_of_the_host(report):
+    row = next(row for row in table_rows(report) if (row.variant.name, row.device) == ("l1-filters-0.4", BOARD))
+    assert html.cell_status(report, row, "latency.ratio") == ""
+
+
+def test_csv_has_a_column_for_the_board(report):
+    table = {row["name"]: row for row in csv.DictReader(StringIO(page.table(report)))}
+    assert table["l1-filters-0.4"]["latency.ratio@pi4"] == "0.97"
+    assert table["l1-filters-0.4"]["latency.ratio@pi4.low"] == "0.96"
+    assert table["control"]["latency.ratio@pi4"] == ""

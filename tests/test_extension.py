@@ -1,0 +1,218 @@
+"""Each kind of extension, in one small file outside the package, takes part in a run that names it under `plugins:`."""
+
+import json
+import subprocess
+import sys
+from importlib import resources
+
+import pytest
+
+PLUGINS = {
+    "criterion": """
+from edgecheck.pruning.criteria import CRITERIA, Importance
+from edgecheck.registry import register
+
+
+def weights(inputs, weights):
+    return {name: -weight.detach().abs() for name, weight in weights.items()}
+
+
+register(CRITERIA, "large")(Importance("minus the magnitude of a weight", "none", weights=weights))
+""",
+    "structure": """
+from edgecheck.lab.prune.structures.masking import masked
+from edgecheck.pruning.structures import STRUCTURES, Structure
+from edgecheck.registry import register
+
+
+def one_of_each_filter(state, step, scores, example):
+    lowest = {name: score.flatten(1).argmin(1, keepdim=True) for name, score in scores.items()}
+    kept = {name: score.flatten(1).isfinite().scatter(1, lowest[name], False) for name, score in scores.items()}
+    return masked(state, {name: mask.reshape(scores[name].shape) for name, mask in kept.items()})
+
+
+register(STRUCTURES, "one")(
+    Structure("one weight of each filter is set to zero", "none", "weights", one_of_each_filter)
+)
+""",
+    "method": """
+from edgecheck.attribution.methods import register_method
+from edgecheck.attribution.table import Method
+
+register_method(Method("mean-map", "Mean map", {"activations"}, "none"), lambda evidence: evidence.activations.mean(1))
+""",
+    "metric": """
+from edgecheck.metrics import Metric
+from edgecheck.score.predictions import register_metric
+
+register_metric(
+    Metric("top_logit", "logit", "higher", "mean of the largest logit", "none"),
+    lambda predictions: predictions.logits.max(axis=1).mean(),
+)
+""",
+    "source": """
+from contextlib import contextmanager
+
+import numpy as np
+import onnxruntime
+
+from edgecheck.attribution.evidence import Evidence
+from edgecheck.attribution.source import SOURCES, Answer
+from edgecheck.registry import register
+
+
+class Pixels:
+    network, device, target_layer, largest_batch, warnings = "file", "cpu", "pixels", None, ()
+    gives = frozenset(["activations"])
+
+    def __init__(self, file):
+        self.session = onnxruntime.InferenceSession(str(file))
+
+    def answer(self, inputs):
+        (logits,) = self.session.run(None, {self.session.get_inputs()[0].name: inputs})
+        picked = lambda classes: np.take_along_axis(logits, classes[:, None], 1)[:, 0]
+        return Answer(logits, lambda classes: Evidence(inputs, picked(classes), inputs.shape[2:]))
+
+
+@register(SOURCES, "pixels")
+@contextmanager
+def open_file(subject, example):
+    yield Pixels(subject.onnx_file)
+""",
+    "executor": """
+from pathlib import Path
+
+from edgecheck.pipeline.executors import EXECUTORS
+from edgecheck.pipeline.executors.serial import Serial
+from edgecheck.registry import register
+
+
+class Logged(Serial):
+    def submit(self, job):
+        with open(job.run_folder / "jobs.log", "a") as log:
+            log.write(f"{job.work.variant} {job.work.stage.name}\\n")
+        return super().submit(job)
+
+
+register(EXECUTORS, "logged")(lambda argument, progress: Logged(progress))
+""",
+    "format": """
+from edgecheck.registry import register
+from edgecheck.report import RENDERERS
+
+register(RENDERERS, "names")(lambda report: " ".join(variant.name for variant in report.variants))
+""",
+    "step": """
+import torch
+from attrs import frozen
+
+from edgecheck.registry import register
+from edgecheck.steps import STEPS, NetworkStep
+
+
+@register(STEPS, "clip")
+@frozen
+class Clip(NetworkStep):
+    kind = "clip"
+    limit: float
+
+    def change(self, model):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.clamp_(-self.limit, self.limit)
+        return model
+""",
+}
+
+CONFIG = """
+plugins: [{plugins}]
+model: {{factory: 'edgecheck:digits_cnn', weights: {weights}}}
+data: {{dataset: digits, limit: 60, train_limit: 64}}
+explain: {{methods: [{methods}], pictures: 1, source: {source}}}
+variants:
+  - {{criterion: large, structure: one, rate: 0.5}}
+  - {{clip: {{limit: 0.1}}}}
+finetune: {{epochs: 1}}
+measure: {{latency_budget_s: 0, rss: false}}
+gate: {{require: any, criteria: [top_logit >= 0, {gate} >= 0]}}
+"""
+NAMES = "baseline control large-one-0.50 baseline-clip-0.1"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with the plugins and two configurations that use them."""
+    folder = tmp_path_factory.mktemp("extension")
+    for name, source in PLUGINS.items():
+        (folder / f"{name}.py").write_text(source)
+    weights = resources.files("edgecheck.models") / "digits_cnn.safetensors"
+    common = {"plugins": ", ".join(f"{name}.py" for name in PLUGINS), "weights": weights}
+    text = CONFIG.format(**common, methods="grad-cam, mean-map", source="twin", gate="sp2ps.mean-map")
+    (folder / "edgecheck.yaml").write_text(text)
+    text = CONFIG.format(**common, methods="mean-map", source="pixels", gate="sp2ps.mean-map")
+    (folder / "pixels.yaml").write_text(text)
+    return folder
+
+
+def edgecheck(*arguments, code=0):
+    """Run the command in a process of its own: what plugins register stays there."""
+    command = [sys.executable, "-P", "-m", "edgecheck", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def report_of(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+def readings_of(folder):
+    return {(r["variant"], r["metric"]): r["value"] for r in report_of(folder)["readings"]}
+
+
+@pytest.fixture(scope="module")
+def run(files):
+    words = ["run", files / "edgecheck.yaml", "--out", files / "run", "--executor", "logged", "--format", "names"]
+    out = edgecheck(*words)
+    assert out.strip() == NAMES
+    return files / "run"
+
+
+def test_all_kinds_take_part(run):
+    report, readings = report_of(run), readings_of(run)
+    assert [v["name"] for v in report["variants"]] == NAMES.split()
+    assert report["variants"][3]["steps"] == [{"step": "clip", "limit": 0.1}]
+    assert all(readings[name, "top_logit"] > 0 for name in NAMES.split())
+    assert 0 < readings["baseline-clip-0.1", "sp2ps.mean-map"] < 1
+    assert {s["method"] for s in report["similarities"]} == {"grad-cam", "mean-map"}
+    assert {"large-one-0.50 prune-0", "baseline-clip-0.1 clip-0"} <= set((run / "jobs.log").read_text().splitlines())
+
+
+def test_a_saved_run_needs_the_plugins_that_define_its_metrics(run, files):
+    edgecheck("gate", run, code=2)
+    plugins = [word for name in ("method", "metric") for word in ("--plugin", files / f"{name}.py")]
+    edgecheck("gate", run, *plugins)
+
+
+def test_a_changed_plugin_runs_the_stages_that_use_it_again(run, files):
+    step = files / "step.py"
+    step.write_text(PLUGINS["step"].replace("-self.limit,", "-self.limit / 2,"))
+    (run / "jobs.log").unlink()
+    edgecheck("run", files / "edgecheck.yaml", "--out", run, "--executor", "logged")
+    again = {line.split()[0] for line in (run / "jobs.log").read_text().splitlines()}
+    assert again == {"baseline-clip-0.1"}
+    step.write_text(PLUGINS["step"])
+
+
+def test_processes_give_the_readings_of_one(run, files):
+    edgecheck("run", files / "edgecheck.yaml", "--out", run, "--executor", "logged")
+    edgecheck("run", files / "edgecheck.yaml", "--out", files / "processes", "--executor", "processes:2")
+    assert readings_of(files / "processes") == readings_of(run)
+
+
+def test_a_map_source_explains_files(files):
+    edgecheck("run", files / "pixels.yaml", "--out", files / "pixels")
+    report = report_of(files / "pixels")
+    assert report["subject"]["target_layer"] == "pixels"
+    # The pixels are those of the same images, whatever the network.
+    assert readings_of(files / "pixels")["baseline-clip-0.1", "sp2ps.mean-map"] == pytest.approx(1)

@@ -1,0 +1,45 @@
+"""How large modules and functions may be, so that each fits on a screen and into a head."""
+
+import ast
+import statistics
+from pathlib import Path
+
+import edgecheck
+
+MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_PARAMETERS, MEDIAN_BODY = 250, 40, 7, 6
+PACKAGE = Path(edgecheck.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def functions():
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path.relative_to(PACKAGE)}:{node.name}", node
+
+
+def length(node):
+    return node.end_lineno - node.lineno + 1
+
+
+def parameters(node):
+    names = [argument.arg for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
+def body(node):
+    first = 1 if ast.get_docstring(node) else 0
+    return sum(length(statement) for statement in node.body[first:])
+
+
+def test_modules():
+    assert {path: n for path in MODULES if (n := len(path.read_text().splitlines())) > MOST_LINES} == {}
+
+
+def test_functions():
+    assert {name: length(node) for name, node in functions() if length(node) > MOST_LINES_OF_A_FUNCTION} == {}
+    assert statistics.median(body(node) for _, node in functions()) <= MEDIAN_BODY
+
+
+def test_parameters():
+    assert {name: parameters(node) for name, node in functions() if parameters(node) > MOST_PARAMETERS} == {}

@@ -129,7 +129,9 @@ PREDICTED = ("baseline/predict.json", "candidate/predict.json")
 COUNTED = ("baseline/count.json", "candidate/count.json")
 EXPLAINED = ("baseline/explain.json", "candidate/explain.json")
 PRUNED = "l1-filters-0.50"
-RAN = tuple(f"{name}/{stage}.json" for name in ("baseline", PRUNED, "baseline-int8") for stage in ("predict", "profile"))
+RAN = tuple(
+    f"{name}/{stage}.json" for name in ("baseline", PRUNED, "baseline-int8") for stage in ("predict", "profile")
+)
 
 CHANGES: dict[str, Change] = {
     "another version of onnxruntime": Change(_board, (*PREDICTED, *COUNTED), patch=changed.version("onnxruntime")),

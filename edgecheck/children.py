@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,18 +42,18 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def safe_environment() -> Iterator[None]:
-    """Give `environment` to every process that starts in this block, such as those of `multiprocessing`."""
-    before = dict(os.environ)
+def safe_environment(variables: Mapping[str, str] = {}) -> Iterator[None]:
+    """Give `environment` and `variables` to every process that starts in this block."""
+    changed = {"PYTHONPATH", "PYTHONSAFEPATH", *variables}
+    before = {name: os.environ[name] for name in changed if name in os.environ}
     os.environ.pop("PYTHONPATH", None)
-    os.environ["PYTHONSAFEPATH"] = "1"
+    os.environ.update({"PYTHONSAFEPATH": "1", **variables})
     try:
         yield
     finally:
-        for name in ("PYTHONPATH", "PYTHONSAFEPATH"):
+        for name in changed:
             os.environ.pop(name, None)
-            if name in before:
-                os.environ[name] = before[name]
+        os.environ.update(before)
 
 
 def end_with_parent(parent: int) -> None:

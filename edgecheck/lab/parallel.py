@@ -10,13 +10,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from tempfile import TemporaryDirectory
@@ -30,15 +27,14 @@ from attrs import frozen
 from numpy.typing import NDArray
 from torch import nn
 
-from edgecheck.children import safe_environment
 from edgecheck.config.plan import Compute
 from edgecheck.errors import ConfigError, EdgecheckError, MeasurementError, ModelError
 from edgecheck.lab import member
 from edgecheck.lab.compute import share
 from edgecheck.lab.descent import Training
 from edgecheck.lab.member import first_line
+from edgecheck.spawning import ending, spawned
 
-SPAWN = multiprocessing.get_context("spawn")
 # `subjects` imports the files of factories under names that start so. Other processes have to be told where they are.
 SUBJECT_MODULE = "edgecheck_subject_"
 # BatchNorm cannot normalize a single value per channel.
@@ -121,11 +117,8 @@ class Team:
         ended = wait([one.process.sentinel for one in self.members], GRACE_S)
         for number, one in enumerate(self.members, 1):
             if one.process.sentinel in ended:
-                one.process.join()  # its exit code comes a moment later
-                code = one.process.exitcode or 0
-                how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
                 return MeasurementError(
-                    f"training process {number} of {len(self.members)} {how}; "
+                    f"training process {number} of {len(self.members)} {ending(one.process)}; "
                     "if memory ran out, lower batch_size or compute.processes"
                 )
         return told or MeasurementError("a training process no longer answers")
@@ -177,18 +170,7 @@ def split(images: int, processes: int) -> list[slice]:
 
 def _started(rank: int, processes: int, rendezvous: str) -> _Member:
     files = {name: str(m.__file__) for name, m in list(sys.modules.items()) if name.startswith(SUBJECT_MODULE)}
-    here, there = SPAWN.Pipe()
-    process = SPAWN.Process(target=member.serve, args=(there, rank, processes, rendezvous, files), daemon=True)
-    # Ctrl-C goes to all processes of a terminal. Only the process that ends the others may receive it.
-    with safe_environment():
-        resource_tracker.ensure_running()  # it would be started with the first process, and unblock the signal
-        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
-    there.close()  # so that the member's death ends the connection
-    return _Member(process, here)
+    return _Member(*spawned(member.serve, [rank, processes, rendezvous, files], daemon=True))
 
 
 def _packed(training: Training, compute: Compute) -> bytes:

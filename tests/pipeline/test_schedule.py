@@ -1,5 +1,6 @@
 """Lines of stages under both executors: order, sharing, failures, and what must be alone."""
 
+import os
 from itertools import combinations
 
 import pytest
@@ -127,3 +128,13 @@ def test_a_second_run_computes_nothing(tmp_path):
     _, store = finish(tmp_path, "processes:2", chain("a", 2.0), progress=notes)
     assert notes.lines == []
     assert store.kept == 2
+
+
+def test_the_environment_of_this_process_stays_as_it_is(tmp_path, monkeypatch):
+    for threads in ("3", None):
+        if threads:
+            monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        else:
+            monkeypatch.delenv("OMP_NUM_THREADS")
+        finish(tmp_path / str(threads), "processes:2", chain("a", 2.0), chain("b", 3.0))
+        assert os.environ.get("OMP_NUM_THREADS") == threads

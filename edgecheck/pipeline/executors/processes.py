@@ -1,20 +1,17 @@
 """`processes:N`: up to N stages at once, each in a process of its own that stays for the next stage.
 
-Processes are spawned, not forked: PyTorch and CUDA do not survive a fork. A process that dies takes only its own stage
-with it: that stage fails, and another process takes its place.
+A process that dies takes only its own stage with it: that stage fails, and another process takes its place.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import pickle
 import signal
 import sys
 from collections import deque
 from concurrent.futures import Future
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -25,14 +22,14 @@ from typing import Any
 from attrs import frozen
 
 from edgecheck import plugins
-from edgecheck.children import end_with_parent, safe_environment
+from edgecheck.children import end_with_parent
 from edgecheck.cores import usable_cores
 from edgecheck.errors import MeasurementError, UsageError
 from edgecheck.pipeline.executors.relay import Board, Relay, Said
 from edgecheck.pipeline.work import Computed, Job, compute
 from edgecheck.progress import Progress
+from edgecheck.spawning import ending, spawned
 
-SPAWN = multiprocessing.get_context("spawn")
 MOST_PROCESSES = 256
 THREADS = "OMP_NUM_THREADS"  # read by PyTorch when it is imported
 
@@ -107,30 +104,16 @@ class Processes:
             future.set_result(answer)
 
     def _started(self) -> _Worker:
-        here, there = SPAWN.Pipe()
-        process = SPAWN.Process(target=_serve, args=(there, os.getpid()))
         threads = os.environ.get(THREADS) or str(max(1, usable_cores() // self.slots))
-        with safe_environment():
-            os.environ[THREADS] = threads
-            resource_tracker.ensure_running()  # it would be started with the first process, and lift the block
-            # Ctrl-C is sent to all processes of a terminal; only the one that can end the others shall hear it.
-            heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                process.start()
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, heard)
-                os.environ.pop(THREADS)
-        there.close()  # so that the process's death ends the connection
-        worker = _Worker(len(self._all), process, here)
+        process, connection = spawned(_serve, [os.getpid()], variables={THREADS: threads})
+        worker = _Worker(len(self._all), process, connection)
         self._all.append(worker)
         return worker
 
 
 def _death(worker: _Worker) -> MeasurementError:
-    worker.process.join()
-    code = worker.process.exitcode or 0
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    hint = "; if memory ran out, use fewer processes" if -code == signal.SIGKILL else ""
+    how = ending(worker.process)
+    hint = "; if memory ran out, use fewer processes" if worker.process.exitcode == -signal.SIGKILL else ""
     return MeasurementError(f"the process that worked on it {how}{hint}")
 
 

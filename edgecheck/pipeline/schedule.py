@@ -21,8 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from edgecheck.pipeline.stage import key_of
-from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.store import Identified, Store
 from edgecheck.pipeline.work import Computed, Executor, Job, Work
 
 Result = TypeVar("Result")
@@ -86,7 +85,7 @@ class Schedule:
     def __init__(self, store: Store, executor: Executor) -> None:
         self._store, self._executor = store, executor
         self._lines: list[Started[Any]] = []
-        self._running: dict[Future[Computed[Any]], tuple[Name, Work[Any]]] = {}
+        self._running: dict[Future[Computed[Any]], Identified[Any]] = {}
         self._absent: set[Name] = set()  # looked for in the store in vain
         self._failed: dict[Name, _Failed] = {}
         self._draining = False  # a stage that must be alone waits for the others to end
@@ -122,37 +121,42 @@ class Schedule:
                 if any(answer is PENDING for answer in answers):
                     break
                 line.advance(answers)
+                line.wanted = () if line.over else tuple(map(self._named, line.wanted))
 
     @property
     def _free(self) -> bool:
         """Whether another stage may begin."""
-        alone = any(work.stage.alone for _, work in self._running.values())
+        alone = any(work.stage.alone for work in self._running.values())
         return len(self._running) < self._executor.slots and not alone and not self._draining
 
-    def _answer(self, wanted: Work[Any] | Started[Any]) -> Any:
+    def _named(self, wanted: Work[Any] | Started[Any]) -> Identified[Any] | Started[Any]:
+        """Return work with its key, which is made once however often the work is looked at."""
+        return wanted if isinstance(wanted, Started) else self._store.identify(wanted.variant, wanted.stage)
+
+    def _answer(self, wanted: Identified[Any] | Started[Any]) -> Any:
         """Return what came of a work or a line; PENDING while nothing has. Begins the work where it can."""
         if isinstance(wanted, Started):
             if not wanted.over:
                 return PENDING
             return wanted.result if wanted.error is None else _Failed(wanted.error)
-        name = wanted.variant, key_of(wanted.stage)
+        name = wanted.variant, wanted.key
         if name in self._failed:
             return self._failed[name]
         # Under another variant too: then this one gets a copy.
-        if any(name[1] == key for (_, key), _ in self._running.values()):
+        if any(wanted.key == running.key for running in self._running.values()):
             return PENDING
-        if name not in self._absent and (done := self._store.find(wanted.variant, wanted.stage)):
+        if name not in self._absent and (done := self._store.find(wanted)):
             return done
         self._absent.add(name)
-        return self._begin(name, wanted)
+        return self._begin(wanted)
 
-    def _begin(self, name: Name, work: Work[Any]) -> Any:
+    def _begin(self, work: Identified[Any]) -> Any:
         if not self._free or (work.stage.alone and self._running):
             self._draining |= work.stage.alone
             return PENDING
         self._store.path(work.variant)  # its folder exists before another process writes there
-        future = self._executor.submit(Job(work, self._store.folder))
-        self._running[future] = name, work
+        future = self._executor.submit(Job(Work(work.variant, work.stage), self._store.folder))
+        self._running[future] = work
         return self._take(future) if future.done() else PENDING
 
     def _collect(self) -> None:
@@ -163,11 +167,11 @@ class Schedule:
 
     def _take(self, future: Future[Computed[Any]]) -> Any:
         """Put what a stage gave into the store, or note that it failed."""
-        name, work = self._running.pop(future)
-        self._absent = {absent for absent in self._absent if absent[1] != name[1]}
+        work = self._running.pop(future)
+        self._absent = {(variant, key) for variant, key in self._absent if key != work.key}
         error = future.exception()
         if error is not None:
-            self._failed[name] = _Failed(error)
-            return self._failed[name]
+            failed = self._failed[work.variant, work.key] = _Failed(error)
+            return failed
         computed = future.result()
-        return self._store.keep(work.variant, work.stage, computed.outputs, computed.seconds)
+        return self._store.keep(work, computed.outputs, computed.seconds)

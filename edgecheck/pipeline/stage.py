@@ -86,14 +86,19 @@ class Stage(Generic[Outputs]):
         raise NotImplementedError
 
 
-def inputs_of(stage: Stage[Any]) -> dict[str, Any]:
-    """Return all that the key of a stage is made of, JSON-able."""
+def inputs_of(stage: Stage[Any], installed: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return all that the key of a stage is made of, JSON-able.
+
+    Args:
+        stage: the stage.
+        installed: what `versions.depended_on` says of its tools; looked up by default.
+    """
     return {
         "stage": stage.kind,
         "version": stage.version,
         "inputs": keyed(stage),
         "plugins": keyed(stage.plugins),
-        "versions": versions.depended_on(stage.tools),
+        "versions": dict(versions.depended_on(stage.tools) if installed is None else installed),
     }
 
 

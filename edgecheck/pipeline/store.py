@@ -13,11 +13,12 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
+from edgecheck import versions
 from edgecheck.atomic import atomic, reason, remove_leftovers, write_text
 from edgecheck.errors import InputError
 from edgecheck.hashing import Contents, digest, sha256
 from edgecheck.lock import hold
-from edgecheck.pipeline.stage import Artefact, Stage, inputs_of, key_of
+from edgecheck.pipeline.stage import Artefact, Stage, inputs_of
 from edgecheck.records import from_dict, to_dict
 from edgecheck.run_folder import REPORT_FILES, UNFINISHED
 from edgecheck.text import plain
@@ -41,6 +42,16 @@ class Done(Generic[Outputs]):
     kept: bool
 
 
+@frozen(eq=False)
+class Identified(Generic[Outputs]):
+    """A stage of a variant, the inputs that its key is made of, and the key."""
+
+    variant: str
+    stage: Stage[Outputs]
+    inputs: dict[str, Any]
+    key: str
+
+
 class Store:
     """A run folder with one folder per variant and one JSON file per stage.
 
@@ -56,6 +67,7 @@ class Store:
         self.folder = folder
         self._new = not folder.exists()
         self._done: dict[tuple[str, str], Done[Any]] = {}
+        self._versions: dict[tuple[str, ...], dict[str, str]] = {}
         for other in reuse:
             if not other.is_dir():
                 raise InputError(f"{other}: no such folder to reuse")
@@ -133,42 +145,46 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / file
 
-    def find(self, variant: str, stage: Stage[Outputs]) -> Done[Outputs] | None:
+    def identify(self, variant: str, stage: Stage[Outputs]) -> Identified[Outputs]:
+        """Return a stage of a variant with its key; "" is the variant of what belongs to the whole run."""
+        tools = tuple(stage.tools)
+        if tools not in self._versions:  # looking them up reads a file per package
+            self._versions[tools] = versions.depended_on(tools)
+        inputs = inputs_of(stage, self._versions[tools])
+        return Identified(variant, stage, inputs, digest(inputs))
+
+    def find(self, work: Identified[Outputs]) -> Done[Outputs] | None:
         """Return a stage that was finished with the same inputs, here or in a folder to reuse, whatever its variant.
 
         What another variant holds is copied into the folder of this one.
-
-        Args:
-            variant: folder of the stage; "" for what belongs to the whole run.
-            stage: the stage.
         """
-        key, record = key_of(stage), self.path(variant, f"{stage.name}.json")
-        known = self._done.get((variant, stage.name))
-        if known is not None and known.key == key:
+        record = self.path(work.variant, f"{work.stage.name}.json")
+        known = self._done.get((work.variant, work.stage.name))
+        if known is not None and known.key == work.key:
             return known
-        document = _finished(record, key, stage.files) or self._fetched(record, key, stage)
-        return None if document is None else self._noted(variant, stage, document, kept=True)
+        document = _finished(record, work.key, work.stage.files) or self._fetched(record, work.key, work.stage)
+        return None if document is None else self._noted(work, document, kept=True)
 
-    def keep(self, variant: str, stage: Stage[Outputs], outputs: Outputs, seconds: float) -> Done[Outputs]:
+    def keep(self, work: Identified[Outputs], outputs: Outputs, seconds: float) -> Done[Outputs]:
         """Write down what a stage gave; its files lie in the folder of the variant already."""
         self._withdraw_reports()
-        record = self.path(variant, f"{stage.name}.json")
+        record = self.path(work.variant, f"{work.stage.name}.json")
         # What is read back later must be what is used now, so that a resumed run is the same run.
         result = json.loads(json.dumps(to_dict(outputs), allow_nan=False))
         document = {
-            "key": key_of(stage),
-            "inputs": inputs_of(stage),
-            "files": _hashes(record.parent, stage.files),
+            "key": work.key,
+            "inputs": work.inputs,
+            "files": _hashes(record.parent, work.stage.files),
             "seconds": seconds,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seal": digest({"result": result}),
             "result": result,
         }
         write_text(record, json.dumps(document, indent=1, allow_nan=False))
-        return self._noted(variant, stage, document, kept=False)
+        return self._noted(work, document, kept=False)
 
-    def _noted(self, variant: str, stage: Stage[Outputs], document: Mapping[str, Any], kept: bool) -> Done[Outputs]:
-        folder = self.folder / variant
+    def _noted(self, work: Identified[Outputs], document: Mapping[str, Any], kept: bool) -> Done[Outputs]:
+        stage, folder = work.stage, self.folder / work.variant
         files = {name: Artefact(known, folder / name) for name, known in document["files"].items()}
         outputs: Outputs = from_dict(document["result"], stage.outputs)
         record = folder / f"{stage.name}.json"
@@ -176,7 +192,7 @@ class Store:
         done = Done(
             stage.kind, outputs, files, written, document["key"], document["seconds"], document["finished"], kept
         )
-        self._done[variant, stage.name] = done
+        self._done[work.variant, stage.name] = done
         return done
 
     def _fetched(self, record: Path, key: str, stage: Stage[Any]) -> dict[str, Any] | None:
@@ -205,11 +221,10 @@ class Store:
 def _finished(record: Path, key: str, files: Sequence[str]) -> dict[str, Any] | None:
     """Return a stage's document where it is whole, of the same inputs, and its files are as it left them."""
     document = _read(record)
-    whole = {"result", "seconds", "finished"} <= set(document) and document.get("seal") == digest(
-        {"result": document["result"]}
-    )
-    same = whole and document.get("key") == key and document.get("files") == _hashes(record.parent, files)
-    return document if same else None
+    if document.get("key") != key or not {"result", "seconds", "finished"} <= set(document):
+        return None
+    whole = document.get("seal") == digest({"result": document["result"]})
+    return document if whole and document.get("files") == _hashes(record.parent, files) else None
 
 
 def _is_variant(folder: Path) -> bool:

@@ -45,7 +45,8 @@ class Toy(Stage[Value]):
 def stage(store, variant, name, inputs, compute, files=(), tools=()):
     """Return what a stage gave, found finished or computed now."""
     toy = Toy(name, inputs, tuple(files), tuple(tools))
-    done = store.find(variant, toy) or store.keep(variant, toy, Value(compute()), 0.25)
+    work = store.identify(variant, toy)
+    done = store.find(work) or store.keep(work, Value(compute()), 0.25)
     return done.outputs.value
 
 

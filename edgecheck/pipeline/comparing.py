@@ -76,7 +76,7 @@ def _twin_parity(variant: str, logits: NDArray[np.float32], seen: Seen | None) -
     """Return how far the ONNX file and its twin disagree; without a twin both readings are missing."""
     if seen is None:
         return [reading(variant, metric, None, note=NO_TWIN) for metric in ("parity.max_abs", "parity.agreement")]
-    apart = parity(logits, seen.cams.logits)
+    apart = parity(logits, seen.logits)
     return [
         reading(variant, "parity.max_abs", apart.max_abs, n=apart.n),
         reading(variant, "parity.agreement", apart.agreement, n=apart.n),

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgecheck.score.cam_file import CamFile
 
 BASELINE = "baseline"
 
@@ -60,8 +59,7 @@ class Run:
     @property
     def runtime(self) -> Options:
         """How ONNX Runtime runs the files."""
-        measure = self.plan.measure
-        return Options(measure.intra_op_threads, measure.provider, measure.graph_optimization)
+        return Options.of(self.plan.measure)
 
 
 @frozen(eq=False)
@@ -84,10 +82,13 @@ class Entry:
 
 @frozen(eq=False)
 class Seen:
-    """What the twin of a file shows: its maps and logits, where they were taken, what to know about them."""
+    """The heatmaps of a model: the file that holds them, the layer and device they come from, what to know about them.
+
+    `logits` are those of the network that was explained, float32 `(N, classes)`.
+    """
 
     file: Artefact
-    cams: CamFile
+    logits: NDArray[np.float32]
     target_layer: str | None
     device: str
     warnings: list[Diagnostic]

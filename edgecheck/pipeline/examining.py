@@ -8,6 +8,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecheck.device.model.graph import FLOPS_PER_MAC
+from edgecheck.gate.chance import suspicious
 from edgecheck.pipeline import comparing
 from edgecheck.pipeline.entry import Entry, Findings, Run, Seen
 from edgecheck.pipeline.schedule import Line
@@ -21,9 +23,7 @@ from edgecheck.pipeline.stages.suspect import Attempt, TryPreprocessings
 from edgecheck.pipeline.stages.trial import Try
 from edgecheck.pipeline.work import Work
 from edgecheck.records import Diagnostic, Reading, Similarity, reading
-from edgecheck.score.cam_file import load_cams
 
-NEAR_CHANCE = 3.0  # times the accuracy of guessing: a network in use is better than that
 CLEARLY = 0.25  # the gain in accuracy from which on another preprocessing is suggested
 
 
@@ -74,7 +74,7 @@ def _counts(entry: Entry, counted: Counted) -> list[Reading]:
     name = entry.name
     exact = not counted.uncounted
     note = "" if exact else f"at least {counted.macs} MACs, but not counted: {', '.join(counted.uncounted)}"
-    costs = {"macs": counted.macs, "macs.nonzero": counted.nonzero_macs, "flops": 2 * counted.macs}
+    costs = {"macs": counted.macs, "macs.nonzero": counted.nonzero_macs, "flops": FLOPS_PER_MAC * counted.macs}
     parameters = entry.twin.parameters if entry.twin else None
     return [
         reading(name, "size.bytes", counted.size_bytes),
@@ -91,7 +91,7 @@ def _counts(entry: Entry, counted: Counted) -> list[Reading]:
 
 def _preprocessing_doubtful(run: Run, entry: Entry, right: float) -> Line[list[Diagnostic]]:
     """Return a warning with the preprocessing that makes a guessing network much better, where a common one does."""
-    if right >= NEAR_CHANCE / len(run.data.classes):
+    if not suspicious(right, len(run.data.classes)):
         return []
     tried = yield Work(entry.name, TryPreprocessings(entry.file, run.images, run.runtime, run.machine))
     best: Attempt = max(tried.outputs.attempts, key=lambda attempt: attempt.accuracy)
@@ -134,7 +134,7 @@ def _seen(run: Run, entry: Entry, baseline: Findings | None) -> Line[Seen | None
     )
     done = yield Work(twin.folder if twin and by_twin else entry.name, stage)
     file, outputs = done.files[CAMS], done.outputs
-    return Seen(file, load_cams(file.path), outputs.target_layer, outputs.device, outputs.warnings)
+    return Seen(file, load_logits(file.path), outputs.target_layer, outputs.device, outputs.warnings)
 
 
 def _similarities(run: Run, entry: Entry, seen: Seen | None, baseline: Findings | None) -> Line[list[Similarity]]:

@@ -17,11 +17,12 @@ from edgecheck.attribution.table import needs_of
 from edgecheck.config.plan import CamEngine, ClassExplained, Compute, Preprocessing
 from edgecheck.images import ImageSet
 from edgecheck.pipeline.stage import Artefact, Desk, Stage, locator
+from edgecheck.pipeline.stages.predict import load_logits
 from edgecheck.pipeline.subject import Images, Network, need_lab
 from edgecheck.plugins import PluginFile, using
 from edgecheck.records import Diagnostic
 from edgecheck.registry import lookup
-from edgecheck.score.cam_file import CamFile, load_cams, save_cams
+from edgecheck.score.cam_file import CamFile, save_cams
 
 CAMS = "cams.npz"
 TWIN = "twin"
@@ -117,4 +118,4 @@ class Explain(Stage[Explained]):
         """Return the class to explain per image; None leaves it to the model's own arg-max."""
         if self.classes == "label":
             return data.labels
-        return load_cams(self.baseline.path).logits.argmax(axis=1) if self.baseline else None
+        return load_logits(self.baseline.path).argmax(axis=1) if self.baseline else None

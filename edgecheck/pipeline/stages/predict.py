@@ -57,6 +57,6 @@ class Predict(Stage[Predicted]):
 
 
 def load_logits(path: Path) -> NDArray[np.float32]:
-    """Return what `Predict` wrote, float32 `(N, classes)`."""
+    """Return the logits in a file that `Predict` or `Explain` wrote, float32 `(N, classes)`; nothing else is read."""
     with np.load(path, allow_pickle=False) as archive:
         return archive["logits"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgecheck.config.plan import ModelSpec, Plan
 from edgecheck.config.reader import FACTORY_FORMS, is_file_factory
 from edgecheck.errors import ConfigError, DataError, ModelError
-from edgecheck.pipeline.subject import Network, need_lab
+from edgecheck.pipeline.subject import Network, need_lab, require_images
 from edgecheck.pruning.checks import check_step, needs_images
 from edgecheck.registry import lookup
 from edgecheck.score.ssim import check_size
@@ -163,11 +163,8 @@ def counts(plan: Plan, available: int) -> None:
         "quantize.images": plan.quantize.images
         * any(isinstance(step, QuantizeStep) and step.scheme in CALIBRATED for step in steps),
     }
-    for key, count in asked.items():
-        if count > available:
-            raise DataError(
-                f"{key}: {count} images are asked for, but the training split has {available}: set it to at most that"
-            )
+    for setting, count in asked.items():
+        require_images(setting, count, available)
     if any(isinstance(step, FineTuneStep) for step in steps):
         held_out(plan.finetune, available, "finetune")
 

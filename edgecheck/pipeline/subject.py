@@ -89,12 +89,20 @@ class Drawn:
             DataError: the training split has fewer.
         """
         split = self.source.load("train", self.preprocessing, desk)
-        if self.count > len(split):
-            raise DataError(
-                f"{self.setting}: {self.count} images are asked for, but the training split has {len(split)}: set it "
-                "to at most that"
-            )
+        require_images(self.setting, self.count, len(split))
         return images.draw(split, self.count, self.seed)
+
+
+def require_images(setting: str, count: int, available: int) -> None:
+    """Refuse to draw more training images than there are; `setting` is the key that says how many.
+
+    Raises:
+        DataError: as said.
+    """
+    if count > available:
+        raise DataError(
+            f"{setting}: {count} images are asked for, but the training split has {available}: set it to at most that"
+        )
 
 
 @frozen

@@ -65,6 +65,13 @@ def test_before_images_are_read(never, altered, refused, tmp_path, replacements,
     assert stages(tmp_path / "run") == []
 
 
+def test_what_only_the_training_split_tells_is_refused_before_training(altered, refused, tmp_path):
+    config = altered(("  train_limit: 96\n", ""), ("epochs: 1", "epochs: 1\n  validation: 0.0001"))
+    said = refused("run", config, "--out", tmp_path / "run")
+    assert "finetune.validation: 0.0001 of 1437 training images is less than one" in said
+    assert not list((tmp_path / "run").glob("*/finetune-*.json"))
+
+
 @pytest.mark.parametrize("command", ["prune", "sweep", "export", "cam"])
 def test_of_every_command(never, altered, refused, tmp_path, command):
     config = altered(("digits_cnn.safetensors", "gone.safetensors"))

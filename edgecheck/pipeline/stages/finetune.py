@@ -10,6 +10,7 @@ from attrs import frozen
 from edgecheck.config.plan import Compute, Preprocessing
 from edgecheck.errors import DataError
 from edgecheck.images import ImageSet
+from edgecheck.pipeline import preflight
 from edgecheck.pipeline.stage import Desk, locator
 from edgecheck.pipeline.stages.network import Changed, NetworkStage
 from edgecheck.pipeline.subject import DataSource
@@ -45,6 +46,7 @@ class FineTune(NetworkStage):
         from edgecheck.lab.compute import placed
 
         images = training_images(self.source, self.preprocessing, self.before.shape, desk)
+        preflight.held_out(self.step.recipe, len(images), "finetune")
         compute = Compute(self.device, self.threads, self.processes)
         teacher = baseline if self.step.recipe.distill else None
         desk.progress.note(f"fine-tuning{'' if self.before.last else f' (step {self.before.place + 1})'}")

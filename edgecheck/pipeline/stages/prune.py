@@ -5,12 +5,15 @@ from __future__ import annotations
 import attrs
 from attrs import frozen
 
+from edgecheck.errors import ModelError
 from edgecheck.pipeline.stage import Artefact, Desk
 from edgecheck.pipeline.stages.network import Changed, NetworkStage
 from edgecheck.pipeline.subject import Seen, example
 from edgecheck.plugins import PluginFile, using
+from edgecheck.pruning.checks import UnprunableError
 from edgecheck.pruning.structures import STRUCTURES, find_structure
 from edgecheck.records import Diagnostic
+from edgecheck.report.diagnostics import render
 from edgecheck.steps import PruneStep
 
 
@@ -44,5 +47,8 @@ class Prune(NetworkStage):
         from edgecheck.lab import prune
 
         ranking = prune.Ranking(load_file(self.scores.path), self.notes)
-        pruned = prune.prune(state, self.step, example(self.before.shape), seed=0, ranking=ranking)
+        try:
+            pruned = prune.prune(state, self.step, example(self.before.shape), seed=0, ranking=ranking)
+        except UnprunableError as error:
+            raise ModelError("; ".join([str(error), *map(render, error.notes)])) from error
         return attrs.evolve(self.save(pruned, desk), seen=self.seen)

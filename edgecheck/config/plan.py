@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, Factory, field, frozen
 from attrs.validators import optional
 
 from edgecheck.attribution.table import default_methods
@@ -128,10 +128,14 @@ class Prune:
 
 @frozen
 class VariantSpec:
-    """One way of compressing the baseline: its steps in order. Fine-tuning alone, or no step, is the control."""
+    """One way of compressing the baseline: its steps in order. Fine-tuning alone, or no step, is the control.
+
+    `network` names what the steps on the network leave, before any on the file: several variants may share it.
+    """
 
     name: str
     steps: tuple[Step, ...]
+    network: str = field(default=Factory(lambda spec: spec.name, takes_self=True))
 
     @property
     def is_control(self) -> bool:

@@ -120,15 +120,15 @@ def _own_rates(row: Row) -> bool:
 
 def _expanded(row: Row, settings: Settings) -> Iterator[VariantSpec]:
     others = [_other(kind, options) for kind, options in row.others.items()]
+    on_network, on_file = ([step for step in others if step.acts_on == domain] for domain in ("network", "file"))
     for name, pruning in _pruned(row) if row.criterion else [("baseline", None)]:
-        network = [*_trained(pruning, row.steps, settings), *(step for step in others if step.acts_on == "network")]
-        words = [name, *(_words(step) for step in others)]
+        network = "-".join([name, *map(_words, on_network)])
+        steps = [*_trained(pruning, row.steps, settings), *on_network]
         for scheme in row.quantization or ["none"]:
             quantized = [] if scheme == "none" else [QuantizeStep(scheme, settings.quantize)]
-            files = [*quantized, *(step for step in others if step.acts_on == "file")]
-            if pruning or others or quantized:
-                suffix = [scheme] if quantized else []
-                yield VariantSpec("-".join([*words, *suffix]), (*network, *files))
+            words = [network, *(step.scheme for step in quantized), *map(_words, on_file)]
+            if whole := (*steps, *quantized, *on_file):
+                yield VariantSpec("-".join(words), whole, network)
 
 
 def _trained(pruning: PruneStep | None, count: int, settings: Settings) -> Iterator[Step]:

@@ -46,7 +46,7 @@ def baseline(run: Run) -> Line[Entry]:
     return (yield from _exported(run, record, _twin(run)))
 
 
-def first_state(run: Run, name: str, spec: VariantSpec) -> Line[State]:
+def first_state(run: Run, spec: VariantSpec) -> Line[State]:
     """Carry out the first step of a variant if it prunes: two variants that lose the same are one variant.
 
     Raises:
@@ -55,7 +55,7 @@ def first_state(run: Run, name: str, spec: VariantSpec) -> Line[State]:
     steps = spec.on_network
     if not steps or not isinstance(steps[0], PruneStep):
         return State()
-    return (yield from _step(run, name, State(), 0, steps))
+    return (yield from _step(run, spec.network, State(), 0, steps))
 
 
 def variant(run: Run, spec: VariantSpec, source: str, state: State) -> Line[Entry]:

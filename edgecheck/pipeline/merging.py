@@ -11,7 +11,7 @@ from edgecheck.errors import EdgecheckError
 from edgecheck.hashing import digest
 from edgecheck.pipeline.making import State
 from edgecheck.pipeline.stage import keyed
-from edgecheck.steps import QuantizeStep, Step
+from edgecheck.steps import Step
 
 Outcome = State | EdgecheckError
 
@@ -37,18 +37,11 @@ def merge(outcomes: Sequence[tuple[VariantSpec, Outcome]]) -> list[Group]:
     for spec, state in outcomes:
         name = spec.name if isinstance(state, EdgecheckError) else None  # what failed is like nothing else
         network = name or _content(state, spec.on_network)
-        source = sources.setdefault(network, source_name(spec))
+        source = sources.setdefault(network, spec.network)
         group = groups.setdefault((network, _content(None, spec.on_file)), Group(spec, source, state))
         if group.spec is not spec:
             group.repeated.append(spec.name)
     return list(groups.values())
-
-
-def source_name(spec: VariantSpec) -> str:
-    """Return the name of a variant before the steps on its file."""
-    schemes = [step.scheme for step in spec.on_file if isinstance(step, QuantizeStep)]
-    suffix = f"-{schemes[-1]}" if schemes else ""
-    return spec.name.removesuffix(suffix)
 
 
 def _content(state: Outcome | None, steps: Sequence[Step]) -> str:

@@ -73,7 +73,7 @@ def _start_variants(
 def _first_state(job: Run, spec: VariantSpec) -> Line[State | EdgecheckError]:
     """Return what the first pruning step left, or why there is nothing."""
     try:
-        return (yield from making.first_state(job, merging.source_name(spec), spec))
+        return (yield from making.first_state(job, spec))
     except FAILURES as error:
         return error
 

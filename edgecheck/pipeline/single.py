@@ -17,7 +17,6 @@ from edgecheck.images import ImageSet
 from edgecheck.pipeline import beginning, making, preflight
 from edgecheck.pipeline.entry import Entry, Run
 from edgecheck.pipeline.executors.serial import Serial
-from edgecheck.pipeline.merging import source_name
 from edgecheck.pipeline.schedule import Line, Schedule
 from edgecheck.pipeline.stage import Desk
 from edgecheck.pipeline.stages.images import load_test
@@ -66,8 +65,7 @@ def prune(plan: Plan, store: Store, progress: Progress) -> Entry:
 
 def _made(run: Run) -> Line[Entry]:
     spec = run.plan.variants[0]
-    source = source_name(spec)
-    return (yield from making.variant(run, spec, source, (yield from making.first_state(run, source, spec))))
+    return (yield from making.variant(run, spec, spec.network, (yield from making.first_state(run, spec))))
 
 
 def export(plan: Plan, out: Path, progress: Progress) -> Parity:

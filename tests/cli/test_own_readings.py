@@ -54,7 +54,7 @@ def test_a_quantized_file_shows_only_its_own(tiny_run, tiny_config, tmp_path, st
     schedule = Schedule(store, Serial(Silent()))
     run = beginning.begin(plan, store, schedule)
     (baseline,) = schedule.start([_baseline(run)])
-    spec = VariantSpec("baseline-int8", (QuantizeStep("int8", plan.quantize),))
+    spec = VariantSpec("baseline-int8", (QuantizeStep("int8", plan.quantize),), "baseline")
     (entry,) = schedule.finish(schedule.start([making.variant(run, spec, "baseline", making.State())]))
 
     def examined():

@@ -12,24 +12,19 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import frozen
 
 from edgecheck import registry
+from edgecheck.artefact import Artefact
 from edgecheck.errors import ConfigError, EdgecheckError
 from edgecheck.hashing import digest, sha256
 
 
 @frozen
-class PluginFile:
-    """A plugin: `sha256` covers the file and whatever it imports from its own folder."""
-
-    path: Path = field(metadata={"locator": True})
-    sha256: str
-
-
-@frozen
 class _Loaded:
-    file: PluginFile
+    """A plugin, and the names that it registered. Its hash covers whatever it imports from its own folder."""
+
+    file: Artefact
     names: frozenset[str]
 
 
@@ -37,7 +32,7 @@ class _Loaded:
 _LOADED: dict[Path, _Loaded] = {}
 
 
-def load(paths: Sequence[Path]) -> tuple[PluginFile, ...]:
+def load(paths: Sequence[Path]) -> tuple[Artefact, ...]:
     """Import plugin files, each once in a process, and return them.
 
     Raises:
@@ -46,7 +41,7 @@ def load(paths: Sequence[Path]) -> tuple[PluginFile, ...]:
     return tuple(_load(path).file for path in paths)
 
 
-def using(names: Iterable[str]) -> tuple[PluginFile, ...]:
+def using(names: Iterable[str]) -> tuple[Artefact, ...]:
     """Return the loaded plugins that registered any of these names."""
     wanted = set(names)
     return tuple(one.file for one in _LOADED.values() if one.names & wanted)
@@ -63,7 +58,7 @@ def _load(path: Path) -> _Loaded:
         beside = [Path(file) for name in set(sys.modules) - before if (file := _file_of(name))]
         own = sorted({place, *(file.resolve() for file in beside if place.parent in file.resolve().parents)})
         contents = digest({str(file.relative_to(place.parent)): sha256(file) for file in own})
-        _LOADED[place] = _Loaded(PluginFile(place, contents), frozenset(names))
+        _LOADED[place] = _Loaded(Artefact(contents, place), frozenset(names))
     return _LOADED[place]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from edgecheck.artefact import Artefact
 from edgecheck.config.plan import ModelSpec, Plan
 from edgecheck.config.reader import FACTORY_FORMS
 from edgecheck.device.model import files
@@ -21,7 +22,6 @@ from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
 from edgecheck.pipeline.fingerprints import identity
 from edgecheck.pipeline.schedule import Line, Schedule, Started
-from edgecheck.pipeline.stage import Artefact
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import Network, build_module
 from edgecheck.pipeline.work import Executor
@@ -80,8 +80,7 @@ def check(
         (baseline,) = schedule.start([examine(run, entries[0])])
         others = schedule.start(_candidate(run, entry, baseline) for entry in entries[1:])
         findings = schedule.finish([baseline, *others])
-        findings = schedule.finish(schedule.start(timing.profiled(run, each) for each in findings))
-        ((timed, warnings),) = schedule.finish(schedule.start([timing.timed(run, findings)]))
+        timed, warnings = timing.time_all(run, schedule, findings)
     report = reporting.assemble(run, store, timed, [*told, *warnings], command)
     reporting.write(report, store.folder)
     return report

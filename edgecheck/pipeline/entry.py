@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from edgecheck.artefact import Artefact
 from edgecheck.config.plan import Plan
 from edgecheck.device.runtime import environment
 from edgecheck.device.runtime.ort import Options
 from edgecheck.images import ImageSet
-from edgecheck.pipeline.stage import Artefact
 from edgecheck.pipeline.subject import DataSource, Images, Network
 from edgecheck.records import Diagnostic, Reading, Similarity, Variant
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import attrs
 from attrs import frozen
 
+from edgecheck.artefact import Artefact
 from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ModelError
 from edgecheck.pipeline import twins
 from edgecheck.pipeline.entry import BASELINE, Entry, Run, Twin
 from edgecheck.pipeline.schedule import Line
-from edgecheck.pipeline.stage import Artefact
 from edgecheck.pipeline.stages.baseline import SaveBaseline
 from edgecheck.pipeline.stages.change import Change
 from edgecheck.pipeline.stages.convert import Convert
@@ -22,7 +22,7 @@ from edgecheck.pipeline.stages.network import Before, Changed, NetworkStage
 from edgecheck.pipeline.stages.prune import Prune
 from edgecheck.pipeline.stages.quantize import Quantize
 from edgecheck.pipeline.stages.rank import Rank
-from edgecheck.pipeline.subject import Drawn
+from edgecheck.pipeline.subject import Drawn, calibrated
 from edgecheck.pipeline.work import Work
 from edgecheck.pruning.checks import needs_images
 from edgecheck.pruning.structures import find_structure
@@ -180,13 +180,6 @@ def _file_stage(run: Run, step: Step, file: Artefact, place: int, last: bool) ->
         return Quantize(file, step, images if calibrated(step.scheme) else None, run.machine, place, last)
     assert isinstance(step, FileStep), f"{step.kind} does not act on files"
     return Convert(file, step, place, last)
-
-
-def calibrated(scheme: str) -> bool:
-    """Return whether a quantization takes ranges from images."""
-    from edgecheck.lab.quantize import CALIBRATED
-
-    return scheme in CALIBRATED
 
 
 def _twin(run: Run) -> Twin:

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgecheck.config.plan import ModelSpec, Plan
 from edgecheck.config.reader import FACTORY_FORMS, is_file_factory
 from edgecheck.errors import ConfigError, DataError, ModelError
-from edgecheck.pipeline.subject import Network, need_lab, require_images
+from edgecheck.pipeline.subject import Network, calibrated, need_lab, require_images
 from edgecheck.pruning.checks import check_step, needs_images
 from edgecheck.registry import lookup
 from edgecheck.score.ssim import check_size
@@ -155,13 +155,11 @@ def counts(plan: Plan, available: int) -> None:
     Raises:
         DataError: as said.
     """
-    from edgecheck.lab.quantize import CALIBRATED
-
     steps = [step for spec in plan.variants for step in spec.steps]
     asked = {
         "prune.images": plan.prune.images * any(isinstance(step, PruneStep) and needs_images(step) for step in steps),
         "quantize.images": plan.quantize.images
-        * any(isinstance(step, QuantizeStep) and step.scheme in CALIBRATED for step in steps),
+        * any(isinstance(step, QuantizeStep) and calibrated(step.scheme) for step in steps),
     }
     for setting, count in asked.items():
         require_images(setting, count, available)

@@ -49,8 +49,7 @@ def run(
         (baseline,) = schedule.start([_baseline(job)])
         lines = _start_variants(job, schedule, baseline, progress)
         findings = schedule.finish([baseline, *lines])
-        findings = schedule.finish(schedule.start(timing.profiled(job, each) for each in findings))
-        ((timed, warnings),) = schedule.finish(schedule.start([timing.timed(job, findings)]))
+        timed, warnings = timing.time_all(job, schedule, findings)
     report = reporting.assemble(job, store, timed, warnings, command)
     reporting.write(report, store.folder)
     return report

@@ -19,7 +19,7 @@ from edgecheck.pipeline.entry import Entry, Run
 from edgecheck.pipeline.executors.serial import Serial
 from edgecheck.pipeline.schedule import Line, Schedule
 from edgecheck.pipeline.stage import Desk
-from edgecheck.pipeline.stages.images import load_test
+from edgecheck.pipeline.stages import images as image_stage
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import DataSource, build_module, need_lab
 from edgecheck.progress import Progress
@@ -105,7 +105,7 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
 
 
 def _test_images(plan: Plan, scratch: Path, progress: Progress) -> ImageSet:
-    return load_test(DataSource(plan.data, None), plan.preprocessing, Desk(scratch, scratch, progress))
+    return image_stage.load_test(DataSource(plan.data, None), plan.preprocessing, Desk(scratch, scratch, progress))
 
 
 def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> list[Path]:

@@ -11,30 +11,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
-from attrs import field, frozen
+from attrs import frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact, is_locator
 from edgecheck.hashing import digest
-from edgecheck.plugins import PluginFile
 from edgecheck.progress import Progress
 from edgecheck.steps import Step
 
 Outputs = TypeVar("Outputs")
-
-_LOCATOR = "locator"
-
-
-def locator(**options: Any) -> Any:
-    """Return an attrs field that says where a thing lies, not what it is; the key leaves it out."""
-    return field(metadata={_LOCATOR: True}, **options)
-
-
-@frozen
-class Artefact:
-    """A file by its content: `sha256` is what counts, wherever it lies."""
-
-    sha256: str
-    path: Path = locator()
 
 
 @frozen
@@ -77,7 +62,7 @@ class Stage(Generic[Outputs]):
         return ()
 
     @property
-    def plugins(self) -> tuple[PluginFile, ...]:
+    def plugins(self) -> tuple[Artefact, ...]:
         """The plugin files whose code the computation runs."""
         return ()
 
@@ -116,9 +101,7 @@ def keyed(value: Any) -> Any:
     if attrs.has(type(value)):
         kind = {"step": value.kind} if isinstance(value, Step) else {}
         return kind | {
-            one.name: keyed(getattr(value, one.name))
-            for one in attrs.fields(type(value))
-            if not one.metadata.get(_LOCATOR)
+            one.name: keyed(getattr(value, one.name)) for one in attrs.fields(type(value)) if not is_locator(one)
         }
     if isinstance(value, Mapping):
         return {str(key): keyed(item) for key, item in value.items()}

@@ -14,11 +14,12 @@ from typing import Any, Generic, TypeVar
 from attrs import frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.atomic import atomic, reason, remove_leftovers, write_text
 from edgecheck.errors import InputError
 from edgecheck.hashing import Contents, digest, sha256
 from edgecheck.lock import hold
-from edgecheck.pipeline.stage import Artefact, Stage, inputs_of
+from edgecheck.pipeline.stage import Stage, inputs_of
 from edgecheck.records import from_dict, to_dict
 from edgecheck.run_folder import REPORT_FILES, UNFINISHED
 from edgecheck.text import plain

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import field, frozen
 
 from edgecheck import images
+from edgecheck.artefact import Artefact, locator
 from edgecheck.config.plan import DataSpec, ModelSpec, Preprocessing
 from edgecheck.errors import DataError, DependencyError, ModelError
 from edgecheck.hashing import digest
 from edgecheck.images import ImageSet
-from edgecheck.pipeline.stage import Artefact, Desk, keyed, locator
+from edgecheck.pipeline.stage import Desk, keyed
 
 if TYPE_CHECKING:
     import torch
@@ -54,22 +55,26 @@ class DataSource:
             DataError: see `edgecheck.lab.data.load`.
             DependencyError: PyTorch is not installed.
         """
-        return _split(self, split, how, desk)
+        need_lab()
+        from edgecheck.lab import data
+
+        if split == "train":
+            return _training_split(self, how, desk)
+        return data.load(self.spec, how, split, desk.progress, desk.scratch)
 
 
 # The training split that this process read last: every variant is trained on the same.
-_READ: dict[str, ImageSet] = {}
+_TRAINING: dict[str, ImageSet] = {}
 
 
-def _split(source: DataSource, split: Literal["train", "test"], how: Preprocessing, desk: Desk) -> ImageSet:
-    need_lab()
+def _training_split(source: DataSource, how: Preprocessing, desk: Desk) -> ImageSet:
     from edgecheck.lab import data
 
-    key = digest({"source": keyed(source), "split": split, "how": keyed(how), "scratch": str(desk.scratch)})
-    if key not in _READ:
-        _READ.clear()
-        _READ[key] = data.load(source.spec, how, split, desk.progress, desk.scratch)
-    return _READ[key]
+    key = digest({"source": keyed(source), "how": keyed(how), "scratch": str(desk.scratch)})
+    if key not in _TRAINING:
+        _TRAINING.clear()
+        _TRAINING[key] = data.load(source.spec, how, "train", desk.progress, desk.scratch)
+    return _TRAINING[key]
 
 
 @frozen
@@ -103,6 +108,13 @@ def require_images(setting: str, count: int, available: int) -> None:
         raise DataError(
             f"{setting}: {count} images are asked for, but the training split has {available}: set it to at most that"
         )
+
+
+def calibrated(scheme: str) -> bool:
+    """Return whether a quantization takes ranges from images."""
+    from edgecheck.lab.quantize import CALIBRATED
+
+    return scheme in CALIBRATED
 
 
 @frozen

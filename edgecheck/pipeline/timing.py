@@ -11,14 +11,24 @@ from edgecheck.device.latency import stability, timings
 from edgecheck.device.latency.sampler import Sampling
 from edgecheck.device.latency.stopping import Stopping
 from edgecheck.pipeline.entry import Findings, Run
-from edgecheck.pipeline.schedule import Line
+from edgecheck.pipeline.schedule import Line, Schedule
 from edgecheck.pipeline.stages.latency import Time
 from edgecheck.pipeline.stages.profile import Profile
 from edgecheck.pipeline.work import Work
 from edgecheck.records import Diagnostic, reading
 
 
-def profiled(run: Run, findings: Findings) -> Line[Findings]:
+def time_all(run: Run, schedule: Schedule, findings: Sequence[Findings]) -> tuple[list[Findings], list[Diagnostic]]:
+    """Return the findings with layers and latency, and warnings about the latency; nothing else of the run is left.
+
+    Raises:
+        EdgecheckError: as the stages.
+    """
+    profiled = schedule.finish(schedule.start(_profiled(run, each) for each in findings))
+    return schedule.finish(schedule.start([_timed(run, profiled)]))[0]
+
+
+def _profiled(run: Run, findings: Findings) -> Line[Findings]:
     """Add the layers of a file as ONNX Runtime runs them, and its peak of live activations."""
     if findings.entry is None:
         return findings
@@ -34,7 +44,7 @@ def profiled(run: Run, findings: Findings) -> Line[Findings]:
     )
 
 
-def timed(run: Run, findings: Sequence[Findings]) -> Line[tuple[list[Findings], list[Diagnostic]]]:
+def _timed(run: Run, findings: Sequence[Findings]) -> Line[tuple[list[Findings], list[Diagnostic]]]:
     """Add latency readings, taken of all files in turn in one process; return also what to beware of."""
     plan, measure = run.plan, run.plan.measure
     if measure.latency_budget_s == 0:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import field, frozen
 
+from edgecheck.artefact import Artefact
 from edgecheck.atomic import write_text
 from edgecheck.config.plan import ModelSpec
 from edgecheck.config.reader import is_file_factory
@@ -23,7 +24,7 @@ from edgecheck.errors import InputError, ModelError
 from edgecheck.hashing import sha256
 from edgecheck.pipeline.entry import Run, Twin
 from edgecheck.pipeline.fingerprints import identity
-from edgecheck.pipeline.stage import Artefact
+from edgecheck.pipeline.stages.baseline import WEIGHTS
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import Network
 from edgecheck.records import Diagnostic, from_dict, to_json
@@ -33,7 +34,7 @@ from edgecheck.report.diagnostics import render
 if TYPE_CHECKING:
     from torch import nn
 
-FILE, WEIGHTS = "twin.json", "weights.safetensors"
+FILE = "twin.json"
 VERSION = 1
 IMAGE, LARGEST = "CHW", 2**14  # the dimensions of an image, and how large each may be
 

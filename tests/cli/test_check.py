@@ -10,13 +10,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgecheck.artefact import Artefact
 from edgecheck.attribution.table import default_methods
 from edgecheck.config import reader
 from edgecheck.config.plan import ModelSpec
 from edgecheck.images import ImageSet, save_npz
 from edgecheck.pipeline.check import without_twins
 from edgecheck.pipeline.entry import Entry, Twin
-from edgecheck.pipeline.stage import Artefact
 from edgecheck.pipeline.subject import Network
 from edgecheck.records import Variant
 from tests.board_files import write_all

@@ -5,6 +5,7 @@ import sys
 import attrs
 import pytest
 
+from edgecheck.artefact import Artefact
 from edgecheck.config import reader
 from edgecheck.device.runtime import probe
 from edgecheck.errors import MeasurementError
@@ -16,7 +17,6 @@ from edgecheck.pipeline.executors.serial import Serial
 from edgecheck.pipeline.making import State
 from edgecheck.pipeline.merging import Group
 from edgecheck.pipeline.schedule import Schedule
-from edgecheck.pipeline.stage import Artefact
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import Network
 from edgecheck.progress import Silent

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from edgecheck.artefact import Artefact
 from edgecheck.config import reader
 from edgecheck.config.plan import VariantSpec
 from edgecheck.device.model.files import sha256
@@ -18,7 +19,6 @@ from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
 from edgecheck.pipeline.run import _baseline
 from edgecheck.pipeline.schedule import Schedule
-from edgecheck.pipeline.stage import Artefact
 from edgecheck.pipeline.store import Store
 from edgecheck.progress import Silent
 from edgecheck.records import Report, from_dict

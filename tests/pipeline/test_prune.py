@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from edgecheck.artefact import Artefact
 from edgecheck.config.plan import ModelSpec
 from edgecheck.errors import ModelError
 from edgecheck.lab import prune as lab_prune
-from edgecheck.pipeline.stage import Artefact, Desk
+from edgecheck.pipeline.stage import Desk
 from edgecheck.pipeline.stages.network import Before
 from edgecheck.pipeline.stages.prune import Prune
 from edgecheck.pipeline.subject import Network

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgecheck.artefact import Artefact, is_locator
 from edgecheck.config.plan import DataSpec, ModelSpec, Preprocessing
 from edgecheck.device.diagnostics import Target
 from edgecheck.device.latency.sampler import Sampling
 from edgecheck.device.runtime.ort import Options
 from edgecheck.pipeline import stages
-from edgecheck.pipeline.stage import Artefact, Stage, key_of, keyed
+from edgecheck.pipeline.stage import Stage, key_of, keyed
 from edgecheck.pipeline.stages.network import Before
 from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.subject import DataSource, Drawn, Images, Network, Seen
@@ -116,7 +117,7 @@ def leaves(value, path=()):
     """Yield where each plain value lies inside a record, and whether the key leaves it out."""
     if attrs.has(type(value)):
         for field in attrs.fields(type(value)):
-            hidden = bool(field.metadata.get("locator"))
+            hidden = is_locator(field)
             for inner, out in leaves(getattr(value, field.name), (*path, field.name)):
                 yield inner, out or hidden
     elif isinstance(value, dict):

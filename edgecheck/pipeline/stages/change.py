@@ -5,10 +5,11 @@ from __future__ import annotations
 import attrs
 from attrs import frozen
 
+from edgecheck.artefact import Artefact
 from edgecheck.errors import EdgecheckError, ModelError
 from edgecheck.pipeline.stage import Desk
 from edgecheck.pipeline.stages.network import Changed, NetworkStage
-from edgecheck.plugins import PluginFile, using
+from edgecheck.plugins import using
 from edgecheck.steps import NetworkStep
 
 
@@ -26,7 +27,7 @@ class Change(NetworkStage):
         return f"{self.step.kind}-{self.before.place}"
 
     @property
-    def plugins(self) -> tuple[PluginFile, ...]:
+    def plugins(self) -> tuple[Artefact, ...]:
         """That of the step."""
         return using([self.step.kind])
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from attrs import frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.config.plan import SamKind
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Images
 from edgecheck.records import Similarity
 from edgecheck.score.cam_file import load_cams

@@ -5,11 +5,12 @@ from __future__ import annotations
 from attrs import frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.atomic import atomic
 from edgecheck.errors import EdgecheckError, ModelError
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.stages.export import Written, file_after
-from edgecheck.plugins import PluginFile, using
+from edgecheck.plugins import using
 from edgecheck.steps import FileStep
 
 
@@ -37,7 +38,7 @@ class Convert(Stage[Written]):
         return (file_after(self.place, self.last),)
 
     @property
-    def plugins(self) -> tuple[PluginFile, ...]:
+    def plugins(self) -> tuple[Artefact, ...]:
         """That of the step."""
         return using([self.step.kind])
 

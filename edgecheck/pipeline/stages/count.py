@@ -5,10 +5,11 @@ from __future__ import annotations
 from attrs import frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.device import diagnostics
 from edgecheck.device.model import files, graph
 from edgecheck.errors import ModelError
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Shape
 
 

@@ -9,6 +9,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck import images, versions
+from edgecheck.artefact import Artefact, locator
 from edgecheck.atomic import atomic
 from edgecheck.attribution import engine
 from edgecheck.attribution.explanation import Explanation
@@ -16,10 +17,10 @@ from edgecheck.attribution.source import SOURCES, ExplainedSubject
 from edgecheck.attribution.table import needs_of
 from edgecheck.config.plan import CamEngine, ClassExplained, Compute, Preprocessing
 from edgecheck.images import ImageSet
-from edgecheck.pipeline.stage import Artefact, Desk, Stage, locator
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.stages.predict import load_logits
 from edgecheck.pipeline.subject import Images, Network, need_lab
-from edgecheck.plugins import PluginFile, using
+from edgecheck.plugins import using
 from edgecheck.records import Diagnostic
 from edgecheck.registry import lookup
 from edgecheck.score.cam_file import CamFile, save_cams
@@ -65,7 +66,7 @@ class Explain(Stage[Explained]):
     threads: int | None = locator()
 
     @property
-    def plugins(self) -> tuple[PluginFile, ...]:
+    def plugins(self) -> tuple[Artefact, ...]:
         """Those of the methods and of the map source."""
         return using([*self.methods, self.source])
 

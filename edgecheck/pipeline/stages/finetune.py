@@ -7,11 +7,12 @@ from typing import Literal
 import attrs
 from attrs import frozen
 
+from edgecheck.artefact import locator
 from edgecheck.config.plan import Compute, Preprocessing
 from edgecheck.errors import DataError
 from edgecheck.images import ImageSet
 from edgecheck.pipeline import preflight
-from edgecheck.pipeline.stage import Desk, locator
+from edgecheck.pipeline.stage import Desk
 from edgecheck.pipeline.stages.network import Changed, NetworkStage
 from edgecheck.pipeline.subject import DataSource
 from edgecheck.steps import FineTuneStep

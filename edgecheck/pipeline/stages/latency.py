@@ -7,13 +7,14 @@ import functools
 from attrs import frozen
 
 from edgecheck import images, versions
+from edgecheck.artefact import Artefact
 from edgecheck.config.plan import Preprocessing
 from edgecheck.device.latency import sampler
 from edgecheck.device.latency.stopping import Stopping
 from edgecheck.device.latency.timings import LatencySamples
 from edgecheck.device.runtime import session
 from edgecheck.device.runtime.ort import Options
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Images
 from edgecheck.records import Criterion
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.atomic import atomic
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.stages.baseline import WEIGHTS
 from edgecheck.pipeline.subject import Network, Seen, Shape, example
 from edgecheck.records import Diagnostic

@@ -9,11 +9,12 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.atomic import atomic
 from edgecheck.config.plan import Preprocessing
 from edgecheck.device.runtime import accuracy, session
 from edgecheck.device.runtime.ort import Options
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Images
 
 LOGITS = "logits.npz"

@@ -7,11 +7,12 @@ import functools
 from attrs import frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.device import diagnostics
 from edgecheck.device.model import files, graph
 from edgecheck.device.runtime import denormals, layers
 from edgecheck.device.runtime.ort import Options
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Shape
 from edgecheck.records import Diagnostic, LayerCost
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import attrs
 from attrs import frozen
 
+from edgecheck.artefact import Artefact
 from edgecheck.errors import ModelError
-from edgecheck.pipeline.stage import Artefact, Desk
+from edgecheck.pipeline.stage import Desk
 from edgecheck.pipeline.stages.network import Changed, NetworkStage
 from edgecheck.pipeline.subject import Seen, example
-from edgecheck.plugins import PluginFile, using
+from edgecheck.plugins import using
 from edgecheck.pruning.checks import UnprunableError
 from edgecheck.pruning.structures import STRUCTURES, find_structure
 from edgecheck.records import Diagnostic
@@ -29,7 +30,7 @@ class Prune(NetworkStage):
     seen: Seen | None
 
     @property
-    def plugins(self) -> tuple[PluginFile, ...]:
+    def plugins(self) -> tuple[Artefact, ...]:
         """Those of the criterion, which is looked up again, and of the structure."""
         structure = find_structure(self.step.structure)
         names = [name for name, each in STRUCTURES.items() if each is structure]

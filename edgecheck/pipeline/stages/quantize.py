@@ -5,8 +5,9 @@ from __future__ import annotations
 from attrs import frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.config.plan import Preprocessing
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.stages.export import file_after
 from edgecheck.pipeline.subject import Drawn, Seen
 from edgecheck.records import Diagnostic

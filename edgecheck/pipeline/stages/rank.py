@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Literal
 from attrs import frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.atomic import atomic
 from edgecheck.config.plan import Compute
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Drawn, Network, Seen, Shape, example
-from edgecheck.plugins import PluginFile, using
+from edgecheck.plugins import using
 from edgecheck.pruning.criteria import Ranked
 from edgecheck.records import Diagnostic
 
@@ -59,7 +60,7 @@ class Rank(Stage[Ranking]):
         return (f"{self.name}.safetensors",)
 
     @property
-    def plugins(self) -> tuple[PluginFile, ...]:
+    def plugins(self) -> tuple[Artefact, ...]:
         """That of the criterion."""
         return using([self.criterion])
 

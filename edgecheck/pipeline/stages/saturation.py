@@ -5,11 +5,12 @@ from __future__ import annotations
 from attrs import frozen
 
 from edgecheck import images, versions
+from edgecheck.artefact import Artefact
 from edgecheck.config.plan import Preprocessing
 from edgecheck.device.model import files
 from edgecheck.device.runtime import saturation
 from edgecheck.device.runtime.ort import Options
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.stages.predict import load_logits
 from edgecheck.pipeline.subject import Images
 from edgecheck.records import Diagnostic

@@ -7,11 +7,12 @@ import numpy as np
 from attrs import frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.config.plan import Preprocessing
 from edgecheck.device.runtime import accuracy, session
 from edgecheck.device.runtime.ort import Options
 from edgecheck.images import ImageSet, take
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Images
 
 IMAGES = 64  # per preprocessing: enough to tell a network that works from one that does not

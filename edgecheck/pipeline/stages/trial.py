@@ -5,10 +5,11 @@ from __future__ import annotations
 from attrs import frozen
 
 from edgecheck import versions
+from edgecheck.artefact import Artefact
 from edgecheck.device.runtime import probe
 from edgecheck.device.runtime.ort import Options
 from edgecheck.device.runtime.probe import ProbeResult
-from edgecheck.pipeline.stage import Artefact, Desk, Stage
+from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Shape
 
 

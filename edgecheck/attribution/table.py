@@ -11,7 +11,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from edgecheck.registry import lookup
+from edgecheck.registry import Reference, lookup
 
 Need = Literal["activations", "gradients", "drops", "masks", "input-gradients", "own-head"]
 """A part of the evidence. `masks`: logits of masked inputs. `own-head`: logits of feature maps the method makes."""
@@ -52,8 +52,8 @@ class Method:
         on_by_default: made unless `explain.methods` says otherwise.
         threshold: the lowest Sp2PS at which the literature trusts a network; None where it names none.
         look: how charts and tables show it.
-        implementation: `module:function` of a built-in method, imported when the method is first used; empty for a
-            method that a plugin registers together with its function.
+        implementation: `module:function` of a built-in method, imported when the method is first used, or the function
+            itself (`register_method` puts it in).
     """
 
     name: str
@@ -63,7 +63,7 @@ class Method:
     on_by_default: bool = False
     threshold: float | None = None
     look: Look = field(factory=Look)
-    implementation: str = ""
+    implementation: Reference = ""
 
 
 _HERE = "edgecheck.attribution.methods"

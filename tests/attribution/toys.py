@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from edgecheck.attribution import methods
 from edgecheck.attribution.methods import MapFunction, register_method
 from edgecheck.attribution.table import METHODS, Method, Need
 from edgecheck.metrics import METRICS, metrics_of
@@ -23,7 +22,6 @@ def registered(name: str, function: MapFunction, needs: Iterable[Need] = ("activ
         for metric in metrics_of(name):
             del METRICS[metric.name]
         del METHODS[name]
-        del methods._REGISTERED[name]
 
 
 def worded(warnings: Iterable[Diagnostic]) -> list[str]:

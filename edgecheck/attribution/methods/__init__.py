@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
+
+from attrs import evolve
 
 from edgecheck.attribution.evidence import Array, Evidence
 from edgecheck.attribution.table import METHODS, Method
 from edgecheck.metrics import METRICS, metrics_of
-from edgecheck.registry import lookup, register
+from edgecheck.registry import lookup, register, resolve
 
 MapFunction = Callable[[Evidence], Array]
 """Gives one map per image: `(N, h, w)` at the resolution of the target layer, or `(N, H, W)` at that of the inputs."""
-
-_REGISTERED: dict[str, MapFunction] = {}
 
 
 def register_method(method: Method, function: MapFunction) -> None:
@@ -26,8 +25,7 @@ def register_method(method: Method, function: MapFunction) -> None:
     Raises:
         ValueError: there is a method of this name already.
     """
-    register(METHODS, method.name)(method)
-    register(_REGISTERED, method.name)(function)
+    register(METHODS, method.name)(evolve(method, implementation=function))
     for metric in metrics_of(method.name):
         register(METRICS, metric.name)(metric)
 
@@ -38,9 +36,4 @@ def function_of(name: str) -> MapFunction:
     Raises:
         ConfigError: no method of this name; the message lists those there are.
     """
-    method = lookup(METHODS, name, "CAM method")
-    if name in _REGISTERED:
-        return _REGISTERED[name]
-    module, _, function = method.implementation.partition(":")
-    implementation: MapFunction = getattr(import_module(module), function)
-    return implementation
+    return resolve(lookup(METHODS, name, "CAM method").implementation)

@@ -12,7 +12,6 @@ from edgecheck.cli import screen
 from edgecheck.cli.options import (
     command_line,
     format_option,
-    json_object,
     json_objects,
     numbers,
     out_option,
@@ -39,11 +38,17 @@ if TYPE_CHECKING:
 @click.option("--root", help="Folder of the data set, for cifar10 and stl10.")
 @click.option(
     "--baseline-twin",
+    multiple=True,
     help="path/file.py:function, torchvision:, timm: or edgecheck:NAME of the baseline; or the folder of a variant in "
     "a run folder, which has weights and arguments of its own.",
 )
-@click.option("--baseline-weights", help="Its weights: .safetensors or a state_dict .pt.")
-@click.option("--baseline-twin-arguments", callback=json_object, help="Its arguments, such as '{\"num_classes\": 10}'.")
+@click.option("--baseline-weights", multiple=True, help="Its weights: .safetensors or a state_dict .pt.")
+@click.option(
+    "--baseline-twin-arguments",
+    multiple=True,
+    callback=json_objects,
+    help="Its arguments, such as '{\"num_classes\": 10}'.",
+)
 @click.option("--candidate-twin", multiple=True, help="The same for a candidate; once for each, in their order.")
 @click.option("--candidate-weights", multiple=True, help="Its weights, likewise.")
 @click.option("--candidate-twin-arguments", multiple=True, callback=json_objects, help="Its arguments, likewise.")
@@ -117,13 +122,11 @@ def _checked(baseline: Path, candidates: Sequence[Path], store: Store, flags: di
         else reader.parse("", Path("command line"), overrides)
     )
     renderer(flags["form"])
-    given = [
-        Given("baseline", "baseline", baseline, *_twin(flags, "baseline", 0)),
-        *(
-            Given(name, "candidate", file, *_twin(flags, "candidate", place))
-            for place, (name, file) in enumerate(zip(_names(candidates), candidates, strict=True))
-        ),
-    ]
+    twin = _twins(flags, "baseline", 1)[0]
+    given = [Given("baseline", "baseline", baseline, *twin)]
+    twins = _twins(flags, "candidate", len(candidates))
+    for name, file, twin in zip(_names(candidates), candidates, twins, strict=True):
+        given.append(Given(name, "candidate", file, *twin))
     return check_files(plan, given, store, screen.Screen(), command=command_line())
 
 
@@ -131,20 +134,20 @@ def _names(candidates: Sequence[Path]) -> list[str]:
     return ["candidate"] if len(candidates) == 1 else [f"candidate-{place + 1}" for place in range(len(candidates))]
 
 
-def _twin(flags: dict[str, Any], role: str, place: int) -> tuple[str | None, str | None, dict[str, Any] | None]:
-    """Return what the flags say of the twin of one file: itself, its weights, its arguments.
+def _twins(flags: dict[str, Any], role: str, files: int) -> list[tuple[Any, ...]]:
+    """Return what the flags say of the twin of each file of a role: itself, its weights, its arguments.
 
     Raises:
-        UsageError: a flag of the candidates is given, but not once for each of them.
+        UsageError: a flag is given, but not once for each file.
     """
-    return tuple(_of(flags[f"{role}_{name}"], place) for name in ("twin", "weights", "twin_arguments"))
-
-
-def _of(given: Any, place: int) -> Any:
-    """Return one value of a repeatable flag; the flags of the baseline are given once."""
-    if not isinstance(given, tuple):
-        return given
-    return given[place] if place < len(given) else None
+    columns = []
+    for name in ("twin", "weights", "twin_arguments"):
+        given = flags[f"{role}_{name}"]
+        if len(given) not in (0, files):
+            option = f"--{role}-{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} is given {len(given)} times for {files} files: give it once for each")
+        columns.append(given or (None,) * files)
+    return list(zip(*columns, strict=True))
 
 
 def _size_of(file: Path) -> list[int] | None:

@@ -69,6 +69,17 @@ def test_without_twins_sp2ps_is_missing_where_it_is_asked_for(check, files):
     assert (code, report["statuses"]) == (1, {"candidate": "MISSING"})
 
 
+def test_several_candidates_are_judged_by_their_numbers(files, edgecheck, refused):
+    two = ["--baseline", files / "a.onnx", "--candidate", files / "b.onnx", "--candidate", files / "a.onnx"]
+    common = [*two, "--data", files / "data.npz", "--time-budget", "0", "--gate", "agreement >= 0"]
+    code, out, _ = edgecheck("check", *common, "--format", "json")
+    report = json.loads(out)
+    assert (code, report["statuses"]) == (0, {"candidate-1": "PASS", "candidate-2": "PASS"})
+    assert report["variants"][2]["sha256"] == report["variants"][0]["sha256"]
+    said = refused("check", *common, "--candidate-twin", "edgecheck:digits_cnn")
+    assert "--candidate-twin is given 1 times for 2 files: give it once for each" in said
+
+
 def test_with_one_twin_the_default_gate_stays():
     plan = reader.parse("data: {dataset: digits}", Path("edgecheck.yaml"), {})
     alone = Entry(Variant("baseline", "baseline"), Artefact("", Path("a.onnx")), None)

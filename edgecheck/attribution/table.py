@@ -13,8 +13,9 @@ from attrs import field, frozen
 
 from edgecheck.registry import Reference, lookup
 
-Need = Literal["activations", "gradients", "drops", "masks", "input-gradients", "own-head"]
-"""A part of the evidence. `masks`: logits of masked inputs. `own-head`: logits of feature maps the method makes."""
+Need = Literal["activations", "gradients", "drops", "masks", "input-gradients", "own-head", "positions"]
+"""A part of the evidence. `masks`: logits of masked inputs. `own-head`: logits of feature maps the method makes.
+`positions`: logits of each position kept alone."""
 
 Needs = frozenset[Need]
 
@@ -132,6 +133,14 @@ METHODS: dict[str, Method] = {
             "Wang et al. 2020",
             look=Look("purple", "p", 29),
             implementation=f"{_HERE}.score_cam:score_cam",
+        ),
+        Method(
+            "recipro-cam",
+            "ReciproCAM",
+            {"positions"},
+            "Byun & Lee 2024",
+            look=Look("sky", "8", 31),
+            implementation=f"{_HERE}.recipro_cam:recipro_cam",
         ),
     )
 }

@@ -55,12 +55,13 @@ class Options:
         return cls(measure.intra_op_threads, measure.provider, measure.graph_optimization)
 
 
-def start(path: Path, options: Options, **extra: Any) -> onnxruntime.InferenceSession:
+def start(path: Path, options: Options, content: bytes | None = None, **extra: Any) -> onnxruntime.InferenceSession:
     """Return a session that executes its nodes one after another.
 
     Args:
         path: the file.
         options: how it is run.
+        content: a model made from the file, which is run instead of it.
         **extra: further attributes of `onnxruntime.SessionOptions`.
 
     Raises:
@@ -85,7 +86,7 @@ def start(path: Path, options: Options, **extra: Any) -> onnxruntime.InferenceSe
     for name, value in extra.items():
         setattr(settings, name, value)
     try:
-        return onnxruntime.InferenceSession(str(path), settings, providers=[options.provider])
+        return onnxruntime.InferenceSession(content or str(path), settings, providers=[options.provider])
     except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({one_line(error)})") from None
 

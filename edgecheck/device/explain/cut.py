@@ -1,0 +1,172 @@
+"""Cut an ONNX file at its target tensor: a body that gives the map and the logits, and a tail in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from attrs import frozen
+from numpy.typing import NDArray
+
+from edgecheck.device.explain.chain import Chain, read_chain
+from edgecheck.device.explain.floats import FloatNodes, in_float
+from edgecheck.device.explain.scales import Scale, scale_of
+from edgecheck.device.explain.target import Target
+from edgecheck.device.explain.wiring import Wiring
+from edgecheck.errors import ModelError
+
+# What a file may do to its logits at its end. Heatmaps explain the logits.
+_NORMALIZES = frozenset({"LogSoftmax", "QLinearSigmoid", "QLinearSoftmax", "Sigmoid", "Softmax"})
+_RESHAPES = frozenset({"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze"})
+
+LEAST_IR_VERSION = 4  # from here on, stored tensors need not be inputs
+
+
+@frozen(eq=False)
+class Crossing:
+    """A value made before the target tensor and read behind it (a skip connection, a size)."""
+
+    name: str
+    scale: Scale | None
+
+    def real(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Return the value as the tail takes it."""
+        if self.scale:
+            return self.scale.real(values)
+        return values.astype(np.float32) if values.dtype.kind == "f" else values
+
+
+@frozen(eq=False)
+class Cut:
+    """A file in two parts.
+
+    Attributes:
+        body: the whole graph, which also gives the map, the logits and what crosses.
+        tail: from the map and what crosses to the logits, in float32; gives every value of the chain as well.
+        target: where the file is cut.
+        logits: the tensor that holds them: what the file gives, before any softmax.
+        crossing: the values that bypass the target.
+        chain: the operators of the tail.
+        step: the quantization step of the logits; None where they are real numbers.
+    """
+
+    body: onnx.ModelProto
+    tail: onnx.ModelProto
+    target: Target
+    logits: str
+    crossing: Sequence[Crossing]
+    chain: Chain
+    step: float | None
+
+
+def cut(wiring: Wiring, target: Target, output: str) -> Cut:
+    """Cut a file at a target; `output` is the tensor that holds its class scores.
+
+    Raises:
+        ModelError: behind the target there is an operator that cannot be computed in float, or the scores do not depend
+            on the target.
+    """
+    logits = _before_softmax(wiring, output)
+    behind = wiring.dependents([target.tensor])
+    passed = _from_last_layer(wiring, logits)
+    needed = _needed(behind, logits)
+    if not needed:
+        raise ModelError(f"its class scores do not depend on {target.name!r}: name another tensor")
+    tail = in_float(wiring, needed, passed)
+    crossing = _crossing(wiring, tail, target)
+    chain = read_chain(tail.nodes, target.tensor, logits, tail.constants, target.layout)
+    return Cut(
+        _body(wiring, [target.tensor, logits, *(value.name for value in crossing)]),
+        _tail(wiring, tail, target, crossing, _outputs(chain, logits)),
+        target,
+        logits,
+        crossing,
+        chain,
+        _step(wiring, passed),
+    )
+
+
+def _outputs(chain: Chain, logits: str) -> list[str]:
+    return list(dict.fromkeys([logits, *(step.output for step in chain.steps)]))
+
+
+def _before_softmax(wiring: Wiring, output: str) -> str:
+    """Return the input of the softmax at the end of a file; the output itself where there is none."""
+    name = output
+    while (node := wiring.producers.get(name)) is not None:
+        if node.op_type in _NORMALIZES:
+            return node.input[0]
+        if node.op_type not in _RESHAPES:
+            return output
+        name = node.input[0]
+    return output
+
+
+def _from_last_layer(wiring: Wiring, logits: str) -> dict[str, None]:
+    """Return the tensors from the output of the last layer to the logits: the same numbers, quantized or reshaped."""
+    passed = {logits: None}
+    name = logits
+    while (node := wiring.producers.get(name)) is not None and node.op_type in _RESHAPES:
+        name = node.input[0]
+        passed[name] = None
+    return passed
+
+
+def _needed(behind: Sequence[onnx.NodeProto], logits: str) -> list[onnx.NodeProto]:
+    """Return the nodes behind the target that the logits are made by, in the order of execution."""
+    wanted, chosen = {logits}, []
+    for node in reversed(behind):
+        if not wanted.isdisjoint(node.output):
+            chosen.append(node)
+            wanted.update(node.input)
+    return chosen[::-1]
+
+
+def _crossing(wiring: Wiring, tail: FloatNodes, target: Target) -> list[Crossing]:
+    made = {name for node in tail.nodes for name in node.output} | {target.tensor, ""} | set(tail.constants)
+    read = dict.fromkeys(name for node in tail.nodes for name in node.input if name not in made)
+    return [Crossing(name, scale_of(wiring, name)) for name in read]
+
+
+def _step(wiring: Wiring, passed: Mapping[str, None]) -> float | None:
+    """Return the step of the quantizer of the logits."""
+    steps = [scale_of(wiring, name) for name in passed]
+    return next((scale.scale for scale in steps if scale), None)
+
+
+def _body(wiring: Wiring, outputs: Sequence[str]) -> onnx.ModelProto:
+    """Return the whole file, with further outputs."""
+    body = onnx.ModelProto()
+    body.CopyFrom(wiring.graph.model)
+    given = {value.name for value in body.graph.output}
+    body.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(outputs) if name not in given)
+    return body
+
+
+def _tail(
+    wiring: Wiring, tail: FloatNodes, target: Target, crossing: Sequence[Crossing], outputs: Sequence[str]
+) -> onnx.ModelProto:
+    shape = wiring.graph.tensors[target.tensor].shape
+    inputs = [onnx.helper.make_tensor_value_info(target.tensor, onnx.TensorProto.FLOAT, ["n", *shape[1:]])]
+    inputs += [_input(wiring, value) for value in crossing]
+    graph = onnx.helper.make_graph(
+        tail.nodes,
+        "tail",
+        inputs,
+        [onnx.ValueInfoProto(name=name) for name in outputs],
+        [onnx.numpy_helper.from_array(value, name) for name, value in tail.constants.items()],
+    )
+    model = wiring.graph.model
+    return onnx.helper.make_model(
+        graph, ir_version=max(model.ir_version, LEAST_IR_VERSION), opset_imports=list(model.opset_import)
+    )
+
+
+def _input(wiring: Wiring, value: Crossing) -> onnx.ValueInfoProto:
+    tensor = wiring.graph.tensors.get(value.name)
+    if tensor is None:
+        raise ModelError(f"the type of {value.name!r}, which is read behind the target tensor, is not known")
+    real = value.scale is not None or tensor.is_float
+    kind = onnx.TensorProto.FLOAT if real else onnx.TensorProto.DataType.Value(tensor.type)
+    return onnx.helper.make_tensor_value_info(value.name, kind, None)

@@ -1,0 +1,173 @@
+"""How each operator on integers computes in float32; operators on real numbers stay as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from edgecheck.device.explain.float_writer import Rule, Writer, given, spread
+from edgecheck.device.explain.scales import output_scale
+from edgecheck.device.explain.wiring import attribute_of
+from edgecheck.errors import ModelError
+from edgecheck.registry import register
+
+OTHER_FLOATS = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE)
+_TYPE_ATTRIBUTES = ("to", "dtype")  # of Cast, and of operators that make tensors
+
+RULES: dict[str, Rule] = {}
+
+
+def unchanged(writer: Writer, node: onnx.NodeProto) -> None:
+    """Keep a float operator, or one that works on real numbers as on integers; other float types become float32."""
+    if node.op_type.startswith("Q") or "Quantize" in node.op_type:
+        raise ModelError(f"behind the target tensor there is {node.op_type}, which is not known in float arithmetic")
+    kept = onnx.NodeProto()
+    kept.CopyFrom(node)
+    for attribute in kept.attribute:
+        if attribute.name in _TYPE_ATTRIBUTES and attribute.i in OTHER_FLOATS:
+            attribute.i = onnx.TensorProto.FLOAT
+    writer.nodes.append(kept)
+
+
+@register(RULES, "QuantizeLinear")
+def _quantize(writer: Writer, node: onnx.NodeProto) -> None:
+    if node.output[0] in writer.unlimited:
+        writer.add("Identity", node.input[:1], node.output[0], node)
+    else:
+        writer.clip(node.input[0], node.output[0], output_scale(writer.wiring, node))
+
+
+@register(RULES, "DequantizeLinear")
+def _dequantize(writer: Writer, node: onnx.NodeProto) -> None:
+    writer.add("Identity", node.input[:1], node.output[0], node)
+
+
+@register(RULES, "DynamicQuantizeLinear")
+def _quantize_dynamically(writer: Writer, node: onnx.NodeProto) -> None:
+    """Make the integers the real numbers themselves: their scale is 1 and their zero point 0."""
+    writer.add("Identity", node.input[:1], node.output[0], node)
+    for name, value in zip(node.output[1:], (1.0, 0.0), strict=True):
+        writer.store(name, np.array(value))
+
+
+@register(RULES, "Cast")
+def _cast(writer: Writer, node: onnx.NodeProto) -> None:
+    to = attribute_of(node, "to", onnx.TensorProto.FLOAT)
+    if to in (onnx.TensorProto.FLOAT, *OTHER_FLOATS):
+        writer.add("Identity", node.input, node.output[0], node)  # sums of integers are real numbers here
+    else:
+        unchanged(writer, node)
+
+
+_CONVOLUTION = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
+_POOLING = ("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides")
+
+
+@register(RULES, "QLinearConv")
+def _convolution(writer: Writer, node: onnx.NodeProto) -> None:
+    _refuse_channels_last(node)
+    inputs = [node.input[0], writer.weight(node, 3, 0)]
+    if len(node.input) > 8 and node.input[8]:
+        bias, given, scale = writer.values(node.input[8], node.input[1], node.input[4])
+        inputs.append(writer.store(f"{node.output[0]}:bias", bias * given.astype(np.float64) * scale))
+    writer.limited(node, "Conv", inputs, *_CONVOLUTION)
+
+
+@register(RULES, "QLinearMatMul")
+def _product(writer: Writer, node: onnx.NodeProto) -> None:
+    writer.limited(node, "MatMul", [writer.weight(node, 0, -2), writer.weight(node, 3, -1)])
+
+
+@register(RULES, "QGemm")
+def _gemm(writer: Writer, node: onnx.NodeProto) -> None:
+    axis = 0 if attribute_of(node, "transB", 0) else -1
+    inputs = [writer.weight(node, 0, 0), writer.weight(node, 3, axis)]
+    if len(node.input) > 6 and node.input[6]:
+        bias, given, scale = writer.values(node.input[6], node.input[1], node.input[4])
+        inputs.append(writer.store(f"{node.output[0]}:bias", bias * given.astype(np.float64) * scale))
+    kept = ("alpha", "transA", "transB")
+    if len(node.input) > 7 and node.input[7]:
+        writer.limited(node, "Gemm", inputs, *kept)
+    else:
+        writer.add("Gemm", inputs, node.output[0], node, *kept)
+
+
+@register(RULES, "MatMulInteger")
+def _integer_product(writer: Writer, node: onnx.NodeProto) -> None:
+    writer.add("MatMul", [_centred(writer, node, 0, -2), _centred(writer, node, 1, -1)], node.output[0], node)
+
+
+@register(RULES, "ConvInteger")
+def _integer_convolution(writer: Writer, node: onnx.NodeProto) -> None:
+    operands = [_centred(writer, node, 0, 0), _centred(writer, node, 1, 0)]
+    writer.add("Conv", operands, node.output[0], node, *_CONVOLUTION)
+
+
+def _centred(writer: Writer, node: onnx.NodeProto, place: int, axis: int) -> str:
+    """Return an operand minus its zero point, which is `place + 2`; one that depends on the image is centred already."""
+    name = node.input[place]
+    if name not in writer.wiring.constants:
+        return name
+    integers, zero = writer.values(*given(node, place, place + 2))
+    return writer.store(f"{node.output[0]}:operand{place}", integers.astype(np.float32) - spread(zero, integers, axis))
+
+
+@register(RULES, "DynamicQuantizeMatMul")
+def _dynamic_product(writer: Writer, node: onnx.NodeProto) -> None:
+    weight, scale, zero, bias = writer.values(*given(node, 1, 2, 3, 4))
+    real = (weight.astype(np.float32) - spread(zero, weight, -1)) * spread(scale, weight, -1)
+    product = f"{node.output[0]}:product"
+    writer.add("MatMul", [node.input[0], writer.store(f"{node.output[0]}:weight", real)], product, node)
+    writer.add("Add", [product, writer.store(f"{node.output[0]}:bias", bias)], node.output[0], node)
+
+
+@register(RULES, "MatMulIntegerToFloat")
+def _product_to_float(writer: Writer, node: onnx.NodeProto) -> None:
+    weight, scale, zero, bias = writer.values(*given(node, 1, 3, 5, 6))
+    real = (weight.astype(np.float32) - spread(zero, weight, -1)) * spread(scale, weight, -1)
+    product, scaled = f"{node.output[0]}:product", f"{node.output[0]}:scaled"
+    writer.add("MatMul", [node.input[0], writer.store(f"{node.output[0]}:weight", real)], product, node)
+    writer.add("Mul", [product, node.input[2]], scaled, node)
+    writer.add("Add", [scaled, writer.store(f"{node.output[0]}:bias", bias)], node.output[0], node)
+
+
+def _elementwise(kind: str, *kept: str) -> Rule:
+    """Return the rule of an operator on two quantized tensors."""
+
+    def rule(writer: Writer, node: onnx.NodeProto) -> None:
+        writer.limited(node, kind, [writer.weight(node, 0, 1), writer.weight(node, 3, 1)], *kept)
+
+    return rule
+
+
+def _unary(kind: str, *kept: str) -> Rule:
+    """Return the rule of an operator on one quantized tensor."""
+
+    def rule(writer: Writer, node: onnx.NodeProto) -> None:
+        _refuse_channels_last(node)
+        writer.limited(node, kind, node.input[:1], *kept)
+
+    return rule
+
+
+@register(RULES, "QLinearConcat")
+def _concatenation(writer: Writer, node: onnx.NodeProto) -> None:
+    parts = [writer.weight(node, place, 0) for place in range(2, len(node.input), 3)]
+    writer.limited(node, "Concat", parts, "axis")
+
+
+def _refuse_channels_last(node: onnx.NodeProto) -> None:
+    if attribute_of(node, "channels_last", 0):
+        raise ModelError(f"behind the target tensor there is {node.op_type} with its channels last")
+
+
+RULES |= {
+    "QLinearAdd": _elementwise("Add"),
+    "QLinearMul": _elementwise("Mul"),
+    "QLinearGlobalAveragePool": _unary("GlobalAveragePool"),
+    "QLinearAveragePool": _unary("AveragePool", *_POOLING),
+    "QLinearLeakyRelu": _unary("LeakyRelu", "alpha"),
+    "QLinearReduceMean": _unary("ReduceMean", "axes", "keepdims"),
+    "QLinearSigmoid": _unary("Sigmoid"),
+    "QLinearSoftmax": _unary("Softmax", "axis"),
+}

@@ -1,0 +1,161 @@
+"""The ONNX file as a source of evidence: one run of the file, and its tail in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edgecheck.attribution.evidence import Evidence, missing
+from edgecheck.attribution.source import SOURCES, Answer, ExplainedSubject
+from edgecheck.attribution.table import Need
+from edgecheck.device.explain.ablation import Ablation
+from edgecheck.device.explain.cut import Cut, cut
+from edgecheck.device.explain.tail import Array, Passed, Tail, flat
+from edgecheck.device.explain.target import find_target
+from edgecheck.device.explain.wiring import wire
+from edgecheck.device.model.shapes import open_graph
+from edgecheck.device.runtime import ort
+from edgecheck.device.runtime.ort import Options
+from edgecheck.device.runtime.session import Classifier, open_classifier
+from edgecheck.errors import ModelError
+from edgecheck.records import Diagnostic
+from edgecheck.registry import register
+
+# Largest difference of a logit between the file and its parts, relative to the size of the logits: float32 sums in
+# another order, and float16 or quantized ones, whose tail computes in float32.
+TOLERANCE = 1e-4
+ROUNDED_TOLERANCE = 0.1
+STEPS = 8  # of the quantizer of the logits, where that is more
+
+
+@register(SOURCES, "artefact")
+@contextmanager
+def open_artefact(subject: ExplainedSubject, example: NDArray[np.float32]) -> Iterator[ArtefactSource]:
+    """Open the ONNX file of a subject, see `attribution.source.Opener`.
+
+    Raises:
+        ModelError: no file; or one that cannot be cut at the target, or whose parts give other logits than the whole.
+    """
+    if subject.onnx_file is None:
+        raise ModelError("heatmaps of the artefact need an ONNX file, and there is none")
+    path = subject.onnx_file
+    options = Options(threads=subject.compute.threads or 0)
+    whole = open_classifier(path, options)
+    try:
+        graph = open_graph(path, (example.shape[1], example.shape[2], example.shape[3]))
+        wiring = wire(graph, whole.signature.input, whole.layout)
+        parts = cut(wiring, find_target(wiring, subject.target_layer), whole.signature.output)
+    except ModelError as error:
+        said = str(error)
+        raise ModelError(said if said.startswith(str(path)) else f"{path}: cannot be explained: {said}") from None
+    yield ArtefactSource(path, whole, parts, options)
+
+
+class ArtefactSource:
+    """Explains batches with one ONNX file, cut once at its target tensor."""
+
+    device = "cpu"
+    largest_batch: int | None = None
+
+    def __init__(self, path: Path, whole: Classifier, parts: Cut, options: Options) -> None:
+        self.path, self.whole, self.parts = path, whole, parts
+        self.network, self.target_layer = path.name, parts.target.name
+        self.body = ort.start(path, options, parts.body.SerializeToString())
+        self.tail = Tail(path, parts, options, whole.batch)
+        self.ablation = Ablation(self.tail)
+        self.checked = False
+        self.drowned: list[float] = []
+
+    @property
+    def gives(self) -> frozenset[Need]:
+        """Gradients only where the tail is a chain of operators whose gradients are known."""
+        always: frozenset[Need] = frozenset({"activations", "drops", "masks", "own-head", "positions"})
+        return always if self.parts.chain.without_gradient else always | {"gradients"}
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        """The quantization step of map and logits, and the share of channels whose effect is below it."""
+        return []
+
+    def answer(self, inputs: NDArray[np.float32]) -> Answer:
+        """Return the logits of inputs `(N, C, H, W)`, and evidence for any of their classes.
+
+        Raises:
+            ModelError: the run failed, or the parts give other logits than the whole.
+        """
+        maps, others, logits = self._run(inputs)
+        values = self.tail.values(maps, others)
+        if not self.checked:
+            self._check(inputs, logits, flat(values[self.parts.logits]))
+            self.checked = True
+
+        def evidence(classes: NDArray[np.int64]) -> Evidence:
+            return self._evidence(inputs, Passed(maps, others, classes, values))
+
+        return Answer(logits, evidence)
+
+    def _run(self, inputs: NDArray[np.float32]) -> tuple[Array, dict[str, NDArray[np.generic]], Array]:
+        """Return the real maps, what crosses, and the logits of the file."""
+        names = [self.parts.target.tensor, self.parts.logits, *(value.name for value in self.parts.crossing)]
+        step = self.whole.batch or len(inputs)
+        chunks = [
+            _outputs(self.path, self.body, names, self.whole.feed(inputs[start : start + step]))
+            for start in range(0, len(inputs), step)
+        ]
+        maps, logits, *others = [
+            given[0] if given[0].ndim == 0 else np.concatenate(given)[: len(inputs)] for given in zip(*chunks, strict=True)
+        ]
+        crossing = {value.name: value.real(given) for value, given in zip(self.parts.crossing, others, strict=True)}
+        return self.parts.target.channels_first(maps), crossing, flat(logits)
+
+    def _evidence(self, inputs: NDArray[np.float32], passed: Passed) -> Evidence:
+        tail, parts = self.tail, self.parts
+        outputs = flat(passed.values[parts.logits])
+        gradient = cache(lambda: parts.target.channels_first(tail.gradient(passed)))  # serves all methods
+        return Evidence(
+            passed.maps,
+            outputs[np.arange(len(outputs)), passed.classes],
+            (inputs.shape[2], inputs.shape[3]),
+            gradients=missing("gradients") if parts.chain.without_gradient else gradient,
+            drops=lambda: self._drops(passed),
+            score=lambda masks: self._score(inputs, masks, passed.classes),
+            head=lambda maps: tail.explained(passed, maps),
+            positions=lambda: self.ablation.positions(passed),
+        )
+
+    def _drops(self, passed: Passed) -> Array:
+        drops = self.ablation.drops(passed)
+        if self.parts.step:
+            self.drowned.append(float((np.abs(drops) < self.parts.step).mean()))
+        return drops
+
+    def _score(self, inputs: NDArray[np.float32], masks: Array, classes: NDArray[np.int64]) -> Array:
+        """Return the explained logits `(N, C)` of the inputs times each of the masks `(N, C, H, W)`."""
+        columns = []
+        for place in range(masks.shape[1]):
+            maps, others, _ = self._run(inputs * masks[:, place, None])
+            columns.append(self.tail.logits(maps, others)[np.arange(len(classes)), classes])
+        return np.stack(columns, axis=1)
+
+    def _check(self, inputs: NDArray[np.float32], logits: Array, of_the_tail: Array) -> None:
+        """Compare the parts with the whole on the first batch.
+
+        Raises:
+            ModelError: they give other logits.
+        """
+        ...
+
+
+def _outputs(
+    path: Path, session: onnxruntime.InferenceSession, names: list[str], feed: dict[str, np.ndarray]
+) -> list[NDArray[np.generic]]:
+    try:
+        return [np.asarray(value) for value in session.run(names, feed)]
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
+        raise ModelError(f"{path}: the run failed ({ort.one_line(error)})") from None

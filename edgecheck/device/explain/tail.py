@@ -1,0 +1,132 @@
+"""Runs the tail of a cut file, in the batches that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from edgecheck.device.explain.adjoints import Local, adjoint_of
+from edgecheck.device.explain.cut import Cut
+from edgecheck.device.runtime import ort
+from edgecheck.device.runtime.ort import Options
+from edgecheck.errors import ModelError
+
+Array = NDArray[np.float32]
+
+# Bytes of feature maps that the tail takes at once: larger runs leave the cache and gain nothing.
+CHUNK_BYTES = 8 * 2**20
+
+
+@frozen(eq=False)
+class Passed:
+    """A batch of N images at the target.
+
+    Attributes:
+        maps: the real feature maps `(N, K, h, w)`.
+        others: the values that cross, by name.
+        classes: the explained output of each image `(N,)`.
+        values: the values of the chain, by name, the map and the logits included.
+    """
+
+    maps: Array
+    others: Mapping[str, NDArray[np.generic]]
+    classes: NDArray[np.int64]
+    values: Mapping[str, Array]
+
+    @property
+    def divisible(self) -> bool:
+        """Whether all others have one entry per image, so that images can be taken out and repeated."""
+        return all(value.ndim > 0 and len(value) == len(self.maps) for value in self.others.values())
+
+
+class Tail:
+    """From feature maps to logits; `batch` is the only number of images that the file takes, None for any."""
+
+    def __init__(self, where: Path, cut: Cut, options: Options, batch: int | None) -> None:
+        self.where, self.cut, self.batch = where, cut, batch
+        self.outputs = [output.name for output in cut.tail.graph.output]
+        self.session = ort.start(where, options, cut.tail.SerializeToString())
+
+    def values(self, maps: Array, others: Mapping[str, NDArray[np.generic]]) -> dict[str, Array]:
+        """Return the values of the chain for maps `(N, K, h, w)`, by name; one entry per image."""
+        stored = self.cut.target.as_stored(maps)
+        chunks = [
+            self._run({self.cut.target.tensor: _filled(stored[part], self.batch)} | _rows(others, part, len(maps), self.batch))
+            for part in _parts(len(maps), self.batch)
+        ]
+        joined = [np.concatenate(given)[: len(maps)] for given in zip(*chunks, strict=True)]
+        return {self.cut.target.tensor: stored} | dict(zip(self.outputs, joined, strict=True))
+
+    def logits(self, maps: Array, others: Mapping[str, NDArray[np.generic]]) -> Array:
+        """Return the logits `(N, outputs)` of maps `(N, K, h, w)`."""
+        return flat(self.values(maps, others)[self.cut.logits])
+
+    def explained(self, passed: Passed, maps: Array) -> Array:
+        """Return the explained logits `(N, C)` with the maps of a batch replaced by each of `(N, C, K, h, w)`."""
+        images, count = maps.shape[:2]
+        if not passed.divisible:
+            columns = [self.logits(maps[:, place], passed.others) for place in range(count)]
+            return np.stack([_pick(logits, passed.classes) for logits in columns], axis=1)
+        at_once = max(1, CHUNK_BYTES // max(1, maps[:, 0].nbytes))
+        parts = []
+        for start in range(0, count, at_once):
+            part = maps[:, start : start + at_once]
+            others = {name: np.repeat(value, part.shape[1], axis=0) for name, value in passed.others.items()}
+            logits = self.logits(part.reshape(-1, *part.shape[2:]), others)
+            parts.append(_pick(logits, np.repeat(passed.classes, part.shape[1])).reshape(images, -1))
+        return np.concatenate(parts, axis=1)
+
+    def gradient(self, passed: Passed, behind: int = 0) -> Array:
+        """Return the gradient of the explained logits with respect to what the first `behind` steps give."""
+        outputs = passed.values[self.cut.logits]
+        gradient = np.zeros((len(outputs), outputs[0].size), np.float32)
+        gradient[np.arange(len(outputs)), passed.classes] = 1
+        gradient = gradient.reshape(outputs.shape)
+        for step in reversed(self.cut.chain.steps[behind:]):
+            rule = adjoint_of(step.node)
+            assert rule is not None, f"the gradient of {step.node.op_type} is known"
+            x, y = passed.values[step.source], passed.values[step.output]
+            gradient = rule(Local(step.node, x, y, self.cut.chain.constants), gradient)
+        return gradient
+
+    def _run(self, feed: dict[str, NDArray[np.generic]]) -> list[Array]:
+        try:
+            return [np.asarray(value) for value in self.session.run(self.outputs, feed)]
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
+            raise ModelError(
+                f"{self.where}: what follows {self.cut.target.name!r} cannot be run alone ({ort.one_line(error)})"
+            ) from None
+
+
+def flat(scores: NDArray[np.generic]) -> Array:
+    """Return logits of any shape `(N, ...)` as float32 `(N, outputs)`."""
+    return scores.reshape(len(scores), -1).astype(np.float32, copy=False)
+
+
+def _pick(logits: Array, classes: NDArray[np.int64]) -> Array:
+    return logits[np.arange(len(classes)), classes]
+
+
+def _parts(images: int, batch: int | None) -> Sequence[slice]:
+    step = batch or images
+    return [slice(start, start + step) for start in range(0, images, step)]
+
+
+def _rows(
+    others: Mapping[str, NDArray[np.generic]], part: slice, images: int, batch: int | None
+) -> dict[str, NDArray[np.generic]]:
+    """Return the entries of some images; values without one entry per image go whole."""
+    if batch is None:
+        return dict(others)
+    by_image = {name: value.ndim > 0 and len(value) == images for name, value in others.items()}
+    return {name: _filled(value[part], batch) if by_image[name] else value for name, value in others.items()}
+
+
+def _filled(values: NDArray[np.generic], batch: int | None) -> NDArray[np.generic]:
+    """Repeat the last entry until there are as many as the file takes."""
+    missing = max((batch or 0) - len(values), 0)
+    return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)]) if missing else values

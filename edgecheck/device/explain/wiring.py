@@ -1,0 +1,182 @@
+"""Which node makes a tensor, which nodes read it, and where its channels are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from attrs import frozen
+from onnx import numpy_helper
+
+from edgecheck.device.model.lowering import STANDARD_DOMAINS, channels_first, is_channels_last, lowered
+from edgecheck.device.model.shapes import Graph, reads
+from edgecheck.device.model.signature import Layout
+from edgecheck.device.runtime import ort
+
+MAP_RANK = 4
+TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
+# What changes neither the values of a map nor their place, apart from rounding; Transpose changes the layout alone.
+UNCHANGED = frozenset({"Cast", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear"})
+
+
+@frozen(eq=False)
+class Wiring:
+    """A graph with its connections.
+
+    Attributes:
+        graph: the graph, functions written out.
+        nodes: the nodes that depend on the image, in the order of execution.
+        producers: tensor -> the node that makes it.
+        users: tensor -> the nodes that depend on the image and read it.
+        constants: the tensors that do not depend on the image.
+        layouts: map -> the place of its channels, as far as it follows from convolutions and the input.
+    """
+
+    graph: Graph
+    nodes: Sequence[onnx.NodeProto]
+    producers: Mapping[str, onnx.NodeProto]
+    users: Mapping[str, Sequence[onnx.NodeProto]]
+    constants: frozenset[str]
+    layouts: Mapping[str, Layout]
+
+    def map_size(self, tensor: str) -> tuple[int, int] | None:
+        """Return height and width of a map; None for a tensor that is not known to be one."""
+        known, layout = self.graph.tensors.get(tensor), self.layouts.get(tensor)
+        if known is None or layout is None or len(known.shape) != MAP_RANK:
+            return None
+        return (known.shape[2], known.shape[3]) if layout == "NCHW" else (known.shape[1], known.shape[2])
+
+    def dependents(self, tensors: Iterable[str]) -> list[onnx.NodeProto]:
+        """Return the nodes that depend on any of the tensors, in the order of execution."""
+        changed = set(tensors)
+        behind = []
+        for node in self.nodes:
+            if not changed.isdisjoint(reads(node)):
+                behind.append(node)
+                changed.update(node.output)
+        return behind
+
+
+def wire(graph: Graph, input_name: str, layout: Layout) -> Wiring:
+    """Return a graph with its connections; `layout` is that of the image input."""
+    users: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
+    nodes = graph.active_nodes()
+    for node in nodes:
+        for name in sorted(reads(node)):
+            users[name].append(node)
+    producers = {name: node for node in graph.nodes for name in node.output if name}
+    constants = graph.constants()
+    return Wiring(graph, nodes, producers, dict(users), constants, _layouts(graph, nodes, {input_name: layout}))
+
+
+def is_convolution(node: onnx.NodeProto, constants: frozenset[str]) -> bool:
+    """Return whether a node is a convolution, float or quantized, with stored weights."""
+    standard = standardized(node)
+    return standard.op_type in ("Conv", "ConvInteger") and standard.input[1] in constants
+
+
+def is_linear(node: onnx.NodeProto, constants: frozenset[str]) -> bool:
+    """Return whether a node is a product with stored weights, float or quantized."""
+    standard = standardized(node)
+    product = standard.op_type in ("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul")
+    operands = [*standard.input[:2], *standard.input[3:4]] if standard.op_type == "QLinearMatMul" else standard.input[:2]
+    return product and any(name in constants for name in operands)
+
+
+def standardized(node: onnx.NodeProto) -> onnx.NodeProto:
+    """Return the node in standard ONNX where there is such an operator, channels first."""
+    return channels_first(node) if is_channels_last(node) else lowered(node)
+
+
+def _layouts(
+    graph: Graph, nodes: Iterable[onnx.NodeProto], layouts: dict[str, Layout]
+) -> dict[str, Layout]:
+    for node in nodes:
+        layout = _layout_behind(node, layouts)
+        for name in node.output:
+            tensor = graph.tensors.get(name)
+            if layout and tensor is not None and len(tensor.shape) == MAP_RANK:
+                layouts[name] = layout
+    return layouts
+
+
+def _layout_behind(node: onnx.NodeProto, layouts: Mapping[str, Layout]) -> Layout | None:
+    if is_channels_last(node):
+        return "NHWC"
+    if standardized(node).op_type in ("Conv", "ConvInteger", "ConvTranspose"):
+        return "NCHW"
+    given = next((layouts[name] for name in node.input if name in layouts), None)
+    if node.op_type != "Transpose":
+        return given
+    order = permutation(node)
+    if given == "NCHW" and order == TO_LAST:
+        return "NHWC"
+    return "NCHW" if given == "NHWC" and order == TO_FIRST else None
+
+
+def permutation(node: onnx.NodeProto) -> tuple[int, ...]:
+    """Return the order of axes that a Transpose makes; empty where it reverses them."""
+    return tuple(attribute_of(node, "perm", ()))
+
+
+def attribute_of(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    """Return an attribute of a node as a Python value, or the default."""
+    for attribute in node.attribute:
+        if attribute.name == name:
+            return onnx.helper.get_attribute_value(attribute)
+    return default
+
+
+def opset_of(graph: Graph) -> int:
+    """Return the version of the standard operators that a file is written in."""
+    return max((entry.version for entry in graph.model.opset_import if entry.domain in STANDARD_DOMAINS), default=1)
+
+
+def values_of(graph: Graph, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the values of constant tensors; those that nodes compute are computed by ONNX Runtime.
+
+    Raises:
+        ModelError: ONNX Runtime cannot compute them.
+    """
+    stored = {tensor.name: tensor for tensor in graph.model.graph.initializer}
+    known = {name: numpy_helper.to_array(stored[name]) for name in names if name in stored}
+    computed = [name for name in dict.fromkeys(names) if name not in known]
+    if not computed:
+        return known
+    content = submodel(graph, list(constant_nodes(graph, computed)), [], computed).SerializeToString()
+    session = ort.start(Path("constants"), ort.Options(), content)
+    return known | dict(zip(computed, session.run(computed, {}), strict=True))
+
+
+def constant_nodes(graph: Graph, names: Iterable[str]) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes that compute these constants, in the order of execution."""
+    needed, chosen = set(names), []
+    for node in reversed(list(graph.nodes)):
+        if not needed.isdisjoint(node.output):
+            chosen.append(node)
+            needed |= reads(node)
+    return reversed(chosen)
+
+
+def submodel(
+    graph: Graph,
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[str],
+    further: Sequence[onnx.TensorProto] = (),
+) -> onnx.ModelProto:
+    """Return a model of some nodes with the stored tensors that they read; `further` are stored tensors of their own."""
+    needed = {name for node in nodes for name in reads(node)} | set(outputs)
+    own = {tensor.name for tensor in further}
+    stored = [t for t in graph.model.graph.initializer if t.name in needed and t.name not in own]
+    made = onnx.helper.make_graph(
+        nodes, "part", list(inputs), [onnx.ValueInfoProto(name=name) for name in outputs], [*stored, *further]
+    )
+    return onnx.helper.make_model(
+        made, ir_version=max(graph.model.ir_version, 4), opset_imports=list(graph.model.opset_import)
+    )

@@ -48,7 +48,8 @@ class Cut:
         logits: the tensor that holds them: what the file gives, before any softmax.
         crossing: the values that bypass the target.
         chain: the operators of the tail.
-        step: the quantization step of the logits; None where they are real numbers.
+        scale: that of the logits; None where they are not quantized.
+        rounded: the file computes with less than float32 somewhere.
     """
 
     body: onnx.ModelProto
@@ -57,7 +58,8 @@ class Cut:
     logits: str
     crossing: Sequence[Crossing]
     chain: Chain
-    step: float | None
+    scale: Scale | None
+    rounded: bool
 
 
 def cut(wiring: Wiring, target: Target, output: str) -> Cut:
@@ -83,7 +85,8 @@ def cut(wiring: Wiring, target: Target, output: str) -> Cut:
         logits,
         crossing,
         chain,
-        _step(wiring, passed),
+        _scale(wiring, passed),
+        _rounded(wiring),
     )
 
 
@@ -129,10 +132,15 @@ def _crossing(wiring: Wiring, tail: FloatNodes, target: Target) -> list[Crossing
     return [Crossing(name, scale_of(wiring, name)) for name in read]
 
 
-def _step(wiring: Wiring, passed: Mapping[str, None]) -> float | None:
-    """Return the step of the quantizer of the logits."""
-    steps = [scale_of(wiring, name) for name in passed]
-    return next((scale.scale for scale in steps if scale), None)
+def _scale(wiring: Wiring, passed: Mapping[str, None]) -> Scale | None:
+    """Return the scale of the last quantizer of the logits."""
+    return next((scale for name in passed if (scale := scale_of(wiring, name))), None)
+
+
+def _rounded(wiring: Wiring) -> bool:
+    """Return whether a file computes with integers or 16-bit floats, to which its tensors are rounded."""
+    kinds = {tensor.type for tensor in wiring.graph.tensors.values()}
+    return not kinds.isdisjoint(("INT8", "UINT8", "INT16", "UINT16", "INT4", "UINT4", "FLOAT16", "BFLOAT16"))
 
 
 def _body(wiring: Wiring, outputs: Sequence[str]) -> onnx.ModelProto:

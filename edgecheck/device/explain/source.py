@@ -16,6 +16,7 @@ from edgecheck.attribution.source import SOURCES, Answer, ExplainedSubject
 from edgecheck.attribution.table import Need
 from edgecheck.device.explain.ablation import Ablation
 from edgecheck.device.explain.cut import Cut, cut
+from edgecheck.device.explain.rehearsal import rehearse
 from edgecheck.device.explain.tail import Array, Passed, Tail, flat
 from edgecheck.device.explain.target import find_target
 from edgecheck.device.explain.wiring import wire
@@ -32,6 +33,7 @@ from edgecheck.registry import register
 TOLERANCE = 1e-4
 ROUNDED_TOLERANCE = 0.1
 STEPS = 8  # of the quantizer of the logits, where that is more
+CHANGED_CLASSES = 0.1  # a further output can keep ONNX Runtime from fusing int8 operators, which changes rounding
 
 
 @register(SOURCES, "artefact")
@@ -41,20 +43,35 @@ def open_artefact(subject: ExplainedSubject, example: NDArray[np.float32]) -> It
 
     Raises:
         ModelError: no file; or one that cannot be cut at the target, or whose parts give other logits than the whole.
+        MeasurementError: ONNX Runtime crashes on its parts.
     """
     if subject.onnx_file is None:
         raise ModelError("heatmaps of the artefact need an ONNX file, and there is none")
-    path = subject.onnx_file
-    options = Options(threads=subject.compute.threads or 0)
+    shape = (example.shape[1], example.shape[2], example.shape[3])
+    rehearse(subject.onnx_file, _options(subject), shape, subject.target_layer)
+    yield opened(subject, example)
+
+
+def opened(subject: ExplainedSubject, example: NDArray[np.float32]) -> ArtefactSource:
+    """Return the source of a subject that has a file.
+
+    Raises:
+        ModelError: as `open_artefact`.
+    """
+    assert subject.onnx_file is not None
+    path, options = subject.onnx_file, _options(subject)
     whole = open_classifier(path, options)
+    graph = open_graph(path, (example.shape[1], example.shape[2], example.shape[3]))
+    wiring = wire(graph, whole.signature.input, whole.layout)
     try:
-        graph = open_graph(path, (example.shape[1], example.shape[2], example.shape[3]))
-        wiring = wire(graph, whole.signature.input, whole.layout)
         parts = cut(wiring, find_target(wiring, subject.target_layer), whole.signature.output)
     except ModelError as error:
-        said = str(error)
-        raise ModelError(said if said.startswith(str(path)) else f"{path}: cannot be explained: {said}") from None
-    yield ArtefactSource(path, whole, parts, options)
+        raise ModelError(f"{path}: cannot be explained: {error}") from None
+    return ArtefactSource(path, whole, parts, options)
+
+
+def _options(subject: ExplainedSubject) -> Options:
+    return Options(threads=subject.compute.threads or 0)
 
 
 class ArtefactSource:
@@ -80,8 +97,16 @@ class ArtefactSource:
 
     @property
     def warnings(self) -> list[Diagnostic]:
-        """The quantization step of map and logits, and the share of channels whose effect is below it."""
-        return []
+        """The quantization steps of map and logits, and the share of channels whose effect is below the latter."""
+        map_scale, scale = self.parts.target.scale, self.parts.scale
+        if map_scale is None and scale is None:
+            return []
+        fields = {
+            "map_step": map_scale.scale if map_scale else None,
+            "logit_step": scale.scale if scale else None,
+            "below": float(np.mean(self.drowned)) if self.drowned else None,
+        }
+        return [Diagnostic("heatmaps-quantized", fields, severity="note")]
 
     def answer(self, inputs: NDArray[np.float32]) -> Answer:
         """Return the logits of inputs `(N, C, H, W)`, and evidence for any of their classes.
@@ -131,8 +156,8 @@ class ArtefactSource:
 
     def _drops(self, passed: Passed) -> Array:
         drops = self.ablation.drops(passed)
-        if self.parts.step:
-            self.drowned.append(float((np.abs(drops) < self.parts.step).mean()))
+        if self.parts.scale:
+            self.drowned.append(float((np.abs(drops) < self.parts.scale.scale).mean()))
         return drops
 
     def _score(self, inputs: NDArray[np.float32], masks: Array, classes: NDArray[np.int64]) -> Array:
@@ -147,9 +172,26 @@ class ArtefactSource:
         """Compare the parts with the whole on the first batch.
 
         Raises:
-            ModelError: they give other logits.
+            ModelError: they give other logits, or another class for more than a tenth of the images.
         """
-        ...
+        scale, rounded = self.parts.scale, self.parts.rounded
+        largest = max(1.0, float(np.abs(logits).max(initial=0)))
+        allowed = (ROUNDED_TOLERANCE if rounded else TOLERANCE) * largest
+        # The quantizer of the logits limits them; the tail does not.
+        limited = np.clip(of_the_tail, *scale.range) if scale else of_the_tail
+        apart = float(np.abs(limited - logits).max(initial=0))
+        if not apart <= max(allowed, STEPS * scale.scale if scale else 0):
+            raise ModelError(
+                f"{self.path}: cut at {self.target_layer!r}, it gives other logits than whole (up to {apart:.2g}): "
+                "name another tensor (explain.target_layer)"
+            )
+        whole = self.whole.run(inputs[: self.whole.batch or len(inputs)]).argmax(axis=1)
+        changed = int((whole != logits[: len(whole)].argmax(axis=1)).sum())
+        if changed > CHANGED_CLASSES * len(whole):
+            raise ModelError(
+                f"{self.path}: with its feature map as a further output, it predicts another class for {changed} of "
+                f"{len(whole)} images: its graph cannot be cut at {self.target_layer!r}"
+            )
 
 
 def _outputs(

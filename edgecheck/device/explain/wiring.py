@@ -20,6 +20,10 @@ from edgecheck.device.runtime import ort
 MAP_RANK = 4
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
+# Where layers take their weights; either side of a product may be the weight.
+CONVOLUTIONS = {"Conv": (1,), "ConvInteger": (1,), "QLinearConv": (3,)}
+PRODUCTS = {"Gemm": (0, 1), "MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
+
 # What changes neither the values of a map nor their place, apart from rounding; Transpose changes the layout alone.
 UNCHANGED = frozenset({"Cast", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear"})
 
@@ -76,16 +80,18 @@ def wire(graph: Graph, input_name: str, layout: Layout) -> Wiring:
 
 def is_convolution(node: onnx.NodeProto, constants: frozenset[str]) -> bool:
     """Return whether a node is a convolution, float or quantized, with stored weights."""
-    standard = standardized(node)
-    return standard.op_type in ("Conv", "ConvInteger") and standard.input[1] in constants
+    return _has_stored(node, CONVOLUTIONS, constants)
 
 
 def is_linear(node: onnx.NodeProto, constants: frozenset[str]) -> bool:
     """Return whether a node is a product with stored weights, float or quantized."""
+    return _has_stored(node, PRODUCTS, constants)
+
+
+def _has_stored(node: onnx.NodeProto, kinds: Mapping[str, Sequence[int]], constants: frozenset[str]) -> bool:
     standard = standardized(node)
-    product = standard.op_type in ("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul")
-    operands = [*standard.input[:2], *standard.input[3:4]] if standard.op_type == "QLinearMatMul" else standard.input[:2]
-    return product and any(name in constants for name in operands)
+    places = kinds.get(standard.op_type, ())
+    return any(place < len(standard.input) and standard.input[place] in constants for place in places)
 
 
 def standardized(node: onnx.NodeProto) -> onnx.NodeProto:
@@ -108,7 +114,7 @@ def _layouts(
 def _layout_behind(node: onnx.NodeProto, layouts: Mapping[str, Layout]) -> Layout | None:
     if is_channels_last(node):
         return "NHWC"
-    if standardized(node).op_type in ("Conv", "ConvInteger", "ConvTranspose"):
+    if standardized(node).op_type in (*CONVOLUTIONS, "ConvTranspose"):
         return "NCHW"
     given = next((layouts[name] for name in node.input if name in layouts), None)
     if node.op_type != "Transpose":

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,29 @@ def run(
         ModelError: ONNX Runtime cannot load the file, or it is not an image classifier.
         MeasurementError: a run failed, or the process crashed, took too long or needed too much memory.
     """
-    limit = _memory_limit(Path(path), options)
-    request = {"options": attrs.asdict(options), "shape": input_shape, "runs": runs, "data_bytes": limit}
-    command = children.command(__name__, str(path), json.dumps({**request, "parent": os.getpid()}))
+    return ProbeResult(**in_child(__name__, Path(path), options, {"shape": input_shape, "runs": runs}, time_limit_s))
+
+
+def in_child(
+    module: str, path: Path, options: Options, request: Mapping[str, Any], time_limit_s: float = TIME_LIMIT_S
+) -> dict[str, Any]:
+    """Return what `work` of a module says about a file, called in a limited process through `answer`.
+
+    Args:
+        module: its `main` calls `answer`.
+        path: the file.
+        options: how it is run.
+        request: JSON-able, for `work`.
+        time_limit_s: seconds after which the process is ended.
+
+    Raises:
+        EdgecheckError: what `work` raised.
+        MeasurementError: the process crashed, took too long or needed too much memory.
+    """
+    limit = _memory_limit(path, options)
+    asked = {**request, "options": attrs.asdict(options), "data_bytes": limit, "parent": os.getpid()}
     try:
-        done = _child(command, time_limit_s)
+        done = _child(children.command(module, str(path), json.dumps(asked)), time_limit_s)
     except subprocess.TimeoutExpired:
         raise MeasurementError(
             f"{path}: stopped after {time_limit_s:g} s: it could not be opened and run on one image by then"
@@ -105,11 +124,11 @@ def _child(command: list[str], time_limit_s: float) -> subprocess.CompletedProce
     )
 
 
-def _answer(path: str | Path, done: subprocess.CompletedProcess[str], limit: int) -> ProbeResult:
+def _answer(path: Path, done: subprocess.CompletedProcess[str], limit: int) -> dict[str, Any]:
     """Return the result of the child, or raise its error."""
-    told = json.loads(done.stdout) if done.returncode == 0 else {}
-    if "peak_bytes" in told:
-        return ProbeResult(**told)
+    told: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+    if told and "error" not in told:
+        return told
     if any(words in told.get("error", done.stderr) for words in OUT_OF_MEMORY):
         raise MeasurementError(f"{path}: it needs more than {limit / 1e9:.1f} GB of memory for one image")
     if "error" in told:
@@ -180,17 +199,26 @@ def _status_bytes(name: str) -> int | None:
     return int(fields[name].split()[0]) * KIB if name in fields else None
 
 
-def main(arguments: list[str]) -> int:
-    """Run the file and write to stdout as JSON what was seen, or the error; return the exit code."""
+def answer(arguments: list[str], work: Callable[[Path, Options, Mapping[str, Any]], Mapping[str, Any]]) -> int:
+    """Be the child of `in_child`: limit this process, write what `work` returns, or its error, to stdout as JSON."""
     path, request = Path(arguments[0]), json.loads(arguments[1])
     children.end_with_parent(request["parent"])
     if request["options"]["provider"] == ort.CPU:  # a GPU's driver reserves far more than it uses
         _limit_data(request["data_bytes"])
     try:
-        channels, height, width = request["shape"]
-        times = _times(path, Options(**request["options"]), (channels, height, width), request["runs"])
-        told: dict[str, Any] = {"peak_bytes": _peak_bytes(), "runs_s": times}
+        told = dict(work(path, Options(**request["options"]), request))
     except EdgecheckError as error:
         told = {"error": str(error), "kind": type(error).__name__}
     sys.stdout.write(json.dumps(told) + "\n")
     return 0
+
+
+def _measured(path: Path, options: Options, request: Mapping[str, Any]) -> dict[str, Any]:
+    channels, height, width = request["shape"]
+    times = _times(path, options, (channels, height, width), request["runs"])
+    return {"peak_bytes": _peak_bytes(), "runs_s": times}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the file and write to stdout as JSON what was seen, or the error; return the exit code."""
+    return answer(arguments, _measured)

@@ -187,7 +187,7 @@ class ArtefactSource:
             )
         whole = self.whole.run(inputs[: self.whole.batch or len(inputs)]).argmax(axis=1)
         changed = int((whole != logits[: len(whole)].argmax(axis=1)).sum())
-        if changed > CHANGED_CLASSES * len(whole):
+        if changed > max(1, CHANGED_CLASSES * len(whole)):
             raise ModelError(
                 f"{self.path}: with its feature map as a further output, it predicts another class for {changed} of "
                 f"{len(whole)} images: its graph cannot be cut at {self.target_layer!r}"

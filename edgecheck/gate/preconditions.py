@@ -26,6 +26,11 @@ Taken = Mapping[tuple[str, str], Reading]
 TWIN = "twin"
 
 
+def from_heatmaps(metric: str) -> bool:
+    """Return whether a metric is taken from heatmaps."""
+    return metric.startswith(("sp2ps.", "pe_like.", "cam.", "fidelity."))
+
+
 def needs_twin(metric: str) -> bool:
     """Return whether a metric cannot be measured without twins."""
     return metric.startswith("parity.")
@@ -44,13 +49,18 @@ def admit(
     baseline = [_apart(v.name, asked, taken) for v in variants if v.role == "baseline"]
     withheld = []
     for variant in variants:
-        made = [r for r in readings if r.variant == variant.name and r.source == TWIN and r.value is not None]
+        made = [r for r in readings if r.variant == variant.name and _of_a_twin(r) and r.value is not None]
         reason = next(filter(None, [_borrowed(variant), *baseline, _apart(variant.name, asked, taken)]), "")
         if made and reason:
             withheld.append(Withheld(variant.name, reason, made))
     reasons = {(r.variant, r.metric): one.reason for one in withheld for r in one.readings}
     admitted = [_missing(r, reasons[key]) if (key := (r.variant, r.metric)) in reasons else r for r in readings]
     return admitted, withheld
+
+
+def _of_a_twin(reading: Reading) -> bool:
+    """Return whether a reading is taken from the heatmaps of twins, as those are that name no source."""
+    return from_heatmaps(reading.metric) and reading.source in (None, TWIN)
 
 
 def _borrowed(variant: Variant) -> str:

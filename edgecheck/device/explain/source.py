@@ -100,12 +100,17 @@ class ArtefactSource:
         map_scale, scale = self.parts.target.scale, self.parts.scale
         if map_scale is None and scale is None:
             return []
-        fields = {
-            "map_step": map_scale.scale if map_scale else None,
-            "logit_step": scale.scale if scale else None,
-            "below": float(np.mean(self.drowned)) if self.drowned else None,
-        }
-        return [Diagnostic("heatmaps-quantized", fields, severity="note")]
+        return [
+            Diagnostic(
+                "heatmaps-quantized",
+                {
+                    "map_step": map_scale.scale if map_scale else None,
+                    "logit_step": scale.scale if scale else None,
+                    "below": float(np.mean(self.drowned)) if self.drowned else None,
+                },
+                severity="note",
+            )
+        ]
 
     def answer(self, inputs: NDArray[np.float32]) -> Answer:
         """Return the logits of inputs `(N, C, H, W)`, and evidence for any of their classes.

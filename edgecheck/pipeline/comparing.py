@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from edgecheck.device.runtime import accuracy
 from edgecheck.device.runtime.probe import ProbeResult
 from edgecheck.errors import DataError, ModelError
-from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run, Seen
-from edgecheck.pipeline.stages.explain import TWIN
+from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run
 from edgecheck.records import Diagnostic, Reading, Variant, reading
 from edgecheck.score import predictions as predictions_of
 from edgecheck.score.parity import parity
@@ -73,16 +72,14 @@ def peak_memory(run: Run, variant: str, ran: ProbeResult) -> list[Reading]:
     return [reading(variant, "memory.rss_bytes", ran.peak_bytes, note=note)]
 
 
-def parity_of(variant: Variant, logits: NDArray[np.float32], own: Seen) -> list[Reading]:
-    """Return how far the ONNX file and its twin disagree; both readings are missing where no twin was explained."""
-    if own.source != TWIN or own.logits is None:
+def parity_of(variant: Variant, logits: NDArray[np.float32], of_twin: NDArray[np.float32] | None) -> list[Reading]:
+    """Return how far the ONNX file and its twin disagree; without a twin both readings are missing."""
+    if of_twin is None:
         why = NO_TWIN
         if variant.quantization:
             why = f"an {variant.quantization} file has no twin; its heatmaps come from the file itself"
-        elif variant.twin:
-            why = "heatmaps come from the files, so no twin was run"
         return [reading(variant.name, metric, None, note=why) for metric in ("parity.max_abs", "parity.agreement")]
-    apart = parity(logits, own.logits)
+    apart = parity(logits, of_twin)
     return [
         reading(variant.name, "parity.max_abs", apart.max_abs, n=apart.n),
         reading(variant.name, "parity.agreement", apart.agreement, n=apart.n),

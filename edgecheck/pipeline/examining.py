@@ -58,7 +58,8 @@ def _explained(run: Run, findings: Findings, baseline: Findings | None) -> Line[
     assert entry is not None, "the model was made"
     assert logits is not None, "the file was run"
     heatmaps = yield from explaining.explain(run, entry, baseline)
-    readings = [*findings.readings, *comparing.parity_of(variant, logits, heatmaps.own)]
+    of_twin = yield from explaining.twin_logits(run, entry, heatmaps.own)
+    readings = [*findings.readings, *comparing.parity_of(variant, logits, of_twin)]
     warnings = [*findings.warnings, *heatmaps.own.warnings]
     if baseline is not None:
         readings += yield from _compared(run, findings, baseline, heatmaps)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from edgecheck.artefact import Artefact
 from edgecheck.errors import MeasurementError, ModelError
@@ -23,7 +25,7 @@ from edgecheck.pipeline.work import Work
 from edgecheck.records import Similarity
 
 AUTO = "auto"
-FIDELITY = "fidelity"
+FIDELITY, PARITY = "fidelity", "parity"
 NO_TWIN = "explain.source is twin, and this file has none"
 
 
@@ -36,6 +38,14 @@ def explain(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[He
     before = kept if kept and kept.source == source else (yield from _seen(run, baseline.entry, source))
     after = yield from _seen(run, entry, source, before, (yield from _class_of(run, baseline.entry, before)))
     return Heatmaps(after, before, (yield from _similarities(run, entry.name, before, after)))
+
+
+def twin_logits(run: Run, entry: Entry, own: Seen) -> Line[NDArray[np.float32] | None]:
+    """Return what the twin of a file answers to the images; None where it has none."""
+    if own.source == TWIN or entry.twin is None:
+        return own.logits if own.source == TWIN else None
+    stage = attrs.evolve(_stage(run, entry, TWIN, None, None), methods=[], place=PARITY)
+    return load_logits((yield Work(entry.twin.folder, stage)).files[stage.cams].path)
 
 
 def fidelity(run: Run, entry: Entry, floats: Entry) -> Line[Heatmaps]:

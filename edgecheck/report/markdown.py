@@ -82,8 +82,9 @@ def _heatmaps(report: Report) -> Iterable[str]:
     if not cells_by_name:
         return
     yield from ("", "<details><summary>Heatmaps</summary>", "", reasons.DRIFT, "")
-    yield table_row(("variant", *(escape(" ".join(title)) for title in reasons.HEATMAP_FACTS)))
-    yield table_row(("---", *("---:" for _ in reasons.HEATMAP_FACTS)))
+    titles = reasons.heatmap_titles(report)
+    yield table_row(("variant", *(escape(" ".join(title)) for title in titles)))
+    yield table_row(("---", *("---:" for _ in titles)))
     yield from (table_row((escape(name), *map(escape, cells))) for name, cells in cells_by_name)
     yield from ("", "</details>")
 

@@ -8,7 +8,7 @@ from edgecheck.gate.floor import absolute
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.leniency import PASSING
 from edgecheck.metrics import METRICS, DecidedBy
-from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Verdict, Withheld
+from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld
 from edgecheck.report import diagnostics
 from edgecheck.report.format import (
     MISSING,
@@ -36,11 +36,13 @@ _DECIDED: dict[DecidedBy, str] = {"interval": "95 % interval", "point": "measure
 
 # Headings, on two lines where there is room for no more.
 HEATMAP_FACTS = (
+    ("maps", "from"),
     ("predicts another", "class"),
-    ("degenerate", "maps, worst"),
+    ("all-zero", "maps"),
     ("explained", "logit < 0"),
     ("parity", "max_abs"),
 )
+FIDELITY = ("lowest", "fidelity")
 
 
 def verdicts_of(report: Report, variant: str) -> list[Verdict]:
@@ -139,17 +141,32 @@ def withheld(one: Withheld) -> str:
     return f"Sp2PS, PE-like score and degenerate share are withheld: {one.reason}"
 
 
+def heatmap_titles(report: Report) -> list[tuple[str, str]]:
+    """Return `HEATMAP_FACTS`, and that of fidelity where a file is quantized."""
+    quantized = any(_fidelity(report, variant) != MISSING for variant in report.variants)
+    return [*HEATMAP_FACTS, *([FIDELITY] if quantized else [])]
+
+
 def heatmap_rows(report: Report) -> Iterator[tuple[str, list[str]]]:
-    """Yield the name of each variant that has a twin, and its cells under `HEATMAP_FACTS`; none without heatmaps."""
+    """Yield the name of each variant with heatmaps or parity, and its cells under `heatmap_titles`."""
+    titles = heatmap_titles(report)
     for variant in rows(report) if report.similarities or report.withheld else []:
         similarities = similarities_of(report, variant.name)
         parity = format_reading(report.value(variant.name, "parity.max_abs"))
-        facts = [MISSING] * 3
+        facts = [MISSING] * 4
         if similarities:
             worst, negative = max(map(degenerate, similarities)), max(one.negative_logits for one in similarities)
-            facts = [differing(similarities[0]), format_integer(worst), format_integer(negative)]
+            source = plain(similarities[0].source)
+            facts = [source, differing(similarities[0]), format_integer(worst), format_integer(negative)]
         if similarities or parity != MISSING:
-            yield plain(variant.name), [*facts, parity]
+            yield plain(variant.name), [*facts, parity, _fidelity(report, variant)][: len(titles)]
+
+
+def _fidelity(report: Report, variant: Variant) -> str:
+    """Return the lowest fidelity of a quantized file; nothing for others, whose maps no quantization moved."""
+    taken = [r for r in report.readings if r.variant == variant.name and r.metric.startswith("fidelity.")]
+    measured = [r for r in taken if r.value is not None and r.source]
+    return format_reading(min(measured, key=lambda r: r.value or 0.0)) if measured else MISSING
 
 
 def baseline_parity(report: Report) -> list[tuple[str, str]]:

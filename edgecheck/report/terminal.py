@@ -163,7 +163,7 @@ def _reasons(report: Report) -> list[RenderableType]:
 def _heatmaps(report: Report) -> list[RenderableType]:
     table = _ruled()
     table.add_column("variant", overflow="fold", vertical="bottom", max_width=NAME_WIDTH)
-    for title in reasons.HEATMAP_FACTS:
+    for title in reasons.heatmap_titles(report):
         table.add_column("\n".join(title), justify="right", vertical="bottom", overflow="fold")
     for name, cells in reasons.heatmap_rows(report):
         table.add_row(Text(name), *cells)

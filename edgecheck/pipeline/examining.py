@@ -1,4 +1,4 @@
-"""What is measured of one model: alone, and beside the baseline. Whatever is timed comes later, see `timing`."""
+"""Measures one model, alone and against the baseline. Timing follows later, see `timing`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from edgecheck.pipeline.stages.trial import Try
 from edgecheck.pipeline.work import Work
 from edgecheck.records import Diagnostic, Reading, Similarity, reading
 
-CLEARLY = 0.25  # the gain in accuracy from which on another preprocessing is suggested
+CLEARLY = 0.25  # another preprocessing is suggested if it raises accuracy by at least this much
 
 
 def examine(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Findings]:
-    """Measure one model alone and, given the findings of the baseline, beside it.
+    """Measure one model and, given the findings of the baseline, compare it with them.
 
     Raises:
-        EdgecheckError: as the stages.
+        EdgecheckError: a stage failed.
     """
     plan, name = run.plan, entry.name
     trial = yield Work(name, Try(entry.file, run.images.shape, run.runtime, run.machine))
@@ -53,7 +53,7 @@ def examine(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Fi
     if entry.source is None:
         readings += comparing.explanation(run, name, logits, seen, similarities if baseline else None)
     else:
-        # What its float source shows is no reading of this file: it stands in the notes.
+        # The values of its float source are not readings of this file, so they appear only in the notes.
         floats, theirs = yield from _of_source(run, entry.source, baseline)
         readings += [*comparing.quantization(name, logits, floats), *comparing.of_the_source(run, entry, theirs)]
     record = attrs.evolve(
@@ -70,7 +70,7 @@ def examine(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Fi
 
 
 def _counts(entry: Entry, counted: Counted) -> list[Reading]:
-    """Return the readings of what a file holds."""
+    """Return the readings that are counted from the file."""
     name = entry.name
     exact = not counted.uncounted
     note = "" if exact else f"at least {counted.macs} MACs, but not counted: {', '.join(counted.uncounted)}"
@@ -83,14 +83,14 @@ def _counts(entry: Entry, counted: Counted) -> list[Reading]:
         reading(name, "ir_version", counted.ir_version),
         reading(name, "params.graph", counted.params_graph),
         reading(name, "params.nonzero", counted.params_nonzero),
-        # With operators that nobody can count the sum is a lower bound, which must not be judged by.
+        # With uncounted operators, the sum is a lower bound and must not be judged.
         *(reading(name, metric, value if exact else None, note=note) for metric, value in costs.items()),
         *([reading(name, "params", parameters)] if parameters is not None else []),
     ]
 
 
 def _preprocessing_doubtful(run: Run, entry: Entry, right: float) -> Line[list[Diagnostic]]:
-    """Return a warning with the preprocessing that makes a guessing network much better, where a common one does."""
+    """Return a warning if the network is near guessing and a common preprocessing makes it clearly better."""
     if not suspicious(right, len(run.data.classes)):
         return []
     tried = yield Work(entry.name, TryPreprocessings(entry.file, run.images, run.runtime, run.machine))
@@ -112,7 +112,7 @@ def _preprocessing_doubtful(run: Run, entry: Entry, right: float) -> Line[list[D
 
 
 def _seen(run: Run, entry: Entry, baseline: Findings | None) -> Line[Seen | None]:
-    """Explain a model; where its maps come from the twin and it has none, there is nothing to see."""
+    """Explain a model; None if its maps come from a twin and it has none."""
     plan, options, twin = run.plan, run.plan.explain, entry.twin
     by_twin = options.source == TWIN
     if by_twin and twin is None:
@@ -138,7 +138,7 @@ def _seen(run: Run, entry: Entry, baseline: Findings | None) -> Line[Seen | None
 
 
 def _similarities(run: Run, entry: Entry, seen: Seen | None, baseline: Findings | None) -> Line[list[Similarity]]:
-    """Compare a variant's maps with the baseline's; none where either side has no maps."""
+    """Compare the maps of a variant with the baseline's; an empty list if either has no maps."""
     if seen is None or baseline is None or baseline.seen is None:
         return []
     options = run.plan.explain
@@ -148,7 +148,7 @@ def _similarities(run: Run, entry: Entry, seen: Seen | None, baseline: Findings 
 
 
 def _of_source(run: Run, source: Entry, baseline: Findings | None) -> Line[tuple[NDArray[np.float32], list[Reading]]]:
-    """Return the logits of a float file, and what its twin shows; the baseline itself is compared with nothing."""
+    """Return the logits of a float file, and the readings of its heatmaps unless it is the baseline."""
     predict = Predict(source.file, run.images, run.plan.preprocessing, run.runtime, run.machine)
     predicted = yield Work(source.name, predict)
     logits = load_logits(predicted.files[LOGITS].path)
@@ -163,7 +163,7 @@ def _of_source(run: Run, source: Entry, baseline: Findings | None) -> Line[tuple
 def _pictures(
     run: Run, entry: Entry, seen: Seen | None, similarities: Sequence[Similarity], baseline: Findings | None
 ) -> Line[list[str]]:
-    """Draw the images whose heatmaps differ most; return the files, relative to the run folder."""
+    """Draw the images with the lowest Sp2PS; return the files, relative to the run folder."""
     if seen is None or baseline is None or baseline.seen is None:
         return []
     count = run.plan.explain.pictures

@@ -1,4 +1,4 @@
-"""The heatmaps of a model on all test images, and the logits of the network that they were taken from."""
+"""Compute the heatmaps of a model on all test images, and the logits of the explained network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TWIN = "twin"
 
 @frozen
 class Explained:
-    """The target layer, None without heatmaps; the device that they were computed on; what to know about them."""
+    """The target layer (None without heatmaps), the device used, and warnings."""
 
     target_layer: str | None
     device: str
@@ -40,11 +40,11 @@ class Explained:
 
 @frozen
 class Explain(Stage[Explained]):
-    """Explain every image by each method, and keep maps, logits and explained classes as `cams.npz`.
+    """Explain every image with each method, and write maps, logits and explained classes to `cams.npz`.
 
-    `source` reads the `network`, the twin of a file, or the `file` itself; what it does not read is None. Without
-    methods only the logits are kept. `layer` is None for the default target layer. `baseline` is the baseline's
-    `cams.npz` where its predictions are the classes to explain.
+    `source` reads either the `network` (the twin of a file) or the `file`; the other one is None. Without methods, only
+    the logits are written. `layer` is None for the default target layer. `baseline` is the baseline's `cams.npz` if its
+    predictions are the classes to explain.
     """
 
     kind = "explain"
@@ -67,7 +67,7 @@ class Explain(Stage[Explained]):
 
     @property
     def plugins(self) -> tuple[Artefact, ...]:
-        """Those of the methods and of the map source."""
+        """The plugins of the methods and of the map source."""
         return using([*self.methods, self.source])
 
     def compute(self, desk: Desk) -> Explained:
@@ -104,11 +104,11 @@ class Explain(Stage[Explained]):
     def _by_reference(
         self, data: ImageSet, classes: NDArray[np.int64] | None, compute: Compute, desk: Desk
     ) -> tuple[Explanation, str]:
-        """Have the `grad-cam` package make the maps."""
+        """Compute the maps with the `grad-cam` package."""
         from edgecheck.lab.cam import reference
         from edgecheck.lab.compute import describe, device_of, placed
 
-        assert self.network is not None, "the package explains PyTorch modules"
+        assert self.network is not None, "the package explains only PyTorch modules"
         with placed(self.network.build(), compute) as model:
             explanation = reference.explain(
                 model, data, self.preprocessing, self.methods, self.layer, classes, desk.progress
@@ -116,7 +116,7 @@ class Explain(Stage[Explained]):
             return explanation, describe(device_of(model))
 
     def _classes(self, data: ImageSet) -> NDArray[np.int64] | None:
-        """Return the class to explain per image; None leaves it to the model's own arg-max."""
+        """Return the class to explain per image; None for the model's own arg-max."""
         if self.classes == "label":
             return data.labels
         return load_logits(self.baseline.path).argmax(axis=1) if self.baseline else None

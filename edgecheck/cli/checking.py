@@ -1,4 +1,4 @@
-"""`edgecheck check`: two ONNX files made elsewhere, gated."""
+"""`edgecheck check`: compare existing ONNX files with a baseline, and gate them."""
 
 from __future__ import annotations
 
@@ -24,68 +24,101 @@ if TYPE_CHECKING:
     from edgecheck.records import Report
 
 
-@click.command(short_help="Gate two ONNX files made elsewhere.")
-@click.option("--baseline", required=True, type=click.Path(path_type=Path), help="The uncompressed model, .onnx.")
+@click.command(short_help="Gate existing ONNX files against a baseline.")
+@click.option(
+    "--baseline", metavar="FILE", required=True, type=click.Path(path_type=Path), help="The uncompressed model, .onnx."
+)
 @click.option(
     "--candidate",
     "candidates",
+    metavar="FILE",
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
     help="A compressed model, .onnx. Repeatable.",
 )
-@click.option("--data", "source", help="digits, cifar10, stl10, an .npz with images and labels, or an image folder.")
-@click.option("--root", help="Folder of the data set, for cifar10 and stl10.")
+@click.option(
+    "--data", "source", metavar="DATA", help="digits, cifar10, stl10, an .npz of images and labels, or an image folder."
+)
+@click.option("--root", metavar="FOLDER", help="Folder of the data set, for cifar10 and stl10.")
 @click.option(
     "--baseline-twin",
+    metavar="MODEL",
     multiple=True,
     help="PyTorch model of the baseline: path/file.py:function, torchvision:NAME, timm:NAME or edgecheck:NAME; or the "
     "folder of a variant in a run folder, which includes weights and arguments.",
 )
 @click.option(
-    "--baseline-weights", multiple=True, help="Weights of the baseline twin: .safetensors or a .pt state_dict."
+    "--baseline-weights", metavar="FILE", multiple=True, help="Weights of that model: .safetensors or a .pt state_dict."
 )
 @click.option(
     "--baseline-twin-arguments",
+    metavar="JSON",
     multiple=True,
     callback=json_objects,
     help="Arguments of the baseline's factory, such as '{\"num_classes\": 10}'.",
 )
 @click.option(
-    "--candidate-twin", multiple=True, help="PyTorch model of a candidate; once per candidate, in their order."
+    "--candidate-twin", metavar="MODEL", multiple=True, help="PyTorch model of a candidate; once each, in order."
 )
-@click.option("--candidate-weights", multiple=True, help="Weights of a candidate twin; once per candidate.")
+@click.option(
+    "--candidate-weights", metavar="FILE", multiple=True, help="Weights of a candidate twin; once per candidate."
+)
 @click.option(
     "--candidate-twin-arguments",
+    metavar="JSON",
     multiple=True,
     callback=json_objects,
     help="Arguments of a candidate's factory; once per candidate.",
 )
 @click.option(
     "--config",
+    metavar="FILE",
     type=click.Path(path_type=Path),
-    help="An edgecheck.yaml; its data, preprocessing, explain and gate sections apply.",
+    help="An edgecheck.yaml: data, preprocessing, explain, gate.",
 )
-@click.option("--gate", "sentences", multiple=True, help="A criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.")
-@click.option("--size", callback=whole_numbers, help="Resize images to HEIGHTxWIDTH.")
 @click.option(
-    "--range", "pixel_range", callback=numbers, help="Scale pixels 0..255 to this range, such as 0,1 or 0,255."
+    "--gate",
+    "sentences",
+    metavar="CRITERION",
+    multiple=True,
+    help="Criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.",
 )
-@click.option("--mean", callback=numbers, help="Mean to subtract per channel, after --range.")
-@click.option("--std", callback=numbers, help="Standard deviation to divide by per channel, after --range.")
+@click.option("--size", metavar="HxW", callback=whole_numbers, help="Resize images to HEIGHTxWIDTH.")
 @click.option(
-    "--classes", help="A class map file, or one output per class of the data, such as 0,217,482. [default: output i]"
+    "--range",
+    "pixel_range",
+    metavar="LOW,HIGH",
+    callback=numbers,
+    help="Range that pixels 0..255 are scaled to, such as 0,1.",
 )
-@click.option("--limit", type=click.IntRange(1), help="Use only the first N images.")
-@click.option("--target-layer", help="Dotted name of the layer to explain.")
-@click.option("--time-budget", type=click.FloatRange(0), help="Seconds of latency sampling per file; 0 for no latency.")
-@click.option("--threads", type=click.IntRange(1), help="Intra-op threads of ONNX Runtime.")
+@click.option("--mean", metavar="NUMBERS", callback=numbers, help="Mean to subtract per channel, after --range.")
+@click.option(
+    "--std", metavar="NUMBERS", callback=numbers, help="Standard deviation to divide by per channel, after --range."
+)
+@click.option(
+    "--classes",
+    metavar="MAP",
+    help="A class map file, or one output per class of the data, such as 0,217,482. [default: output i]",
+)
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="Use only the first N images.")
+@click.option("--target-layer", metavar="NAME", help="Dotted name of the layer to explain.")
+@click.option(
+    "--time-budget",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    help="Seconds of latency sampling per file; 0 for none.",
+)
+@click.option("--threads", metavar="N", type=click.IntRange(1), help="Intra-op threads of ONNX Runtime.")
 @click.option(
     "--max-opset",
+    metavar="N",
     type=click.IntRange(1, 100),
     help="Newest opset that the device's ONNX Runtime supports; with --gate, adds a criterion.",
 )
-@click.option("--max-ir", type=click.IntRange(1, 100), help="Newest IR version that it supports; likewise.")
+@click.option(
+    "--max-ir", metavar="N", type=click.IntRange(1, 100), help="Newest IR version that it supports; likewise."
+)
 @out_option(None, "Keep the run folder with its reports.")
 @timings_option
 @format_option

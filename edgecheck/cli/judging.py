@@ -28,7 +28,11 @@ unverified_option = click.option(
 @run_argument
 @click.option("--config", type=click.Path(path_type=Path), help="Use the gate: section of this file.")
 @click.option(
-    "--gate", "sentences", multiple=True, help="A criterion that replaces those of the same metric. Repeatable."
+    "--gate",
+    "sentences",
+    metavar="CRITERION",
+    multiple=True,
+    help="A criterion that replaces those of the same metric. Repeatable.",
 )
 @click.option("--only", is_flag=True, help="Use only the --gate criteria.")
 @click.option("--require", type=click.Choice(["all", "any"]), help="Whether every candidate must pass.")

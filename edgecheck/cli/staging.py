@@ -28,12 +28,17 @@ def train(config: Path, out: Path) -> None:
 @config_argument
 @click.option(
     "--criterion",
+    metavar="NAME",
     default="l1",
     show_default=True,
     help="Criterion that ranks weights or filters; see `edgecheck criteria`.",
 )
 @click.option(
-    "--structure", default="unstructured", show_default=True, help="What to remove: unstructured, filters, 2:4, ..."
+    "--structure",
+    metavar="NAME",
+    default="unstructured",
+    show_default=True,
+    help="What to remove: unstructured, filters, 2:4, ...",
 )
 @click.option(
     "--scope",
@@ -42,16 +47,24 @@ def train(config: Path, out: Path) -> None:
 )
 @click.option(
     "--rate",
+    metavar="RATE",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Pruning rate, 0 to 1; 2:4 has a fixed one.",
 )
 @click.option(
     "--steps",
+    metavar="N",
     type=click.IntRange(1, 1000),
     default=1,
     help="Number of pruning steps with fine-tuning in between. [default: 1]",
 )
-@click.option("--round-to", type=click.IntRange(1, 4096), default=1, help="Round the kept channels to a multiple of N.")
+@click.option(
+    "--round-to",
+    metavar="N",
+    type=click.IntRange(1, 4096),
+    default=1,
+    help="Round the kept channels to a multiple of N.",
+)
 @out_option("edgecheck-report", "Run folder; `edgecheck run` with the same --out reuses its stages.")
 def prune(config: Path, out: Path, **row: Any) -> None:
     """Prune and fine-tune one variant of the model of CONFIG, and export it.
@@ -99,10 +112,16 @@ def export(config: Path, out: Path) -> None:
 @click.command(short_help="Write pictures of heatmaps.")
 @config_argument
 @click.option(
-    "--image", "images", type=click.IntRange(0), multiple=True, help="Index of an image in the test split. Repeatable."
+    "--image",
+    "images",
+    metavar="INDEX",
+    type=click.IntRange(0),
+    multiple=True,
+    help="Index of an image in the test split. Repeatable.",
 )
 @click.option(
     "--count",
+    metavar="N",
     type=click.IntRange(1),
     default=8,
     show_default=True,

@@ -23,26 +23,45 @@ _ROW = ("criterion", "structure", "rate", "quantization")
 
 @click.command(short_help="Compare compression methods over the pruning rate.")
 @config_argument
-@click.option("--criterion", callback=words, help="Pruning criteria, such as l1,fpgm. [default: l1,random]")
-@click.option("--structure", callback=words, help="Pruning structures, such as filters,2:4. [default: unstructured]")
-@click.option("--rate", callback=numbers, help="Pruning rates. [default: 0.2,0.4,0.6,0.8]")
-@click.option("--quantization", callback=words, help="Quantizations, such as none,int8,fp16. [default: none]")
+@click.option(
+    "--criterion", metavar="NAMES", callback=words, help="Pruning criteria, such as l1,fpgm. [default: l1,random]"
+)
+@click.option(
+    "--structure",
+    metavar="NAMES",
+    callback=words,
+    help="Pruning structures, such as filters,2:4. [default: unstructured]",
+)
+@click.option("--rate", metavar="RATES", callback=numbers, help="Pruning rates. [default: 0.2,0.4,0.6,0.8]")
+@click.option(
+    "--quantization", metavar="NAMES", callback=words, help="Quantizations, such as none,int8,fp16. [default: none]"
+)
 @click.option(
     "--steps",
+    metavar="N",
     type=click.IntRange(1, 1000),
     help="Number of pruning steps with fine-tuning in between. [default: 1]",
 )
-@click.option("--round-to", type=click.IntRange(1, 4096), help="Round the kept channels to a multiple of N.")
+@click.option(
+    "--round-to", metavar="N", type=click.IntRange(1, 4096), help="Round the kept channels to a multiple of N."
+)
 @click.option(
     "--controls",
+    metavar="N",
     type=click.IntRange(1, 1000),
     help="Number of controls, each with its own seed. [default: that of CONFIG]",
 )
 @click.option(
-    "--image", "images", type=click.IntRange(0), multiple=True, help="Index of a test image to show. Repeatable."
+    "--image",
+    "images",
+    metavar="INDEX",
+    type=click.IntRange(0),
+    multiple=True,
+    help="Index of a test image to show. Repeatable.",
 )
 @click.option(
     "--reuse",
+    metavar="FOLDER",
     type=click.Path(path_type=Path),
     multiple=True,
     help="Run folder whose finished stages are reused, such as training. Repeatable.",

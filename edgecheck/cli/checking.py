@@ -1,4 +1,4 @@
-"""`edgecheck check`: two ONNX files made elsewhere, gated."""
+"""`edgecheck check`: compare existing ONNX files with a baseline, and gate them."""
 
 from __future__ import annotations
 
@@ -24,55 +24,101 @@ if TYPE_CHECKING:
     from edgecheck.records import Report
 
 
-@click.command(short_help="Gate two ONNX files made elsewhere.")
-@click.option("--baseline", required=True, type=click.Path(path_type=Path), help="The uncompressed model, .onnx.")
+@click.command(short_help="Gate existing ONNX files against a baseline.")
+@click.option(
+    "--baseline", metavar="FILE", required=True, type=click.Path(path_type=Path), help="The uncompressed model, .onnx."
+)
 @click.option(
     "--candidate",
     "candidates",
+    metavar="FILE",
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
     help="A compressed model, .onnx. Repeatable.",
 )
-@click.option("--data", "source", help="digits, cifar10, stl10, an .npz with images and labels, or an image folder.")
-@click.option("--root", help="Folder of the data set, for cifar10 and stl10.")
+@click.option(
+    "--data", "source", metavar="DATA", help="digits, cifar10, stl10, an .npz of images and labels, or an image folder."
+)
+@click.option("--root", metavar="FOLDER", help="Folder of the data set, for cifar10 and stl10.")
 @click.option(
     "--baseline-twin",
+    metavar="MODEL",
     multiple=True,
-    help="path/file.py:function, torchvision:, timm: or edgecheck:NAME of the baseline; or the folder of a variant in "
-    "a run folder, which has weights and arguments of its own.",
+    help="PyTorch model of the baseline: path/file.py:function, torchvision:NAME, timm:NAME or edgecheck:NAME; or the "
+    "folder of a variant in a run folder, which includes weights and arguments.",
 )
-@click.option("--baseline-weights", multiple=True, help="Its weights: .safetensors or a state_dict .pt.")
+@click.option(
+    "--baseline-weights", metavar="FILE", multiple=True, help="Weights of that model: .safetensors or a .pt state_dict."
+)
 @click.option(
     "--baseline-twin-arguments",
+    metavar="JSON",
     multiple=True,
     callback=json_objects,
-    help="Its arguments, such as '{\"num_classes\": 10}'.",
+    help="Arguments of the baseline's factory, such as '{\"num_classes\": 10}'.",
 )
-@click.option("--candidate-twin", multiple=True, help="The same for a candidate; once for each, in their order.")
-@click.option("--candidate-weights", multiple=True, help="Its weights, likewise.")
-@click.option("--candidate-twin-arguments", multiple=True, callback=json_objects, help="Its arguments, likewise.")
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="An edgecheck.yaml: data, preprocessing, explain, gate."
+    "--candidate-twin", metavar="MODEL", multiple=True, help="PyTorch model of a candidate; once each, in order."
 )
-@click.option("--gate", "sentences", multiple=True, help="A criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.")
-@click.option("--size", callback=whole_numbers, help="Resize images to HEIGHTxWIDTH.")
-@click.option("--range", "pixel_range", callback=numbers, help="What pixels 0..255 become, such as 0,1 or 0,255.")
-@click.option("--mean", callback=numbers, help="Per channel, after --range.")
-@click.option("--std", callback=numbers, help="Per channel, after --range.")
 @click.option(
-    "--classes", help="A class map file, or one output per class of the data, such as 0,217,482. [default: output i]"
+    "--candidate-weights", metavar="FILE", multiple=True, help="Weights of a candidate twin; once per candidate."
 )
-@click.option("--limit", type=click.IntRange(1), help="Use the first images only.")
-@click.option("--target-layer", help="Dotted name of the layer to explain.")
-@click.option("--time-budget", type=click.FloatRange(0), help="Seconds of latency sampling a file; 0 for none.")
-@click.option("--threads", type=click.IntRange(1), help="Intra-op threads.")
+@click.option(
+    "--candidate-twin-arguments",
+    metavar="JSON",
+    multiple=True,
+    callback=json_objects,
+    help="Arguments of a candidate's factory; once per candidate.",
+)
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="An edgecheck.yaml: data, preprocessing, explain, gate.",
+)
+@click.option(
+    "--gate",
+    "sentences",
+    metavar="CRITERION",
+    multiple=True,
+    help="Criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.",
+)
+@click.option("--size", metavar="HxW", callback=whole_numbers, help="Resize images to HEIGHTxWIDTH.")
+@click.option(
+    "--range",
+    "pixel_range",
+    metavar="LOW,HIGH",
+    callback=numbers,
+    help="Range that pixels 0..255 are scaled to, such as 0,1.",
+)
+@click.option("--mean", metavar="NUMBERS", callback=numbers, help="Mean to subtract per channel, after --range.")
+@click.option(
+    "--std", metavar="NUMBERS", callback=numbers, help="Standard deviation to divide by per channel, after --range."
+)
+@click.option(
+    "--classes",
+    metavar="MAP",
+    help="A class map file, or one output per class of the data, such as 0,217,482. [default: output i]",
+)
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="Use only the first N images.")
+@click.option("--target-layer", metavar="NAME", help="Dotted name of the layer to explain.")
+@click.option(
+    "--time-budget",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    help="Seconds of latency sampling per file; 0 for none.",
+)
+@click.option("--threads", metavar="N", type=click.IntRange(1), help="Intra-op threads of ONNX Runtime.")
 @click.option(
     "--max-opset",
+    metavar="N",
     type=click.IntRange(1, 100),
-    help="Newest opset that the device's ONNX Runtime reads: with --gate, a criterion.",
+    help="Newest opset that the device's ONNX Runtime supports; with --gate, adds a criterion.",
 )
-@click.option("--max-ir", type=click.IntRange(1, 100), help="Newest IR version that it reads: likewise.")
+@click.option(
+    "--max-ir", metavar="N", type=click.IntRange(1, 100), help="Newest IR version that it supports; likewise."
+)
 @out_option(None, "Keep the run folder with its reports.")
 @timings_option
 @format_option
@@ -80,10 +126,10 @@ if TYPE_CHECKING:
 def check(
     context: click.Context, baseline: Path, candidates: tuple[Path, ...], out: Path | None, form: str, **flags: Any
 ) -> None:
-    """Gate each CANDIDATE against BASELINE: accuracy, size, latency, and with twins the heatmaps.
+    """Gate each candidate against the baseline: accuracy, size, latency, and with twins the heatmaps.
 
-    Without twins the default gate leaves the heatmaps out, and the report says so; an Sp2PS criterion of your own is
-    MISSING then.
+    Without twins, the default gate omits the heatmaps and the report says so; an Sp2PS criterion given with --gate is
+    then MISSING.
     """
     import tempfile
 
@@ -91,7 +137,7 @@ def check(
     from edgecheck.pipeline.store import Store
 
     if not flags["config"] and not flags["source"]:
-        raise UsageError("--data is missing: name test images with labels, or a --config that does")
+        raise UsageError("--data is missing: name labelled test images, or a --config that does")
     with (
         tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch,
         Store(out or Path(scratch)).attempt() as store,
@@ -135,23 +181,23 @@ def _names(candidates: Sequence[Path]) -> list[str]:
 
 
 def _twins(flags: dict[str, Any], role: str, files: int) -> list[tuple[Any, ...]]:
-    """Return what the flags say of the twin of each file of a role: itself, its weights, its arguments.
+    """Return (twin, weights, arguments) from the options for each file of a role.
 
     Raises:
-        UsageError: a flag is given, but not once for each file.
+        UsageError: an option is given, but not once per file.
     """
     columns = []
     for name in ("twin", "weights", "twin_arguments"):
         given = flags[f"{role}_{name}"]
         if len(given) not in (0, files):
             option = f"--{role}-{name.replace('_', '-')}"
-            raise click.UsageError(f"{option} is given {len(given)} times for {files} files: give it once for each")
+            raise click.UsageError(f"{option} is given {len(given)} times for {files} files: give it once per file")
         columns.append(given or (None,) * files)
     return list(zip(*columns, strict=True))
 
 
 def _size_of(file: Path) -> list[int] | None:
-    """Return the image size that a file is fixed to, so that nobody has to say it twice."""
+    """Return the image size (H, W) if the file fixes it, so that --size is not needed."""
     from edgecheck.device.runtime.session import input_size
 
     _, height, width = input_size(file)
@@ -159,7 +205,7 @@ def _size_of(file: Path) -> list[int] | None:
 
 
 def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the flags in the form of an edgecheck.yaml; what was not given is left out."""
+    """Return the options that were given as a mapping in the form of an edgecheck.yaml."""
     sections = {
         "data": {**_data(flags["source"]), "limit": flags["limit"], "classes": _classes(flags["classes"])},
         "preprocessing": {
@@ -179,20 +225,20 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
     }
     if flags["root"]:
         if "root" in sections["data"]:
-            raise click.UsageError("--root goes with a named data set; --data names a path already")
+            raise click.UsageError("--root applies to a named data set, but --data is a path")
         sections["data"]["root"] = flags["root"]
     given = {name: {k: v for k, v in section.items() if v is not None} for name, section in sections.items()}
     return {name: section for name, section in given.items() if section}
 
 
 def _classes(text: str | None) -> str | list[int] | None:
-    """Tell numbers of outputs from the name of a class map file."""
+    """Return output numbers, or the path of a class map file."""
     parts = (text or "").split(",")
     return [int(part) for part in parts] if all(part.strip().isdecimal() for part in parts) else text
 
 
 def _data(source: str | None) -> dict[str, Any]:
-    """Tell a file and a folder from the name of a data set."""
+    """Return the `data` section for a file, a folder or the name of a data set."""
     if source is None:
         return {}
     path = Path(source)

@@ -173,6 +173,15 @@ def need_lab() -> None:
         ) from None
 
 
+def lab_installed() -> bool:
+    """Return whether the workstation extra is installed."""
+    try:
+        need_lab()
+    except DependencyError:
+        return False
+    return True
+
+
 def build_module(spec: ModelSpec, seed: int) -> nn.Module:
     """Call the factory of a module, with random numbers seeded by `seed`."""
     need_lab()

@@ -139,8 +139,9 @@ except BaseException:
 """
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("then", ["raise AttributeError('half an import')", "time.sleep(60)"])
+@pytest.mark.parametrize(
+    ("name", "then"), [("SIGINT", "raise AttributeError('half an import')"), ("SIGTERM", "time.sleep(60)")]
+)
 def test_a_model_that_swallows_the_request_to_stop_is_stopped(factory_file, tmp_path, tiny_config, name, then):
     factory = factory_file(SWALLOWED.format(name=name, then=then))
     config = tmp_path / "edgecheck.yaml"

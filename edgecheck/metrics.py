@@ -5,9 +5,10 @@ Values are in SI or plain units; how they are printed is the business of `report
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
-from attrs import frozen
+from attrs import field, frozen
+from attrs.validators import in_
 
 from edgecheck.attribution.table import METHODS
 
@@ -25,8 +26,8 @@ class Metric:
     """
 
     name: str
-    unit: Unit
-    better: Better
+    unit: Unit = field(validator=in_(get_args(Unit)))
+    better: Better = field(validator=in_(get_args(Better)))
     meaning: str
     source: str
     decided_by: DecidedBy = "point"

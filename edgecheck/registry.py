@@ -20,6 +20,9 @@ SUGGESTIONS = 3
 SHORTEST = 3  # fewer letters are part of most names
 
 
+# Names are parts of file names, metrics and options.
+_NAME = re.compile(r"\w[\w.+:-]*", re.ASCII)
+
 # Takes the names that are registered while a plugin file is imported.
 _RECORDED: ContextVar[set[str] | None] = ContextVar("recorded", default=None)
 
@@ -28,19 +31,36 @@ def register(registry: MutableMapping[str, Value], name: str) -> Callable[[Value
     """Return a decorator that files its argument in `registry` under `name`.
 
     Raises:
-        ValueError: the name is taken (a slip of the programmer, not of the user).
+        ValueError: the name is taken, or cannot be part of a file name (slips of a programmer, not of the user).
+        TypeError: a plugin's value is of another kind than those registered before.
     """
 
     def file(value: Value) -> Value:
         if name in registry:
             raise ValueError(f"{name!r} is registered twice")
-        registry[name] = value
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be a name: use letters, digits and _ . + : -")
         recording = _RECORDED.get()
         if recording is not None:
+            _check_kind(registry.values(), value, name)
             recording.add(name)
+        registry[name] = value
         return value
 
     return file
+
+
+def _check_kind(known: Iterable[object], value: object, name: str) -> None:
+    """Refuse a value of another kind than all known ones; where there are none yet, anything fits."""
+    kinds = {_kind(one): None for one in known}
+    if kinds and _kind(value) not in kinds:
+        raise TypeError(f"{name!r} must be {' or '.join(kinds)}, not {_kind(value)}")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, type):
+        return "a class"
+    return "a function" if callable(value) else f"of type {type(value).__name__}"
 
 
 @contextmanager

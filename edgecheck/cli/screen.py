@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgecheck.errors import ConfigError
 from edgecheck.text import plain, visible
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def show(report: Report, form: str) -> None:
         text = terminal.render(report, _width(), colour)
     else:
         text = renderer(form)(report)
+        if not isinstance(text, str):
+            raise ConfigError(f"format {form}: its function returned no text but {type(text).__name__}")
     if form == "junit":  # it says that it is UTF-8, which stdout need not be
         text = text.encode("ascii", "xmlcharrefreplace").decode()
     click.echo(text, nl=not text.endswith("\n"))

@@ -6,14 +6,25 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from attrs import asdict, evolve, field, frozen
+from attrs import asdict, evolve, field, frozen, has
 from ruamel.yaml.comments import CommentedMap
 
 from edgecheck.config import document
 from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError
 from edgecheck.pruning.structures import find_structure, own_rate
-from edgecheck.steps import STEPS, FineTuneStep, PruneStep, Quantize, QuantizeStep, Recipe, Scope, Step
+from edgecheck.steps import (
+    STEPS,
+    FileStep,
+    FineTuneStep,
+    NetworkStep,
+    PruneStep,
+    Quantize,
+    QuantizeStep,
+    Recipe,
+    Scope,
+    Step,
+)
 from edgecheck.validators import within
 
 # Steps that rows name by their parts, as `criterion:` or `quantization:`; those of plugins go by their kind.
@@ -164,7 +175,13 @@ def _schedule(row: Row) -> Iterator[str]:
 
 
 def _other(kind: str, options: Mapping[str, Any]) -> Step:
-    return document.structure(options, STEPS[kind], CommentedMap(), kind)
+    step = STEPS[kind]
+    if not has(step) or getattr(step, "kind", None) != kind or not issubclass(step, NetworkStep | FileStep):
+        raise ConfigError(
+            f"step {kind}: a plugin's step is a frozen attrs class derived from NetworkStep or FileStep, with "
+            f"kind = {kind!r}"
+        )
+    return document.structure(options, step, CommentedMap(), kind)
 
 
 def _words(step: Step) -> str:

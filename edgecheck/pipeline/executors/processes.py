@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import re
 import signal
 import sys
 from collections import deque
@@ -29,6 +30,7 @@ from edgecheck.pipeline.executors.relay import Board, Relay, Said
 from edgecheck.pipeline.work import Computed, Job, compute
 from edgecheck.progress import Progress
 from edgecheck.spawning import ending, spawned
+from edgecheck.text import error_line
 
 MOST_PROCESSES = 256
 THREADS = "OMP_NUM_THREADS"  # read by PyTorch when it is imported
@@ -57,7 +59,7 @@ class Processes:
         Raises:
             UsageError: the argument is no number from 1 to 256.
         """
-        number = int(argument) if argument.isascii() and argument.isdecimal() else 0
+        number = int(argument) if re.fullmatch(r"[0-9]{1,3}", argument) else 0
         if argument and not 1 <= number <= MOST_PROCESSES:
             raise UsageError(f"--executor processes:{argument}: write processes:N, with N from 1 to {MOST_PROCESSES}")
         return cls(number or usable_cores(), progress)
@@ -135,5 +137,5 @@ def _answer(paths: list[str], packed: bytes, relay: Relay) -> object:
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:  # an exception of a user's own type
-            return MeasurementError(f"{type(error).__name__}: {error}")
+            return MeasurementError(error_line(error))
         return error

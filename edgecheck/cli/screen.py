@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -57,6 +57,10 @@ class Screen:
         """Show a spinner; without a terminal, print a line now and then."""
         return self._spinner(text) if self._redraws else self._lines.busy(text)
 
+    def follow(self, line: Callable[[], str]) -> contextlib.AbstractContextManager[None]:
+        """Show a line that changes; without a terminal, print it now and then."""
+        return self._live(line) if self._redraws else self._lines.follow(line)
+
     def note(self, text: str) -> None:
         """Print one line that stays."""
         self._console.print(plain(text), style="dim", markup=False, soft_wrap=True)
@@ -80,6 +84,18 @@ class Screen:
                 bars.update(task, description=words)
                 yield item
                 bars.advance(task, images(item) if images else 1)
+
+    @contextlib.contextmanager
+    def _live(self, line: Callable[[], str]) -> Iterator[None]:
+        from rich.live import Live
+        from rich.text import Text
+
+        class Line:
+            def __rich__(self) -> Text:
+                return Text(plain(line()), no_wrap=True, overflow="ellipsis")
+
+        with Live(Line(), console=self._console, transient=True, refresh_per_second=REDRAWS_HZ):
+            yield
 
     @contextlib.contextmanager
     def _spinner(self, text: str) -> Iterator[None]:

@@ -16,9 +16,9 @@ from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 from attrs import frozen
 
@@ -26,9 +26,9 @@ from edgecheck import plugins
 from edgecheck.children import end_with_parent
 from edgecheck.cores import usable_cores
 from edgecheck.errors import MeasurementError, UsageError
-from edgecheck.pipeline.executors.relay import Board, Relay, Said
+from edgecheck.pipeline.executors.relay import Board, Printed, Relay, Said, Stream, prints
 from edgecheck.pipeline.work import Computed, Job, compute
-from edgecheck.progress import Progress
+from edgecheck.progress import Watcher
 from edgecheck.spawning import ending, spawned
 from edgecheck.text import error_line
 
@@ -46,14 +46,14 @@ class _Worker:
 class Processes:
     """Computes up to `slots` jobs at once."""
 
-    def __init__(self, slots: int, progress: Progress) -> None:
+    def __init__(self, slots: int, progress: Watcher) -> None:
         self.slots = slots
         self._board = Board(progress)
         self._idle: deque[_Worker] = deque()
         self._all: list[_Worker] = []
 
     @classmethod
-    def of(cls, argument: str, progress: Progress) -> Processes:
+    def of(cls, argument: str, progress: Watcher) -> Processes:
         """Return the executor; without a number it has a process per core that this process may use.
 
         Raises:
@@ -86,6 +86,8 @@ class Processes:
         # The plugins come first and apart: without them the job could not be unpickled.
         paths = [str(plugin.path) for plugin in job.work.stage.plugins]
         packed = paths, pickle.dumps(job)
+        stage = job.work.stage.name
+        self._board.begin(worker.number, f"{job.work.variant}: {stage}" if job.work.variant else stage)
         Thread(target=self._follow, args=(worker, packed, future), daemon=True).start()
         return future
 
@@ -93,13 +95,13 @@ class Processes:
         """Show what a process says of its job until it answers or dies."""
         try:
             worker.connection.send(packed)
-            while isinstance(answer := worker.connection.recv(), Said):
+            while isinstance(answer := worker.connection.recv(), Said | Printed):
                 self._board.show(worker.number, answer)
         except (EOFError, OSError):
             answer = _death(worker)
         else:
             self._idle.append(worker)
-        self._board.clear(worker.number)
+        self._board.end(worker.number)
         if isinstance(answer, BaseException):
             future.set_exception(answer)
         else:
@@ -122,10 +124,20 @@ def _death(worker: _Worker) -> MeasurementError:
 def _serve(connection: Connection, parent: int) -> None:
     """Compute one job after the other until the parent closes the connection."""
     end_with_parent(parent)
-    with contextlib.suppress(EOFError, ConnectionError), contextlib.redirect_stdout(sys.stderr):
+    sending = Lock()  # a model may print in threads of its own
+
+    def send(what: object) -> None:
+        with sending:
+            connection.send(what)
+
+    sys.stdout, sys.stderr = (prints(send, name) for name in get_args(Stream))
+    with contextlib.suppress(EOFError, ConnectionError):
         while True:
             paths, packed = connection.recv()
-            connection.send(_answer(paths, packed, Relay(connection.send)))
+            answer = _answer(paths, packed, Relay(send))
+            sys.stdout.flush()
+            sys.stderr.flush()
+            send(answer)
 
 
 def _answer(paths: list[str], packed: bytes, relay: Relay) -> object:

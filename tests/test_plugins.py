@@ -8,6 +8,7 @@ import torch
 
 from edgecheck import plugins, registry
 from edgecheck.attribution.table import METHODS, Method
+from edgecheck.config.variants import Row, Settings, expand, with_others
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.lab.prune import score
 from edgecheck.metrics import METRICS, Metric
@@ -16,6 +17,7 @@ from edgecheck.progress import Silent
 from edgecheck.pruning.criteria import CRITERIA, Importance
 from edgecheck.score.predictions import MEASURES, Predictions, readings
 from edgecheck.steps import STEPS
+from edgecheck.structuring import json_converter
 from tests.lab.prune.networks import EXAMPLE, Plain
 from tests.pipeline.toys import Square
 
@@ -67,10 +69,29 @@ def test_a_plugin_that_cannot_be_imported_is_one_line(tmp_path, text, says):
 
 
 def test_declarations_are_checked():
-    with pytest.raises(ValueError, match="unit"):
+    with pytest.raises(ValueError, match="unknown unit 'furlong'; known: fraction"):
         Metric("speed", "furlong", "higher", "m", "s")
     with pytest.raises(ValueError, match="unknown need 'nonsense'; known: activations"):
         Method("m", "M", {"nonsense"}, "s")
+
+
+def test_what_an_option_says_cannot_leave_the_run_folder(tmp_path):
+    text = "from attrs import frozen\nfrom edgecheck.registry import register\n"
+    text += "from edgecheck.steps import STEPS, FileStep\n"
+    text += "@register(STEPS, 'mark')\n@frozen\nclass Mark(FileStep):\n    kind = 'mark'\n    word: str = ''\n"
+    text += "@register(STEPS, 'odd')\nclass Odd(FileStep):\n    kind = 'odd'\n"
+    load(tmp_path, text)
+
+    def names(row):
+        written = json_converter().structure(with_others(row), Row)
+        return [spec.name for spec in expand([written], Settings())]
+
+    assert names({"mark": {"word": "plain"}}) == ["baseline-mark-plain"]
+    hostile, other = names({"mark": {"word": "../x"}}) + names({"mark": {"word": ".._x"}})
+    assert "/" not in hostile
+    assert hostile != other
+    with pytest.raises(ConfigError, match="step odd: a plugin's step is a frozen attrs class"):
+        names({"odd": {}})
 
 
 def test_modules_without_a_file_of_their_own_do_not_count(tmp_path, monkeypatch):

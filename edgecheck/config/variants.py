@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
@@ -26,6 +28,8 @@ from edgecheck.steps import (
     Step,
 )
 from edgecheck.validators import within
+
+WORD = 40  # characters of an option in a folder's name; file systems take 255 for the whole name
 
 # Steps that rows name by their parts, as `criterion:` or `quantization:`; those of plugins go by their kind.
 BUILT_IN = ("prune", "finetune", "quantize")
@@ -86,7 +90,7 @@ def with_others(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as it is written with the steps of plugins under `others`."""
     kinds = [key for key in row if key in STEPS and key not in BUILT_IN]
     rest = {key: value for key, value in row.items() if key not in kinds}
-    return {**rest, "others": {kind: dict(row[kind] or {}) for kind in kinds}} if kinds else rest
+    return {**rest, "others": {kind: row[kind] or {} for kind in kinds}} if kinds else rest
 
 
 def expand(
@@ -187,4 +191,11 @@ def _other(kind: str, options: Mapping[str, Any]) -> Step:
 def _words(step: Step) -> str:
     """Return what the name of a variant says of a plugin's step: its kind and its options."""
     values = asdict(step).values()  # type: ignore[arg-type]
-    return "-".join([step.kind, *(f"{value:g}" if isinstance(value, float) else str(value) for value in values)])
+    return "-".join([step.kind, *map(_word, values)])
+
+
+def _word(value: object) -> str:
+    """Return a value as a part of a folder's name; one that was changed for it gets a hash, so that it stays unique."""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    safe = re.sub(r"[^\w.+-]+", "_", text)[:WORD]
+    return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -12,7 +12,6 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
-from edgecheck.attribution.failures import reason
 from edgecheck.errors import ModelError
 from edgecheck.lab.cam.cut import Split, cut
 from edgecheck.lab.cam.exported import exported
@@ -21,6 +20,7 @@ from edgecheck.lab.cam.hooks import Hooked
 from edgecheck.lab.cam.target import default_module, default_node
 from edgecheck.lab.cam.trace import Trace, trace, unknown_layer
 from edgecheck.records import Diagnostic
+from edgecheck.text import error_line
 
 LOGIT_TOLERANCE = 1e-4  # relative; float32 reordering gives about 1e-6, a wrong cut gives anything
 
@@ -116,7 +116,7 @@ def _traced(model: nn.Module, example: Tensor, target_layer: str | None) -> tupl
     try:
         traced = trace(model, example)
     except Exception as error:  # a forward run on proxies can raise anything at all
-        why = f"its forward cannot be traced: {reason(error)}"
+        why = f"its forward cannot be traced: {error_line(error)}"
     else:
         inside = _enclosing(traced, target_layer)
         if inside is None:

@@ -18,10 +18,10 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, fx, nn
 
-from edgecheck.attribution.failures import reason
 from edgecheck.errors import ModelError
 from edgecheck.lab.cam.preserved import unchanged_attributes
 from edgecheck.lab.user_traceback import place_in_stack
+from edgecheck.text import error_line
 
 _CONSTANT = "_tensor_constant"  # what fx calls them
 SHAPE = "shape"  # the key in fx's free-form node.meta under which a tensor's shape is kept
@@ -141,7 +141,7 @@ class _Tracer(fx.Tracer):
             result = super().call_module(m, forward, args, kwargs)
         except Exception as error:  # a forward run on stand-ins can raise anything at all
             self._forget(before, depth)
-            self.opaque[name] = reason(error)
+            self.opaque[name] = error_line(error)
             result = self.create_proxy("call_module", name, args, kwargs)
         if isinstance(result, fx.Proxy):
             self.outputs[name] = result.node

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgecheck.attribution.evidence import Evidence, missing
-from edgecheck.attribution.failures import reason, refused_in_one_line
 from edgecheck.attribution.source import SOURCES, Answer, ExplainedSubject
 from edgecheck.attribution.table import Need
 from edgecheck.errors import ModelError
+from edgecheck.foreign import blamed
 from edgecheck.lab.cam.ablate import Ablation, Pass
 from edgecheck.lab.cam.cut import Split, Values
 from edgecheck.lab.cam.head import read_head
@@ -25,6 +25,7 @@ from edgecheck.lab.cam.split import probe_of, same, split
 from edgecheck.lab.compute import describe, device_of, placed
 from edgecheck.records import Diagnostic
 from edgecheck.registry import register
+from edgecheck.text import error_line
 
 
 @register(SOURCES, "twin")
@@ -72,7 +73,7 @@ def opened(
         target = split(model, probe, target_layer)
         source = TwinSource(model, target.split, target.name, [*warnings, *target.warnings])
         if {"drops", "own-head"} & set(needs) and not warnings:
-            with refused_in_one_line(source.network):
+            with blamed(f"{source.network} cannot be explained"):
                 source.rehearse(probe)
         yield source
 
@@ -226,7 +227,7 @@ def _checked_logits(model: nn.Module, example: Tensor) -> Tensor:
     try:
         output = model(example.clone())
     except Exception as error:  # a user's forward can raise anything at all
-        raise ModelError(f"{name} cannot take images of shape (C, H, W) = {shape}: {reason(error)}") from error
+        raise ModelError(f"{name} cannot take images of shape (C, H, W) = {shape}: {error_line(error)}") from error
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(example):
         given = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
         raise ModelError(f"{name} gives {given} for {len(example)} images, but a classifier gives logits (N, classes)")

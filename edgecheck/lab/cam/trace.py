@@ -125,12 +125,15 @@ def unknown_layer(model: nn.Module, name: str, known: list[str]) -> ModelError:
 class _Tracer(fx.Tracer):
     """Traces into every module it can, keeps the others whole, and notes which value is the output of each module."""
 
-    record_stack_traces = True
-
     def __init__(self) -> None:
         super().__init__()
         self.outputs: dict[str, fx.Node] = {}
         self.opaque: dict[str, str] = {}
+
+    def create_proxy(self, kind: str, *arguments: Any, **options: Any) -> fx.Proxy:
+        """Record one step; its place in the code only where it is no module, since places take most of the time."""
+        self.record_stack_traces = kind in ("call_function", "call_method")
+        return super().create_proxy(kind, *arguments, **options)
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -8,6 +8,7 @@ from importlib import resources
 import onnx
 import pytest
 
+pytestmark = pytest.mark.slow
 PLUGINS = {
     "criterion": """
 from edgecheck.pruning.criteria import CRITERIA, Importance

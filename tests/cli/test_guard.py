@@ -15,7 +15,10 @@ from edgecheck.cli import stopping
 from edgecheck.errors import Stopped
 from tests.board_files import write_all
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="without fork the work is done in one process")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="without fork the work is done in one process"),
+    pytest.mark.slow,
+]
 
 # The console command with another body, which is given as code.
 CONSOLE = """

@@ -19,6 +19,7 @@ from edgecheck.pipeline.stages.explain import Explained
 from edgecheck.pipeline.stages.export import Written
 from edgecheck.pipeline.stages.fits import Fits
 from edgecheck.pipeline.stages.images import ImagesRead
+from edgecheck.pipeline.stages.locate import Located
 from edgecheck.pipeline.stages.network import Changed
 from edgecheck.pipeline.stages.pictures import Drawn
 from edgecheck.pipeline.stages.predict import Predicted
@@ -77,11 +78,12 @@ OUTPUTS = {
     "convert": lambda stage, content: Written(told(content)),
     "quantize": lambda stage, content: Quantized(told(content), seen(content)),
     "trial": lambda stage, content: ProbeResult(number(content), [1.0]),
-    "count": lambda stage, content: Counted(*[number(content)] * 8, [], {}),
+    "count": lambda stage, content: Counted(*[number(content)] * 8, [], {}, [[number(content)]]),
     "predict": lambda stage, content: Predicted(IMAGES),
     "saturation": lambda stage, content: Saturated(told(content)),
     "suspect": lambda stage, content: Attempts([Attempt(content, False, 0.1, IMAGES)]),
-    "explain": lambda stage, content: Explained(f"layer-{content}", "cpu", told(content)),
+    "explain": lambda stage, content: Explained(f"layer-{content}", "cpu", told(content), {}),
+    "locate": lambda stage, content: Located(f"tensor-{content}"),
     "similarity": lambda stage, content: Compared([similarity(method, content) for method in stage.methods]),
     "pictures": lambda stage, content: Drawn(len(stage.shown)),
     "profile": lambda stage, content: Profiled([], number(content), None, "", told(content)),
@@ -96,7 +98,7 @@ def write(path, content):
     """Write a file of a stage: what a run itself reads, as it reads it; anything else as text."""
     if path.name == "data.npz":
         save_npz(path, pixels(content))
-    elif path.name in ("logits.npz", "cams.npz"):
+    elif path.name.endswith(("logits.npz", "cams.npz")):
         logits = np.zeros((IMAGES, CLASSES), np.float32)
         logits[:, 0] = 1 + number(content) / 2**48  # a guess, so that other preprocessings are tried
         np.savez(path, logits=logits)

@@ -82,7 +82,8 @@ class Quantize:
     """How the ranges of int8 activations are found: on so many images, drawn by the seed from the training split.
 
     `reduce_range` gives weights 7 bits instead of 8. With 8, sums saturate on x86 CPUs without VNNI. The default is the
-    same on every machine: the one that builds a file must not decide its bytes.
+    same on every machine: the one that builds a file must not decide its bytes. `exclude` names nodes of the float file
+    that keep its number format: `edgecheck blame` says which.
     """
 
     calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
@@ -90,6 +91,7 @@ class Quantize:
     per_channel: bool = True
     activations: Literal["int8", "uint8"] = "uint8"
     reduce_range: bool = True
+    exclude: list[str] = field(factory=list)
 
 
 @register(STEPS, "prune")

@@ -37,13 +37,17 @@ _PE_LIKE = "after Pachon, Renza & Ballesteros 2023; the combining rule is ours"
 _LATENCY = "one session.run on one image"
 
 
-def metrics_of(method: str) -> tuple[Metric, Metric]:
-    """Return the metrics of an attribution method: `sp2ps.METHOD` and `pe_like.METHOD`."""
+def metrics_of(method: str) -> tuple[Metric, Metric, Metric]:
+    """Return the metrics of an attribution method: `sp2ps.METHOD`, `pe_like.METHOD` and `fidelity.METHOD`."""
     similarity = f"similarity of the {method} heatmaps of baseline and variant"
+    alone = (
+        f"Sp2PS of a quantized file against its own float file, {method}: how much quantization alone moved the maps"
+    )
     combined = f"SSIM, IoU and confidence change on {method} heatmaps"
     return (
         Metric(f"sp2ps.{method}", "score", "higher", similarity, _SP2PS),
         Metric(f"pe_like.{method}", "score", "higher", combined, _PE_LIKE),
+        Metric(f"fidelity.{method}", "score", "higher", alone, _SP2PS),
     )
 
 
@@ -56,6 +60,7 @@ _ALL = (
     Metric("agreement", "fraction", "higher", "share of images on which variant and baseline predict the same class", "top-1"),
     *(metrics_of(method)[0] for method in METHODS),
     *(metrics_of(method)[1] for method in METHODS),
+    *(metrics_of(method)[2] for method in METHODS),
     Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "ours: an all-zero map has no direction"),
     Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY, "interval"),
     Metric("latency.p90_s", "s", "lower", "90th percentile time, upper order statistic of at least 64 samples", "MLPerf LoadGen", "interval"),

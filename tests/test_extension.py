@@ -65,6 +65,7 @@ from edgecheck.registry import register
 class Pixels:
     network, device, target_layer, largest_batch, warnings = "file", "cpu", "pixels", None, ()
     gives = frozenset(["activations"])
+    lacks: dict = {}
 
     def __init__(self, file):
         self.session = onnxruntime.InferenceSession(str(file))

@@ -94,6 +94,25 @@ def maps_of(answer: Answer, classes: Classes, methods: Sequence[str]) -> dict[st
     return maps
 
 
+def refused(source: MapSource, methods: Sequence[str]) -> dict[str, str]:
+    """Return the methods that need what a source cannot give, each with the reason and methods that work.
+
+    Raises:
+        ConfigError: unknown method.
+    """
+    reasons = {}
+    for name in methods:
+        method = lookup(METHODS, name, "CAM method")
+        if lacking := sorted(method.needs - source.gives):
+            others = ", ".join(satisfied_by(source.gives)) or "none"
+            because = next((f" ({why})" for need in lacking if (why := source.lacks.get(need))), "")
+            reasons[name] = (
+                f"{method.title} needs {' and '.join(lacking)}, which the map source of {source.network} cannot give"
+                f"{because}; methods that work with it (explain.methods): {others}"
+            )
+    return reasons
+
+
 def require_needs(source: MapSource, methods: Sequence[str]) -> None:
     """Refuse methods that need what a source cannot give.
 
@@ -101,14 +120,8 @@ def require_needs(source: MapSource, methods: Sequence[str]) -> None:
         ConfigError: unknown method.
         ModelError: as said; the message names methods that work.
     """
-    for name in methods:
-        method = lookup(METHODS, name, "CAM method")
-        if lacking := sorted(method.needs - source.gives):
-            others = ", ".join(satisfied_by(source.gives)) or "none"
-            raise ModelError(
-                f"{method.title} needs {' and '.join(lacking)}, which the map source of {source.network} cannot give; "
-                f"methods that work with it (explain.methods): {others}"
-            )
+    for reason in refused(source, methods).values():
+        raise ModelError(reason)
 
 
 @frozen(eq=False)

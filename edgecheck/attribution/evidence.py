@@ -41,8 +41,8 @@ class Evidence:
         score: `score(masks)` gives the explained logits `(N, C)` of the inputs times each of the masks `(N, C, H, W)`.
         head: `head(maps)` gives the explained logits `(N, C)` with the feature maps replaced by each of
             `(N, C, K, h, w)`.
-        positions: `positions()` gives the explained logits `(N, h, w)` with only one position of A kept, all others set to
-            zero.
+        positions: `positions()` gives the explained logits `(N, h, w)` with one position of A kept and the others set
+            to zero.
         input_gradients: `input_gradients()` gives dy/dx at the network's inputs, `(N, channels, H, W)`.
     """
 

@@ -13,6 +13,8 @@ from edgecheck.attribution.evidence import Array
 from edgecheck.errors import ModelError
 from edgecheck.records import Diagnostic
 
+NOT_FINITE = "heatmaps-not-finite"
+
 
 @frozen(eq=False)
 class Explanation:
@@ -81,7 +83,7 @@ def zeroed(maps: dict[str, NDArray[np.float32]]) -> list[Diagnostic]:
         broken = ~np.isfinite(stack).all(axis=(1, 2))
         stack[broken] = 0
         if broken.any():
-            warnings.append(Diagnostic("heatmaps-not-finite", {"maps": int(broken.sum()), "method": method}))
+            warnings.append(Diagnostic(NOT_FINITE, {"maps": int(broken.sum()), "method": method}))
     return warnings
 
 

@@ -6,7 +6,7 @@ alone, so they do not know whether a PyTorch module or an ONNX file gave it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,6 +42,7 @@ class MapSource(Protocol):
         device: where it runs: `cpu`, or the name of the GPU.
         target_layer: the name of the layer that the feature maps come from; empty where only logits were asked for.
         gives: the parts of the evidence that it can give.
+        lacks: why it cannot give a part, where there is more to say than that.
         largest_batch: the most images that it can take at once; None for no limit.
         warnings: what a reader of the maps should know; complete only after the last batch.
     """
@@ -50,6 +51,7 @@ class MapSource(Protocol):
     device: str
     target_layer: str
     gives: frozenset[Need]
+    lacks: Mapping[Need, str]
     largest_batch: int | None
 
     @property
@@ -75,7 +77,8 @@ class ExplainedSubject:
         build_twin: makes the PyTorch module the file was exported from (with its weights); None where there is none.
         target_layer: the layer to explain, as the source names layers; None for its default.
         needs: the parts of the evidence that will be asked for; none where only logits are wanted.
-        compute: the device and the number of threads.
+        compute: the device and the number of threads of PyTorch.
+        runtime: how ONNX Runtime runs the file (`device.runtime.ort.Options`); None for the defaults.
     """
 
     onnx_file: Path | None = None
@@ -83,6 +86,7 @@ class ExplainedSubject:
     target_layer: str | None = None
     needs: frozenset[Need] = field(default=frozenset(), converter=frozenset)
     compute: Compute = field(factory=Compute)
+    runtime: Any = None
 
 
 Opener = Callable[[ExplainedSubject, NDArray[np.float32]], AbstractContextManager[MapSource]]

@@ -93,11 +93,12 @@ class Preprocessing:
 class Explain:
     """Which heatmaps are made, of which layer and class, by whose code, and how their angle is taken.
 
-    No method, no heatmaps.
+    No method, no heatmaps. The `source` is that of `attribution.source.SOURCES`, or `auto`: the twin where baseline and
+    variant have one, else the file.
     """
 
     methods: list[str] = field(factory=default_methods)
-    source: str = "twin"
+    source: str = "auto"
     target_layer: str | None = None
     class_explained: ClassExplained = "predicted"
     engine: CamEngine = "edgecheck"

@@ -1,4 +1,6 @@
-"""Heatmap evidence speaks for a file only if its twin computes what the file does: parity is a precondition.
+"""Heatmaps of a twin speak for a file only if the twin computes what the file does: parity is a precondition.
+
+Heatmaps of the file itself need none.
 
 Pure, and part of every judgement, whatever criteria a policy has.
 """
@@ -21,14 +23,17 @@ PARITY = (Criterion("parity.max_abs", "<=", 1e-3), Criterion("parity.agreement",
 Taken = Mapping[tuple[str, str], Reading]
 
 
-def from_twin(metric: str) -> bool:
-    """Return whether a metric is taken from the heatmaps of twins."""
-    return metric.startswith(("sp2ps.", "pe_like.", "cam."))
+TWIN = "twin"
+
+
+def from_heatmaps(metric: str) -> bool:
+    """Return whether a metric is taken from heatmaps."""
+    return metric.startswith(("sp2ps.", "pe_like.", "cam.", "fidelity."))
 
 
 def needs_twin(metric: str) -> bool:
     """Return whether a metric cannot be measured without twins."""
-    return from_twin(metric) or metric.startswith("parity.")
+    return metric.startswith("parity.")
 
 
 def admit(
@@ -36,7 +41,7 @@ def admit(
 ) -> tuple[list[Reading], list[Withheld]]:
     """Return the readings that the policy admits, and what is withheld.
 
-    The heatmaps of a variant come from two twins. Where one of them does not compute what its file does, the readings
+    Heatmaps of twins come from two of them. Where one of them does not compute what its file does, the readings
     made from the heatmaps are withheld, and missing readings with the reason take their place.
     """
     taken = {(r.variant, r.metric): r for r in readings}
@@ -44,13 +49,18 @@ def admit(
     baseline = [_apart(v.name, asked, taken) for v in variants if v.role == "baseline"]
     withheld = []
     for variant in variants:
-        made = [r for r in readings if r.variant == variant.name and from_twin(r.metric) and r.value is not None]
+        made = [r for r in readings if r.variant == variant.name and _of_a_twin(r) and r.value is not None]
         reason = next(filter(None, [_borrowed(variant), *baseline, _apart(variant.name, asked, taken)]), "")
         if made and reason:
             withheld.append(Withheld(variant.name, reason, made))
     reasons = {(r.variant, r.metric): one.reason for one in withheld for r in one.readings}
     admitted = [_missing(r, reasons[key]) if (key := (r.variant, r.metric)) in reasons else r for r in readings]
     return admitted, withheld
+
+
+def _of_a_twin(reading: Reading) -> bool:
+    """Return whether a reading is taken from the heatmaps of twins, as those are that name no source."""
+    return from_heatmaps(reading.metric) and reading.source in (None, TWIN)
 
 
 def _borrowed(variant: Variant) -> str:

@@ -54,9 +54,7 @@ def check(
     executor: Executor | None = None,
     command: Sequence[str] | None = None,
 ) -> Report:
-    """Compare ONNX files made elsewhere, with the heatmaps of their twins where there are any.
-
-    A default gate asks for heatmaps only where there is a twin; the report says so.
+    """Compare ONNX files made elsewhere, with the heatmaps of their twins where all have one, else with their own.
 
     Args:
         plan: data, preprocessing and gate.
@@ -70,7 +68,7 @@ def check(
         EdgecheckError: what the user can mend (exit 2) or what could not be measured (exit 3).
     """
     entries = [entry_of(plan, store, one) for one in given]
-    plan, told = without_twins(plan, entries)
+    plan = without_twins(plan, entries)
     preflight.images_there(plan)
     with executor or Serial(progress) as place:
         schedule = Schedule(store, place)
@@ -81,7 +79,7 @@ def check(
         others = schedule.start(_candidate(run, entry, baseline) for entry in entries[1:])
         findings = schedule.finish([baseline, *others])
         timed, warnings = timing.time_all(run, schedule, findings)
-    report = reporting.assemble(run, store, timed, [*told, *warnings], command)
+    report = reporting.assemble(run, store, timed, warnings, command)
     reporting.write(report, store.folder)
     return report
 
@@ -128,13 +126,13 @@ def _twin(plan: Plan, store: Store, given: Given) -> tuple[Twin | None, list[Dia
     return Twin(Network(known, plan.seed, spec), given.twin, given.name), []
 
 
-def without_twins(plan: Plan, entries: Sequence[Entry]) -> tuple[Plan, list[Diagnostic]]:
-    """Return a plan whose gate files without twins can pass, and a warning where that is another gate.
+def without_twins(plan: Plan, entries: Sequence[Entry]) -> Plan:
+    """Return a plan whose gate files without twins can pass: parity ties a twin to its file, and there is none.
 
     Only a default gate changes. Criteria that a user wrote name their place, and stay.
     """
     policy = plan.policy
     if any(entry.twin for entry in entries) or any(criterion.where for criterion in policy.criteria):
-        return plan, []
+        return plan
     kept = [criterion for criterion in policy.criteria if not preconditions.needs_twin(criterion.metric)]
-    return attrs.evolve(plan, policy=attrs.evolve(policy, criteria=kept)), [Diagnostic("heatmaps-not-gated")]
+    return attrs.evolve(plan, policy=attrs.evolve(policy, criteria=kept))

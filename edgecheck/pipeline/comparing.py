@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecheck.device.runtime import accuracy
 from edgecheck.device.runtime.probe import ProbeResult
 from edgecheck.errors import DataError, ModelError
-from edgecheck.pipeline.entry import Entry, Findings, Run, Seen
-from edgecheck.records import Diagnostic, Reading, Similarity, reading
-from edgecheck.report.format import format_reading
+from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run, Seen
+from edgecheck.pipeline.stages.explain import TWIN
+from edgecheck.records import Diagnostic, Reading, Variant, reading
 from edgecheck.score import predictions as predictions_of
 from edgecheck.score.parity import parity
 
 NO_TWIN = "no twin to compare the file with: give the PyTorch module that it was exported from"
-NO_HEATMAPS = "no heatmaps: they come from twins, so give the PyTorch modules that both files were exported from"
+FLOAT_TYPES = {"float32", "float64"}  # of weights; in others, a file is quantized
 NO_METHODS = "no heatmaps: explain.methods names none"
 
 
@@ -72,14 +73,19 @@ def peak_memory(run: Run, variant: str, ran: ProbeResult) -> list[Reading]:
     return [reading(variant, "memory.rss_bytes", ran.peak_bytes, note=note)]
 
 
-def _twin_parity(variant: str, logits: NDArray[np.float32], seen: Seen | None) -> list[Reading]:
-    """Return how far the ONNX file and its twin disagree; without a twin both readings are missing."""
-    if seen is None:
-        return [reading(variant, metric, None, note=NO_TWIN) for metric in ("parity.max_abs", "parity.agreement")]
-    apart = parity(logits, seen.logits)
+def parity_of(variant: Variant, logits: NDArray[np.float32], own: Seen) -> list[Reading]:
+    """Return how far the ONNX file and its twin disagree; both readings are missing where no twin was explained."""
+    if own.source != TWIN or own.logits is None:
+        why = NO_TWIN
+        if variant.quantization:
+            why = f"an {variant.quantization} file has no twin; its heatmaps come from the file itself"
+        elif variant.twin:
+            why = "heatmaps come from the files, so no twin was run"
+        return [reading(variant.name, metric, None, note=why) for metric in ("parity.max_abs", "parity.agreement")]
+    apart = parity(logits, own.logits)
     return [
-        reading(variant, "parity.max_abs", apart.max_abs, n=apart.n),
-        reading(variant, "parity.agreement", apart.agreement, n=apart.n),
+        reading(variant.name, "parity.max_abs", apart.max_abs, n=apart.n),
+        reading(variant.name, "parity.agreement", apart.agreement, n=apart.n),
     ]
 
 
@@ -90,40 +96,91 @@ def quantization(variant: str, logits: NDArray[np.float32], floats: NDArray[np.f
     return [reading(variant, "quantization.agreement", same / n, accuracy.wilson_interval(same, n), n)]
 
 
-def explanation(
-    run: Run, variant: str, logits: NDArray[np.float32], seen: Seen | None, similarities: Sequence[Similarity] | None
+def heatmaps(
+    run: Run, variant: str, compared: Heatmaps, floats: str = "", theirs: Heatmaps | None = None
 ) -> list[Reading]:
-    """Return parity, Sp2PS and the PE-like score per method, and the worst method's share of degenerate pairs.
-
-    `similarities` are None for the baseline itself, which is compared with nothing.
-    """
-    readings = _twin_parity(variant, logits, seen)
-    if similarities is None:
-        return readings
-    if not similarities:
-        missing = [f"{score}.{method}" for score in ("sp2ps", "pe_like") for method in run.plan.explain.methods]
-        note = NO_HEATMAPS if missing else NO_METHODS
-        return readings + [reading(variant, metric, None, note=note) for metric in [*missing, "cam.degenerate_share"]]
-    for one in similarities:
-        readings.append(reading(variant, f"sp2ps.{one.method}", one.score, (one.low, one.high), one.n))
-        readings.append(reading(variant, f"pe_like.{one.method}", one.pe_like, n=one.n))
-    share = max((one.both_zero + one.one_zero) / one.n for one in similarities)
-    return [*readings, reading(variant, "cam.degenerate_share", share, n=similarities[0].n)]
-
-
-def of_the_source(run: Run, entry: Entry, theirs: Sequence[Reading]) -> list[Reading]:
-    """Return what is not measured on a quantized file, each with the figure of its float source as a note.
+    """Return Sp2PS and the PE-like score per method, and the worst method's share of degenerate pairs.
 
     Args:
         run: the run.
-        entry: the quantized file.
-        theirs: the readings of the float file that it was made from.
+        variant: its name.
+        compared: its heatmaps beside the baseline's.
+        floats: name of the float file that a quantized one was made from.
+        theirs: the heatmaps of that file beside the baseline's; their figures become notes.
     """
-    scores = [f"{score}.{method}" for score in ("sp2ps", "pe_like") for method in run.plan.explain.methods]
-    figures = {r.metric: f", which has {format_reading(r)}" for r in theirs if r.value is not None}
-    why = (
-        f"an {entry.variant.quantization} file has no twin, so no heatmaps of its own; gate accuracy_drop_pp and "
-        f"agreement instead; it was quantized from {entry.source.name if entry.source else entry.name}"
+    source = compared.own.source
+    by_method = {one.method: one for one in compared.similarities}
+    beside = {one.method: one for one in theirs.similarities} if theirs else {}
+    readings = []
+    for method in run.plan.explain.methods:
+        one, other = by_method.get(method), beside.get(method)
+        if one is None:
+            note = compared.absent(method) or NO_METHODS
+            readings += [reading(variant, f"{score}.{method}", None, note=note) for score in ("sp2ps", "pe_like")]
+            continue
+        note = f"the float file {floats} has {other.score:.3f} (by the {other.source})" if other else ""
+        similarity = reading(variant, f"sp2ps.{method}", one.score, (one.low, one.high), one.n, note)
+        readings += [similarity, reading(variant, f"pe_like.{method}", one.pe_like, n=one.n)]
+    return [attrs.evolve(each, source=source) for each in (*readings, _degenerate(run, variant, compared))]
+
+
+def _degenerate(run: Run, variant: str, compared: Heatmaps) -> Reading:
+    methods = run.plan.explain.methods
+    if not compared.similarities:
+        note = compared.absent(methods[0]) if methods else NO_METHODS
+        return reading(variant, "cam.degenerate_share", None, note=note)
+    share = max((one.both_zero + one.one_zero) / one.n for one in compared.similarities)
+    return reading(variant, "cam.degenerate_share", share, n=compared.similarities[0].n)
+
+
+def fidelity(run: Run, variant: str, alone: Heatmaps) -> list[Reading]:
+    """Return how similar the heatmaps of a quantized file are to those of its float file, by method."""
+    scores = {one.method: one for one in alone.similarities}
+    readings = []
+    for method in run.plan.explain.methods:
+        one, metric = scores.get(method), f"fidelity.{method}"
+        if one is None:
+            readings.append(reading(variant, metric, None, note=alone.absent(method)))
+        else:
+            readings.append(reading(variant, metric, one.score, (one.low, one.high), one.n))
+    return [attrs.evolve(each, source=alone.own.source) for each in readings]
+
+
+def not_quantized(run: Run, variant: Variant) -> list[Reading]:
+    """Return the fidelity of a file that nothing was quantized in; missing where its float file is not known."""
+    if _types(variant.weight_bytes) <= FLOAT_TYPES:
+        value, note = 1.0, "not quantized: it is its own float file"
+    else:
+        value, note = None, "its float file is not known: the layers of the baseline are others"
+    return [reading(variant.name, f"fidelity.{method}", value, note=note) for method in run.plan.explain.methods]
+
+
+def float_file(findings: Findings, baseline: Findings) -> Entry | None:
+    """Return the float file that a quantized one was made from.
+
+    Of files made elsewhere that is the baseline, where it has the same layers and is float itself.
+    """
+    entry = findings.entry
+    if entry is None or entry.source is not None:
+        return entry.source if entry else None
+    kinds, theirs = _types(findings.variant.weight_bytes), _types(baseline.variant.weight_bytes)
+    quantized = not kinds <= FLOAT_TYPES and theirs <= FLOAT_TYPES
+    return baseline.entry if quantized and findings.layers == baseline.layers else None
+
+
+def _types(weight_bytes: Mapping[str, int]) -> set[str]:
+    return {kind for kind, size in weight_bytes.items() if size}
+
+
+def across_architectures(baseline: Findings, variant: Findings, compared: Heatmaps) -> list[Diagnostic]:
+    """Return a warning where heatmaps are compared of networks that pruning cannot turn into each other.
+
+    Pruning leaves every layer and the size of its map, and takes channels away.
+    """
+    if not compared.similarities or len(baseline.layers) == len(variant.layers) == 0:
+        return []
+    pairs = zip(baseline.layers, variant.layers, strict=False)
+    same = len(baseline.layers) == len(variant.layers) and all(
+        before[1:] == after[1:] and after[0] <= before[0] for before, after in pairs
     )
-    metrics = [*scores, "cam.degenerate_share", "parity.max_abs", "parity.agreement", "params"]
-    return [reading(entry.name, metric, None, note=why + figures.get(metric, "")) for metric in metrics]
+    return [] if same else [Diagnostic("heatmaps-across-architectures")]

@@ -82,34 +82,70 @@ class Entry:
 
 @frozen(eq=False)
 class Seen:
-    """The heatmaps of a model: the file that holds them, the layer and device they come from, what to know about them.
+    """The heatmaps of a model from one source.
 
-    `logits` are those of the network that was explained, float32 `(N, classes)`.
+    Attributes:
+        source: what they were computed from, such as `twin` or `artefact`.
+        file: holds the maps; None where there are none.
+        logits: of the network that was explained, float32 `(N, classes)`.
+        target_layer: the layer they come from.
+        device: where they were computed.
+        warnings: what to know about them.
+        refused: methods that the source has no evidence for, with the reason.
+        reason: why there are no maps at all.
     """
 
-    file: Artefact
-    logits: NDArray[np.float32]
-    target_layer: str | None
-    device: str
-    warnings: list[Diagnostic]
+    source: str
+    file: Artefact | None
+    logits: NDArray[np.float32] | None = None
+    target_layer: str | None = None
+    device: str = ""
+    warnings: list[Diagnostic] = field(factory=list)
+    refused: dict[str, str] = field(factory=dict)
+    reason: str = ""
+
+    @classmethod
+    def missing(cls, source: str, reason: str) -> Seen:
+        """Return what is known of a model that could not be explained."""
+        return cls(source, None, reason=reason)
+
+
+@frozen(eq=False)
+class Heatmaps:
+    """The maps of a model, those of the baseline from the same source, and how similar both are, by method."""
+
+    own: Seen
+    baseline: Seen | None = None
+    similarities: list[Similarity] = field(factory=list)
+
+    def absent(self, method: str) -> str:
+        """Return why there is no similarity by a method."""
+        sides = [self.own, *([self.baseline] if self.baseline else [])]
+        return next((reason for side in sides if (reason := side.reason or side.refused.get(method, ""))), "")
 
 
 @frozen(eq=False)
 class Findings:
     """All that is known of one model, without latency and layers.
 
-    `entry` is None where the variant could not be made; `logits` are those of the file, float32 `(N, classes)`.
+    `entry` is None where the variant could not be made; `logits` are those of the file, float32 `(N, classes)`;
+    `layers` as `stages.count` lists them.
     """
 
     variant: Variant
     entry: Entry | None = None
     readings: list[Reading] = field(factory=list)
-    similarities: list[Similarity] = field(factory=list)
     logits: NDArray[np.float32] | None = None
-    seen: Seen | None = None
+    heatmaps: Heatmaps | None = None
+    layers: list[list[int]] = field(factory=list)
     warnings: list[Diagnostic] = field(factory=list)
 
     @property
     def name(self) -> str:
         """Name of the variant."""
         return self.variant.name
+
+    @property
+    def similarities(self) -> list[Similarity]:
+        """How similar its heatmaps are to those of the baseline, by method."""
+        return self.heatmaps.similarities if self.heatmaps else []

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import attrs
-import numpy as np
-from numpy.typing import NDArray
 
 from edgecheck.device.model.graph import FLOPS_PER_MAC
 from edgecheck.gate.chance import suspicious
-from edgecheck.pipeline import comparing
-from edgecheck.pipeline.entry import Entry, Findings, Run, Seen
+from edgecheck.pipeline import comparing, explaining
+from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run
 from edgecheck.pipeline.schedule import Line
-from edgecheck.pipeline.stages.compare import Compare
 from edgecheck.pipeline.stages.count import Count, Counted
-from edgecheck.pipeline.stages.explain import CAMS, TWIN, Explain
-from edgecheck.pipeline.stages.pictures import Draw, Shown
 from edgecheck.pipeline.stages.predict import LOGITS, Predict, load_logits
 from edgecheck.pipeline.stages.saturation import CheckSaturation
 from edgecheck.pipeline.stages.suspect import Attempt, TryPreprocessings
 from edgecheck.pipeline.stages.trial import Try
 from edgecheck.pipeline.work import Work
-from edgecheck.records import Diagnostic, Reading, Similarity, reading
+from edgecheck.records import Diagnostic, Reading, reading
 
 CLEARLY = 0.25  # the gain in accuracy from which on another preprocessing is suggested
 
@@ -41,32 +34,60 @@ def examine(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Fi
     check = CheckSaturation(
         entry.file, predicted.files[LOGITS], run.images, plan.preprocessing, run.runtime, run.machine
     )
-    saturated = yield Work(name, check)
-    warnings = list(saturated.outputs.warnings)
+    warnings = list((yield Work(name, check)).outputs.warnings)
     if baseline is None:
         warnings += comparing.unmatched(run, logits)
         warnings += yield from _preprocessing_doubtful(run, entry, comparing.right(run, logits))
     readings = [*_counts(entry, counted.outputs), *comparing.peak_memory(run, name, trial.outputs)]
     readings += comparing.predictions(run, name, logits, baseline)
-    seen = yield from _seen(run, entry, baseline)
-    similarities = yield from _similarities(run, entry, seen, baseline)
-    if entry.source is None:
-        readings += comparing.explanation(run, name, logits, seen, similarities if baseline else None)
-    else:
-        # What its float source shows is no reading of this file: it stands in the notes.
-        floats, theirs = yield from _of_source(run, entry.source, baseline)
-        readings += [*comparing.quantization(name, logits, floats), *comparing.of_the_source(run, entry, theirs)]
+    findings = Findings(entry.variant, entry, readings, logits, layers=counted.outputs.layers, warnings=warnings)
     record = attrs.evolve(
         entry.variant,
         sha256=entry.file.sha256,
         opset=counted.outputs.opset,
         ir_version=counted.outputs.ir_version,
         weight_bytes=counted.outputs.weight_bytes,
-        pictures=(yield from _pictures(run, entry, seen, similarities, baseline)),
         class_accuracy=comparing.class_accuracy(run, logits),
     )
-    warnings += seen.warnings if seen else []
-    return Findings(record, entry, readings, similarities, logits, seen, warnings)
+    return (yield from _explained(run, attrs.evolve(findings, variant=record), baseline))
+
+
+def _explained(run: Run, findings: Findings, baseline: Findings | None) -> Line[Findings]:
+    """Add what the heatmaps of a model show, alone and beside those of the baseline."""
+    entry, variant, logits = findings.entry, findings.variant, findings.logits
+    assert entry is not None, "the model was made"
+    assert logits is not None, "the file was run"
+    heatmaps = yield from explaining.explain(run, entry, baseline)
+    readings = [*findings.readings, *comparing.parity_of(variant, logits, heatmaps.own)]
+    warnings = [*findings.warnings, *heatmaps.own.warnings]
+    if baseline is not None:
+        readings += yield from _compared(run, findings, baseline, heatmaps)
+        warnings += comparing.across_architectures(baseline, findings, heatmaps)
+    pictures = yield from explaining.pictures(run, entry, heatmaps)
+    return attrs.evolve(
+        findings,
+        variant=attrs.evolve(variant, pictures=pictures),
+        heatmaps=heatmaps,
+        readings=readings,
+        warnings=warnings,
+    )
+
+
+def _compared(run: Run, findings: Findings, baseline: Findings, heatmaps: Heatmaps) -> Line[list[Reading]]:
+    """Return the readings of a comparison of heatmaps and, for a quantized file, what its float file adds to them."""
+    entry, name = findings.entry, findings.name
+    floats = comparing.float_file(findings, baseline)
+    if entry is None or findings.logits is None or floats is None:
+        return [*comparing.heatmaps(run, name, heatmaps), *comparing.not_quantized(run, findings.variant)]
+    predict = Predict(floats.file, run.images, run.plan.preprocessing, run.runtime, run.machine)
+    predicted = yield Work(floats.name, predict)
+    alone = yield from explaining.fidelity(run, entry, floats)
+    theirs = (yield from explaining.explain(run, floats, baseline)) if floats.name != baseline.name else None
+    return [
+        *comparing.heatmaps(run, name, heatmaps, floats.name, theirs),
+        *comparing.fidelity(run, name, alone),
+        *comparing.quantization(name, findings.logits, load_logits(predicted.files[LOGITS].path)),
+    ]
 
 
 def _counts(entry: Entry, counted: Counted) -> list[Reading]:
@@ -85,8 +106,17 @@ def _counts(entry: Entry, counted: Counted) -> list[Reading]:
         reading(name, "params.nonzero", counted.params_nonzero),
         # With operators that nobody can count the sum is a lower bound, which must not be judged by.
         *(reading(name, metric, value if exact else None, note=note) for metric, value in costs.items()),
-        *([reading(name, "params", parameters)] if parameters is not None else []),
+        *([reading(name, "params", parameters)] if parameters is not None else _params_elsewhere(entry)),
     ]
+
+
+def _params_elsewhere(entry: Entry) -> list[Reading]:
+    """Return that a quantized file has no twin to count the parameters of, with those of its float file as a note."""
+    if entry.source is None:
+        return []
+    theirs = entry.source.twin.parameters if entry.source.twin else None
+    note = f"the twin of its float file {entry.source.name} has {theirs:,}" if theirs is not None else "no twin"
+    return [reading(entry.name, "params", None, note=note)]
 
 
 def _preprocessing_doubtful(run: Run, entry: Entry, right: float) -> Line[list[Diagnostic]]:
@@ -109,66 +139,3 @@ def _preprocessing_doubtful(run: Run, entry: Entry, right: float) -> Line[list[D
             },
         )
     ]
-
-
-def _seen(run: Run, entry: Entry, baseline: Findings | None) -> Line[Seen | None]:
-    """Explain a model; where its maps come from the twin and it has none, there is nothing to see."""
-    plan, options, twin = run.plan, run.plan.explain, entry.twin
-    by_twin = options.source == TWIN
-    if by_twin and twin is None:
-        return None
-    first = baseline.seen if baseline else None
-    stage = Explain(
-        source=options.source,
-        network=twin.network if twin else None,
-        file=None if by_twin else entry.file,
-        images=run.images,
-        preprocessing=plan.preprocessing,
-        methods=options.methods,
-        engine=options.engine,
-        layer=options.target_layer or (first.target_layer if first else None),
-        classes=options.class_explained,
-        baseline=first.file if first and options.class_explained == "baseline" else None,
-        device=plan.compute.device,
-        threads=plan.compute.threads,
-    )
-    done = yield Work(twin.folder if twin and by_twin else entry.name, stage)
-    file, outputs = done.files[CAMS], done.outputs
-    return Seen(file, load_logits(file.path), outputs.target_layer, outputs.device, outputs.warnings)
-
-
-def _similarities(run: Run, entry: Entry, seen: Seen | None, baseline: Findings | None) -> Line[list[Similarity]]:
-    """Compare a variant's maps with the baseline's; none where either side has no maps."""
-    if seen is None or baseline is None or baseline.seen is None:
-        return []
-    options = run.plan.explain
-    stage = Compare(baseline.seen.file, seen.file, run.images, options.methods, options.sam, run.plan.seed)
-    done = yield Work(entry.name, stage)
-    return [attrs.evolve(similarity, variant=entry.name) for similarity in done.outputs.similarities]
-
-
-def _of_source(run: Run, source: Entry, baseline: Findings | None) -> Line[tuple[NDArray[np.float32], list[Reading]]]:
-    """Return the logits of a float file, and what its twin shows; the baseline itself is compared with nothing."""
-    predict = Predict(source.file, run.images, run.plan.preprocessing, run.runtime, run.machine)
-    predicted = yield Work(source.name, predict)
-    logits = load_logits(predicted.files[LOGITS].path)
-    other = None if baseline is None or source.name == baseline.name else baseline
-    seen = yield from _seen(run, source, other)
-    similarities = yield from _similarities(run, source, seen, other)
-    parameters = source.twin.parameters if source.twin else None
-    theirs = comparing.explanation(run, source.name, logits, seen, similarities if other else None)
-    return logits, [*theirs, reading(source.name, "params", parameters)]
-
-
-def _pictures(
-    run: Run, entry: Entry, seen: Seen | None, similarities: Sequence[Similarity], baseline: Findings | None
-) -> Line[list[str]]:
-    """Draw the images whose heatmaps differ most; return the files, relative to the run folder."""
-    if seen is None or baseline is None or baseline.seen is None:
-        return []
-    count = run.plan.explain.pictures
-    shown = [Shown(each.method, image.index) for each in similarities for image in each.worst[:count]]
-    if not shown:
-        return []
-    done = yield Work(entry.name, Draw(baseline.seen.file, seen.file, run.images, shown))
-    return [f"{entry.name}/{file}" for file in done.files]

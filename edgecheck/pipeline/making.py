@@ -157,7 +157,7 @@ def _exported(run: Run, record: Variant, twin: Twin) -> Line[Entry]:
 
 def _on_file(run: Run, spec: VariantSpec, source: Entry) -> Line[Entry]:
     """Carry out the steps on the file, which then has no twin: the float one computes other numbers."""
-    file, warnings = source.file, [Diagnostic("quantized-without-heatmaps", severity="note")]
+    file, warnings = source.file, list[Diagnostic]()
     for place, step in enumerate(spec.on_file):
         stage = _file_stage(run, step, file, place, place == len(spec.on_file) - 1)
         done = yield Work(spec.name, stage)

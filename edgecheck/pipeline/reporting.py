@@ -132,7 +132,8 @@ def _dataset(run: Run) -> str:
 
 
 def _subject(run: Run, baseline: Findings) -> Subject:
-    plan, seen, twin = run.plan, baseline.seen, baseline.entry.twin if baseline.entry else None
+    plan, twin = run.plan, baseline.entry.twin if baseline.entry else None
+    seen = baseline.heatmaps.own if baseline.heatmaps else None
     how = to_dict(plan.preprocessing)
     return Subject(
         name=plan.name,

@@ -16,7 +16,7 @@ from edgecheck.records.diagnostic import Diagnostic
 from edgecheck.records.variant import FINETUNED, QUANTIZED
 from edgecheck.structuring import described
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MOST_ITERATIONS = 1000  # as the configuration allows
 
 Document = dict[str, Any]
@@ -52,7 +52,30 @@ def _from_2_to_3(document: Document) -> Document:
     }
 
 
-MIGRATIONS: dict[int, Callable[[Document], Document]] = {1: _from_1_to_2, 2: _from_2_to_3}
+def _from_3_to_4(document: Document) -> Document:
+    """Version 4 names the source of heatmaps, which was the twin."""
+
+    def withheld(one: Document) -> Document:
+        return {**one, "readings": _each(one.get("readings"), _of_twin)}
+
+    return {
+        **document,
+        "readings": _each(document.get("readings"), _of_twin),
+        "withheld": _each(document.get("withheld"), withheld),
+    }
+
+
+def _of_twin(reading: Document) -> Document:
+    metric = reading.get("metric")
+    about_heatmaps = isinstance(metric, str) and metric.startswith(("sp2ps.", "pe_like.", "cam."))
+    return {**reading, "source": "twin"} if about_heatmaps and reading.get("value") is not None else reading
+
+
+MIGRATIONS: dict[int, Callable[[Document], Document]] = {
+    1: _from_1_to_2,
+    2: _from_2_to_3,
+    3: _from_3_to_4,
+}
 READABLE_VERSIONS = (*MIGRATIONS, SCHEMA_VERSION)
 
 _REMADE = (

@@ -18,7 +18,8 @@ class Reading:
     """One measured number of one variant on one device.
 
     `low`..`high` is the 95 % interval where there is one. `value` is None where nothing could be measured; `note` then
-    gives the reason. `device` is `host`, or a key of the report's `environments`.
+    gives the reason. `device` is `host`, or a key of the report's `environments`. `source` says what the heatmaps were
+    computed from, `twin` or `artefact`, where the metric is about heatmaps.
     """
 
     variant: str
@@ -30,6 +31,7 @@ class Reading:
     n: int | None = field(default=None, validator=not_negative)
     note: str = ""
     device: str = HOST
+    source: str | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:

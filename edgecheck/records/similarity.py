@@ -22,6 +22,7 @@ class ImageScore:
 class Similarity:
     """How alike the heatmaps of a variant and its baseline are, under one CAM method.
 
+    `source` says what the heatmaps of both were computed from: `twin`, `artefact`, or a source of a plugin.
     `score` is Sp2PS over all `n` images, `agreeing_score` over the `n_agreeing` on which both predict
     the same class. `both_zero` and `one_zero` count degenerate pairs, `negative_logits` the images whose
     explained logit is below zero in either model (Ablation-CAM's weights change sign there).
@@ -43,3 +44,4 @@ class Similarity:
     negative_logits: int = field(validator=not_negative)
     per_class: dict[str, float] = field(factory=dict)
     worst: list[ImageScore] = field(factory=list)
+    source: str = "twin"

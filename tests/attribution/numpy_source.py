@@ -20,6 +20,8 @@ class NumpySource:
     network, device, target_layer, largest_batch = "TwoLayers", "cpu", "relu", None
     gives = frozenset(["activations", "gradients", "drops", "masks", "own-head", "input-gradients"])
 
+    lacks: dict = {}
+
     def __init__(self, first: np.ndarray, second: np.ndarray) -> None:
         self.first, self.second = first, second
         self.warnings: list = []

@@ -5,7 +5,7 @@ ONNX Runtime has no gradients for inference files. Heads of classifiers need few
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -34,14 +34,9 @@ class Local:
     y: Array
     constants: Mapping[str, np.ndarray]
 
-    def constant(self, place: int) -> np.ndarray | None:
-        """Return the value of the input at `place`; None where it is left out."""
-        name = self.node.input[place] if place < len(self.node.input) else ""
-        return self.constants[name] if name else None
-
-    def attribute(self, name: str, default: object) -> object:
-        """Return an attribute of the node, or its default."""
-        return attribute_of(self.node, name, default)
+    def constant(self, place: int) -> np.ndarray:
+        """Return the value of the input at `place`."""
+        return self.constants[self.node.input[place]]
 
 
 Adjoint = Callable[[Local, Array], Array]
@@ -114,44 +109,37 @@ def _divided(local: Local, gradient: Array) -> Array:
 
 @register(AFFINE, "BatchNormalization")
 def _normalized(local: Local, gradient: Array) -> Array:
-    scale, variance = local.constant(1), local.constant(4)
-    assert scale is not None and variance is not None
-    slope = scale / np.sqrt(variance + np.float32(attribute_of(local.node, "epsilon", 1e-5)))
+    slope = local.constant(1) / np.sqrt(local.constant(4) + np.float32(attribute_of(local.node, "epsilon", 1e-5)))
     return gradient * slope.reshape(1, -1, *(1,) * (gradient.ndim - 2)).astype(np.float32)
 
 
 @register(AFFINE, "MatMul")
 def _multiplied(local: Local, gradient: Array) -> Array:
-    weight = local.constant(1)
-    assert weight is not None
-    return gradient @ np.swapaxes(weight, -1, -2)
+    return gradient @ np.swapaxes(local.constant(1), -1, -2)
 
 
 @register(AFFINE, "Gemm")
 def _gemm(local: Local, gradient: Array) -> Array:
     weight = local.constant(1)
-    assert weight is not None
     towards = weight if attribute_of(local.node, "transB", 0) else weight.T
     return (gradient @ towards) * np.float32(attribute_of(local.node, "alpha", 1.0))
 
 
 @register(AFFINE, "Conv")
 def _pointwise(local: Local, gradient: Array) -> Array:
-    """The chain only holds 1x1 convolutions, see `chain.supported`."""
-    weight = local.constant(1)
-    assert weight is not None
-    return np.einsum("nohw,oc->nchw", gradient, weight[:, :, 0, 0], optimize=True)
+    """The chain has the gradient of 1x1 convolutions alone."""
+    return np.einsum("nohw,oc->nchw", gradient, local.constant(1)[:, :, 0, 0], optimize=True)
 
 
 @register(AFFINE, "AveragePool")
 def _average_pooled(local: Local, gradient: Array) -> Array:
     whole = bool(attribute_of(local.node, "count_include_pad", 0))
-    found = np.zeros_like(local.x)
+    slopes = np.zeros_like(local.x)
     for rows, columns, place in _windows(local):
-        window = found[:, :, rows, columns]
+        window = slopes[:, :, rows, columns]
         pixels = np.prod(attribute_of(local.node, "kernel_shape", ())) if whole else window.shape[2] * window.shape[3]
         window += gradient[:, :, place[0], place[1], None, None] / np.float32(pixels)
-    return found
+    return slopes
 
 
 @register(CURVED, "MaxPool")
@@ -189,7 +177,8 @@ def _clipped(local: Local, gradient: Array) -> Array:
 
 def _kept(local: Local, gradient: Array) -> Array:
     """Return the gradient of a reduction with the reduced axes as axes of length 1."""
-    axes = local.constant(1) if len(local.node.input) > 1 else attribute_of(local.node, "axes", None)
+    given = len(local.node.input) > 1 and bool(local.node.input[1])
+    axes = local.constant(1) if given else attribute_of(local.node, "axes", None)
     reduced = range(local.x.ndim) if axes is None else [int(axis) % local.x.ndim for axis in axes]
     return gradient.reshape([1 if axis in reduced else size for axis, size in enumerate(local.x.shape)])
 
@@ -202,7 +191,7 @@ def _unbroadcast(local: Local, gradient: Array) -> Array:
     return summed.sum(axis=repeated, keepdims=True) if repeated else summed
 
 
-def _windows(local: Local):
+def _windows(local: Local) -> Iterator[tuple[slice, slice, tuple[int, int]]]:
     """Yield rows and columns of x that a pooling reads, with the place in y that they give."""
     kernel = attribute_of(local.node, "kernel_shape", ())
     strides = attribute_of(local.node, "strides", (1, 1))

@@ -105,9 +105,7 @@ def _alone(node: onnx.NodeProto, value: str, constants: Collection[str]) -> bool
     return others == [value] and len([name for name in node.output if name]) == 1
 
 
-def _channels_behind(
-    node: onnx.NodeProto, channels: Channels, constants: Mapping[str, np.ndarray]
-) -> Channels | None:
+def _channels_behind(node: onnx.NodeProto, channels: Channels, constants: Mapping[str, np.ndarray]) -> Channels | None:
     """Return where the channels are behind an operator that works on each by itself; None if it does not."""
     kind, mapped = node.op_type, channels in ("first", "last")
     if kind in _ELEMENTWISE or (kind in _WITH_CONSTANT and _keeps_shape(node, constants)):
@@ -117,18 +115,19 @@ def _channels_behind(
     if channels == "first" and (kind in _POOLS or kind == "BatchNormalization"):
         return channels
     if kind == "Transpose" and mapped:
-        turned = {("first", TO_LAST): "last", ("last", TO_FIRST): "first"}
-        return turned.get((channels, permutation(node)))  # type: ignore[return-value]
+        order = permutation(node)
+        if channels == "first":
+            return "last" if order == TO_LAST else None
+        return "first" if order == TO_FIRST else None
     if kind in _REDUCTIONS and mapped:
         return _behind_reduction(node, channels, constants)
     return None
 
 
-def _behind_reduction(
-    node: onnx.NodeProto, channels: Channels, constants: Mapping[str, np.ndarray]
-) -> Channels | None:
+def _behind_reduction(node: onnx.NodeProto, channels: Channels, constants: Mapping[str, np.ndarray]) -> Channels | None:
     """Return where the channels are behind a reduction over the pixels; None over anything else."""
-    axes = constants[node.input[1]].tolist() if len(node.input) > 1 and node.input[1] else attribute_of(node, "axes", ())
+    given = len(node.input) > 1 and bool(node.input[1])
+    axes = constants[node.input[1]].tolist() if given else attribute_of(node, "axes", ())
     pixels = {2, 3} if channels == "first" else {1, 2}
     if {int(axis) % 4 for axis in axes} != pixels:
         return None

@@ -79,7 +79,7 @@ def cut(wiring: Wiring, target: Target, output: str) -> Cut:
     crossing = _crossing(wiring, tail, target)
     chain = read_chain(tail.nodes, target.tensor, logits, tail.constants, target.layout)
     return Cut(
-        _body(wiring, [target.tensor, logits, *(value.name for value in crossing)]),
+        body(wiring, [target.tensor, logits, *(value.name for value in crossing)]),
         _tail(wiring, tail, target, crossing, _outputs(chain, logits)),
         target,
         logits,
@@ -143,7 +143,7 @@ def _rounded(wiring: Wiring) -> bool:
     return not kinds.isdisjoint(("INT8", "UINT8", "INT16", "UINT16", "INT4", "UINT4", "FLOAT16", "BFLOAT16"))
 
 
-def _body(wiring: Wiring, outputs: Sequence[str]) -> onnx.ModelProto:
+def body(wiring: Wiring, outputs: Sequence[str]) -> onnx.ModelProto:
     """Return the whole file, with further outputs."""
     body = onnx.ModelProto()
     body.CopyFrom(wiring.graph.model)
@@ -176,5 +176,5 @@ def _input(wiring: Wiring, value: Crossing) -> onnx.ValueInfoProto:
     if tensor is None:
         raise ModelError(f"the type of {value.name!r}, which is read behind the target tensor, is not known")
     real = value.scale is not None or tensor.is_float
-    kind = onnx.TensorProto.FLOAT if real else onnx.TensorProto.DataType.Value(tensor.type)
+    kind = onnx.TensorProto.FLOAT if real else getattr(onnx.TensorProto, tensor.type)
     return onnx.helper.make_tensor_value_info(value.name, kind, None)

@@ -104,7 +104,7 @@ def _integer_convolution(writer: Writer, node: onnx.NodeProto) -> None:
 
 
 def _centred(writer: Writer, node: onnx.NodeProto, place: int, axis: int) -> str:
-    """Return an operand minus its zero point, which is `place + 2`; one that depends on the image is centred already."""
+    """Return an operand minus its zero point, at `place + 2`; one that depends on the image is centred already."""
     name = node.input[place]
     if name not in writer.wiring.constants:
         return name

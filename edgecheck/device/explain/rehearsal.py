@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from edgecheck.attribution.source import ExplainedSubject
-from edgecheck.config.plan import Compute
 from edgecheck.device.runtime import probe
 from edgecheck.device.runtime.ort import Options
 
@@ -41,7 +40,7 @@ def _explained(path: Path, options: Options, request: Mapping[str, Any]) -> dict
     from edgecheck.device.explain.source import opened
 
     images = np.random.default_rng(0).random((IMAGES, *request["shape"]), np.float32)
-    subject = ExplainedSubject(path, target_layer=request["target_layer"], compute=Compute("cpu", options.threads))
+    subject = ExplainedSubject(path, target_layer=request["target_layer"], runtime=options)
     source = opened(subject, images)
     source.checked = True  # noise shows whether it runs; what it computes is checked on real images
     evidence = source.answer(images).evidence(np.zeros(IMAGES, np.int64))

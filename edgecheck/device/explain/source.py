@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -71,17 +71,22 @@ def opened(subject: ExplainedSubject, example: NDArray[np.float32]) -> ArtefactS
 
 
 def _options(subject: ExplainedSubject) -> Options:
-    return Options(threads=subject.compute.threads or 0)
+    return subject.runtime or Options()
 
 
 class ArtefactSource:
     """Explains batches with one ONNX file, cut once at its target tensor."""
 
-    device = "cpu"
+    gives: frozenset[Need]
     largest_batch: int | None = None
 
     def __init__(self, path: Path, whole: Classifier, parts: Cut, options: Options) -> None:
         self.path, self.whole, self.parts = path, whole, parts
+        self.device = "cpu"
+        always: frozenset[Need] = frozenset({"activations", "drops", "masks", "own-head", "positions"})
+        # Gradients only where the tail is a chain of operators whose gradients are known.
+        self.gives = always if parts.chain.without_gradient else always | {"gradients"}
+        self.lacks: Mapping[Need, str] = _lacking(parts)
         self.network, self.target_layer = path.name, parts.target.name
         self.body = ort.start(path, options, parts.body.SerializeToString())
         self.tail = Tail(path, parts, options, whole.batch)
@@ -90,23 +95,22 @@ class ArtefactSource:
         self.drowned: list[float] = []
 
     @property
-    def gives(self) -> frozenset[Need]:
-        """Gradients only where the tail is a chain of operators whose gradients are known."""
-        always: frozenset[Need] = frozenset({"activations", "drops", "masks", "own-head", "positions"})
-        return always if self.parts.chain.without_gradient else always | {"gradients"}
-
-    @property
     def warnings(self) -> list[Diagnostic]:
         """The quantization steps of map and logits, and the share of channels whose effect is below the latter."""
         map_scale, scale = self.parts.target.scale, self.parts.scale
         if map_scale is None and scale is None:
             return []
-        fields = {
-            "map_step": map_scale.scale if map_scale else None,
-            "logit_step": scale.scale if scale else None,
-            "below": float(np.mean(self.drowned)) if self.drowned else None,
-        }
-        return [Diagnostic("heatmaps-quantized", fields, severity="note")]
+        return [
+            Diagnostic(
+                "heatmaps-quantized",
+                {
+                    "map_step": map_scale.scale if map_scale else None,
+                    "logit_step": scale.scale if scale else None,
+                    "below": float(np.mean(self.drowned)) if self.drowned else None,
+                },
+                severity="note",
+            )
+        ]
 
     def answer(self, inputs: NDArray[np.float32]) -> Answer:
         """Return the logits of inputs `(N, C, H, W)`, and evidence for any of their classes.
@@ -133,9 +137,7 @@ class ArtefactSource:
             _outputs(self.path, self.body, names, self.whole.feed(inputs[start : start + step]))
             for start in range(0, len(inputs), step)
         ]
-        maps, logits, *others = [
-            given[0] if given[0].ndim == 0 else np.concatenate(given)[: len(inputs)] for given in zip(*chunks, strict=True)
-        ]
+        maps, logits, *others = [_joined(given, len(inputs)) for given in zip(*chunks, strict=True)]
         crossing = {value.name: value.real(given) for value, given in zip(self.parts.crossing, others, strict=True)}
         return self.parts.target.channels_first(maps), crossing, flat(logits)
 
@@ -192,6 +194,17 @@ class ArtefactSource:
                 f"{self.path}: with its feature map as a further output, it predicts another class for {changed} of "
                 f"{len(whole)} images: its graph cannot be cut at {self.target_layer!r}"
             )
+
+
+def _joined(given: Sequence[NDArray[np.generic]], images: int) -> NDArray[np.generic]:
+    """Return the entries of all chunks; a single number, such as a size, is the same in each."""
+    return given[0] if given[0].ndim == 0 else np.concatenate(given)[:images]
+
+
+def _lacking(parts: Cut) -> dict[Need, str]:
+    """Return why there are no gradients, where there are none."""
+    why = parts.chain.without_gradient
+    return {"gradients": f"behind {parts.target.name!r}, {why}"} if why else {}
 
 
 def _outputs(

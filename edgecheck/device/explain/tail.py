@@ -54,10 +54,8 @@ class Tail:
     def values(self, maps: Array, others: Mapping[str, NDArray[np.generic]]) -> dict[str, Array]:
         """Return the values of the chain for maps `(N, K, h, w)`, by name; one entry per image."""
         stored = self.cut.target.as_stored(maps)
-        chunks = [
-            self._run({self.cut.target.tensor: _filled(stored[part], self.batch)} | _rows(others, part, len(maps), self.batch))
-            for part in _parts(len(maps), self.batch)
-        ]
+        named = {self.cut.target.tensor: stored, **others}
+        chunks = [self._run(_rows(named, part, len(maps), self.batch)) for part in _parts(len(maps), self.batch)]
         joined = [np.concatenate(given)[: len(maps)] for given in zip(*chunks, strict=True)]
         return {self.cut.target.tensor: stored} | dict(zip(self.outputs, joined, strict=True))
 

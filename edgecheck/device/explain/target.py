@@ -1,8 +1,8 @@
 """The target tensor: the feature map of an ONNX file that its heatmaps explain.
 
-By default the output of the last convolution before the classifier head whose map is larger than 1x1, after the
-BatchNorm, activation and residual sum that follow it at the same size: the rule of `lab.cam.target`, read from the graph
-of the file. It is looked for through quantizers, casts and transposes.
+By default it is the output of the last convolution before the classifier head whose map is larger than 1x1, after the
+BatchNorm, activation and residual sum that follow it at the same size. This is the rule of `lab.cam.target`, read from
+the graph of the file, through quantizers, casts and transposes.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ def maps_of(wiring: Wiring) -> list[str]:
 
 def _default(wiring: Wiring) -> str:
     weighted = [
-        node
-        for node in wiring.nodes
-        if is_convolution(node, wiring.constants) or is_linear(node, wiring.constants)
+        node for node in wiring.nodes if is_convolution(node, wiring.constants) or is_linear(node, wiring.constants)
     ]
     convolutions = [
         node
@@ -144,5 +142,3 @@ def _as_read(wiring: Wiring, tensor: str) -> str:
 def _larger_than_1x1(wiring: Wiring, tensor: str) -> bool:
     size = wiring.map_size(tensor)
     return size is not None and size[0] * size[1] > 1
-
-

@@ -99,9 +99,7 @@ def standardized(node: onnx.NodeProto) -> onnx.NodeProto:
     return channels_first(node) if is_channels_last(node) else lowered(node)
 
 
-def _layouts(
-    graph: Graph, nodes: Iterable[onnx.NodeProto], layouts: dict[str, Layout]
-) -> dict[str, Layout]:
+def _layouts(graph: Graph, nodes: Iterable[onnx.NodeProto], layouts: dict[str, Layout]) -> dict[str, Layout]:
     for node in nodes:
         layout = _layout_behind(node, layouts)
         for name in node.output:
@@ -156,7 +154,7 @@ def values_of(graph: Graph, names: Sequence[str]) -> dict[str, np.ndarray]:
         return known
     content = submodel(graph, list(constant_nodes(graph, computed)), [], computed).SerializeToString()
     session = ort.start(Path("constants"), ort.Options(), content)
-    return known | dict(zip(computed, session.run(computed, {}), strict=True))
+    return known | dict(zip(computed, map(np.asarray, session.run(computed, {})), strict=True))
 
 
 def constant_nodes(graph: Graph, names: Iterable[str]) -> Iterator[onnx.NodeProto]:
@@ -174,14 +172,12 @@ def submodel(
     nodes: Sequence[onnx.NodeProto],
     inputs: Sequence[onnx.ValueInfoProto],
     outputs: Sequence[str],
-    further: Sequence[onnx.TensorProto] = (),
 ) -> onnx.ModelProto:
-    """Return a model of some nodes with the stored tensors that they read; `further` are stored tensors of their own."""
+    """Return a model of some nodes with the stored tensors that they read."""
     needed = {name for node in nodes for name in reads(node)} | set(outputs)
-    own = {tensor.name for tensor in further}
-    stored = [t for t in graph.model.graph.initializer if t.name in needed and t.name not in own]
+    stored = [tensor for tensor in graph.model.graph.initializer if tensor.name in needed]
     made = onnx.helper.make_graph(
-        nodes, "part", list(inputs), [onnx.ValueInfoProto(name=name) for name in outputs], [*stored, *further]
+        nodes, "part", list(inputs), [onnx.ValueInfoProto(name=name) for name in outputs], stored
     )
     return onnx.helper.make_model(
         made, ir_version=max(graph.model.ir_version, 4), opset_imports=list(graph.model.opset_import)

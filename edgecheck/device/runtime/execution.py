@@ -77,7 +77,7 @@ def execute(path: str | Path, options: Options, input_shape: tuple[int, int, int
 
 def _execute(path: Path, options: Options, input_shape: tuple[int, int, int], folder: Path) -> Execution:
     optimized, source = folder / "optimized.onnx", _with_names(path, folder)
-    asked = {
+    asked: dict[str, Any] = {
         "optimized_model_filepath": str(optimized),
         "enable_profiling": True,
         "profile_file_prefix": str(folder / "profile"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import get_args
@@ -81,6 +81,7 @@ class LogitSource:
     """Runs a network as it is, where no maps are asked for."""
 
     gives: frozenset[Need] = frozenset()
+    lacks: Mapping[Need, str] = {}
     target_layer = ""
 
     def __init__(self, model: nn.Module, warnings: list[Diagnostic]) -> None:
@@ -99,7 +100,8 @@ class LogitSource:
 class TwinSource:
     """Explains batches with one network, split once at its target layer."""
 
-    gives: frozenset[Need] = frozenset(get_args(Need))
+    gives: frozenset[Need] = frozenset(get_args(Need)) - {"positions"}
+    lacks: Mapping[Need, str] = {}
 
     def __init__(
         self, model: nn.Module, parts: Split, target_layer: str, warnings: list[Diagnostic] | None = None

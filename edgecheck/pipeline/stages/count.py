@@ -15,7 +15,10 @@ from edgecheck.pipeline.subject import Shape
 
 @frozen
 class Counted:
-    """Sizes in bytes, numbers of parameters and multiply-adds, versions; `uncounted` are operators without a rule."""
+    """Sizes in bytes, numbers of parameters and multiply-adds, versions; `uncounted` are operators without a rule.
+
+    `layers` are the layers with weights in the order of execution, each by its channels and the size of its map.
+    """
 
     size_bytes: int
     zlib_bytes: int
@@ -27,6 +30,7 @@ class Counted:
     nonzero_macs: int
     uncounted: list[str]
     weight_bytes: dict[str, int]
+    layers: list[list[int]]
 
 
 @frozen
@@ -34,6 +38,7 @@ class Count(Stage[Counted]):
     """Count parameters, bytes and multiply-adds."""
 
     kind = "count"
+    version = 2
     tools = versions.FILES
     outputs = Counted
 
@@ -64,4 +69,5 @@ class Count(Stage[Counted]):
             nonzero_macs=counts.nonzero_macs,
             uncounted=sorted(set(counts.unsupported)),
             weight_bytes=counts.weight_bytes,
+            layers=[list(node.output_shape[1:]) for node in counts.nodes if node.macs and node.output_shape],
         )

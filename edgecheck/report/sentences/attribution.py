@@ -1,11 +1,32 @@
 """What to know about heatmaps: the sentence of each warning, with the fields that it mentions in braces."""
 
-SENTENCES: dict[str, str] = {
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def _quantized(fields: Mapping[str, Any]) -> str:
+    parts = [
+        f"one step of the feature map is {fields['map_step']:.3g}" if fields["map_step"] else "",
+        f"one step of the logits is {fields['logit_step']:.3g}" if fields["logit_step"] else "",
+    ]
+    below = (
+        f"; {100 * fields['below']:.0f} % of the channels change the explained logit by less than that, so the tail "
+        "behind the map was run in float"
+        if fields["below"] is not None
+        else ""
+    )
+    return " and ".join(filter(None, parts)) + below
+
+
+SENTENCES: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
+    "heatmaps-quantized": _quantized,
     "heatmaps-batch-dependent": (
         "the answer of {network} for an image depends on the other images in its batch (BatchNorm without running "
         "statistics?), so images are explained one at a time"
     ),
-    "heatmaps-not-finite": "{maps} {method} maps are not finite and count as all zero",
+    "heatmaps-not-finite": "{maps} {method} maps are not finite, so nothing is compared by this method",
     "heatmaps-one-pixel": (
         "the maps of {layer!r} are 1x1 and highlight nothing: name an earlier layer (explain.target_layer)"
     ),

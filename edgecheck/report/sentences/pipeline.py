@@ -23,16 +23,11 @@ SENTENCES = {
         "wrong, set {setting:data.classes}"
     ),
     "preprocessing-doubtful": _preprocessing_doubtful,
-    "heatmaps-not-gated": (
-        "heatmaps were neither compared nor gated, because neither file has a twin: name the modules that the files "
-        "were exported from with --baseline-twin and --candidate-twin. To require heatmaps, add "
-        "--gate 'sp2ps.grad-cam >= 0.95'"
+    "heatmaps-across-architectures": (
+        "its layers are not those of the baseline with channels removed: Sp2PS measures closeness to the baseline's "
+        "weights, and a good network of another architecture scores below chance"
     ),
     "twin-source-changed": "{source} has changed since {saved} was written: check parity before you trust this twin",
     "variant-repeated": "{repeated} is identical to this variant, so it was not made again",
     "variant-failed": "failed: {reason}",
-    "quantized-without-heatmaps": (
-        "a quantized file has no heatmaps of its own: its Sp2PS, PE-like score, degenerate share and parity are "
-        "missing, each with the value of its float source as a note"
-    ),
 }

@@ -1,0 +1,148 @@
+"""The heatmaps that a model is judged by: from which source, of which layer and class, and how they compare.
+
+Where baseline and variant have a twin, heatmaps come from the twins. Otherwise they come from the files: those of both
+sides, so that like is compared with like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from edgecheck.artefact import Artefact
+from edgecheck.errors import MeasurementError, ModelError
+from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run, Seen
+from edgecheck.pipeline.schedule import Line
+from edgecheck.pipeline.stages.compare import Compare
+from edgecheck.pipeline.stages.explain import ARTEFACT, TWIN, Explain
+from edgecheck.pipeline.stages.locate import Locate
+from edgecheck.pipeline.stages.pictures import Draw, Shown
+from edgecheck.pipeline.stages.predict import LOGITS, Predict, load_logits
+from edgecheck.pipeline.work import Work
+from edgecheck.records import Similarity
+
+AUTO = "auto"
+FIDELITY = "fidelity"
+NO_TWIN = "explain.source is twin, and this file has none"
+
+
+def explain(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Heatmaps]:
+    """Explain a model and, given the findings of the baseline, compare its maps with the baseline's."""
+    if baseline is None or baseline.entry is None:
+        return Heatmaps((yield from _seen(run, entry, _source(run, [entry]))))
+    source = _source(run, [entry, baseline.entry])
+    kept = baseline.heatmaps.own if baseline.heatmaps else None
+    before = kept if kept and kept.source == source else (yield from _seen(run, baseline.entry, source))
+    after = yield from _seen(run, entry, source, before, (yield from _class_of(run, baseline.entry, before)))
+    return Heatmaps(after, before, (yield from _similarities(run, entry.name, before, after)))
+
+
+def fidelity(run: Run, entry: Entry, floats: Entry) -> Line[Heatmaps]:
+    """Compare the maps of a quantized file with those of its float file, of the class that the float file predicts."""
+    before = yield from _seen(run, floats, ARTEFACT)
+    predicted = yield from _predictions(run, floats)
+    after = yield from _seen(run, entry, ARTEFACT, explained=predicted, place=FIDELITY)
+    return Heatmaps(after, before, (yield from _similarities(run, entry.name, before, after)))
+
+
+def _source(run: Run, sides: Sequence[Entry]) -> str:
+    asked = run.plan.explain.source
+    if asked != AUTO:
+        return asked
+    return TWIN if all(side.twin for side in sides) else ARTEFACT
+
+
+def _class_of(run: Run, baseline: Entry, before: Seen) -> Line[Artefact | None]:
+    """Return the file whose predictions are explained of a variant; None for its own predictions, or the labels."""
+    if run.plan.explain.class_explained != "baseline":
+        return None
+    return (yield from _predictions(run, baseline)) if before.source == ARTEFACT else before.file
+
+
+def _seen(
+    run: Run,
+    entry: Entry,
+    source: str,
+    baseline: Seen | None = None,
+    explained: Artefact | None = None,
+    place: str | None = None,
+) -> Line[Seen]:
+    """Return the maps of a model from a source; where that cannot give them, the reason in their place."""
+    options, twin, by_twin = run.plan.explain, entry.twin, source == TWIN
+    if by_twin and twin is None:
+        return Seen.missing(source, NO_TWIN)
+    try:
+        layer = yield from _layer(run, entry, source, baseline)
+        if source == ARTEFACT and explained is None and options.class_explained != "label":
+            explained = yield from _predictions(run, entry)
+        stage = _stage(run, entry, source, layer, explained)
+        stage = attrs.evolve(stage, place=("" if by_twin else source) if place is None else place)
+        done = yield Work(twin.folder if twin and by_twin else entry.name, stage)
+    except (MeasurementError, ModelError) as error:
+        if by_twin:
+            raise  # a twin that does not run is no twin of this file
+        return Seen.missing(source, str(error))
+    file, outputs = done.files[stage.cams], done.outputs
+    logits = load_logits(file.path)
+    return Seen(source, file, logits, outputs.target_layer, outputs.device, outputs.warnings, outputs.refused)
+
+
+def _stage(run: Run, entry: Entry, source: str, layer: str | None, explained: Artefact | None) -> Explain:
+    plan, options, by_twin = run.plan, run.plan.explain, source == TWIN
+    return Explain(
+        source=source,
+        network=entry.twin.network if entry.twin and source != ARTEFACT else None,
+        file=None if by_twin else entry.file,
+        images=run.images,
+        preprocessing=plan.preprocessing,
+        methods=options.methods,
+        engine=options.engine,
+        layer=layer,
+        classes=options.class_explained,
+        explained=explained,
+        device=plan.compute.device,
+        runtime=None if by_twin else run.runtime,
+        machine=None if by_twin else run.machine,
+        threads=plan.compute.threads,
+    )
+
+
+def _layer(run: Run, entry: Entry, source: str, baseline: Seen | None) -> Line[str | None]:
+    """Return the target layer in the words of the source; None for its default."""
+    plan, asked = run.plan, run.plan.explain.target_layer
+    if source != ARTEFACT:
+        return asked or (baseline.target_layer if baseline else None)
+    twin = entry.twin or (entry.source.twin if entry.source else None)
+    if twin is None:
+        return asked
+    stage = Locate(
+        twin.network, entry.file, run.images, plan.preprocessing, asked, plan.compute.device, run.runtime, run.machine
+    )
+    return (yield Work(entry.name, attrs.evolve(stage, threads=plan.compute.threads))).outputs.tensor
+
+
+def _predictions(run: Run, entry: Entry) -> Line[Artefact]:
+    predict = Predict(entry.file, run.images, run.plan.preprocessing, run.runtime, run.machine)
+    return (yield Work(entry.name, predict)).files[LOGITS]
+
+
+def _similarities(run: Run, name: str, before: Seen, after: Seen) -> Line[list[Similarity]]:
+    """Compare a variant's maps with the baseline's by the methods that both have; none where either has no maps."""
+    options = run.plan.explain
+    methods = [method for method in options.methods if method not in {**before.refused, **after.refused}]
+    if before.file is None or after.file is None or not methods:
+        return []
+    done = yield Work(name, Compare(before.file, after.file, run.images, methods, options.sam, run.plan.seed))
+    return [attrs.evolve(one, variant=name, source=after.source) for one in done.outputs.similarities]
+
+
+def pictures(run: Run, entry: Entry, heatmaps: Heatmaps) -> Line[list[str]]:
+    """Draw the images whose heatmaps differ most; return the files, relative to the run folder."""
+    before, after = heatmaps.baseline, heatmaps.own
+    count = run.plan.explain.pictures
+    shown = [Shown(each.method, image.index) for each in heatmaps.similarities for image in each.worst[:count]]
+    if not shown or before is None or before.file is None or after.file is None:
+        return []
+    done = yield Work(entry.name, Draw(before.file, after.file, run.images, shown))
+    return [f"{entry.name}/{file}" for file in done.files]

@@ -1,0 +1,85 @@
+"""Which tensor of a file is the target layer of its twin."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from attrs import frozen
+
+from edgecheck import images, versions
+from edgecheck.artefact import Artefact, locator
+from edgecheck.attribution.source import ExplainedSubject
+from edgecheck.config.plan import Compute, Preprocessing
+from edgecheck.device.runtime.ort import Options
+from edgecheck.errors import ModelError
+from edgecheck.pipeline.stage import Desk, Stage
+from edgecheck.pipeline.subject import Images, Network, need_lab
+
+IMAGES = 2  # enough to tell one map of a network from another
+
+
+@frozen
+class Located:
+    """The tensor; None where none of the file equals the layer, and the default target is taken."""
+
+    tensor: str | None
+
+
+@frozen
+class Locate(Stage[Located]):
+    """Find the map of a network's target layer among the tensors of a file, by its values on some test images.
+
+    `layer` is a name of the twin's or of the file's, None for the default layer. `network` is the twin of the file, or
+    of the float file that it was quantized from.
+    """
+
+    kind = "locate"
+    tools = versions.TWINS
+    outputs = Located
+
+    network: Network
+    file: Artefact
+    images: Images
+    preprocessing: Preprocessing
+    layer: str | None
+    device: Literal["auto", "cpu", "cuda"]
+    runtime: Options
+    machine: dict[str, object]
+    threads: int | None = locator(default=None)
+
+    def compute(self, desk: Desk) -> Located:
+        """Find it.
+
+        Raises:
+            ModelError: no such layer; or it was asked for by name, and no tensor of the file equals it.
+        """
+        from edgecheck.device.explain import match
+
+        if self.layer and match.names_map(self.file.path, self.images.shape, self.layer):
+            return Located(self.layer)
+        inputs = images.preprocess(self.images.load().images[:IMAGES], self.preprocessing)
+        feature = self._feature(inputs)
+        located = match.closest(self.file.path, inputs, feature, self.runtime)
+        if located is None and self.layer:
+            raise ModelError(
+                f"{self.file.path}: no tensor of it equals the map of {self.layer!r}: name a tensor of the file"
+            )
+        return Located(located.tensor if located else None)
+
+    def _feature(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the map of the twin's target layer, `(N, K, h, w)`."""
+        need_lab()
+        from edgecheck.attribution.explanation import float32
+        from edgecheck.lab.cam.twin import open_twin
+
+        needed: Any = {"activations"}
+        subject = ExplainedSubject(
+            build_twin=self.network.build,
+            target_layer=self.layer,
+            needs=needed,
+            compute=Compute(self.device, self.threads),
+        )
+        with open_twin(subject, inputs[:1]) as source:
+            answer = source.answer(inputs)
+            return float32(answer.evidence(np.zeros(len(inputs), np.int64)).activations)

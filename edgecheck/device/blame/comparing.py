@@ -8,10 +8,10 @@ from pathlib import Path
 from attrs import frozen
 
 from edgecheck.config.plan import Preprocessing
-from edgecheck.device.blame.layers import Layer, rounded, weighted_layers
-from edgecheck.device.blame.matching import Pair, Unmatched, matched
+from edgecheck.device.blame.layers import Layer, rounds, weighted_layers
+from edgecheck.device.blame.matching import Unmatched, matched
 from edgecheck.device.blame.measuring import LayerError, measure
-from edgecheck.device.blame.places import OpenFile, Place, open_file, place
+from edgecheck.device.blame.places import OpenFile, Place, between, open_file, place
 from edgecheck.device.runtime.ort import Options
 from edgecheck.errors import ModelError
 from edgecheck.images import ImageSet
@@ -22,11 +22,20 @@ ABSENT = "the other file has no layer of its name, nor one of its weights in its
 
 @frozen(eq=False)
 class Comparison:
-    """Two files and the errors of their layers, the worst local error first; and the layers that were left out."""
+    """Two files and the errors of their layers.
+
+    Attributes:
+        baseline: the float file.
+        candidate: the quantized one.
+        errors: those of the quantized layers, the worst local error first.
+        kept: the layers that are float in the candidate too.
+        unmatched: the layers that were left out.
+    """
 
     baseline: OpenFile
     candidate: OpenFile
     errors: list[LayerError]
+    kept: list[str]
     unmatched: list[Unmatched]
 
 
@@ -47,33 +56,42 @@ def compare(
         MeasurementError: a run failed.
     """
     baseline, candidate = (open_file(path, data.shape, options) for path in paths)
-    if rounded(baseline.wiring):
+    if rounds(baseline.wiring, baseline.wiring.graph.nodes):
         raise ModelError(f"{baseline.path}: is quantized itself: give the float file as the baseline")
-    if not rounded(candidate.wiring):
+    if not rounds(candidate.wiring, candidate.wiring.graph.nodes):
         raise ModelError(f"{candidate.path}: nothing in it is quantized: give the file that was quantized")
-    layers = weighted_layers(baseline.wiring), weighted_layers(candidate.wiring)
-    if not layers[0]:
+    places, unmatched = _places(baseline, candidate)
+    quantized = [one for one in places if _is_quantized(candidate, one)]
+    if not quantized:
+        reason = f": {unmatched[0].reason}" if unmatched else ""
+        raise ModelError(f"{candidate.path}: no layer with weights is quantized that can be compared{reason}")
+    kept = [one.pair.baseline.title for one in places if one not in quantized]
+    errors = measure((baseline, candidate), quantized, data, how, progress)
+    return Comparison(baseline, candidate, errors, kept, unmatched)
+
+
+def _places(baseline: OpenFile, candidate: OpenFile) -> tuple[list[Place], list[Unmatched]]:
+    """Return the layers that can be compared, and those that cannot."""
+    mine, theirs = weighted_layers(baseline.wiring), weighted_layers(candidate.wiring)
+    if not mine:
         raise ModelError(f"{baseline.path}: has no layer with weights that are stored in it")
     try:
-        pairs = matched(*layers)
+        pairs = matched(mine, theirs)
     except ModelError as error:
         raise ModelError(f"{candidate.path}: {error}") from None
-    places, unmatched = _places(baseline, candidate, pairs)
-    if not places:
-        raise ModelError(f"{candidate.path}: no layer can be compared: {unmatched[0].reason}")
-    unmatched += _unpaired(baseline.path, layers[0], [pair.baseline for pair in pairs])
-    unmatched += _unpaired(candidate.path, layers[1], [pair.candidate for pair in pairs])
-    return Comparison(baseline, candidate, measure((baseline, candidate), places, data, how, progress), unmatched)
-
-
-def _places(baseline: OpenFile, candidate: OpenFile, pairs: Sequence[Pair]) -> tuple[list[Place], list[Unmatched]]:
     places, unmatched = [], []
     for pair in pairs:
         try:
             places.append(place(baseline, candidate, pair))
         except ModelError as error:
             unmatched.append(Unmatched(baseline.path.name, pair.baseline.title, str(error)))
+    unmatched += _unpaired(baseline.path, mine, [pair.baseline for pair in pairs])
+    unmatched += _unpaired(candidate.path, theirs, [pair.candidate for pair in pairs])
     return places, unmatched
+
+
+def _is_quantized(candidate: OpenFile, one: Place) -> bool:
+    return rounds(candidate.wiring, between(candidate.wiring, one.candidate.reads, one.candidate.gives))
 
 
 def _unpaired(path: Path, layers: Sequence[Layer], paired: Sequence[Layer]) -> list[Unmatched]:

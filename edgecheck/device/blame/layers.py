@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -40,6 +40,8 @@ REPEATED = (frozenset({"QuantizeLinear"}), frozenset({"DequantizeLinear"}))
 
 # What quantizers append to the names of nodes and weights.
 _SUFFIXES = re.compile(r"(_quant|_MatMul|_quantized|_transposed|_DequantizeLinear|_QuantizeLinear)+$")
+_WEIGHT = re.compile(r"(.+)[._/](?:weight|kernel)")
+_HALF = ("FLOAT16", "BFLOAT16")
 
 
 @frozen(eq=False)
@@ -71,9 +73,15 @@ class Layer:
         return _SUFFIXES.sub("", self.node.name)
 
     @property
+    def stored_name(self) -> str:
+        """The name of its weight in the float file; "" where that is not known."""
+        return _SUFFIXES.sub("", self.weight_name)
+
+    @property
     def title(self) -> str:
-        """The layer as its weight calls it, such as `layer1.0.conv1`."""
-        return re.sub(r"[._]weight$", "", _SUFFIXES.sub("", self.weight_name)) or self.name or self.node.output[0]
+        """The layer as its weight calls it, such as `layer1.0.conv1`; else its node."""
+        named = _WEIGHT.fullmatch(self.stored_name)
+        return named[1] if named else self.name or self.node.output[0]
 
 
 def weighted_layers(wiring: Wiring) -> list[Layer]:
@@ -134,10 +142,15 @@ def _stored_name(wiring: Wiring, name: str) -> str:
     return name
 
 
-def rounded(wiring: Wiring) -> bool:
-    """Return whether a file computes with integers or 16-bit floats."""
-    integer = any("Quantize" in n.op_type or n.op_type.startswith("QLinear") for n in wiring.graph.nodes)
-    return integer or any(t.type in ("FLOAT16", "BFLOAT16") for t in wiring.graph.tensors.values())
+def rounds(wiring: Wiring, nodes: Iterable[onnx.NodeProto]) -> bool:
+    """Return whether nodes compute with integers or 16-bit floats, or make such numbers."""
+    tensors = wiring.graph.tensors
+    return any(
+        node.op_type.startswith(("QLinear", "QGemm"))
+        or any(word in node.op_type for word in ("Quantize", "Integer"))
+        or any(name in tensors and tensors[name].type in _HALF for name in (*node.input, *node.output))
+        for node in nodes
+    )
 
 
 def source(wiring: Wiring, layer: Layer) -> str:

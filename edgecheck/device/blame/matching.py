@@ -85,7 +85,7 @@ def _node_name(layer: Layer) -> str:
 
 
 def _weight_name(layer: Layer) -> str:
-    return layer.title if layer.weight_name else ""
+    return layer.stored_name
 
 
 def _by_name(

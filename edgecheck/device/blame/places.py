@@ -90,6 +90,7 @@ def place(baseline: OpenFile, candidate: OpenFile, pair: Pair) -> Place:
     there = Side(other, taken, given, *scales)
     for theirs, mine in ((there.reads, here.reads), (there.gives, here.gives)):
         _check_shapes(baseline, mine, candidate, theirs)
+    between(candidate.wiring, taken, given)
     return Place(pair, here, there, *bounds(baseline.wiring, nodes))
 
 

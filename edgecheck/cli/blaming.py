@@ -16,7 +16,12 @@ from edgecheck.cli.options import listing_format_option
 @click.argument("baseline", type=click.Path(path_type=Path))
 @click.argument("candidate", type=click.Path(path_type=Path))
 @data_options
-@click.option("--config", type=click.Path(path_type=Path), help="An edgecheck.yaml: data, preprocessing, measure.")
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="An edgecheck.yaml: data, preprocessing, measure.",
+)
 @click.option(
     "--keep",
     type=click.IntRange(0, 1024),

@@ -27,8 +27,8 @@ TWIN = "twin"
 
 
 def from_heatmaps(metric: str) -> bool:
-    """Return whether a metric is taken from heatmaps."""
-    return metric.startswith(("sp2ps.", "pe_like.", "cam.", "fidelity."))
+    """Return whether a metric is taken from heatmaps that may be those of twins."""
+    return metric.startswith(("sp2ps.", "pe_like.", "cam."))
 
 
 def needs_twin(metric: str) -> bool:

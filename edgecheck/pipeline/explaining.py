@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from edgecheck.artefact import Artefact
 from edgecheck.errors import MeasurementError, ModelError
@@ -19,11 +21,12 @@ from edgecheck.pipeline.stages.explain import ARTEFACT, TWIN, Explain
 from edgecheck.pipeline.stages.locate import Locate
 from edgecheck.pipeline.stages.pictures import Draw, Shown
 from edgecheck.pipeline.stages.predict import LOGITS, Predict, load_logits
+from edgecheck.pipeline.subject import lab_installed
 from edgecheck.pipeline.work import Work
 from edgecheck.records import Similarity
 
 AUTO = "auto"
-FIDELITY = "fidelity"
+FIDELITY, PARITY = "fidelity", "parity"
 NO_TWIN = "explain.source is twin, and this file has none"
 
 
@@ -36,6 +39,14 @@ def explain(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[He
     before = kept if kept and kept.source == source else (yield from _seen(run, baseline.entry, source))
     after = yield from _seen(run, entry, source, before, (yield from _class_of(run, baseline.entry, before)))
     return Heatmaps(after, before, (yield from _similarities(run, entry.name, before, after)))
+
+
+def twin_logits(run: Run, entry: Entry, own: Seen) -> Line[NDArray[np.float32] | None]:
+    """Return what the twin of a file answers to the images; None where it has none."""
+    if own.source == TWIN or entry.twin is None:
+        return own.logits if own.source == TWIN else None
+    stage = attrs.evolve(_stage(run, entry, TWIN, None, None), methods=[], place=PARITY)
+    return load_logits((yield Work(entry.twin.folder, stage)).files[stage.cams].path)
 
 
 def fidelity(run: Run, entry: Entry, floats: Entry) -> Line[Heatmaps]:
@@ -142,7 +153,7 @@ def pictures(run: Run, entry: Entry, heatmaps: Heatmaps) -> Line[list[str]]:
     before, after = heatmaps.baseline, heatmaps.own
     count = run.plan.explain.pictures
     shown = [Shown(each.method, image.index) for each in heatmaps.similarities for image in each.worst[:count]]
-    if not shown or before is None or before.file is None or after.file is None:
+    if not shown or before is None or before.file is None or after.file is None or not lab_installed():
         return []
     done = yield Work(entry.name, Draw(before.file, after.file, run.images, shown))
     return [f"{entry.name}/{file}" for file in done.files]

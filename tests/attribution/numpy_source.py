@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class NumpySource:
     network, device, target_layer, largest_batch = "TwoLayers", "cpu", "relu", None
     gives = frozenset(["activations", "gradients", "drops", "masks", "own-head", "input-gradients"])
 
-    lacks: dict = {}
+    lacks: ClassVar[dict] = {}
 
     def __init__(self, first: np.ndarray, second: np.ndarray) -> None:
         self.first, self.second = first, second

@@ -46,24 +46,33 @@ def value(report, variant, metric):
     return next(r["value"] for r in report["readings"] if (r["variant"], r["metric"]) == (variant, metric))
 
 
-def test_without_twins_the_default_gate_can_pass_and_says_what_it_leaves_out(check, edgecheck, files, tmp_path):
-    code, report, _ = check("--out", tmp_path / "run")
-    assert code == 0
-    assert {v["metric"]: v["status"] for v in report["verdicts"]} == {"accuracy_drop_pp": "PASS"}
-    assert [warning["id"] for warning in report["warnings"]].count("heatmaps-not-gated") == 1
-    for form in ("terminal", "markdown"):
-        code, out, _ = edgecheck("gate", tmp_path / "run", "--format", form)
-        assert code == 0
-        assert "neither compared nor gated" in " ".join(out.split())
+def test_without_twins_files_are_judged_by_heatmaps_of_their_own(tiny_run, tmp_path, edgecheck):
+    pruned, flags = tiny_run / "l1-filters-0.50" / "model.onnx", ["--data", "digits", "--limit", "40"]
+    words = ["--baseline", tiny_run / "baseline" / "model.onnx", "--candidate", pruned, "--time-budget", "0"]
+    code, out, _ = edgecheck("check", *words, *flags, "--out", tmp_path / "run", "--format", "json")
+    report = json.loads(out)
+    assert code == 1
+    assert {v["metric"] for v in report["verdicts"]} == {
+        *("sp2ps.grad-cam", "sp2ps.ablation-cam", "cam.degenerate_share", "accuracy_drop_pp")
+    }
+    assert {s["source"] for s in report["similarities"]} == {"artefact"}
+    twins = ["--baseline-twin", tiny_run / "baseline", "--candidate-twin", tiny_run / "l1-filters-0.50"]
+    _, out, _ = edgecheck("check", *words, *flags, *twins, "--out", tmp_path / "twins", "--format", "json")
+    by_twin = json.loads(out)
+    assert {s["source"] for s in by_twin["similarities"]} == {"twin"}
+    for method in default_methods():
+        own, theirs = (value(one, "candidate", f"sp2ps.{method}") for one in (report, by_twin))
+        assert own == pytest.approx(theirs, abs=1e-4)
 
 
-def test_without_twins_sp2ps_is_missing_where_it_is_asked_for(check, files):
+def test_what_cannot_be_explained_is_missing_with_the_reason(check, files):
     code, report, _ = check("--gate", "sp2ps.grad-cam >= 0.95", "--gate", "parity.max_abs <= 0.001")
     assert code == 1
     heatmaps, parity = report["verdicts"]
     assert (heatmaps["status"], parity["status"]) == ("MISSING", "MISSING")
-    assert heatmaps["reason"].startswith("no heatmaps: they come from twins")
+    assert "cannot be explained: it has no convolution before its classifier head" in heatmaps["reason"]
     assert parity["reason"].startswith("no twin to compare the file with")
+    assert report["withheld"] == []
     (files / "own.yaml").write_text("data: {dataset: digits}\ngate: {criteria: [sp2ps.grad-cam >= 0.95]}\n")
     code, report, _ = check("--config", files / "own.yaml")
     assert (code, report["statuses"]) == (1, {"candidate": "MISSING"})
@@ -77,16 +86,16 @@ def test_several_candidates_are_judged_by_their_numbers(files, edgecheck, refuse
     assert (code, report["statuses"]) == (0, {"candidate-1": "PASS", "candidate-2": "PASS"})
     assert report["variants"][2]["sha256"] == report["variants"][0]["sha256"]
     said = refused("check", *common, "--candidate-twin", "edgecheck:digits_cnn")
-    assert "--candidate-twin is given 1 times for 2 files: give it once for each" in said
+    assert "--candidate-twin is given 1 times for 2 files: give it once per file" in said
 
 
-def test_with_one_twin_the_default_gate_stays():
+def test_parity_is_not_asked_for_by_default_where_no_file_has_a_twin():
     plan = reader.parse("data: {dataset: digits}", Path("edgecheck.yaml"), {})
     alone = Entry(Variant("baseline", "baseline"), Artefact("", Path("a.onnx")), None)
     twin = Twin(Network({}, 0, ModelSpec(TWIN)), TWIN, "candidate")
     seen = Entry(Variant("candidate", "candidate"), Artefact("", Path("b.onnx")), twin)
-    assert without_twins(plan, [alone, seen]) == (plan, [])
-    assert [c.metric for c in without_twins(plan, [alone, alone])[0].policy.criteria] == ["accuracy_drop_pp"]
+    assert without_twins(plan, [alone, seen]) == plan
+    assert not [c for c in without_twins(plan, [alone, alone]).policy.criteria if c.metric.startswith("parity.")]
 
 
 def test_two_files_have_no_control_to_be_judged_by(check):

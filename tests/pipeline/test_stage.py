@@ -192,7 +192,7 @@ def test_a_stage_can_be_pickled_and_keeps_its_key(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_only_what_has_its_content_elsewhere_is_left_out_of_the_key(kind):
-    allowed = {"path", "model", "setting", "threads"}
+    allowed = {"path", "model", "setting", "threads", "place"}
     hidden = {step for path, out in leaves(example(kind)) if out for step in path if step in allowed}
     assert all(any(step in allowed for step in path) for path, out in leaves(example(kind)) if out), hidden
 

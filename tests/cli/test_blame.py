@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
 from edgecheck.images import load_npz, save_npz
@@ -67,6 +68,15 @@ def test_a_healthy_file_has_no_layer_to_blame(blame):
     assert "no single layer did it" in " ".join(out.split()) or "changes no prediction" in out
 
 
+def test_calibration_on_black_images_blames_the_calibration(folder, blame):
+    black = [np.zeros((16, *files.SIZE), np.float32)]
+    files.int8_file(folder / "float.onnx", folder / "black.onnx", calibration=black)
+
+    _, out, _ = blame("black.onnx", "--keep", "1")
+
+    assert "Look at the calibration images" in " ".join(out.split())
+
+
 def test_numbers(blame):
     code, out, _ = blame("x9.onnx", "--limit", "80", "--keep", "2", "--format", "json")
     found = json.loads(out)
@@ -100,7 +110,7 @@ def test_nothing_is_tried_where_none_is_to_be_kept(blame):
     [
         ("float.onnx", "float.onnx", "float.onnx: nothing in it is quantized"),
         ("int8.onnx", "x9.onnx", "int8.onnx: is quantized itself"),
-        ("other.onnx", "int8.onnx", "int8.onnx: of 1 layers of the baseline 0 have weights like those"),
+        ("other.onnx", "int8.onnx", "int8.onnx: only 0 of 1 layers of the baseline have weights like those"),
         ("float.onnx", "none.onnx", "none.onnx: no such file"),
         ("float.onnx", "data.npz", "data.npz: not an ONNX file but a zip archive"),
     ],

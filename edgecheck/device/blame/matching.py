@@ -56,8 +56,8 @@ def matched(baseline: Sequence[Layer], candidate: Sequence[Layer]) -> list[Pair]
     _by_order(baseline, candidate, places)
     if len(places) < LEAST_SHARE * len(baseline):
         raise ModelError(
-            f"of {len(baseline)} layers of the baseline {len(places)} have weights like those of a layer of the "
-            "candidate: give a float file and the file that was quantized from it"
+            f"only {len(places)} of {len(baseline)} layers of the baseline have weights like those of a layer of this "
+            "file: give a float file and the file that was quantized from it"
         )
     for name in (_node_name, _weight_name):
         _by_name(baseline, candidate, places, name, _same_shape)

@@ -27,6 +27,7 @@ Tensors = dict[str, NDArray[np.float32]]
 HELD_BYTES = 64 << 20
 MOST_IMAGES = 64
 FLOAT32_BYTES = 4
+EXACT_INTEGERS = "extended"  # the lowest level of graph optimization at which `ort.Options.exact_sums` has an effect
 
 
 @frozen(eq=False)
@@ -137,15 +138,17 @@ class Tapped:
 
 
 class Alone:
-    """A layer of a quantized file in a session of its own, fed with real numbers, without graph optimization.
+    """A layer of a quantized file in a session of its own, fed with real numbers.
 
-    So its arithmetic is that of its quantizers, on every CPU.
+    Its sums are exact on every CPU: float operators between quantizers are not turned into integer ones, and integer
+    ones do not saturate.
     """
 
     def __init__(self, file: OpenFile, place: Place) -> None:
         self.path, self.scale, self.gives = file.path, place.candidate.gives_scale, place.candidate.gives
-        options = attrs.evolve(file.classifier.options, graph_optimization="disabled", exact_sums=True)
         model = _part(file.wiring, place)
+        level = EXACT_INTEGERS if any(node.op_type.startswith("QLinear") for node in model.graph.node) else "disabled"
+        options = attrs.evolve(file.classifier.options, graph_optimization=level, exact_sums=True)
         self.session = ort.start(file.path, options, model.SerializeToString())
         self.input = model.graph.input[0].name
 

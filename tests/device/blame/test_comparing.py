@@ -177,7 +177,7 @@ def test_files_that_are_no_pair_are_refused_in_one_line(source, int8, tmp_path):
     for pair, words in (
         ((source, source), "nothing in it is quantized"),
         ((int8, source), "is quantized itself: give the float file as the baseline"),
-        ((other, int8), "of 4 layers of the baseline 0 have weights like those of a layer of the candidate"),
+        ((other, int8), "only 0 of 4 layers of the baseline have weights like those of a layer of this file"),
     ):
         with pytest.raises(ModelError, match=words) as told:
             compared(*pair)

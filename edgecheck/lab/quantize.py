@@ -10,7 +10,6 @@ A quantized file is measured like any other. It has no twin, because rounding ha
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,9 +25,11 @@ from edgecheck.atomic import atomic, write_bytes
 from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ModelError
 from edgecheck.images import ImageSet, preprocess
+from edgecheck.lab.chatter import quiet
 from edgecheck.records import Diagnostic
 from edgecheck.registry import lookup, nearest, register
 from edgecheck.steps import Quantize
+from edgecheck.text import first_line
 
 BATCH = 16  # calibration images per run: few, because ONNX Runtime keeps all activations of a run
 
@@ -55,11 +56,10 @@ def quantize(name: str, source: Path, out: Path, calibration: Calibration) -> li
     """
     make = lookup(QUANTIZERS, name, "quantization")
     try:
-        with _quiet():
+        with quiet():
             return make(source, out, calibration)
     except Exception as error:  # the tools raise errors of any type
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{source}: cannot be quantized to {name} ({first})") from error
+        raise ModelError(f"{source}: cannot be quantized to {name} ({first_line(error)})") from error
 
 
 @register(QUANTIZERS, "int8")
@@ -168,13 +168,3 @@ def _prepared(source: Path) -> Iterator[Path]:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         yield prepared
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -8,6 +8,7 @@ import pytest
 from edgecheck.images import load_npz
 from tests.cli.conftest import TINY
 
+pytestmark = pytest.mark.slow
 TAYLOR, SAME = "taylor-filters-0.50-by8", "taylor-filters-0.45-by8"
 ROWS = """\
 variants:

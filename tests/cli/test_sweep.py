@@ -18,6 +18,8 @@ from edgecheck.errors import MeasurementError
 from edgecheck.pipeline import sweep as sweeping
 from tests.cli.conftest import TINY
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = [
     *("--criterion", "l1,random", "--structure", "filters", "--rate", "0.25,0.5"),
     *("--quantization", "none,int8", "--controls", "2"),

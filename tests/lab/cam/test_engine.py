@@ -25,7 +25,7 @@ def layer_of(model: nn.Module, explanation: Explanation) -> nn.Module:
     return model.get_submodule(explanation.target_layer)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", list(reference.METHODS))
 @pytest.mark.parametrize("network", SMALL)
 def test_heatmaps_are_those_of_grad_cam(network: type[nn.Module], method: str) -> None:
     model, data = seeded(network), images(5)

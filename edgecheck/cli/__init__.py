@@ -14,7 +14,7 @@ import traceback
 import click
 
 from edgecheck import __version__
-from edgecheck.cli import checking, inspecting, judging, reference, running, staging, streams, sweeping
+from edgecheck.cli import blaming, checking, inspecting, judging, reference, running, staging, streams, sweeping
 from edgecheck.cli.screen import say
 from edgecheck.cli.stopping import REQUEST
 from edgecheck.errors import EdgecheckError, Stopped
@@ -49,6 +49,7 @@ for command in (
     inspecting.count,
     inspecting.bench,
     inspecting.layers,
+    blaming.blame,
     staging.train,
     staging.prune,
     staging.export,

@@ -18,7 +18,7 @@ from edgecheck.pipeline.stages.network import Before
 from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.subject import DataSource, Drawn, Images, Network, Seen
 from edgecheck.records import Criterion, Diagnostic
-from edgecheck.steps import FileStep, FineTuneStep, NetworkStep, PruneStep, QuantizeStep, Recipe
+from edgecheck.steps import FileStep, FineTuneStep, NetworkStep, PruneStep, Quantize, QuantizeStep, Recipe
 from tests.pipeline.fields import all_stages, changed, leaves
 
 
@@ -83,7 +83,7 @@ EXAMPLES = {
 STEPS = {
     "Prune": PruneStep("l1", "filters", "layer", 0.5, 8, 0.5),
     "FineTune": FineTuneStep(Recipe(), 0),
-    "Quantize": QuantizeStep("int8"),
+    "Quantize": QuantizeStep("int8", Quantize(exclude=["conv"])),
     "Change": Clip(),
     "Convert": Slim(),
 }

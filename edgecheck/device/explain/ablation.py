@@ -81,7 +81,8 @@ class Ablation:
     def _at_zero(self, passed: Passed) -> dict[str, Array]:
         """Return the values of the chain for a map of zeros; one entry, which broadcasts over images."""
         if self._nothing is None:
-            values = self.tail.values(np.zeros_like(passed.maps[:1]), passed.others)
+            images = 1 if passed.divisible else len(passed.maps)
+            values = self.tail.values(np.zeros_like(passed.maps[:images]), passed.others)
             self._nothing = {name: value[:1] for name, value in values.items()}
         return self._nothing
 

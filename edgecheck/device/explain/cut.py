@@ -75,7 +75,7 @@ def cut(wiring: Wiring, target: Target, output: str) -> Cut:
     needed = _needed(behind, logits)
     if not needed:
         raise ModelError(f"its class scores do not depend on {target.name!r}: name another tensor")
-    tail = in_float(wiring, needed, passed)
+    tail = _reduced(in_float(wiring, needed, passed), logits)
     crossing = _crossing(wiring, tail, target)
     chain = read_chain(tail.nodes, target.tensor, logits, tail.constants, target.layout)
     return Cut(
@@ -124,6 +124,13 @@ def _needed(behind: Sequence[onnx.NodeProto], logits: str) -> list[onnx.NodeProt
             chosen.append(node)
             wanted.update(node.input)
     return chosen[::-1]
+
+
+def _reduced(tail: FloatNodes, logits: str) -> FloatNodes:
+    """Leave out what nothing reads any more, such as the nodes that compute the size of a Reshape."""
+    nodes = _needed(tail.nodes, logits)
+    read = {name for node in nodes for name in node.input}
+    return FloatNodes(nodes, {name: value for name, value in tail.constants.items() if name in read})
 
 
 def _crossing(wiring: Wiring, tail: FloatNodes, target: Target) -> list[Crossing]:

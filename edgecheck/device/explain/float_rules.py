@@ -59,6 +59,18 @@ def _cast(writer: Writer, node: onnx.NodeProto) -> None:
         unchanged(writer, node)
 
 
+@register(RULES, "Reshape")
+def _reshape(writer: Writer, node: onnx.NodeProto) -> None:
+    """Store the size where the file computes it from the number of images, which is then the only free one."""
+    made, given = (writer.wiring.graph.tensors.get(name) for name in (node.output[0], node.input[0]))
+    if len(node.input) < 2 or node.input[1] in writer.wiring.constants or made is None or given is None:
+        return unchanged(writer, node)
+    if not made.shape or not given.shape or made.shape[0] != given.shape[0]:
+        return unchanged(writer, node)
+    size = writer.store_size(f"{node.output[0]}:size", (-1, *made.shape[1:]))
+    writer.add("Reshape", [node.input[0], size], node.output[0], node)
+
+
 _CONVOLUTION = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
 _POOLING = ("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides")
 

@@ -43,6 +43,11 @@ class Writer:
         self.constants[name] = np.asarray(values, np.float32)
         return name
 
+    def store_size(self, name: str, size: Sequence[int]) -> str:
+        """Store the size of a tensor; return its name."""
+        self.constants[name] = np.array(size, np.int64)
+        return name
+
     def values(self, *names: str) -> list[np.ndarray]:
         """Return the values of constants; a bias or zero point that is left out is 0."""
         absent = np.zeros((), np.int32)

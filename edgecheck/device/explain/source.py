@@ -16,11 +16,10 @@ from edgecheck.attribution.source import SOURCES, Answer, ExplainedSubject
 from edgecheck.attribution.table import Need
 from edgecheck.device.explain.ablation import Ablation
 from edgecheck.device.explain.cut import Cut, cut
+from edgecheck.device.explain.opening import open_wiring
 from edgecheck.device.explain.rehearsal import rehearse
 from edgecheck.device.explain.tail import Array, Passed, Tail, by_image, flat
 from edgecheck.device.explain.target import find_target
-from edgecheck.device.explain.wiring import wire
-from edgecheck.device.model.shapes import open_graph
 from edgecheck.device.runtime import ort
 from edgecheck.device.runtime.ort import Options
 from edgecheck.device.runtime.session import Classifier, open_classifier
@@ -61,8 +60,7 @@ def opened(subject: ExplainedSubject, example: NDArray[np.float32]) -> ArtefactS
     assert subject.onnx_file is not None
     path, options = subject.onnx_file, _options(subject)
     whole = open_classifier(path, options)
-    graph = open_graph(path, (example.shape[1], example.shape[2], example.shape[3]))
-    wiring = wire(graph, whole.signature.input, whole.layout)
+    wiring = open_wiring(whole, (example.shape[1], example.shape[2], example.shape[3]))
     try:
         parts = cut(wiring, find_target(wiring, subject.target_layer), whole.signature.output)
     except ModelError as error:

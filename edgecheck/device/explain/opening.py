@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 
 from edgecheck.device.explain.wiring import Wiring, body, wire
+from edgecheck.device.model.lowering import BLOCKED_DOMAIN
 from edgecheck.device.model.shapes import Graph, open_graph
 from edgecheck.device.model.signature import random_image
 from edgecheck.device.model.tensors import TYPE_NAMES, Tensor
@@ -22,6 +23,11 @@ def open_wiring(whole: Classifier, shape: tuple[int, int, int]) -> Wiring:
         ModelError: the file cannot be read or run.
     """
     graph = open_graph(whole.path, shape)
+    if any(node.domain == BLOCKED_DOMAIN for node in graph.nodes):
+        raise ModelError(
+            f"{whole.path}: ONNX Runtime has optimized it for one kind of CPU, whose maps are in blocks of channels: "
+            "explain the file that it was made from, or optimize that at level extended"
+        )
     return wire(_with_sizes(graph, whole, shape), whole.signature.input, whole.layout)
 
 

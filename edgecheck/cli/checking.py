@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import (
-    command_line,
-    format_option,
-    json_objects,
-    numbers,
-    out_option,
-    timings_option,
-    whole_numbers,
-)
+from edgecheck.cli.labelled_data import data_options, plan_of, require_data
+from edgecheck.cli.options import command_line, format_option, json_objects, out_option, timings_option
 
 if TYPE_CHECKING:
     from edgecheck.pipeline.store import Store
@@ -37,10 +30,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="A compressed model, .onnx. Repeatable.",
 )
-@click.option(
-    "--data", "source", metavar="DATA", help="digits, cifar10, stl10, an .npz of images and labels, or an image folder."
-)
-@click.option("--root", metavar="FOLDER", help="Folder of the data set, for cifar10 and stl10.")
+@data_options
 @click.option(
     "--baseline-twin",
     metavar="MODEL",
@@ -84,24 +74,6 @@ if TYPE_CHECKING:
     multiple=True,
     help="Criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.",
 )
-@click.option("--size", metavar="HxW", callback=whole_numbers, help="Resize images to HEIGHTxWIDTH.")
-@click.option(
-    "--range",
-    "pixel_range",
-    metavar="LOW,HIGH",
-    callback=numbers,
-    help="Range that pixels 0..255 are scaled to, such as 0,1.",
-)
-@click.option("--mean", metavar="NUMBERS", callback=numbers, help="Mean to subtract per channel, after --range.")
-@click.option(
-    "--std", metavar="NUMBERS", callback=numbers, help="Standard deviation to divide by per channel, after --range."
-)
-@click.option(
-    "--classes",
-    metavar="MAP",
-    help="A class map file, or one output per class of the data, such as 0,217,482. [default: output i]",
-)
-@click.option("--limit", metavar="N", type=click.IntRange(1), help="Use only the first N images.")
 @click.option("--target-layer", metavar="NAME", help="Dotted name of the layer to explain.")
 @click.option(
     "--time-budget",
@@ -133,11 +105,9 @@ def check(
     """
     import tempfile
 
-    from edgecheck.errors import UsageError
     from edgecheck.pipeline.store import Store
 
-    if not flags["config"] and not flags["source"]:
-        raise UsageError("--data is missing: name labelled test images, or a --config that does")
+    require_data(flags)
     with (
         tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch,
         Store(out or Path(scratch)).attempt() as store,
@@ -151,22 +121,14 @@ def check(
 
 
 def _checked(baseline: Path, candidates: Sequence[Path], store: Store, flags: dict[str, Any]) -> Report:
-    from edgecheck.config import reader
     from edgecheck.pipeline.check import Given
     from edgecheck.pipeline.check import check as check_files
     from edgecheck.report import renderer
 
-    if not flags["config"] and not flags["size"] and _data(flags["source"])["dataset"] == "folder":
-        flags["size"] = _size_of(baseline)
     for metric, limit in (("opset", flags["max_opset"]), ("ir_version", flags["max_ir"])):
         if limit is not None and flags["sentences"]:
             flags["sentences"] = (*flags["sentences"], f"{metric} <= {limit}")
-    overrides = _overrides(flags)
-    plan = (
-        reader.load(flags["config"], overrides)
-        if flags["config"]
-        else reader.parse("", Path("command line"), overrides)
-    )
+    plan = plan_of(flags, baseline, _sections(flags))
     renderer(flags["form"])
     twin = _twins(flags, "baseline", 1)[0]
     given = [Given("baseline", "baseline", baseline, *twin)]
@@ -196,24 +158,9 @@ def _twins(flags: dict[str, Any], role: str, files: int) -> list[tuple[Any, ...]
     return list(zip(*columns, strict=True))
 
 
-def _size_of(file: Path) -> list[int] | None:
-    """Return the image size (H, W) if the file fixes it, so that --size is not needed."""
-    from edgecheck.device.runtime.session import input_size
-
-    _, height, width = input_size(file)
-    return [height, width] if height and width else None
-
-
-def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given as a mapping in the form of an edgecheck.yaml."""
-    sections = {
-        "data": {**_data(flags["source"]), "limit": flags["limit"], "classes": _classes(flags["classes"])},
-        "preprocessing": {
-            "size": flags["size"],
-            "range": flags["pixel_range"],
-            "mean": flags["mean"],
-            "std": flags["std"],
-        },
+def _sections(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the options beyond those of the data as a mapping in the form of an edgecheck.yaml."""
+    return {
         "explain": {"target_layer": flags["target_layer"]},
         "measure": {
             "latency_budget_s": flags["time_budget"],
@@ -223,27 +170,3 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
         },
         "gate": {"criteria": list(flags["sentences"]) or None},
     }
-    if flags["root"]:
-        if "root" in sections["data"]:
-            raise click.UsageError("--root applies to a named data set, but --data is a path")
-        sections["data"]["root"] = flags["root"]
-    given = {name: {k: v for k, v in section.items() if v is not None} for name, section in sections.items()}
-    return {name: section for name, section in given.items() if section}
-
-
-def _classes(text: str | None) -> str | list[int] | None:
-    """Return output numbers, or the path of a class map file."""
-    parts = (text or "").split(",")
-    return [int(part) for part in parts] if all(part.strip().isdecimal() for part in parts) else text
-
-
-def _data(source: str | None) -> dict[str, Any]:
-    """Return the `data` section for a file, a folder or the name of a data set."""
-    if source is None:
-        return {}
-    path = Path(source)
-    if path.suffix.lower() == ".npz":
-        return {"dataset": "npz", "root": source}
-    if path.is_dir() or "/" in source:
-        return {"dataset": "folder", "root": source}
-    return {"dataset": source}

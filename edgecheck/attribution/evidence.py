@@ -73,6 +73,6 @@ def weighted_map(evidence: Evidence, weights: Array) -> Array:
 
 
 def relu(values: Array) -> Array:
-    """Return the values with negative ones set to zero; NaN stays NaN, so that it is detected."""
+    """Return the values with negative ones set to zero; NaN and minus infinity stay, so that they are detected."""
     namespace = array_api_compat.array_namespace(values)
-    return namespace.where(values < 0, namespace.zeros_like(values), values)
+    return namespace.where((values < 0) & namespace.isfinite(values), namespace.zeros_like(values), values)

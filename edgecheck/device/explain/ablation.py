@@ -34,7 +34,7 @@ class Ablation:
         """Return the explained logit `(N, h, w)` of each position of the map kept alone."""
         images, channels, height, width = passed.maps.shape
         if self.closed and self.tail.cut.chain.affine:
-            gradient = self.tail.cut.target.channels_first(self.tail.gradient(passed))
+            gradient = self.tail.cut.target.ordered(self.tail.gradient(passed))
             return np.einsum("nkhw,nkhw->nhw", gradient, passed.maps) + self._offset(passed)[:, None, None]
         places = np.arange(height * width)
         at_once = max(1, CHUNK_BYTES // max(1, passed.maps.nbytes))
@@ -81,7 +81,8 @@ class Ablation:
     def _at_zero(self, passed: Passed) -> dict[str, Array]:
         """Return the values of the chain for a map of zeros; one entry, which broadcasts over images."""
         if self._nothing is None:
-            values = self.tail.values(np.zeros_like(passed.maps[:1]), passed.others)
+            images = 1 if passed.divisible else len(passed.maps)
+            values = self.tail.values(np.zeros_like(passed.maps[:images]), passed.others)
             self._nothing = {name: value[:1] for name, value in values.items()}
         return self._nothing
 

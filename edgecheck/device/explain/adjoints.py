@@ -5,7 +5,7 @@ ONNX Runtime has no gradients for inference files. Heads of classifiers need few
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -195,7 +195,7 @@ def _windows(local: Local) -> Iterator[tuple[slice, slice, tuple[int, int]]]:
     """Yield rows and columns of x that a pooling reads, with the place in y that they give."""
     kernel = attribute_of(local.node, "kernel_shape", ())
     strides = attribute_of(local.node, "strides", (1, 1))
-    top, left, _, _ = attribute_of(local.node, "pads", (0, 0, 0, 0))
+    top, left = _padding(local, kernel, strides)
     height, width = local.x.shape[2:]
     for row in range(local.y.shape[2]):
         for column in range(local.y.shape[3]):
@@ -203,6 +203,18 @@ def _windows(local: Local) -> Iterator[tuple[slice, slice, tuple[int, int]]]:
             rows = slice(max(first, 0), min(first + kernel[0], height))
             columns = slice(max(start, 0), min(start + kernel[1], width))
             yield rows, columns, (row, column)
+
+
+def _padding(local: Local, kernel: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
+    """Return the rows above and the columns left of x that a pooling adds."""
+    automatic = attribute_of(local.node, "auto_pad", b"NOTSET")
+    if not automatic.startswith(b"SAME"):
+        top, left, _, _ = attribute_of(local.node, "pads", (0, 0, 0, 0))
+        return top, left
+    extra = automatic == b"SAME_LOWER"  # where an odd pixel goes
+    sizes = zip(local.x.shape[2:], local.y.shape[2:], kernel, strides, strict=True)
+    added = [max((made - 1) * stride + window - given, 0) for given, made, window, stride in sizes]
+    return (added[0] + extra) // 2, (added[1] + extra) // 2
 
 
 def _to_maxima(window: Array, slopes: Array, gradient: Array) -> None:

@@ -149,9 +149,8 @@ def _supported(step: Step, constants: Mapping[str, np.ndarray]) -> bool:
     if node.op_type == "Conv":
         return first and _pointwise(node, constants)
     if node.op_type in ("AveragePool", "MaxPool"):
-        plain = attribute_of(node, "auto_pad", b"NOTSET") == b"NOTSET" and not attribute_of(node, "ceil_mode", 0)
-        even = set(attribute_of(node, "dilations", (1, 1))) == {1}
-        return plain and even and len(attribute_of(node, "kernel_shape", ())) == 2
+        even = set(attribute_of(node, "dilations", (1, 1))) == {1} and not attribute_of(node, "ceil_mode", 0)
+        return even and len(attribute_of(node, "kernel_shape", ())) == 2
     if node.op_type == "MatMul":
         return first and constants[node.input[1]].ndim == 2
     if node.op_type == "Gemm":

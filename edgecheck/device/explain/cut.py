@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 
 from edgecheck.device.explain.chain import Chain, read_chain
 from edgecheck.device.explain.floats import FloatNodes, in_float
+from edgecheck.device.explain.reduced import needed, part, reduced
 from edgecheck.device.explain.scales import Scale, scale_of
 from edgecheck.device.explain.target import Target
-from edgecheck.device.explain.wiring import Wiring
+from edgecheck.device.explain.wiring import Wiring, body
 from edgecheck.errors import ModelError
 
 # What a file may do to its logits at its end. Heatmaps explain the logits.
 _NORMALIZES = frozenset({"LogSoftmax", "QLinearSigmoid", "QLinearSoftmax", "Sigmoid", "Softmax"})
 _RESHAPES = frozenset({"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze"})
-
-LEAST_IR_VERSION = 4  # from here on, stored tensors need not be inputs
 
 
 @frozen(eq=False)
@@ -70,16 +69,15 @@ def cut(wiring: Wiring, target: Target, output: str) -> Cut:
             on the target.
     """
     logits = _before_softmax(wiring, output)
-    behind = wiring.dependents([target.tensor])
+    behind = needed(wiring.dependents([target.tensor]), logits)
     passed = _from_last_layer(wiring, logits)
-    needed = _needed(behind, logits)
-    if not needed:
+    if not behind:
         raise ModelError(f"its class scores do not depend on {target.name!r}: name another tensor")
-    tail = in_float(wiring, needed, passed)
+    tail = reduced(in_float(wiring, behind, passed), logits, wiring.graph.model)
     crossing = _crossing(wiring, tail, target)
     chain = read_chain(tail.nodes, target.tensor, logits, tail.constants, target.layout)
     return Cut(
-        body(wiring, [target.tensor, logits, *(value.name for value in crossing)]),
+        body(wiring.graph, [target.tensor, logits, *(value.name for value in crossing)]),
         _tail(wiring, tail, target, crossing, _outputs(chain, logits)),
         target,
         logits,
@@ -116,16 +114,6 @@ def _from_last_layer(wiring: Wiring, logits: str) -> dict[str, None]:
     return passed
 
 
-def _needed(behind: Sequence[onnx.NodeProto], logits: str) -> list[onnx.NodeProto]:
-    """Return the nodes behind the target that the logits are made by, in the order of execution."""
-    wanted, chosen = {logits}, []
-    for node in reversed(behind):
-        if not wanted.isdisjoint(node.output):
-            chosen.append(node)
-            wanted.update(node.input)
-    return chosen[::-1]
-
-
 def _crossing(wiring: Wiring, tail: FloatNodes, target: Target) -> list[Crossing]:
     made = {name for node in tail.nodes for name in node.output} | {target.tensor, ""} | set(tail.constants)
     read = dict.fromkeys(name for node in tail.nodes for name in node.input if name not in made)
@@ -143,32 +131,13 @@ def _rounded(wiring: Wiring) -> bool:
     return not kinds.isdisjoint(("INT8", "UINT8", "INT16", "UINT16", "INT4", "UINT4", "FLOAT16", "BFLOAT16"))
 
 
-def body(wiring: Wiring, outputs: Sequence[str]) -> onnx.ModelProto:
-    """Return the whole file, with further outputs."""
-    body = onnx.ModelProto()
-    body.CopyFrom(wiring.graph.model)
-    given = {value.name for value in body.graph.output}
-    body.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(outputs) if name not in given)
-    return body
-
-
 def _tail(
     wiring: Wiring, tail: FloatNodes, target: Target, crossing: Sequence[Crossing], outputs: Sequence[str]
 ) -> onnx.ModelProto:
     shape = wiring.graph.tensors[target.tensor].shape
     inputs = [onnx.helper.make_tensor_value_info(target.tensor, onnx.TensorProto.FLOAT, ["n", *shape[1:]])]
     inputs += [_input(wiring, value) for value in crossing]
-    graph = onnx.helper.make_graph(
-        tail.nodes,
-        "tail",
-        inputs,
-        [onnx.ValueInfoProto(name=name) for name in outputs],
-        [onnx.numpy_helper.from_array(value, name) for name, value in tail.constants.items()],
-    )
-    model = wiring.graph.model
-    return onnx.helper.make_model(
-        graph, ir_version=max(model.ir_version, LEAST_IR_VERSION), opset_imports=list(model.opset_import)
-    )
+    return part(tail.nodes, inputs, outputs, tail.constants, wiring.graph.model)
 
 
 def _input(wiring: Wiring, value: Crossing) -> onnx.ValueInfoProto:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 
@@ -34,7 +36,7 @@ def _quantize(writer: Writer, node: onnx.NodeProto) -> None:
     if node.output[0] in writer.unlimited:
         writer.add("Identity", node.input[:1], node.output[0], node)
     else:
-        writer.clip(node.input[0], node.output[0], output_scale(writer.wiring, node))
+        writer.clip(node.input[0], node.output[0], *output_scale(writer.wiring, node).range)
 
 
 @register(RULES, "DequantizeLinear")
@@ -59,7 +61,20 @@ def _cast(writer: Writer, node: onnx.NodeProto) -> None:
         unchanged(writer, node)
 
 
+@register(RULES, "Reshape")
+def _reshape(writer: Writer, node: onnx.NodeProto) -> None:
+    """Store the size where the file computes it from the number of images, which is then the only free one."""
+    made, given = (writer.wiring.graph.tensors.get(name) for name in (node.output[0], node.input[0]))
+    if len(node.input) < 2 or node.input[1] in writer.wiring.constants or made is None or given is None:
+        return unchanged(writer, node)
+    if not made.shape or not given.shape or made.shape[0] != given.shape[0]:
+        return unchanged(writer, node)
+    size = writer.store_size(f"{node.output[0]}:size", (-1, *made.shape[1:]))
+    writer.add("Reshape", [node.input[0], size], node.output[0], node)
+
+
 _CONVOLUTION = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
+_PARAMETERS = {"HardSigmoid": ("alpha", "beta"), "LeakyRelu": ("alpha",), "Relu": (), "Sigmoid": (), "Tanh": ()}
 _POOLING = ("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides")
 
 
@@ -129,6 +144,39 @@ def _product_to_float(writer: Writer, node: onnx.NodeProto) -> None:
     writer.add("MatMul", [node.input[0], writer.store(f"{node.output[0]}:weight", real)], product, node)
     writer.add("Mul", [product, node.input[2]], scaled, node)
     writer.add("Add", [scaled, writer.store(f"{node.output[0]}:bias", bias)], node.output[0], node)
+
+
+@register(RULES, "FusedConv")
+def _activated_convolution(writer: Writer, node: onnx.NodeProto) -> None:
+    parts = ["Conv", "Add"] if len(node.input) > 3 and node.input[3] else ["Conv"]
+    params = attribute_of(node, "activation_params", ())
+    with_added = [f"{node.output[0]}:{kind}" for kind in parts]
+    writer.add("Conv", node.input[:3], with_added[0], node, *_CONVOLUTION)
+    if len(parts) > 1:
+        writer.add("Add", [with_added[0], node.input[3]], with_added[1], node)
+    _activate(writer, node, with_added[-1], params)
+
+
+@register(RULES, "FusedGemm")
+def _activated_product(writer: Writer, node: onnx.NodeProto) -> None:
+    name = f"{node.output[0]}:Gemm"
+    writer.add("Gemm", node.input, name, node, "alpha", "beta", "transA", "transB")
+    given = [attribute_of(node, f"activation_{letter}", None) for letter in ("alpha", "beta")]
+    _activate(writer, node, name, [number for number in given if number is not None])
+
+
+def _activate(writer: Writer, node: onnx.NodeProto, name: str, params: Sequence[float]) -> None:
+    """Add the activation that ONNX Runtime fused into a layer."""
+    kind = attribute_of(node, "activation", b"").decode()
+    if kind == "Clip":
+        writer.clip(name, node.output[0], *params)
+    elif not kind or kind in _PARAMETERS:
+        activation = onnx.helper.make_node(kind or "Identity", [name], node.output[:1])
+        named = zip(_PARAMETERS.get(kind, ()), params, strict=False)
+        activation.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in named)
+        writer.nodes.append(activation)
+    else:
+        raise ModelError(f"behind the target tensor there is {node.op_type} with the activation {kind}")
 
 
 def _elementwise(kind: str, *kept: str) -> Rule:

@@ -9,7 +9,7 @@ import onnx
 from attrs import Factory, frozen
 from onnx import helper
 
-from edgecheck.device.explain.scales import Scale, output_scale
+from edgecheck.device.explain.scales import output_scale
 from edgecheck.device.explain.wiring import Wiring, opset_of, values_of
 from edgecheck.errors import ModelError
 
@@ -43,6 +43,11 @@ class Writer:
         self.constants[name] = np.asarray(values, np.float32)
         return name
 
+    def store_size(self, name: str, size: Sequence[int]) -> str:
+        """Store the size of a tensor; return its name."""
+        self.constants[name] = np.array(size, np.int64)
+        return name
+
     def values(self, *names: str) -> list[np.ndarray]:
         """Return the values of constants; a bias or zero point that is left out is 0."""
         absent = np.zeros((), np.int32)
@@ -67,11 +72,10 @@ class Writer:
             self.add(kind, inputs, output, node, *kept)
         else:
             self.add(kind, inputs, f"{output}:free", node, *kept)
-            self.clip(f"{output}:free", output, scale)
+            self.clip(f"{output}:free", output, *scale.range)
 
-    def clip(self, name: str, output: str, scale: Scale) -> None:
-        """Add the range of a quantizer."""
-        low, high = scale.range
+    def clip(self, name: str, output: str, low: float, high: float) -> None:
+        """Limit a tensor, as a quantizer does."""
         if opset_of(self.wiring.graph) < CLIP_TAKES_INPUTS:
             self.nodes.append(helper.make_node("Clip", [name], [output], min=low, max=high))
             return

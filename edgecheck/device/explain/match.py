@@ -8,10 +8,9 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from edgecheck.device.explain.cut import body
+from edgecheck.device.explain.opening import open_wiring
 from edgecheck.device.explain.target import Target, find_target, maps_of
-from edgecheck.device.explain.wiring import Wiring, wire
-from edgecheck.device.model.shapes import open_graph
+from edgecheck.device.explain.wiring import Wiring, body
 from edgecheck.device.runtime import ort
 from edgecheck.device.runtime.ort import Options
 from edgecheck.device.runtime.session import Classifier, open_classifier
@@ -44,7 +43,7 @@ def closest(path: Path, inputs: NDArray[np.float32], feature: NDArray[np.float32
     """
     whole = open_classifier(path, options)
     shape = (inputs.shape[1], inputs.shape[2], inputs.shape[3])
-    wiring = wire(open_graph(path, shape), whole.signature.input, whole.layout)
+    wiring = open_wiring(whole, shape)
     targets = [target for name in maps_of(wiring) if (target := _readable(wiring, name)) is not None]
     alike = [target for target in targets if _shape(wiring, target) == feature.shape[1:]]
     if not alike:
@@ -61,7 +60,7 @@ def names_map(path: Path, shape: tuple[int, int, int], name: str) -> bool:
         ModelError: the file cannot be read.
     """
     whole = open_classifier(path)
-    return name in maps_of(wire(open_graph(path, shape), whole.signature.input, whole.layout))
+    return name in maps_of(open_wiring(whole, shape))
 
 
 def _readable(wiring: Wiring, name: str) -> Target | None:
@@ -80,7 +79,7 @@ def _differences(
     whole: Classifier, wiring: Wiring, targets: list[Target], inputs: NDArray[np.float32], feature: NDArray[np.float32]
 ) -> list[float]:
     names = [target.tensor for target in targets]
-    session = ort.start(whole.path, whole.options, body(wiring, names).SerializeToString())
+    session = ort.start(whole.path, whole.options, body(wiring.graph, names).SerializeToString())
     step = whole.batch or len(inputs)
     squares = np.zeros(len(targets))
     for start in range(0, len(inputs), step):

@@ -16,11 +16,10 @@ from edgecheck.attribution.source import SOURCES, Answer, ExplainedSubject
 from edgecheck.attribution.table import Need
 from edgecheck.device.explain.ablation import Ablation
 from edgecheck.device.explain.cut import Cut, cut
+from edgecheck.device.explain.opening import open_wiring
 from edgecheck.device.explain.rehearsal import rehearse
-from edgecheck.device.explain.tail import Array, Passed, Tail, flat
+from edgecheck.device.explain.tail import Array, Passed, Tail, by_image, flat
 from edgecheck.device.explain.target import find_target
-from edgecheck.device.explain.wiring import wire
-from edgecheck.device.model.shapes import open_graph
 from edgecheck.device.runtime import ort
 from edgecheck.device.runtime.ort import Options
 from edgecheck.device.runtime.session import Classifier, open_classifier
@@ -61,8 +60,7 @@ def opened(subject: ExplainedSubject, example: NDArray[np.float32]) -> ArtefactS
     assert subject.onnx_file is not None
     path, options = subject.onnx_file, _options(subject)
     whole = open_classifier(path, options)
-    graph = open_graph(path, (example.shape[1], example.shape[2], example.shape[3]))
-    wiring = wire(graph, whole.signature.input, whole.layout)
+    wiring = open_wiring(whole, (example.shape[1], example.shape[2], example.shape[3]))
     try:
         parts = cut(wiring, find_target(wiring, subject.target_layer), whole.signature.output)
     except ModelError as error:
@@ -137,14 +135,24 @@ class ArtefactSource:
             _outputs(self.path, self.body, names, self.whole.feed(inputs[start : start + step]))
             for start in range(0, len(inputs), step)
         ]
-        maps, logits, *others = [_joined(given, len(inputs)) for given in zip(*chunks, strict=True)]
+        maps, logits, *others = [
+            self._joined(name, given, len(inputs)) for name, given in zip(names, zip(*chunks, strict=True), strict=True)
+        ]
         crossing = {value.name: value.real(given) for value, given in zip(self.parts.crossing, others, strict=True)}
         return self.parts.target.channels_first(maps), crossing, flat(logits)
+
+    def _joined(self, name: str, given: Sequence[NDArray[np.generic]], images: int) -> NDArray[np.generic]:
+        """Return the entries of all chunks; what has no entry per image, such as a size, is the same in each."""
+        if by_image(given[0], self.whole.batch or images):
+            return np.concatenate(given)[:images]
+        if any(not np.array_equal(given[0], other) for other in given[1:]):
+            raise ModelError(f"{self.path}: {name!r}, which bypasses {self.target_layer!r}, differs between batches")
+        return given[0]
 
     def _evidence(self, inputs: NDArray[np.float32], passed: Passed) -> Evidence:
         tail, parts = self.tail, self.parts
         outputs = flat(passed.values[parts.logits])
-        gradient = cache(lambda: parts.target.channels_first(tail.gradient(passed)))  # serves all methods
+        gradient = cache(lambda: parts.target.ordered(tail.gradient(passed)))  # serves all methods
         return Evidence(
             passed.maps,
             outputs[np.arange(len(outputs)), passed.classes],
@@ -194,11 +202,6 @@ class ArtefactSource:
                 f"{self.path}: with its feature map as a further output, it predicts another class for {changed} of "
                 f"{len(whole)} images: its graph cannot be cut at {self.target_layer!r}"
             )
-
-
-def _joined(given: Sequence[NDArray[np.generic]], images: int) -> NDArray[np.generic]:
-    """Return the entries of all chunks; a single number, such as a size, is the same in each."""
-    return given[0] if given[0].ndim == 0 else np.concatenate(given)[:images]
 
 
 def _lacking(parts: Cut) -> dict[Need, str]:

@@ -40,7 +40,7 @@ class Passed:
     @property
     def divisible(self) -> bool:
         """Whether all others have one entry per image, so that images can be taken out and repeated."""
-        return all(value.ndim > 0 and len(value) == len(self.maps) for value in self.others.values())
+        return all(by_image(value, len(self.maps)) for value in self.others.values())
 
 
 class Tail:
@@ -100,6 +100,12 @@ class Tail:
             ) from None
 
 
+def by_image(value: NDArray[np.generic], images: int) -> bool:
+    """Return whether a value has one entry per image; a row of integers is the size of something."""
+    row = value.ndim == 1 and value.dtype.kind == "f"
+    return (row or value.ndim > 1) and len(value) == images
+
+
 def flat(scores: NDArray[np.generic]) -> Array:
     """Return logits of any shape `(N, ...)` as float32 `(N, outputs)`."""
     return scores.reshape(len(scores), -1).astype(np.float32, copy=False)
@@ -120,8 +126,7 @@ def _rows(
     """Return the entries of some images; values without one entry per image go whole."""
     if batch is None:
         return dict(others)
-    by_image = {name: value.ndim > 0 and len(value) == images for name, value in others.items()}
-    return {name: _filled(value[part], batch) if by_image[name] else value for name, value in others.items()}
+    return {name: _filled(value[part], batch) if by_image(value, images) else value for name, value in others.items()}
 
 
 def _filled(values: NDArray[np.generic], batch: int | None) -> NDArray[np.generic]:

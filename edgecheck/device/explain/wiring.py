@@ -182,3 +182,12 @@ def submodel(
     return onnx.helper.make_model(
         made, ir_version=max(graph.model.ir_version, 4), opset_imports=list(graph.model.opset_import)
     )
+
+
+def body(graph: Graph, outputs: Sequence[str]) -> onnx.ModelProto:
+    """Return the whole file, with further outputs."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(graph.model)
+    given = {value.name for value in whole.graph.output}
+    whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(outputs) if name not in given)
+    return whole

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import (
-    command_line,
-    format_option,
-    json_objects,
-    numbers,
-    out_option,
-    timings_option,
-    whole_numbers,
-)
+from edgecheck.cli.labelled_data import data_options, plan_of, require_data
+from edgecheck.cli.options import command_line, format_option, json_objects, out_option, timings_option
 
 if TYPE_CHECKING:
     from edgecheck.pipeline.store import Store
@@ -34,8 +27,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="A compressed model, .onnx. Repeatable.",
 )
-@click.option("--data", "source", help="digits, cifar10, stl10, an .npz with images and labels, or an image folder.")
-@click.option("--root", help="Folder of the data set, for cifar10 and stl10.")
+@data_options
 @click.option(
     "--baseline-twin",
     multiple=True,
@@ -56,14 +48,6 @@ if TYPE_CHECKING:
     "--config", type=click.Path(path_type=Path), help="An edgecheck.yaml: data, preprocessing, explain, gate."
 )
 @click.option("--gate", "sentences", multiple=True, help="A criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.")
-@click.option("--size", callback=whole_numbers, help="Resize images to HEIGHTxWIDTH.")
-@click.option("--range", "pixel_range", callback=numbers, help="What pixels 0..255 become, such as 0,1 or 0,255.")
-@click.option("--mean", callback=numbers, help="Per channel, after --range.")
-@click.option("--std", callback=numbers, help="Per channel, after --range.")
-@click.option(
-    "--classes", help="A class map file, or one output per class of the data, such as 0,217,482. [default: output i]"
-)
-@click.option("--limit", type=click.IntRange(1), help="Use the first images only.")
 @click.option("--target-layer", help="Dotted name of the layer to explain.")
 @click.option("--time-budget", type=click.FloatRange(0), help="Seconds of latency sampling a file; 0 for none.")
 @click.option("--threads", type=click.IntRange(1), help="Intra-op threads.")
@@ -87,11 +71,9 @@ def check(
     """
     import tempfile
 
-    from edgecheck.errors import UsageError
     from edgecheck.pipeline.store import Store
 
-    if not flags["config"] and not flags["source"]:
-        raise UsageError("--data is missing: name test images with labels, or a --config that does")
+    require_data(flags)
     with (
         tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch,
         Store(out or Path(scratch)).attempt() as store,
@@ -105,22 +87,14 @@ def check(
 
 
 def _checked(baseline: Path, candidates: Sequence[Path], store: Store, flags: dict[str, Any]) -> Report:
-    from edgecheck.config import reader
     from edgecheck.pipeline.check import Given
     from edgecheck.pipeline.check import check as check_files
     from edgecheck.report import renderer
 
-    if not flags["config"] and not flags["size"] and _data(flags["source"])["dataset"] == "folder":
-        flags["size"] = _size_of(baseline)
     for metric, limit in (("opset", flags["max_opset"]), ("ir_version", flags["max_ir"])):
         if limit is not None and flags["sentences"]:
             flags["sentences"] = (*flags["sentences"], f"{metric} <= {limit}")
-    overrides = _overrides(flags)
-    plan = (
-        reader.load(flags["config"], overrides)
-        if flags["config"]
-        else reader.parse("", Path("command line"), overrides)
-    )
+    plan = plan_of(flags, baseline, _sections(flags))
     renderer(flags["form"])
     twin = _twins(flags, "baseline", 1)[0]
     given = [Given("baseline", "baseline", baseline, *twin)]
@@ -150,24 +124,9 @@ def _twins(flags: dict[str, Any], role: str, files: int) -> list[tuple[Any, ...]
     return list(zip(*columns, strict=True))
 
 
-def _size_of(file: Path) -> list[int] | None:
-    """Return the image size that a file is fixed to, so that nobody has to say it twice."""
-    from edgecheck.device.runtime.session import input_size
-
-    _, height, width = input_size(file)
-    return [height, width] if height and width else None
-
-
-def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the flags in the form of an edgecheck.yaml; what was not given is left out."""
-    sections = {
-        "data": {**_data(flags["source"]), "limit": flags["limit"], "classes": _classes(flags["classes"])},
-        "preprocessing": {
-            "size": flags["size"],
-            "range": flags["pixel_range"],
-            "mean": flags["mean"],
-            "std": flags["std"],
-        },
+def _sections(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the flags beyond those of the data in the form of an edgecheck.yaml."""
+    return {
         "explain": {"target_layer": flags["target_layer"]},
         "measure": {
             "latency_budget_s": flags["time_budget"],
@@ -177,27 +136,3 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
         },
         "gate": {"criteria": list(flags["sentences"]) or None},
     }
-    if flags["root"]:
-        if "root" in sections["data"]:
-            raise click.UsageError("--root goes with a named data set; --data names a path already")
-        sections["data"]["root"] = flags["root"]
-    given = {name: {k: v for k, v in section.items() if v is not None} for name, section in sections.items()}
-    return {name: section for name, section in given.items() if section}
-
-
-def _classes(text: str | None) -> str | list[int] | None:
-    """Tell numbers of outputs from the name of a class map file."""
-    parts = (text or "").split(",")
-    return [int(part) for part in parts] if all(part.strip().isdecimal() for part in parts) else text
-
-
-def _data(source: str | None) -> dict[str, Any]:
-    """Tell a file and a folder from the name of a data set."""
-    if source is None:
-        return {}
-    path = Path(source)
-    if path.suffix.lower() == ".npz":
-        return {"dataset": "npz", "root": source}
-    if path.is_dir() or "/" in source:
-        return {"dataset": "folder", "root": source}
-    return {"dataset": source}

@@ -34,7 +34,7 @@ class Ablation:
         """Return the explained logit `(N, h, w)` of each position of the map kept alone."""
         images, channels, height, width = passed.maps.shape
         if self.closed and self.tail.cut.chain.affine:
-            gradient = self.tail.cut.target.channels_first(self.tail.gradient(passed))
+            gradient = self.tail.cut.target.ordered(self.tail.gradient(passed))
             return np.einsum("nkhw,nkhw->nhw", gradient, passed.maps) + self._offset(passed)[:, None, None]
         places = np.arange(height * width)
         at_once = max(1, CHUNK_BYTES // max(1, passed.maps.nbytes))

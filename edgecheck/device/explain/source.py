@@ -144,7 +144,7 @@ class ArtefactSource:
     def _evidence(self, inputs: NDArray[np.float32], passed: Passed) -> Evidence:
         tail, parts = self.tail, self.parts
         outputs = flat(passed.values[parts.logits])
-        gradient = cache(lambda: parts.target.channels_first(tail.gradient(passed)))  # serves all methods
+        gradient = cache(lambda: parts.target.ordered(tail.gradient(passed)))  # serves all methods
         return Evidence(
             passed.maps,
             outputs[np.arange(len(outputs)), passed.classes],

@@ -41,8 +41,11 @@ class Target:
 
     def channels_first(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
         """Return the map as the file gives it as real numbers `(N, K, h, w)`."""
-        real = self.scale.real(values) if self.scale else values.astype(np.float32, copy=False)
-        return real.transpose(0, 3, 1, 2) if self.layout == "NHWC" else real
+        return self.ordered(self.scale.real(values) if self.scale else values.astype(np.float32, copy=False))
+
+    def ordered(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return real numbers in the layout of the file, such as gradients, as `(N, K, h, w)`."""
+        return values.transpose(0, 3, 1, 2) if self.layout == "NHWC" else values
 
     def as_stored(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return real maps `(N, K, h, w)` in the layout of the file."""

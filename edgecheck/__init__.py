@@ -1,4 +1,4 @@
-"""edgecheck: may this compressed image classifier go onto that device?"""
+"""edgecheck: decide whether a compressed image classifier may be deployed to a device."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __version__ = "0.1.0"
 
 
 def load_twin(folder: str | os.PathLike[str]) -> nn.Module:
-    """Return the PyTorch twin of a variant of a run, such as `run/l1-filters-0.40`, in eval mode.
+    """Load the PyTorch twin of a variant from its folder in a run, such as `run/l1-filters-0.40`, in eval mode.
 
-    The folder is that of a float variant, of the control or of the baseline: a quantized file has no twin of its own.
-    A warning says where the file of the factory has changed since.
+    Float variants, the control and the baseline have twins; quantized variants do not. If the file of the model factory
+    has changed since the run, this function warns.
 
     Raises:
-        ConfigError: a factory that this edgecheck does not know.
+        ConfigError: the factory is unknown.
         DependencyError: PyTorch is not installed.
-        ModelError: no twin there, weights that are not the ones it was written for, or a factory that is not there or
-            makes another network.
+        ModelError: the folder has no twin, the weights have changed, the factory's file is missing, or its network
+            does not fit the weights.
     """
     from pathlib import Path
 

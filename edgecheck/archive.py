@@ -1,4 +1,4 @@
-"""The arrays of an .npz, checked before they are trusted.
+"""Reads the arrays of an .npz file, with checks for damaged or malicious files.
 
 The format is that of `numpy.lib.format` inside ZIP (APPNOTE.TXT 6.3.10, section 4.3).
 """
@@ -34,7 +34,7 @@ MOST_NAMED = 8  # arrays that a message lists
 
 @frozen(eq=False)
 class Member:
-    """One array of an .npz, whose header is known to agree with its size in the archive."""
+    """One array of an .npz, whose header has been checked against its size in the archive."""
 
     path: Path
     info: zipfile.ZipInfo
@@ -44,10 +44,10 @@ class Member:
     fortran: bool
 
     def array(self) -> NDArray[Any]:
-        """Read it whole; the CRC-32 is checked on the way.
+        """Read the whole array and check its CRC-32.
 
         Raises:
-            DataError: damaged, or too large to be held in memory.
+            DataError: the array is damaged, or too large for memory.
         """
         if self.info.file_size > MOST_INFLATED_BYTES:
             raise DataError(
@@ -63,7 +63,7 @@ class Member:
         """Return the array on disk if it is stored uncompressed, else in memory; `verified` skips its CRC-32 check.
 
         Raises:
-            DataError: damaged, or too large to be held in memory.
+            DataError: the array is damaged, or too large for memory.
         """
         if self.info.compress_type != zipfile.ZIP_STORED or self.fortran or 0 in self.shape:
             return self.array()

@@ -1,4 +1,4 @@
-"""Files by their content, and fields that say where a thing lies rather than what it is."""
+"""Files identified by content, and fields that hold a location rather than content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOCATOR = "locator"
 
 
 def locator(**options: Any) -> Any:
-    """Return an attrs field that says where a thing lies, not what it is; the key of a stage leaves it out."""
+    """Return an attrs field for a location, which is not part of the key of a stage."""
     return field(metadata={_LOCATOR: True}, **options)
 
 
@@ -22,7 +22,7 @@ def is_locator(attribute: Attribute[Any]) -> bool:
 
 @frozen
 class Artefact:
-    """A file by its content: `sha256` is what counts, wherever it lies."""
+    """A file identified by its content: `sha256` is part of keys, its path is not."""
 
     sha256: str
     path: Path = locator()

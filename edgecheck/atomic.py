@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: files appear completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from pathlib import Path
 
 from edgecheck.errors import InputError
 
-TEMPORARY = ".edgecheck-tmp-"  # no other file's name begins so: what a killed process left can be told and removed
+TEMPORARY = ".edgecheck-tmp-"  # a unique prefix, to recognize and remove the files of killed processes
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place only if the block ends well.
+    """Yield a temporary path beside `path`, which replaces `path` if the block succeeds.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}{path.suffix}")
     try:
-        # Made by `open` itself, the file gets the permissions that the user's umask leaves.
+        # Created by `open`, so that the file has the permissions of the user's umask.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({reason(error)}); what was finished before is kept") from error
+        raise InputError(f"{path}: cannot be written ({reason(error)}); finished stages are kept") from error
     finally:
-        with suppress(OSError):  # it has taken its place, or could not even be made
+        with suppress(OSError):  # it was renamed, or could not be created
             temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file, or nothing."""
+    """Write a text file atomically."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file, or nothing."""
+    """Write a file atomically."""
     with atomic(path) as temporary:
         temporary.write_bytes(data)
 
 
 def require_writable(path: Path) -> None:
-    """Find out before long work whether a file can be written.
+    """Check, before long work, that a file can be written.
 
     Raises:
         InputError: its folder does not exist or cannot be written, or the path is a folder.
@@ -69,7 +69,7 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
 
 
 def reason(error: OSError) -> str:
-    """Return the operating system's words for an error, with advice for a full disk."""
+    """Return the operating system's message for an error, with advice for a full disk."""
     if error.errno == errno.ENOSPC:
         return "no space left on the disk; free some and start again"
     return error.strerror or str(error)

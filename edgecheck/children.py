@@ -1,4 +1,4 @@
-"""Child processes: what they import does not depend on the folder they start in, and they end with their parent."""
+"""Start child processes whose imports do not depend on the current folder, and which end with their parent."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PACKAGE = Path(__file__).with_name("__init__.py")
-# Taken before any factory is called: its folder is on the path only while it runs.
+# Copied at import, before a model factory is called: its folder is on the path only during the call.
 SEARCH_PATH = tuple(sys.path)
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
-# `edgecheck` is bound to the parent's own files, so its folder need not be on the path, where its neighbours would be.
+# The child loads `edgecheck` from the parent's files, so the folder that contains it need not be on the path.
 _START = """\
 import importlib.util, os, sys
 package, path, module = sys.argv[1:4]
@@ -28,22 +28,22 @@ sys.exit(importlib.import_module(module).main(sys.argv[4:]))
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """Return the command that calls `main` of a module of edgecheck in a new process.
+    """Return the command that runs `main` of an edgecheck module in a new process.
 
-    The child finds the packages that this process finds, except those in the current folder.
+    The child imports the same packages as this process, except those in the current folder.
     """
     return [sys.executable, "-P", "-c", _START, str(PACKAGE), os.pathsep.join(_search_path()), module, *arguments]
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment, without what makes Python import from the current folder."""
+    """Return the environment of this process, changed so that Python does not import from the current folder."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return {**kept, "PYTHONSAFEPATH": "1"}
 
 
 @contextmanager
 def safe_environment(variables: Mapping[str, str] = {}) -> Iterator[None]:
-    """Give `environment` and `variables` to every process that starts in this block."""
+    """Within this block, start processes with `environment()` and `variables`."""
     changed = {"PYTHONPATH", "PYTHONSAFEPATH", *variables}
     before = {name: os.environ[name] for name in changed if name in os.environ}
     os.environ.pop("PYTHONPATH", None)
@@ -57,10 +57,10 @@ def safe_environment(variables: Mapping[str, str] = {}) -> Iterator[None]:
 
 
 def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, however that happens. Linux only.
+    """Make the kernel kill this process when its parent ends for any reason. Does nothing outside Linux.
 
     Args:
-        parent: the parent's process ID; if the parent has ended already, this process ends here.
+        parent: the process ID of the parent; if it has already ended, this process ends at once.
     """
     if sys.platform != "linux":
         return
@@ -72,6 +72,6 @@ def end_with_parent(parent: int) -> None:
 
 
 def _search_path() -> list[str]:
-    """Return the absolute entries of the search path; an empty or relative one means the current folder."""
+    """Return the search path without the current folder, which an empty or relative entry also means."""
     here = os.path.realpath(os.curdir)
     return [entry for entry in SEARCH_PATH if os.path.isabs(entry) and os.path.realpath(entry) != here]

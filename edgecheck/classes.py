@@ -16,16 +16,16 @@ from edgecheck.registry import nearest
 from edgecheck.text import listed
 
 FORMS = 'write one name per line in the order of the outputs, or JSON such as {"0": ["n01440764", "tench"], ...}'
-MOST_BYTES = 16 << 20  # of a class map: ImageNet's has 35 kB
-SHOWN = 5  # outputs that a description lists
+MOST_BYTES = 16 << 20  # of a class map; ImageNet's has 35 kB
+SHOWN = 5  # number of outputs listed in a description
 
 Entry = int | list[str]
-"""The number of an output, or all the names of the output at this place."""
+"""The number of an output, or all names of the output at this index."""
 
 
 @frozen
 class Selection:
-    """The output of the network for each class of the data; `total` is its number of outputs, if the map gives it."""
+    """The output of the network for each class of the data; `total` is the number of outputs, if known."""
 
     outputs: tuple[int, ...]
     total: int | None = None
@@ -35,7 +35,7 @@ class Selection:
         return np.array(self.outputs, dtype=np.int64)[classes]
 
     def places(self, outputs: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the classes of outputs `(N,)`, which all are selected: the inverse of `numbers`."""
+        """Return the classes of selected outputs `(N,)`: the inverse of `numbers`."""
         table = np.zeros(max(self.outputs) + 1, dtype=np.int64)
         table[list(self.outputs)] = np.arange(len(self.outputs))
         return table[outputs]
@@ -44,7 +44,7 @@ class Selection:
         """Check that a network with this number of outputs has the selected ones.
 
         Raises:
-            DataError: it has fewer, or not as many as the map names.
+            DataError: it has fewer outputs, or another number than the map names.
         """
         if self.total is not None and self.total != outputs:
             raise DataError(f"{where}: it has {outputs} outputs, but data.classes names {self.total}")
@@ -57,10 +57,10 @@ class Selection:
 
 
 def read_map(path: Path) -> list[Entry]:
-    """Return the names of each output, as a class map file has them.
+    """Return the names of each output from a class map file.
 
     Raises:
-        InputError: it cannot be read as such.
+        InputError: the file is not a class map.
     """
     if not path.is_file() or path.stat().st_size > MOST_BYTES:
         raise InputError(f"{path}: data.classes: no class map file (a regular file of at most 16 MiB); {FORMS}")
@@ -79,8 +79,8 @@ def select(entries: Sequence[Entry], classes: Sequence[str]) -> Selection | None
     """Return the output for each class: by its place in a list of numbers, by its name in a list of names.
 
     Raises:
-        ConfigError: numbers and names mixed, not one output per class, or a class whose name is no output's or that
-            of several.
+        ConfigError: numbers and names are mixed, there is not one output per class, or the name of a class belongs to
+            no output or to several.
     """
     numbers = [entry for entry in entries if isinstance(entry, int)]
     names = [entry for entry in entries if not isinstance(entry, int)]

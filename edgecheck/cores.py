@@ -1,4 +1,4 @@
-"""How many cores this process may use: what affinity and the container's quota leave of those the machine has."""
+"""The number of cores that this process may use, by its CPU affinity and the container's quota."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cores() -> int:
-    """Return how many logical cores this process may keep busy at once, at least 1."""
+    """Return the number of logical cores that this process may use at once, at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # Rounded up: half a core more than one is still worth a second thread.
+    # Rounded up: with 1.5 cores, a second thread still helps.
     return max(1, min(allowed, -int(-_quota() // 1)))
 
 
 def _quota() -> float:
-    """Return the cores' worth of time that the container is given; at most the machine's, where nothing limits it."""
+    """Return the container's CPU quota in cores; the number of cores of the machine if there is no limit."""
     everything = float(os.cpu_count() or 1)
     try:
         quota, period = CPU_MAX.read_text().split()

@@ -1,15 +1,15 @@
-"""Everything that edgecheck refuses, and the exit code each refusal ends in.
+"""The errors that edgecheck reports to users, and their exit codes.
 
-    EdgecheckError            2  whatever the user can mend
-    ├── UsageError            2  a flag or an argument
+    EdgecheckError            2  anything that the user can fix
+    ├── UsageError            2  an option or an argument
     ├── ConfigError           2  edgecheck.yaml, a gate sentence, a recipe
     ├── InputError            2  a file or folder that cannot be read or written
     │   ├── DataError         2  images, labels, their folder or archive
     │   └── ModelError        2  an ONNX file, a factory, weights, a target layer
-    ├── DependencyError       2  a part of edgecheck that is not installed here
-    └── MeasurementError      3  the input was fine, the measurement could not be made
+    ├── DependencyError       2  a package that is not installed
+    └── MeasurementError      3  valid input, but the measurement failed
 
-A message is one line that names what is wrong, where, and what to do about it.
+A message is one line: what is wrong, where, and what to do about it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import signal
 
 
 class EdgecheckError(Exception):
-    """Base of all errors a user is shown as one line, without a traceback."""
+    """Base of all errors that are shown to users as one line, without a traceback."""
 
     exit_code = 2
 
 
 class UsageError(EdgecheckError):
-    """A flag or an argument that makes no sense."""
+    """An invalid option or argument."""
 
 
 class ConfigError(EdgecheckError):
-    """A configuration that cannot be carried out as written."""
+    """An invalid configuration."""
 
 
 class InputError(EdgecheckError):
@@ -44,17 +44,17 @@ class ModelError(InputError):
 
 
 class DependencyError(EdgecheckError):
-    """A command needs a package that is not installed here."""
+    """A command needs a package that is not installed."""
 
 
 class MeasurementError(EdgecheckError):
-    """The input was fine, but the measurement could not be made."""
+    """The input is valid, but the measurement failed."""
 
     exit_code = 3
 
 
 class Stopped(BaseException):
-    """A signal asked this process to end; not an Exception, so that no handler of other errors takes it."""
+    """A signal asked this process to end; not an Exception, so that error handlers do not catch it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

@@ -1,4 +1,4 @@
-"""SHA-256 of files, folders and JSON-able data: contents, not dates, tell whether something changed."""
+"""SHA-256 of files, folders and JSON-able data: changes are detected by content, not by date."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes.
 
     Raises:
-        InputError: it cannot be read, or is not a regular file.
+        InputError: the file cannot be read, or is not a regular file.
     """
     require_regular(path)
     hasher = hashlib.sha256()
@@ -47,13 +47,13 @@ def digest(inputs: Mapping[str, Any]) -> str:
 
 
 class Contents:
-    """Hashes of files and folders, each made once per run; `memory` keeps them from run to run.
+    """Hashes of files and folders, each computed once per run and kept in `memory` between runs.
 
     A kept hash is used only for the same inode with the same size and change time on the same host. Unlike the
     modification time, no program can set the change time back.
 
     Args:
-        memory: a JSON file, made and replaced by `remember`.
+        memory: a JSON file, written by `remember`.
     """
 
     def __init__(self, memory: Path) -> None:
@@ -66,8 +66,8 @@ class Contents:
         """Return one hash of the names and contents of a file, or of all files below a folder.
 
         Args:
-            root: a file or folder; it may be absent.
-            without: a folder whose files do not count.
+            root: a file or folder; it may be missing.
+            without: a folder whose files are ignored.
 
         Raises:
             InputError: a file cannot be read.
@@ -85,13 +85,13 @@ class Contents:
             InputError: a file cannot be read.
         """
         paths = list(paths)
-        with ThreadPoolExecutor(usable_cores()) as pool:  # hashlib lets go of Python's lock
+        with ThreadPoolExecutor(usable_cores()) as pool:  # hashlib releases the GIL
             hashes = dict(zip(paths, pool.map(self._file, paths), strict=True))
         self.remember()
         return hashes
 
     def remember(self) -> None:
-        """Write what is known for the next run; where that fails, the next run hashes again."""
+        """Write the known hashes for the next run."""
         if self._changed:
             write_text(self._memory, json.dumps({"host": _host(), "files": self._known}))
             self._changed = False
@@ -101,26 +101,26 @@ class Contents:
         known = self._known.get(place)
         if known and known[:-1] == signature:
             return known[-1]
-        found = sha256(path)
+        checksum = sha256(path)
         if signature == _signature(path) and time.time() - signature[-1] / 1e9 >= SETTLED_S:
-            self._known[place] = [*signature, found]
+            self._known[place] = [*signature, checksum]
             self._changed = True
-        return found
+        return checksum
 
 
 def _signature(path: Path) -> list[int]:
-    """Return what changes whenever a file is written or another takes its place; the change time in ns is last."""
+    """Return values that change if a file is written or replaced; the last one is the change time in ns."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path}: not a regular file")
-    return [found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns]
+    return [status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns]
 
 
 def _files(folder: Path, without: Path | None) -> Iterator[Path]:
-    """Yield the files below a folder, behind links too, each folder once: links may go round in a circle."""
+    """Yield the files below a folder, following links; each folder is visited once, because links may be circular."""
     seen = {os.path.realpath(without)} if without is not None else set()
     for place, folders, names in os.walk(folder, followlinks=True):
         seen.add(os.path.realpath(place))
@@ -129,16 +129,16 @@ def _files(folder: Path, without: Path | None) -> Iterator[Path]:
 
 
 def _remembered(memory: Path) -> dict[str, list[Any]]:
-    """Return the hashes that an earlier run on this host kept; a damaged memory is as good as none."""
+    """Return the hashes that an earlier run on this host stored; empty if the file is damaged."""
     try:
-        found = json.loads(memory.read_text())
-        return dict(found["files"]) if found["host"] == _host() else {}
+        document = json.loads(memory.read_text())
+        return dict(document["files"]) if document["host"] == _host() else {}
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return {}
 
 
 def _host() -> str:
-    """Return what tells this machine from others: inode numbers of another mean nothing here."""
+    """Return an identifier of this machine, since inode numbers are valid only on one machine."""
     try:
         return f"{platform.node()} {MACHINE_ID.read_text().strip()}"
     except OSError:

@@ -22,7 +22,7 @@ from edgecheck.npz_memmap import Pixels
 
 PIXEL_MAX = 255.0
 NORMALIZATION = ("range", "mean", "std")
-CHUNK_BYTES = 32 << 20  # read at once: images may lie on disk, be many, and large
+CHUNK_BYTES = 32 << 20  # read at once, because images may be on disk, many, and large
 
 
 @frozen(eq=False)

@@ -21,17 +21,17 @@ _HELD: weakref.WeakValueDictionary[Path, Hold] = weakref.WeakValueDictionary()
 
 
 class Hold:
-    """Keeps other processes out of a run folder for as long as it lives."""
+    """Keeps other processes out of a run folder until it is deleted."""
 
     def __init__(self, handle: int) -> None:
         weakref.finalize(self, os.close, handle)
 
 
 def hold(folder: Path) -> Hold:
-    """Return this process's hold of a folder; it may have more than one.
+    """Lock a folder for this process, which may lock it more than once.
 
     Raises:
-        InputError: another process has it.
+        InputError: another process has locked it.
         OSError: the folder cannot be opened.
     """
     place = folder.resolve()
@@ -43,7 +43,7 @@ def hold(folder: Path) -> Hold:
             _lock(handle)
         except BlockingIOError:
             raise InputError(
-                f"{folder}: another edgecheck is at work there; wait for it or choose another --out"
+                f"{folder}: in use by another edgecheck process; wait for it or choose another --out"
             ) from None
         except OSError:  # a file system without locks
             pass

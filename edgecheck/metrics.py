@@ -1,6 +1,6 @@
-"""The metric names: a public contract used in gates, JSON and JUnit.
+"""The metrics. Their names are a public interface, used in gates, JSON and JUnit.
 
-Values are in SI or plain units; how they are printed is the business of `report.format`.
+Values are in SI or plain units; `report.format` formats them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ DecidedBy = Literal["interval", "point"]
 
 @frozen
 class Metric:
-    """What a metric name means: its unit, the better direction, and the source of its formula.
+    """A metric: its unit, the better direction, and the source of its formula.
 
-    `decided_by` says how a criterion on it is decided where the policy does not say: by the whole 95 % interval of a
-    reading that has one, or by its value.
+    `decided_by` is the default rule for its criteria: the whole 95 % interval of a reading, if it has one, or the value.
     """
 
     name: str
@@ -56,7 +55,7 @@ _ALL = (
     Metric("accuracy.top5", "fraction", "higher", "share of test images whose class is among the five largest outputs", "top-5"),
     Metric("accuracy.worst_class", "fraction", "higher", "accuracy on the class where it is lowest", "top-1"),
     Metric("accuracy_drop_pp", "pp", "lower", "accuracy of the baseline minus that of the variant", "top-1"),
-    Metric("calibration.error", "fraction", "lower", "how far confidence is from accuracy, over 15 bins of confidence", "Guo et al. 2017, Eq. 3"),
+    Metric("calibration.error", "fraction", "lower", "expected calibration error: difference of confidence and accuracy, over 15 bins", "Guo et al. 2017, Eq. 3"),
     Metric("agreement", "fraction", "higher", "share of images on which variant and baseline predict the same class", "top-1"),
     *(metrics_of(method)[0] for method in METHODS),
     *(metrics_of(method)[1] for method in METHODS),
@@ -64,17 +63,17 @@ _ALL = (
     Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "ours: an all-zero map has no direction"),
     Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY, "interval"),
     Metric("latency.p90_s", "s", "lower", "90th percentile time, upper order statistic of at least 64 samples", "MLPerf LoadGen", "interval"),
-    Metric("latency.cold_s", "s", "lower", "session creation and first run, library and file in memory already", "median over openings", "interval"),
+    Metric("latency.cold_s", "s", "lower", "session creation and first run, with library and file already in memory", "median over openings", "interval"),
     Metric("latency.ratio", "ratio", "lower", "median latency of the variant over that of the baseline", "per block, bootstrap over blocks", "interval"),
     Metric("size.bytes", "bytes", "lower", "the .onnx file with its external data", "file system"),
-    Metric("size.zlib_bytes", "bytes", "lower", "the same, compressed, where zeros do pay", "zlib level 6"),
-    Metric("opset", "count", "lower", "version of the ONNX operators that the file asks for", "ONNX file"),
-    Metric("ir_version", "count", "lower", "version of the ONNX format that the file is written in", "ONNX file"),
+    Metric("size.zlib_bytes", "bytes", "lower", "size.bytes after compression, which zeros reduce", "zlib level 6"),
+    Metric("opset", "count", "lower", "version of the ONNX operators that the file uses", "ONNX file"),
+    Metric("ir_version", "count", "lower", "version of the ONNX format of the file", "ONNX file"),
     Metric("params", "count", "lower", "trainable parameters of the twin", "torch module"),
     Metric("params.graph", "count", "lower", "float initializer elements of the ONNX file", "ONNX graph"),
     Metric("params.nonzero", "count", "lower", "float initializer elements that are not zero", "ONNX graph"),
     Metric("macs", "count", "lower", "multiply-adds of one inference", "ONNX graph"),
-    Metric("macs.nonzero", "count", "lower", "multiply-adds whose weight is not zero: what skipping zeros would leave", "ONNX graph"),
+    Metric("macs.nonzero", "count", "lower", "multiply-adds whose weight is not zero, the work of a runtime that skips zeros", "ONNX graph"),
     Metric("flops", "count", "lower", "2 x MACs", "ONNX graph"),
     Metric("memory.activation_bytes", "bytes", "lower", "peak of live activations over the execution order", "liveness over the graph that ONNX Runtime runs"),
     Metric("memory.rss_bytes", "bytes", "lower", "peak resident memory of a fresh process that runs the file", "operating system"),

@@ -1,4 +1,4 @@
-"""Images that stay on disk: only what is asked for is read, so memory does not grow with the data set."""
+"""Images on disk, read on demand, so that memory does not grow with the data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgecheck.errors import DataError, InputError
 
 
 class Pixels(Protocol):
-    """Images uint8 `(N, H, W, C)`: an array in memory, or on disk as `StoredImages` or some of them."""
+    """Images uint8 `(N, H, W, C)`: an array in memory, `StoredImages` on disk, or `Picked` from either."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -30,9 +30,9 @@ class Pixels(Protocol):
 
 @frozen(eq=False)
 class StoredImages:
-    """An uncompressed array in a file; indexing reads and returns a copy of what is asked for.
+    """An uncompressed array in a file; indexing reads the selected items and returns a copy.
 
-    Each reading maps the file and lets go of it again: a map that stays open would count as memory of this process.
+    Each access maps the file and closes it again, because an open memory map counts towards the memory of the process.
     """
 
     file: Path | _Nameless
@@ -53,7 +53,7 @@ class StoredImages:
             with self._opened() as file:
                 mapped = np.memmap(file, self.dtype, "r", self.offset, self.shape)
         except (OSError, ValueError) as error:
-            raise DataError(f"{self.file}: was changed or removed while it was in use ({error})") from None
+            raise DataError(f"{self.file}: was changed or removed while in use ({error})") from None
         return np.array(mapped[key])
 
     def reshape(self, *shape: int) -> StoredImages:
@@ -65,14 +65,14 @@ class StoredImages:
 
 
 class _Nameless:
-    """A file without a name: it takes room on the disk for as long as something refers to it."""
+    """A temporary file without a name; the system frees its space once nothing refers to it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._handle = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._handle)
 
     def opened(self) -> IO[bytes]:
-        """Open it once more."""
+        """Open the file again."""
         return open(self._handle, "rb", closefd=False)
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class _Nameless:
 
 @frozen(eq=False)
 class Picked:
-    """Some of the images of another array, at `places` `(n,)`, read when they are asked for."""
+    """A selection of the images of another array, by the indices `places` `(n,)`; read on demand."""
 
     images: Pixels
     places: NDArray[np.int64]
@@ -99,14 +99,14 @@ class Picked:
 
 
 def gather(arrays: Iterable[NDArray[Any]], scratch: Path | None) -> StoredImages:
-    """Collect arrays of one shape in a file without a name, which is gone when this process lets go of it.
+    """Collect arrays of one shape in a file without a name, which is freed when this process releases it.
 
     Args:
-        arrays: at least one.
-        scratch: the folder of the file; None for that of temporary files.
+        arrays: at least one array.
+        scratch: the folder of the file; None for the system's temporary folder.
 
     Raises:
-        InputError: the disk is full.
+        InputError: the file cannot be written, for example because the disk is full.
     """
     count = 0
     try:
@@ -118,4 +118,4 @@ def gather(arrays: Iterable[NDArray[Any]], scratch: Path | None) -> StoredImages
             return StoredImages(_Nameless(file), 0, (count, *array.shape), array.dtype)
     except OSError as error:
         where = scratch or tempfile.gettempdir()
-        raise InputError(f"{where}: no room for decoded images ({error.strerror or error})") from None
+        raise InputError(f"{where}: cannot store decoded images ({error.strerror or error})") from None

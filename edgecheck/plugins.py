@@ -22,21 +22,21 @@ from edgecheck.hashing import digest, sha256
 
 @frozen
 class _Loaded:
-    """A plugin, and the names that it registered. Its hash covers whatever it imports from its own folder."""
+    """A plugin, and the names that it registered. Its hash includes the modules it imports from its own folder."""
 
     file: Artefact
     names: frozenset[str]
 
 
-# What this process has imported, by resolved path: a plugin registers its things once.
+# The plugins imported in this process, by resolved path: each may register its names only once.
 _LOADED: dict[Path, _Loaded] = {}
 
 
 def load(paths: Sequence[Path]) -> tuple[Artefact, ...]:
-    """Import plugin files, each once in a process, and return them.
+    """Import plugin files, each once per process, and return them.
 
     Raises:
-        ConfigError: a file that is not there, that cannot be imported, or that registers a name that is taken.
+        ConfigError: a file does not exist, cannot be imported, or registers a name that is already registered.
     """
     return tuple(_load(path).file for path in paths)
 
@@ -67,7 +67,7 @@ def _file_of(module: str) -> str | None:
 
 
 def _import(path: Path, place: Path) -> None:
-    # Named after its place, so that two plugins of one file name do not meet, and pickle finds it in every process.
+    # Named after its path, so that plugins with equal file names do not collide, and pickle works across processes.
     name = f"edgecheck_plugin_{hashlib.sha256(str(place).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, place)
     if spec is None or spec.loader is None:
@@ -77,7 +77,7 @@ def _import(path: Path, place: Path) -> None:
     sys.path.insert(0, str(place.parent))
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever the user's file does
+    except (Exception, SystemExit) as error:  # the user's file may raise anything
         del sys.modules[name]
         told = str(error).strip().splitlines() or [type(error).__name__]
         kind = "" if isinstance(error, EdgecheckError) else f"{type(error).__name__}: "

@@ -1,4 +1,4 @@
-"""The seam between work and whoever watches it: a terminal, a log, a test, nobody."""
+"""The interface through which stages report progress; implementations print to a terminal or a log, or do nothing."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ Size = Callable[[Item], int]
 
 
 class Progress(Protocol):
-    """What a stage may say while it works. Everything goes to stderr or nowhere."""
+    """Receives the progress of a stage. Implementations print to stderr or not at all."""
 
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
     ) -> Iterator[Item]:
-        """Yield `items`, showing how much of `total` is done.
+        """Yield `items` and show which share of `total` is done.
 
         Args:
-            items: what is worked through.
-            text: what is done with them; a function where it changes from item to item, as with epochs.
-            total: how many items there are; None where nobody knows.
-            images: how many images an item holds; `total` then counts images too, and a rate can be shown.
+            items: the items to process.
+            text: what is done with them; a function of the item if it changes, for example with the epoch.
+            total: the number of items; None if unknown.
+            images: returns the number of images in an item; `total` then counts images, and a rate can be shown.
         """
 
     def busy(self, text: str) -> AbstractContextManager[None]:
-        """Show that work goes on whose length nobody knows."""
+        """Show that work of unknown length is in progress."""
 
     def note(self, text: str) -> None:
-        """Say one line that stays on the screen."""
+        """Print a line that stays on the screen."""
 
 
 class Silent:
-    """Shows nothing."""
+    """A `Progress` that shows nothing."""
 
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
     ) -> Iterator[Item]:
-        """Yield `items` as they are."""
+        """Yield `items`."""
         yield from items
 
     def busy(self, text: str) -> AbstractContextManager[None]:
@@ -49,12 +49,12 @@ class Silent:
         return nullcontext()
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 @frozen
 class Named:
-    """Puts the name of a model before all that is said of the work on it."""
+    """A `Progress` that prefixes every text with the name of a model."""
 
     progress: Progress
     name: str
@@ -62,14 +62,14 @@ class Named:
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
     ) -> Iterator[Item]:
-        """Yield `items` with the name before their text."""
+        """Yield `items`, with the name before their text."""
         named = f"{self.name}: {text}" if isinstance(text, str) else lambda item: f"{self.name}: {text(item)}"
         return self.progress.track(items, named, total, images)
 
     def busy(self, text: str) -> AbstractContextManager[None]:
-        """Show that work on this model goes on."""
+        """Show that work of unknown length on this model is in progress."""
         return self.progress.busy(f"{self.name}: {text}")
 
     def note(self, text: str) -> None:
-        """Say one line with the name before it."""
+        """Print a line with the name before it."""
         self.progress.note(f"{self.name}: {text}")

@@ -1,4 +1,4 @@
-"""Named things in plain dicts: a duplicate is an error, an unknown name lists the known ones."""
+"""Registries are plain dicts; registering a name twice is an error, and unknown names get suggestions."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from edgecheck.errors import ConfigError
 
 Value = TypeVar("Value")
 Reference = str | Callable[..., Any]
-"""A function, or where it is: `"package.module:name"`, so that a table needs nothing that the function needs."""
+"""A function, or `"package.module:name"`, so that a table can be read without importing the function's module."""
 
 SUGGESTIONS = 3
-SHORTEST = 3  # fewer letters are part of most names
+SHORTEST = 3  # shorter strings occur in most names
 
 
-# Takes the names that are registered while a plugin file is imported.
+# Collects the names that are registered while a plugin file is imported.
 _RECORDED: ContextVar[set[str] | None] = ContextVar("recorded", default=None)
 
 
 def register(registry: MutableMapping[str, Value], name: str) -> Callable[[Value], Value]:
-    """Return a decorator that files its argument in `registry` under `name`.
+    """Return a decorator that adds its argument to `registry` under `name`.
 
     Raises:
-        ValueError: the name is taken (a slip of the programmer, not of the user).
+        ValueError: the name is already registered, which is a programming error.
     """
 
     def file(value: Value) -> Value:
@@ -45,7 +45,7 @@ def register(registry: MutableMapping[str, Value], name: str) -> Callable[[Value
 
 @contextmanager
 def recorded() -> Iterator[set[str]]:
-    """Yield a set that takes every name registered in this block."""
+    """Yield a set that collects the names registered within this block."""
     names: set[str] = set()
     token = _RECORDED.set(names)
     try:
@@ -55,10 +55,10 @@ def recorded() -> Iterator[set[str]]:
 
 
 def lookup(registry: Mapping[str, Value], name: str, kind: str) -> Value:
-    """Return what is registered under `name`; `kind` says in the error what was looked for.
+    """Return the value registered under `name`; `kind` describes it in the error message.
 
     Raises:
-        ConfigError: unknown name; the message has the nearest known one and the list.
+        ConfigError: the name is unknown; the message suggests the closest names and lists all.
     """
     if name not in registry:
         raise ConfigError(f"unknown {kind} {name!r}{nearest(name, registry)}; known: {', '.join(registry)}")
@@ -66,7 +66,7 @@ def lookup(registry: Mapping[str, Value], name: str, kind: str) -> Value:
 
 
 def resolve(reference: Reference) -> Callable[..., Any]:
-    """Return the function that a table refers to; its module is imported on first use."""
+    """Return the function of a reference, importing its module if needed."""
     if not isinstance(reference, str):
         return reference
     module, _, name = reference.partition(":")
@@ -74,9 +74,9 @@ def resolve(reference: Reference) -> Callable[..., Any]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `", did you mean 'x'?"`, or nothing where no known name is close.
+    """Return `", did you mean 'x'?"`, or "" if no known name is close.
 
-    Close is one that differs by case and separators only, else those that hold the name (at their start first), else
+    Suggests the names that differ only in case and separators; else those that contain the name, prefixes first; else
     the most similar one.
     """
     names, part = list(known), _letters(name)

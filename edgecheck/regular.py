@@ -1,6 +1,6 @@
-"""Files that users name: only regular files of a plausible size are opened.
+"""Check that a file named by the user is a regular file of plausible size before it is opened.
 
-A device such as /dev/zero has no end, a named pipe waits for a writer, a sparse file of a terabyte fits on any disk.
+Reading a device such as /dev/zero never ends, a named pipe blocks, and a sparse file may claim a terabyte.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from edgecheck.errors import InputError
 
-# A sweep of a thousand variants is 60 KB; parsing takes up to 20 s per MB.
+# A configuration with a thousand variants has 60 kB; parsing takes up to 20 s per MB.
 MOST_YAML_BYTES = 128 << 10
-# A sweep of a thousand variants has some 100 KB for each, most of them latencies and layers.
+# A report has about 100 kB per variant, mostly latencies and layers, and a sweep may have a thousand variants.
 MOST_REPORT_BYTES = 512 << 20
-# Protocol Buffers cannot hold more; larger models keep their weights beside the .onnx file.
+# The limit of Protocol Buffers; larger models store their weights as external data.
 MOST_ONNX_BYTES = 2 << 30
-# A billion float32 weights are half of it: no classifier for an edge device comes near.
+# Two billion float32 weights, far more than any classifier for an edge device has.
 MOST_WEIGHT_BYTES = 8 << 30
 
 _OTHERS = {
@@ -29,24 +29,24 @@ _OTHERS = {
 
 
 def require_regular(path: Path, most_bytes: int | None = None, error: type[InputError] = InputError) -> None:
-    """Refuse to open what is not a regular file, or a file of too many bytes.
+    """Raise an error for anything but a regular file of at most `most_bytes`.
 
-    A file that is missing or cannot be examined is left to the caller, who opens it and tells why that fails.
+    A missing or inaccessible file passes: opening it raises the more precise error.
 
     Args:
-        path: what the user named; links are followed.
-        most_bytes: more than this is refused.
+        path: the path that the user named; links are followed.
+        most_bytes: the largest size accepted; None for no limit.
         error: the class to raise.
 
     Raises:
-        InputError: or `error`, if it is a folder, a device, a pipe or a socket, or too large.
+        InputError: or `error`, if the path is a folder, a device, a pipe or a socket, or the file is too large.
     """
     try:
         about = path.stat()
     except (OSError, ValueError):  # ValueError: a null byte in the name
         return
     if not stat.S_ISREG(about.st_mode):
-        kind = _OTHERS.get(stat.S_IFMT(about.st_mode), "no regular file")
+        kind = _OTHERS.get(stat.S_IFMT(about.st_mode), "not a regular file")
         raise error(f"{path}: {kind}; name a regular file")
     if most_bytes is not None and about.st_size > most_bytes:
-        raise error(f"{path}: {about.st_size:,} bytes are too many; at most {most_bytes:,} are read")
+        raise error(f"{path}: {about.st_size:,} bytes are too many; the limit is {most_bytes:,}")

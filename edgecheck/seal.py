@@ -16,7 +16,7 @@ from edgecheck.records import Report, to_dict
 from edgecheck.run_folder import UNFINISHED
 
 SEAL = "seal"
-NAMED = 3  # how many mismatches a message names before it says how many more there are
+NAMED = 3  # number of mismatches listed in a message
 
 
 def sealed(report: Report) -> dict[str, Any]:
@@ -44,12 +44,12 @@ def mismatches(data: Mapping[str, Any], report: Report, folder: Path) -> Iterato
     """Yield each mismatch as one phrase.
 
     Args:
-        data: the document as it was read, of any schema version: the seal covers it in that form.
+        data: the document as read, in any schema version, since the seal covers it in that form.
         report: the same document as a record.
-        folder: the run folder it lies in.
+        folder: its run folder.
     """
     if SEAL not in data:
-        yield "report.json carries no digest (an older edgecheck wrote it)"
+        yield "report.json has no digest (written by an older edgecheck)"
     elif data[SEAL] != digest({key: value for key, value in data.items() if key != SEAL}):
         yield "report.json was edited"
     for name, expected in report.evidence.items():
@@ -57,13 +57,13 @@ def mismatches(data: Mapping[str, Any], report: Report, folder: Path) -> Iterato
 
 
 def describe(phrases: list[str]) -> str:
-    """Return mismatches in one line."""
+    """Return the mismatches in one line."""
     more = f" and {len(phrases) - NAMED} more" if len(phrases) > NAMED else ""
     return "; ".join(phrases[:NAMED]) + more
 
 
 def _mismatch(name: str, path: Path, expected: str) -> Iterator[str]:
     if not path.is_file():
-        yield f"{name} is gone"
+        yield f"{name} is missing"
     elif sha256(path) != expected:
         yield f"{name} was changed"

@@ -1,4 +1,4 @@
-"""Spawned Python processes with a connection to each: PyTorch and CUDA do not survive a fork."""
+"""Spawns Python processes with a connection to each; not forked, which PyTorch and CUDA do not support."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def spawned(
     Args:
         target: a function of a module.
         arguments: picklable.
-        daemon: whether Python ends it at exit. Such a process cannot start others.
-        variables: environment variables of the process, beside those of this one.
+        daemon: whether Python ends it at exit. Such a process cannot start child processes.
+        variables: environment variables of the process, in addition to those of this one.
     """
     here, there = SPAWN.Pipe()
     process = SPAWN.Process(target=target, args=(there, *arguments), daemon=daemon)
-    # Ctrl-C goes to all processes of a terminal. Only the process that ends the others may receive it.
+    # Ctrl-C is sent to all processes of a terminal. Only the process that ends the others may receive it.
     with safe_environment(variables):
-        resource_tracker.ensure_running()  # it would be started with the first process, and unblock the signal
+        resource_tracker.ensure_running()  # otherwise it starts with the first process, and unblocks the signal
         heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, heard)
-    there.close()  # so that the process's death ends the connection
+    there.close()  # so that the connection ends when the process dies
     return process, here
 
 
 def ending(process: SpawnProcess) -> str:
-    """Return in words how a process ended that no longer answers, such as `was ended by SIGKILL`."""
-    process.join()  # its exit code comes a moment later
+    """Describe how a process that no longer answers has ended, such as `was ended by SIGKILL`."""
+    process.join()  # wait for its exit code
     code = process.exitcode or 0
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -1,6 +1,6 @@
-"""Order statistics and bootstrap intervals: what may be claimed from a set of measurements. Pure numpy.
+"""Order statistics, bootstrap intervals and tests for a set of measurements, in NumPy.
 
-All functions take finite numbers `(n,)`, in any order, and leave them as they are.
+All functions take finite numbers `(n,)` and do not modify them.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from edgecheck.errors import MeasurementError
 
 CONFIDENCE = 0.95
 
-# The percentile and the confidence of MLPerf LoadGen's early-stopping estimate; together they ask for 64 samples.
+# Percentile and confidence of MLPerf LoadGen's early-stopping estimate; together they require 64 samples.
 TAIL_PERCENTILE = 0.9
 TAIL_CONFIDENCE = 0.99
 
-# Enough for the 2.5 % tails of a 95 % interval to rest on 50 resamples each.
+# Each 2.5 % tail of a 95 % interval then rests on 50 resamples.
 RESAMPLES = 2000
 SEED = 0
 
-# Numbers drawn at a time (8 MiB of indices), so that 10,000 values need no more memory than 100.
+# Indices drawn at once (8 MiB): bounds the memory of a bootstrap for any number of values.
 DRAWS_AT_ONCE = 2**20
 
-# Below this even min..max covers the median with less than 95 %: 1 - 2^(1-n) is .9375 at 5.
+# With fewer values, even min..max covers the median with less than 95 % probability: 1 - 2^(1-n) is .9375 at n = 5.
 MEDIAN_MIN_VALUES = 6
 
-# One-sided 5 %: rho of n independent values is about normal with standard deviation 1 / sqrt(n).
+# One-sided 5 % quantile: the rho of n independent values is about normal with standard deviation 1 / sqrt(n).
 AUTOCORRELATION_Z = 1.645
 
-# Iglewicz & Hoaglin 1993: modified z-score, its limit, and the factors that make both spreads estimate sigma.
+# Iglewicz & Hoaglin 1993: the limit of the modified z-score, and the factors that convert both deviations to sigma.
 OUTLIER_LIMIT = 3.5
 SIGMA_PER_MEDIAN_DEVIATION = 1.482602
 SIGMA_PER_MEAN_DEVIATION = 1.253314
@@ -45,7 +45,7 @@ def median(values: ArrayLike) -> float:
     """Return the median.
 
     Raises:
-        MeasurementError: no values, or one that is not finite.
+        MeasurementError: there are no values, or one is not finite.
     """
     return float(np.median(_finite(values)))
 
@@ -53,14 +53,14 @@ def median(values: ArrayLike) -> float:
 def upper_percentile(
     values: ArrayLike, percentile: float = TAIL_PERCENTILE, confidence: float = TAIL_CONFIDENCE
 ) -> float | None:
-    """Return an order statistic that the true percentile does not exceed, with the confidence given.
+    """Return an order statistic that is an upper bound of the true percentile at the given confidence.
 
-    As MLPerf LoadGen's early stopping estimates it (single stream): the t-th largest value, with the largest t
-    for which P(at most t of n values lie above the percentile) <= 1 - confidence. None where even t = 1 claims
-    too much: below 64 values at the defaults.
+    This is MLPerf LoadGen's early-stopping estimate (single stream): the t-th largest value, with the largest t
+    for which P(at most t of n values lie above the percentile) <= 1 - confidence. None if no t satisfies this: at the
+    defaults, with fewer than 64 values.
 
     Raises:
-        MeasurementError: no values, or one that is not finite.
+        MeasurementError: there are no values, or one is not finite.
     """
     ordered = np.sort(_finite(values))
     allowed = int(np.searchsorted(_binomial_cdf(len(ordered), 1 - percentile), 1 - confidence, side="right")) - 1
@@ -68,34 +68,34 @@ def upper_percentile(
 
 
 def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, seed: int = SEED) -> Interval:
-    """Return the percentile bootstrap interval of the mean; of no width where all values are the same.
+    """Return the percentile bootstrap interval of the mean; its width is 0 if all values are equal.
 
     Raises:
-        MeasurementError: no values, or one that is not finite.
+        MeasurementError: there are no values, or one is not finite.
     """
     return _bootstrap(_finite(values), np.mean, confidence, seed)
 
 
 def median_interval(values: ArrayLike, confidence: float = CONFIDENCE, seed: int = SEED) -> Interval | None:
-    """Return the percentile bootstrap interval of the median, or None below 6 values: too few for any claim.
+    """Return the percentile bootstrap interval of the median; None for fewer than 6 values.
 
-    Meant for ratios of blocks, one number a block: blocks are independent, single samples are not.
+    Use it for one ratio per block: blocks are independent, single samples are not.
 
     Raises:
-        MeasurementError: no values, or one that is not finite.
+        MeasurementError: there are no values, or one is not finite.
     """
     numbers = _finite(values)
     return _bootstrap(numbers, np.median, confidence, seed) if len(numbers) >= MEDIAN_MIN_VALUES else None
 
 
 def exact_median_interval(values: ArrayLike, alpha: float) -> Interval | None:
-    """Return the order statistics that miss the median with a probability of at most `alpha`, whatever the law.
+    """Return the distribution-free interval that misses the median with a probability of at most `alpha`.
 
-    Each of n independent draws lies below the median with probability 1/2, so the r-th smallest and the r-th largest
-    both lie on one side of it with P(Binomial(n, 1/2) < r) each. None where even the extremes claim too much.
+    Each of n independent values lies below the median with probability 1/2. So the interval from the r-th smallest to
+    the r-th largest value misses the median on each side with P(Binomial(n, 1/2) < r). None if r = 1 exceeds `alpha`.
 
     Raises:
-        MeasurementError: no values, or one that is not finite.
+        MeasurementError: there are no values, or one is not finite.
     """
     ordered = np.sort(_finite(values))
     rank = int(np.searchsorted(2 * _binomial_cdf(len(ordered), 0.5), alpha, side="right"))
@@ -103,14 +103,15 @@ def exact_median_interval(values: ArrayLike, alpha: float) -> Interval | None:
 
 
 def independent(values: ArrayLike) -> NDArray[np.float64]:
-    """Return a series with its neighbours merged, as medians of as many in a row as resemble each other.
+    """Return a series without autocorrelation: medians of groups of consecutive values.
 
-    Under a first-order autoregression of coefficient rho, n values tell as much as n (1 - rho) / (1 + rho) independent
-    ones. rho is estimated on ranks, so that an outlier does not hide it, and believed only beyond what chance gives
-    one series in twenty. At least 6 values are left, the fewest that an interval can be made of.
+    Under a first-order autoregression with coefficient rho, n values carry as much information as
+    n (1 - rho) / (1 + rho) independent ones. rho is estimated on ranks, which an outlier cannot distort. If it is not
+    significant (one-sided 5 %), the series is returned unchanged. At least 6 values remain, the minimum for an
+    interval.
 
     Raises:
-        MeasurementError: no values, or one that is not finite.
+        MeasurementError: there are no values, or one is not finite.
     """
     numbers = _finite(values)
     rho = min(_autocorrelation(numbers), 0.99)
@@ -121,10 +122,10 @@ def independent(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def trend(values: ArrayLike) -> float:
-    """Return the two-sided p-value of the Mann-Kendall test (Mann 1945): small where a series rises or falls.
+    """Return the two-sided p-value of the Mann-Kendall trend test (Mann 1945); small if the series rises or falls.
 
     Raises:
-        MeasurementError: no values, or one that is not finite.
+        MeasurementError: there are no values, or one is not finite.
     """
     numbers = _finite(values)
     n = len(numbers)
@@ -135,13 +136,13 @@ def trend(values: ArrayLike) -> float:
 
 
 def outlier_count(values: ArrayLike, limit: float = OUTLIER_LIMIT) -> int:
-    """Return how many values lie more than `limit` robust sigmas from the median (Iglewicz & Hoaglin 1993).
+    """Count the values more than `limit` robust sigmas from the median (Iglewicz & Hoaglin 1993).
 
-    Sigma comes from the median absolute deviation, or from the mean one where more than half of the values are
-    the same.
+    Sigma is estimated from the median absolute deviation. If more than half of the values are equal, that is 0, and
+    the mean absolute deviation is used.
 
     Raises:
-        MeasurementError: no values, or one that is not finite.
+        MeasurementError: there are no values, or one is not finite.
     """
     numbers = _finite(values)
     deviations = np.abs(numbers - np.median(numbers))
@@ -150,14 +151,14 @@ def outlier_count(values: ArrayLike, limit: float = OUTLIER_LIMIT) -> int:
 
 
 def binomial_tail(hits: int, n: int, probability: float) -> float:
-    """Return P(Binomial(n, probability) >= hits) for 0 < probability <= 1: how likely chance alone does that well."""
+    """Return P(Binomial(n, probability) >= hits), the probability of that many hits by chance; 0 < probability <= 1."""
     if hits <= 0 or probability >= 1:
         return 1.0
     return max(0.0, 1.0 - float(_binomial_cdf(n, probability)[hits - 1]))
 
 
 def _autocorrelation(numbers: NDArray[np.float64]) -> float:
-    """Return the lag-1 autocorrelation of the ranks, 0 where all values are the same."""
+    """Return the lag-1 autocorrelation of the ranks; 0 if all values are equal."""
     _, tied, counts = np.unique(numbers, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[tied]
     deviations = ranks - ranks.mean()
@@ -168,15 +169,15 @@ def _autocorrelation(numbers: NDArray[np.float64]) -> float:
 def _finite(values: ArrayLike) -> NDArray[np.float64]:
     numbers = np.asarray(values, dtype=np.float64).ravel()
     if not len(numbers):
-        raise MeasurementError("no values to summarize; measure at least one")
+        raise MeasurementError("no values to summarize; at least one is needed")
     if not np.isfinite(numbers).all():
         first = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise MeasurementError(f"value {first} of {len(numbers)} is {numbers[first]}, which no statistic may include")
+        raise MeasurementError(f"value {first} of {len(numbers)} is {numbers[first]}; statistics need finite values")
     return numbers
 
 
 def _binomial_cdf(n: int, probability: float) -> NDArray[np.float64]:
-    """Return P(Binomial(n, probability) <= k) for k = 0..n; in logarithms, as 0.1^n underflows."""
+    """Return P(Binomial(n, probability) <= k) for k = 0..n, computed in logarithms because 0.1^n underflows."""
     k = np.arange(n)
     steps = np.log((n - k) / (k + 1)) + np.log(probability / (1 - probability))
     return np.cumsum(np.exp(n * np.log1p(-probability) + np.concatenate([[0.0], np.cumsum(steps)])))
@@ -186,9 +187,9 @@ def _bootstrap(numbers: NDArray[np.float64], statistic: Callable[..., Any], conf
     random = np.random.default_rng(seed)
     n = len(numbers)
     rows = max(1, DRAWS_AT_ONCE // n)
-    found = [
+    statistics = [
         statistic(numbers[random.integers(n, size=(min(rows, RESAMPLES - done), n))], axis=1)
         for done in range(0, RESAMPLES, rows)
     ]
-    low, high = np.quantile(np.concatenate(found), [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(np.concatenate(statistics), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)

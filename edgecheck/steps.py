@@ -1,4 +1,4 @@
-"""Compression steps: a variant is the baseline and a tuple of these, each a frozen record of its own type."""
+"""Compression steps, each a frozen record of its own type; a variant is the baseline and a tuple of steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Step:
 
     Attributes:
         kind: names its type in JSON and in `STEPS`.
-        acts_on: what it changes. Steps that change the network come first, then it is exported.
+        acts_on: what it changes. Steps on the network come first, then the export, then steps on the file.
     """
 
     kind: ClassVar[str]
@@ -27,17 +27,17 @@ class Step:
 
 
 class NetworkStep(Step):
-    """Base of steps that change a network by themselves, such as those of a plugin."""
+    """Base of network steps with their own code, such as those of plugins."""
 
     acts_on = "network"
 
     def change(self, model: Any) -> Any:
-        """Return the changed `torch.nn.Module`: `model` itself or another one that takes and gives the same."""
+        """Return the changed `torch.nn.Module`: `model` or another one with the same inputs and outputs."""
         raise NotImplementedError
 
 
 class FileStep(Step):
-    """Base of steps that change an ONNX file by themselves."""
+    """Base of file steps with their own code."""
 
     acts_on = "file"
 
@@ -53,10 +53,10 @@ STEPS: dict[str, type[Step]] = {}
 class Recipe:
     """SGD with momentum on cross-entropy. The defaults are the paper's fine-tuning.
 
-    `distill` is the weight of the baseline's softened answers in the loss, `temperature` what softens them.
-    An iterative schedule trains for `epochs_between` after each of its steps but the last.
-    `validation` is the share of the training images held out to choose the best epoch by, and to stop after `patience`
-    epochs without a better one.
+    `distill` is the weight of the distillation loss against the baseline's outputs, softened by `temperature`.
+    An iterative schedule trains for `epochs_between` epochs after each step except the last.
+    `validation` is the share of the training images held out to select the best epoch, and to stop after `patience`
+    epochs without improvement.
     """
 
     epochs: int = field(default=10, validator=within(0, 10**6))
@@ -79,10 +79,10 @@ class Recipe:
 
 @frozen
 class Quantize:
-    """How the ranges of int8 activations are found: on so many images, drawn by the seed from the training split.
+    """Calibration of int8 quantization on `images` training images, which the seed selects.
 
-    `reduce_range` gives weights 7 bits instead of 8. With 8, sums saturate on x86 CPUs without VNNI. The default is the
-    same on every machine: the one that builds a file must not decide its bytes.
+    `reduce_range` uses 7 bits for weights instead of 8. With 8 bits, sums saturate on x86 CPUs without VNNI. The
+    default does not depend on the machine, so that the same configuration gives the same file everywhere.
     """
 
     calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
@@ -97,8 +97,8 @@ class Quantize:
 class PruneStep(Step):
     """Remove what a criterion scores lowest.
 
-    `rate` counts from the unpruned network and is that of the last step of an iterative schedule; `share` of it is
-    reached by now, 1 in the last step or the only one. Layers keep a multiple of `round_to` channels.
+    `rate` is relative to the unpruned network, and is reached in the last step of an iterative schedule. `share` is the
+    part of it reached after this step, 1 for the last or only step. Layers keep a multiple of `round_to` channels.
     """
 
     kind = "prune"
@@ -114,7 +114,7 @@ class PruneStep(Step):
 @register(STEPS, "finetune")
 @frozen
 class FineTuneStep(Step):
-    """Train what an earlier step left, for `recipe.epochs`; `seed` draws the order of the images."""
+    """Train the network for `recipe.epochs` epochs; `seed` determines the order of the images."""
 
     kind = "finetune"
     acts_on = "network"

@@ -1,4 +1,4 @@
-"""Hooks for cattrs that take a value of the right type and coerce nothing, and the way back to the value at fault."""
+"""Strict cattrs hooks, which accept values of the right type without coercion, and the location of errors."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from edgecheck.registry import nearest
 
 Step = str | int
 
-# Beyond this a float no longer tells whole numbers apart; no count comes near.
+# Beyond this, a float cannot represent every whole number; no count is that large.
 _LARGEST = 2**53
 
 
 def strict(kind: type, accepted: type | tuple[type, ...], name: str) -> Any:
-    """Return a cattrs hook that takes a scalar of the right type and coerces nothing else."""
+    """Return a cattrs hook that accepts a scalar of the right type, without coercion."""
 
     def convert(value: Any, _: Any) -> Any:
-        # bool is an int in Python, but `epochs: yes` is a slip.
+        # bool is an int in Python, but `epochs: yes` is a mistake.
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"expected {name}, not {described(value)}")
         return kind(value)
@@ -34,7 +34,7 @@ def strict(kind: type, accepted: type | tuple[type, ...], name: str) -> Any:
 
 
 def choice(kind: Any) -> Any:
-    """Return a cattrs hook that takes one of the words of a Literal."""
+    """Return a cattrs hook that accepts one of the values of a Literal."""
     words = get_args(kind)
 
     def convert(value: Any, _: Any) -> Any:
@@ -46,12 +46,12 @@ def choice(kind: Any) -> Any:
 
 
 def register_literals(converter: BaseConverter) -> None:
-    """Have a converter take the words of a Literal by `choice`."""
+    """Make a converter use `choice` for Literals."""
     converter.register_structure_hook_factory(lambda kind: get_origin(kind) is Literal)(choice)
 
 
 def json_converter() -> cattrs.Converter:
-    """Return a converter between records and JSON that refuses whatever is not the form of the record."""
+    """Return a converter between records and JSON that refuses unknown keys and wrong types."""
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(str, strict(str, str, "text"))
     converter.register_structure_hook(int, _whole)
@@ -77,7 +77,7 @@ def _whole(value: Any, _: Any) -> int:
 
 
 def _list(kind: Any, converter: BaseConverter) -> Any:
-    """Take a list; neither a text of letters nor the keys of a mapping."""
+    """Accept a list, but neither a string nor a mapping."""
     structure_items = list_structure_factory(kind, converter)
 
     def convert(value: Any, _: Any) -> Any:
@@ -89,7 +89,7 @@ def _list(kind: Any, converter: BaseConverter) -> Any:
 
 
 def described(value: Any) -> str:
-    """Return a value as a message names it: shortened, and by its type where it is no plain value."""
+    """Return a value as text for a message: a shortened scalar, or the type of anything else."""
     if value is None or isinstance(value, str | int | float):
         return reprlib.repr(value)
     names = {list: "a list", dict: "`key: value` lines"}
@@ -97,10 +97,10 @@ def described(value: Any) -> str:
 
 
 def failures(error: BaseException, steps: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], str]]:
-    """Walk cattrs' error groups down to single mistakes; yield the place of each and what is wrong there."""
+    """Yield the location and the message of each single error in cattrs' nested error groups."""
     if isinstance(error, ClassValidationError):
         inside, here = error.group_exceptions()
-        # An unknown key first: it is often the misspelt twin of a missing one.
+        # Unknown keys come first: one is often the misspelling of a missing key.
         for child in here:
             yield from _failures_of_record(child, steps)
         for child, note in inside:
@@ -108,7 +108,7 @@ def failures(error: BaseException, steps: tuple[Step, ...] = ()) -> Iterator[tup
     elif isinstance(error, IterableValidationError):
         for child, item in error.group_exceptions()[0]:
             yield from failures(child, (*steps, item.index))
-    elif isinstance(error, AttributeError | TypeError):  # cattrs asks whatever it gets for its keys
+    elif isinstance(error, AttributeError | TypeError):  # cattrs tried to read keys of a value without keys
         yield steps, "expected `key: value` lines here"
     else:
         yield steps, f"missing key {error.args[0]!r}" if isinstance(error, KeyError) else str(error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-NAMED = 3  # how many things a message lists before it says how many more there are
+NAMED = 3  # number of items listed in a message
 
 
 def plain(text: str) -> str:
@@ -26,13 +26,13 @@ def visible(text: str) -> str:
 
 
 def listed(things: Iterable[object], most: int = NAMED, separator: str = ", ") -> str:
-    """Return `a, b, c and 4 more`: the first `most` things, and how many there are beyond."""
+    """Return `a, b, c and 4 more`: the first `most` items and the number of the others."""
     texts = [str(thing) for thing in things]
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return separator.join(texts[:most]) + more
 
 
 def _escape(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:  # how Python writes a byte of a file name that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # surrogates by which Python represents bytes of a file name that are not UTF-8
         code -= 0xDC00
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -12,6 +12,6 @@ def within(low: float, high: float) -> Any:
 
     def check(_instance: object, attribute: Attribute[Any], value: float) -> None:
         if not low <= value <= high:
-            raise ValueError(f"{attribute.name} must lie in {low:g}..{high:g}, not {value:g}")
+            raise ValueError(f"{attribute.name} must be between {low:g} and {high:g}, not {value:g}")
 
     return check

@@ -1,4 +1,4 @@
-"""Installed versions: what a report names, and what a stage of a run depends on."""
+"""Installed versions, for reports and for the cache keys of stages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import metadata
 
 from edgecheck import __version__
 
-# Whatever moves a number if its version changes; torch and its kind only where they are installed.
+# Packages whose version can change results; PyTorch and related packages only if installed.
 PACKAGES = (
     "edgecheck",
     "numpy",
@@ -20,7 +20,7 @@ PACKAGES = (
     "onnxscript",
     "grad-cam",
 )
-# What stages depend on, by what they work with.
+# The packages that stages depend on, by their kind of work.
 ARRAYS = ("numpy",)
 IMAGES = (*ARRAYS, "opencv-python-headless", "opencv-python", "pillow", "scikit-learn", "torchvision")
 TWINS = (*ARRAYS, "array-api-compat", "torch", "torchvision", "timm", "safetensors", "grad-cam")
@@ -31,17 +31,17 @@ FILES = (*ARRAYS, "onnx", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvin
 
 def reported() -> dict[str, str]:
     """Return the versions that a report names, without packages that are not installed. Imports none of them."""
-    return {name: found for name in PACKAGES if (found := version(name))}
+    return {name: installed for name in PACKAGES if (installed := version(name))}
 
 
 def depended_on(packages: Sequence[str]) -> dict[str, str]:
-    """Return edgecheck's version, Python's, and those of `packages`; "" for what is not installed."""
+    """Return the versions of edgecheck, Python and `packages`; "" if not installed."""
     names = sorted(set(packages) - {"edgecheck"})
     return {"edgecheck": __version__, "python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 def version(package: str) -> str:
-    """Return the installed version of a package, "" where it is not installed."""
+    """Return the installed version of a package; "" if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

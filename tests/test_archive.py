@@ -206,13 +206,13 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
 @pytest.mark.parametrize(
     ("name", "values", "words"),
     [
-        ("mean", [np.nan], "mean must lie in"),
+        ("mean", [np.nan], "mean must be between"),
         ("mean", [[0.5]], "one number per channel"),
         ("mean", ["a half"], "one number per channel"),
         ("mean", np.zeros(10**6), "one number per channel"),
-        ("std", [0.0], "std must lie in"),
-        ("std", [np.inf], "std must lie in"),
-        ("range", [1.0, 0.0], "range must rise"),
+        ("std", [0.0], "std must be between"),
+        ("std", [np.inf], "std must be between"),
+        ("range", [1.0, 0.0], "range must be increasing"),
         ("range", [1.0], "two numbers"),
         ("range", 3.0, "two numbers"),
     ],

@@ -169,7 +169,7 @@ def test_a_mutated_configuration_is_refused_in_one_line_or_is_plain_data(node):
 
 @pytest.mark.parametrize("key", ["[1, 2]", "{a: b}", "? [a]\n"])
 def test_a_key_that_cannot_be_one_is_refused(key):
-    with pytest.raises(EdgecheckError, match=r"keys are text|unknown key"):
+    with pytest.raises(EdgecheckError, match=r"keys must be text|unknown key"):
         reader.parse(f"{CONFIG}{key}: 1\n", Path("edgecheck.yaml"), {})
 
 

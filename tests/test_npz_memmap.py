@@ -47,5 +47,5 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(npz_memmap.tempfile, "TemporaryFile", lambda dir: Full())
-    with pytest.raises(InputError, match="no room for decoded images"):
+    with pytest.raises(InputError, match="cannot store decoded images"):
         gather(iter(PIXELS), tmp_path)

@@ -1,4 +1,4 @@
-"""From a source and images to maps: one answer per batch, and every method on its evidence."""
+"""Computes maps from a source and images: one answer per batch, and every method on its evidence."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def explain(
 ) -> Explanation:
     """Return the maps of all images under each method.
 
-    Where the data selects outputs of the network (`data.selection`), only these can be predicted, and the logits and
-    classes returned are those of the data's classes. What is explained is the network's own output for such a class.
+    If the data selects outputs of the network (`data.selection`), only these can be predicted, and the returned logits
+    and classes are those of the data's classes. The explained output is the network's output for such a class.
 
     Args:
         source: the network to explain.
@@ -46,7 +46,7 @@ def explain(
         how: the preprocessing.
         methods: names in `table.METHODS`; none for logits alone.
         classes: the class to explain per image `(N,)`; None for the network's own arg-max.
-        progress: told of the batches.
+        progress: receives the batches.
 
     Raises:
         ConfigError: unknown method.
@@ -73,7 +73,7 @@ def maps_of(answer: Answer, classes: Classes, methods: Sequence[str]) -> dict[st
     """Return the maps of one batch under each method, in the namespace of the source.
 
     Args:
-        answer: what the network answered to the batch.
+        answer: the answer of the source for the batch.
         classes: the output to explain of each image, int64 `(N,)`.
         methods: names in `table.METHODS`.
 
@@ -118,7 +118,7 @@ def require_needs(source: MapSource, methods: Sequence[str]) -> None:
 
     Raises:
         ConfigError: unknown method.
-        ModelError: as said; the message names methods that work.
+        ModelError: the source lacks something; the message names methods that work.
     """
     for reason in refused(source, methods).values():
         raise ModelError(reason)

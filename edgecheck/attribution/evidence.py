@@ -1,4 +1,4 @@
-"""What a source knows about one batch of images, as arrays of any namespace (NumPy, PyTorch)."""
+"""The evidence of a source about one batch of images, as arrays of any namespace (NumPy, PyTorch)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def missing(need: Need) -> Callable[..., NoReturn]:
 
 @frozen(eq=False)
 class Evidence:
-    """What is known about N images at the target layer, for one explained class per image.
+    """The evidence about N images at the target layer, for one explained class per image.
 
-    The parts that cost a run of the network are functions, called only by methods that need them. A source leaves out
-    what it cannot give; calling such a part raises `ModelError`.
+    Parts that need a run of the network are functions, called only by methods that use them. Calling a part that the
+    source cannot give raises `ModelError`.
 
     Attributes:
         activations: A, the feature maps `(N, K, h, w)`, floating.
@@ -73,6 +73,6 @@ def weighted_map(evidence: Evidence, weights: Array) -> Array:
 
 
 def relu(values: Array) -> Array:
-    """Return the values with negative ones set to zero; NaN stays NaN, so that it is noticed."""
+    """Return the values with negative ones set to zero; NaN stays NaN, so that it is detected."""
     namespace = array_api_compat.array_namespace(values)
     return namespace.where(values < 0, namespace.zeros_like(values), values)

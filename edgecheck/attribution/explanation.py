@@ -21,12 +21,12 @@ class Explanation:
     """The maps of N images and what they explain.
 
     Attributes:
-        maps: method -> float32 `(N, h, w)`, as the method gives them: not scaled, at the resolution of the target
+        maps: method -> float32 `(N, h, w)`, as returned by the method: not scaled, at the resolution of the target
             layer or of the inputs.
         logits: float32 `(N, classes)`.
         classes: int64 `(N,)`, the class explained.
-        target_layer: the name of the layer; empty where no maps were asked for.
-        warnings: what a reader of the maps should know.
+        target_layer: the name of the layer; empty if no maps were requested.
+        warnings: warnings about the maps.
     """
 
     maps: dict[str, NDArray[np.float32]]
@@ -47,7 +47,7 @@ class Collected:
     def put(
         self, batch: slice, maps: dict[str, Array], logits: NDArray[np.float32], classes: NDArray[np.int64]
     ) -> None:
-        """Keep one batch; the first one decides the resolution of each method's maps."""
+        """Store one batch; the first one determines the resolution of each method's maps."""
         self.logits[batch], self.classes[batch] = logits, classes
         for method, stack in maps.items():
             values = float32(stack)
@@ -56,7 +56,7 @@ class Collected:
             self.maps[method][batch] = values
 
     def checked(self) -> list[Diagnostic]:
-        """Set maps that are not finite to zero and return a warning for each method that has some.
+        """Set maps that are not finite to zero and return a warning for each method with such maps.
 
         Raises:
             ModelError: logits that are not finite.
@@ -77,7 +77,7 @@ def float32(values: Array) -> NDArray[np.float32]:
 
 
 def zeroed(maps: dict[str, NDArray[np.float32]]) -> list[Diagnostic]:
-    """Set maps that are not finite to zero, and return a warning for each method that has some."""
+    """Set maps that are not finite to zero, and return a warning for each method with such maps."""
     warnings = []
     for method, stack in maps.items():
         broken = ~np.isfinite(stack).all(axis=(1, 2))
@@ -88,7 +88,7 @@ def zeroed(maps: dict[str, NDArray[np.float32]]) -> list[Diagnostic]:
 
 
 def pointless(maps: Iterable[NDArray[np.float32]], target_layer: str) -> list[Diagnostic]:
-    """Return a warning where maps have one pixel: whatever its value, such a map highlights nothing."""
+    """Return a warning if maps have a single pixel, since such a map highlights nothing."""
     if all(stack[0].size > 1 for stack in maps):
         return []
     return [Diagnostic("heatmaps-one-pixel", {"layer": target_layer})]

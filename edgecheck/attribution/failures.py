@@ -1,4 +1,4 @@
-"""What a network's own code could not do, as one line."""
+"""Errors in the code of a network, as one line."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def refused_in_one_line(network: str) -> Iterator[None]:
-    """Turn whatever a network's code raises into a `ModelError` of one line; our own errors pass.
+    """Convert errors of a network's code to a `ModelError` of one line; edgecheck's errors pass unchanged.
 
     Raises:
-        ModelError: the code inside raised an error that is not ours.
+        ModelError: the block raised an error of another type.
     """
     try:
         yield
     except EdgecheckError:
         raise
-    except Exception as error:  # a user's forward can raise anything at all
+    except Exception as error:  # a user's forward can raise anything
         raise ModelError(f"{network} cannot be explained: {reason(error)}") from error

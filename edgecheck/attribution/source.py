@@ -1,7 +1,7 @@
-"""Where evidence comes from: the `MapSource` protocol, and the registry of those that open one.
+"""Sources of evidence: the `MapSource` protocol, and the registry of functions that open one.
 
-A source answers batches of inputs with logits and, for the classes asked for, with evidence. Methods read the evidence
-alone, so they do not know whether a PyTorch module or an ONNX file gave it.
+A source computes logits for batches of inputs and, for requested classes, evidence. Methods use only the evidence, so
+they work the same for a PyTorch module and an ONNX file.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from edgecheck.records import Diagnostic
 
 @frozen(eq=False)
 class Answer:
-    """What a network answers to a batch.
+    """The answer of a network to a batch.
 
     Attributes:
-        logits: `(N, outputs)`, without a gradient of their own.
-        evidence: `evidence(classes)` gives the evidence for the output `(N,)` int64 to explain of each image.
+        logits: `(N, outputs)`, detached.
+        evidence: `evidence(classes)` returns the evidence for one output per image, int64 `(N,)`.
     """
 
     logits: Array
@@ -35,7 +35,7 @@ class Answer:
 
 
 class MapSource(Protocol):
-    """One network, ready to be explained.
+    """One network that can be explained.
 
     Attributes:
         network: its name in messages.
@@ -56,25 +56,25 @@ class MapSource(Protocol):
 
     @property
     def warnings(self) -> list[Diagnostic]:
-        """What turned out so far."""
+        """The warnings so far."""
         ...
 
     def answer(self, inputs: NDArray[np.float32]) -> Answer:
-        """Return the answer to inputs `(N, C, H, W)`, preprocessed.
+        """Return the answer to preprocessed inputs `(N, C, H, W)`.
 
         Raises:
-            ModelError: the network cannot take them, or gives no logits `(N, outputs)`.
+            ModelError: the network does not accept them, or does not return logits `(N, outputs)`.
         """
         ...
 
 
 @frozen
 class ExplainedSubject:
-    """What a source is opened for. It can be pickled as long as `build_twin` can.
+    """The model that a source is opened for. It can be pickled if `build_twin` can.
 
     Attributes:
-        onnx_file: the ONNX file; None where there is none.
-        build_twin: makes the PyTorch module the file was exported from (with its weights); None where there is none.
+        onnx_file: the ONNX file; None if there is none.
+        build_twin: builds the PyTorch module the file was exported from, with its weights; None if there is none.
         target_layer: the layer to explain, as the source names layers; None for its default.
         needs: the parts of the evidence that will be asked for; none where only logits are wanted.
         compute: the device and the number of threads of PyTorch.
@@ -92,7 +92,7 @@ class ExplainedSubject:
 Opener = Callable[[ExplainedSubject, NDArray[np.float32]], AbstractContextManager[MapSource]]
 """Opens a source for a subject; the second argument is the first image, preprocessed, `(1, C, H, W)`.
 
-Raises `ModelError` where the subject lacks what the source reads, or has no such target layer.
+Raises `ModelError` if the subject lacks what the source reads, or has no such target layer.
 """
 
 SOURCES: dict[str, Opener] = {}

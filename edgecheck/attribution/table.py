@@ -1,4 +1,4 @@
-"""The attribution methods: what each is called, what it needs, its default threshold, and how charts show it.
+"""The table of attribution methods: name, needs, default threshold, and style in charts.
 
 This table is the only place that names the methods. Metrics, the default gate, reports and charts are derived from it.
 It imports neither NumPy nor PyTorch, so that configurations and reports can be read without them.
@@ -28,8 +28,8 @@ class Look:
 
     Attributes:
         colour: the name of a colour in `report.svg`.
-        marker: a matplotlib marker, so that no two methods differ by colour alone.
-        importance: where a table is too wide, the column of least importance is left out first (0 to 100).
+        marker: a matplotlib marker, so that methods differ not only by colour.
+        importance: 0 to 100; if a table is too wide, the column of least importance is omitted first.
     """
 
     colour: Colour = "yellow"
@@ -43,18 +43,18 @@ def _needs(needs: Iterable[Need]) -> Needs:
 
 @frozen
 class Method:
-    """A method that makes one map per image.
+    """A method that computes one map per image.
 
     Attributes:
         name: the name in configurations and metrics, such as `grad-cam`.
         title: the name in prose.
-        needs: the parts of the evidence that the method asks for.
-        source: where its definition comes from.
-        on_by_default: made unless `explain.methods` says otherwise.
-        threshold: the lowest Sp2PS at which the literature trusts a network; None where it names none.
+        needs: the parts of the evidence that the method uses.
+        source: the paper that defines it.
+        on_by_default: whether it is used if `explain.methods` is not set.
+        threshold: the default limit for its Sp2PS, from the literature; None if there is none.
         look: how charts and tables show it.
         implementation: `module:function` of a built-in method, imported when the method is first used, or the function
-            itself (`register_method` puts it in).
+            itself (set by `register_method`).
     """
 
     name: str
@@ -147,12 +147,12 @@ METHODS: dict[str, Method] = {
 
 
 def default_methods() -> list[str]:
-    """Return the names of the methods that are made unless a configuration says otherwise."""
+    """Return the names of the methods that are used by default."""
     return [method.name for method in METHODS.values() if method.on_by_default]
 
 
 def default_criteria(methods: Iterable[str]) -> list[str]:
-    """Return a gate sentence, such as `sp2ps.grad-cam >= 0.95`, for each of the methods that has a threshold."""
+    """Return a gate sentence, such as `sp2ps.grad-cam >= 0.95`, for each method with a threshold."""
     return [
         f"sp2ps.{METHODS[name].name} >= {METHODS[name].threshold:.2f}"
         for name in methods
@@ -161,7 +161,7 @@ def default_criteria(methods: Iterable[str]) -> list[str]:
 
 
 def needs_of(methods: Iterable[str]) -> Needs:
-    """Return all parts of the evidence that the methods ask for.
+    """Return all parts of the evidence that the methods use.
 
     Raises:
         ConfigError: unknown method.
@@ -175,11 +175,11 @@ def satisfied_by(parts: Collection[Need]) -> list[str]:
 
 
 def in_order(methods: Iterable[str]) -> list[str]:
-    """Return the methods in the order of the table; any that it does not hold come last, by name."""
+    """Return the methods in the order of the table; unknown ones come last, by name."""
     given = set(methods)
     return [name for name in METHODS if name in given] + sorted(given - set(METHODS))
 
 
 def look_of(method: str) -> Look:
-    """Return how a method is shown; that of a method the table does not hold is the default."""
+    """Return the style of a method; the default style for an unknown method."""
     return METHODS[method].look if method in METHODS else Look()

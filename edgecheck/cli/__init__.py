@@ -1,6 +1,6 @@
-"""The terminal front end: parses, calls, prints, exits; the only part that does.
+"""The command line: parses arguments, calls the library, prints the result and exits. No other package prints or exits.
 
-Command modules import nothing heavy at the top, so that `edgecheck --help` answers at once.
+Command modules import heavy packages inside functions, so that `edgecheck --help` is fast.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from edgecheck.cli.stopping import REQUEST
 from edgecheck.errors import EdgecheckError, Stopped
 from edgecheck.text import visible
 
-# What a shell reports for a program ended by Ctrl-C.
+# The exit code that shells report for a program ended by Ctrl-C.
 INTERRUPTED = 130
-# A slip of ours is no measurement either: nothing may pass because of it.
+# The exit code of an internal error: like a failed measurement, it must not look like a passed gate.
 BROKEN = 3
-# By which a shell asks for completions.
+# The variable with which a shell requests completions.
 COMPLETE = "_EDGECHECK_COMPLETE"
 
 
@@ -32,7 +32,7 @@ COMPLETE = "_EDGECHECK_COMPLETE"
 @click.version_option(__version__, prog_name="edgecheck")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error, and what libraries write to stderr.")
 def cli(debug: bool) -> None:
-    """May this compressed image classifier go onto that device?
+    """Decide whether a compressed image classifier may be deployed.
 
     Exit codes: 0 the gate holds; 1 it does not; 2 bad usage, configuration or input; 3 could not measure.
     """
@@ -61,7 +61,7 @@ for command in (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code; errors are one line on stderr unless --debug is given."""
+    """Run the command line and exit with its code; errors are one line on stderr, with --debug after a traceback."""
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     with streams.prepared(debug):
@@ -73,7 +73,7 @@ def _run(words: list[str], debug: bool) -> int:
     try:
         if COMPLETE in os.environ and not words:
             return _complete(os.environ[COMPLETE])
-        # Completion is ours: click would end the program for it, whatever the arguments ask.
+        # Completion is handled above: click would run it for any arguments, and exit.
         code = cli.main(args=words, prog_name="edgecheck", complete_var="", standalone_mode=False, obj=words)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
@@ -84,11 +84,11 @@ def _run(words: list[str], debug: bool) -> int:
     except Stopped as stop:
         code = _stopped(stop)
     except BrokenPipeError:
-        # The reader of our output went away, as `| head` does; Python would complain once more at exit.
+        # The reader closed the pipe, as `| head` does. Redirect stdout, or Python reports the error again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EdgecheckError.exit_code
     except Exception as error:
-        # What the work made of a signal that came in the middle of it is no error of its own.
+        # After a signal, an exception is a consequence of the signal, not an error to report.
         asked = REQUEST.asked
         code = _explain(error, debug) if asked is None else _ended(asked)
     except BaseException as error:  # a user's network may call sys.exit(0), which must not look like a verdict
@@ -101,18 +101,18 @@ def _ended(signal_number: int) -> int:
 
 
 def _interrupted() -> int:
-    return _say("interrupted; what was finished is kept, and the same command goes on from there", INTERRUPTED)
+    return _say("interrupted; finished stages are kept, and the same command resumes", INTERRUPTED)
 
 
 def _stopped(stop: Stopped) -> int:
-    return _say(f"stopped by {stop}; what was finished is kept", stop.exit_code)
+    return _say(f"stopped by {stop}; finished stages are kept", stop.exit_code)
 
 
 def _complete(instruction: str) -> int:
-    """Print what a shell asks for: the script that switches completion on, or the completions of a line."""
+    """Print what a shell requests: the script that enables completion, or the completions of a line."""
     from click.shell_completion import shell_complete
 
-    with contextlib.suppress(LookupError, ValueError):  # asked by hand, without the line to complete
+    with contextlib.suppress(LookupError, ValueError):  # called by a person, without a line to complete
         if shell_complete(cli, {}, "edgecheck", COMPLETE, instruction) == 0:
             return 0
     return _say(f"{COMPLETE}={instruction}: expected bash_source, zsh_source or fish_source", EdgecheckError.exit_code)
@@ -141,6 +141,6 @@ def _explain(error: Exception, debug: bool) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # where nobody can be told, the code still tells
+    with contextlib.suppress(OSError):  # if stderr cannot be written, the exit code remains
         say(f"edgecheck: {text}")
     return code

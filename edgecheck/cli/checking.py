@@ -1,4 +1,4 @@
-"""`edgecheck check`: two ONNX files made elsewhere, gated."""
+"""`edgecheck check`: compare existing ONNX files with a baseline, and gate them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from edgecheck.records import Report
 
 
-@click.command(short_help="Gate two ONNX files made elsewhere.")
-@click.option("--baseline", required=True, type=click.Path(path_type=Path), help="The uncompressed model, .onnx.")
+@click.command(short_help="Gate existing ONNX files against a baseline.")
+@click.option(
+    "--baseline", metavar="FILE", required=True, type=click.Path(path_type=Path), help="The uncompressed model, .onnx."
+)
 @click.option(
     "--candidate",
     "candidates",
+    metavar="FILE",
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
@@ -30,33 +33,64 @@ if TYPE_CHECKING:
 @data_options
 @click.option(
     "--baseline-twin",
+    metavar="MODEL",
     multiple=True,
-    help="path/file.py:function, torchvision:, timm: or edgecheck:NAME of the baseline; or the folder of a variant in "
-    "a run folder, which has weights and arguments of its own.",
+    help="PyTorch model of the baseline: path/file.py:function, torchvision:NAME, timm:NAME or edgecheck:NAME; or the "
+    "folder of a variant in a run folder, which includes weights and arguments.",
 )
-@click.option("--baseline-weights", multiple=True, help="Its weights: .safetensors or a state_dict .pt.")
+@click.option(
+    "--baseline-weights", metavar="FILE", multiple=True, help="Weights of that model: .safetensors or a .pt state_dict."
+)
 @click.option(
     "--baseline-twin-arguments",
+    metavar="JSON",
     multiple=True,
     callback=json_objects,
-    help="Its arguments, such as '{\"num_classes\": 10}'.",
+    help="Arguments of the baseline's factory, such as '{\"num_classes\": 10}'.",
 )
-@click.option("--candidate-twin", multiple=True, help="The same for a candidate; once for each, in their order.")
-@click.option("--candidate-weights", multiple=True, help="Its weights, likewise.")
-@click.option("--candidate-twin-arguments", multiple=True, callback=json_objects, help="Its arguments, likewise.")
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="An edgecheck.yaml: data, preprocessing, explain, gate."
+    "--candidate-twin", metavar="MODEL", multiple=True, help="PyTorch model of a candidate; once each, in order."
 )
-@click.option("--gate", "sentences", multiple=True, help="A criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.")
-@click.option("--target-layer", help="Dotted name of the layer to explain.")
-@click.option("--time-budget", type=click.FloatRange(0), help="Seconds of latency sampling a file; 0 for none.")
-@click.option("--threads", type=click.IntRange(1), help="Intra-op threads.")
+@click.option(
+    "--candidate-weights", metavar="FILE", multiple=True, help="Weights of a candidate twin; once per candidate."
+)
+@click.option(
+    "--candidate-twin-arguments",
+    metavar="JSON",
+    multiple=True,
+    callback=json_objects,
+    help="Arguments of a candidate's factory; once per candidate.",
+)
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="An edgecheck.yaml: data, preprocessing, explain, gate.",
+)
+@click.option(
+    "--gate",
+    "sentences",
+    metavar="CRITERION",
+    multiple=True,
+    help="Criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.",
+)
+@click.option("--target-layer", metavar="NAME", help="Dotted name of the layer to explain.")
+@click.option(
+    "--time-budget",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    help="Seconds of latency sampling per file; 0 for none.",
+)
+@click.option("--threads", metavar="N", type=click.IntRange(1), help="Intra-op threads of ONNX Runtime.")
 @click.option(
     "--max-opset",
+    metavar="N",
     type=click.IntRange(1, 100),
-    help="Newest opset that the device's ONNX Runtime reads: with --gate, a criterion.",
+    help="Newest opset that the device's ONNX Runtime supports; with --gate, adds a criterion.",
 )
-@click.option("--max-ir", type=click.IntRange(1, 100), help="Newest IR version that it reads: likewise.")
+@click.option(
+    "--max-ir", metavar="N", type=click.IntRange(1, 100), help="Newest IR version that it supports; likewise."
+)
 @out_option(None, "Keep the run folder with its reports.")
 @timings_option
 @format_option
@@ -64,10 +98,10 @@ if TYPE_CHECKING:
 def check(
     context: click.Context, baseline: Path, candidates: tuple[Path, ...], out: Path | None, form: str, **flags: Any
 ) -> None:
-    """Gate each CANDIDATE against BASELINE: accuracy, size, latency, and with twins the heatmaps.
+    """Gate each candidate against the baseline: accuracy, size, latency, and with twins the heatmaps.
 
-    Without twins the default gate leaves the heatmaps out, and the report says so; an Sp2PS criterion of your own is
-    MISSING then.
+    Without twins, the default gate omits the heatmaps and the report says so; an Sp2PS criterion given with --gate is
+    then MISSING.
     """
     import tempfile
 
@@ -109,23 +143,23 @@ def _names(candidates: Sequence[Path]) -> list[str]:
 
 
 def _twins(flags: dict[str, Any], role: str, files: int) -> list[tuple[Any, ...]]:
-    """Return what the flags say of the twin of each file of a role: itself, its weights, its arguments.
+    """Return (twin, weights, arguments) from the options for each file of a role.
 
     Raises:
-        UsageError: a flag is given, but not once for each file.
+        UsageError: an option is given, but not once per file.
     """
     columns = []
     for name in ("twin", "weights", "twin_arguments"):
         given = flags[f"{role}_{name}"]
         if len(given) not in (0, files):
             option = f"--{role}-{name.replace('_', '-')}"
-            raise click.UsageError(f"{option} is given {len(given)} times for {files} files: give it once for each")
+            raise click.UsageError(f"{option} is given {len(given)} times for {files} files: give it once per file")
         columns.append(given or (None,) * files)
     return list(zip(*columns, strict=True))
 
 
 def _sections(flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the flags beyond those of the data in the form of an edgecheck.yaml."""
+    """Return the options beyond those of the data as a mapping in the form of an edgecheck.yaml."""
     return {
         "explain": {"target_layer": flags["target_layer"]},
         "measure": {

@@ -21,12 +21,12 @@ from edgecheck.cli import streams
 from edgecheck.cli.stopping import REQUEST
 from edgecheck.errors import MeasurementError, Stopped
 
-KEPT = "what was finished is kept"
+KEPT = "finished stages are kept"
 
 
 def main() -> None:
     """Run the command line in a child process, and exit with the code that it reports."""
-    # Without a command there are only --help and --version, which run nobody's code.
+    # Without a command there are only --help and --version, which run no user code.
     if not hasattr(os, "fork") or all(word.startswith("-") for word in sys.argv[1:]):
         cli.main()
     streams.open_all()  # or the pipe would take the number of a closed one

@@ -50,7 +50,7 @@ def count(file: Path, shape: Sequence[int] | None, paper: bool, form: str) -> No
     metavar="SECONDS",
     default=30.0,
     show_default=True,
-    help="Time per file. Sampling stops early when every ratio is known to 1 %, and goes on until 64 runs are done.",
+    help="Seconds per file. Sampling stops early if all ratios are known to 1 %, but not before 64 runs.",
 )
 @click.option(
     "--pace",

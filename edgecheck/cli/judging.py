@@ -1,4 +1,4 @@
-"""`edgecheck gate` and `report`: a saved run, judged or rendered again without measuring."""
+"""`edgecheck gate` and `report`: judge or render a saved run again, without measuring."""
 
 from __future__ import annotations
 
@@ -20,19 +20,25 @@ run_argument = click.argument("run", type=click.Path(path_type=Path))
 unverified_option = click.option(
     "--unverified",
     is_flag=True,
-    help="Judge although files or the report do not match their digests; every format then says so.",
+    help="Judge even if files or the report do not match their digests; every format then says so.",
 )
 
 
 @click.command(short_help="Judge a saved run again.")
 @run_argument
-@click.option("--config", type=click.Path(path_type=Path), help="Take the gate: section of this file.")
-@click.option("--gate", "sentences", multiple=True, help="A criterion in the place of those of its metric. Repeatable.")
-@click.option("--only", is_flag=True, help="Judge by the --gate criteria alone.")
+@click.option("--config", type=click.Path(path_type=Path), help="Use the gate: section of this file.")
+@click.option(
+    "--gate",
+    "sentences",
+    metavar="CRITERION",
+    multiple=True,
+    help="A criterion that replaces those of the same metric. Repeatable.",
+)
+@click.option("--only", is_flag=True, help="Use only the --gate criteria.")
 @click.option("--require", type=click.Choice(["all", "any"]), help="Whether every candidate must pass.")
 @unverified_option
 @plugin_option
-@out_option(None, "Write the report files of this judgement there.")
+@out_option(None, "Write the report files of this judgement to this folder.")
 @format_option
 @click.pass_context
 def gate(
@@ -44,10 +50,9 @@ def gate(
     form: str,
     **asked: Any,
 ) -> None:
-    """Judge a saved RUN again, by its own policy or another; exit 0 if it holds, else 1.
+    """Judge a saved RUN again, by its own policy or another one; exit 0 if the gate holds, else 1.
 
-    Compares the report and the files it was made from with their digests first. A mismatch is named, and the exit code
-    is 2.
+    First compares the report and the files it was made from with their digests; a mismatch is an error (exit code 2).
 
     --gate 'sp2ps.grad-cam >= 0.9' changes that limit and keeps the other criteria; with --only it is the whole gate.
     """
@@ -68,7 +73,7 @@ def gate(
 @run_argument
 @unverified_option
 @plugin_option
-@out_option(None, "Write the report files there instead of into RUN.")
+@out_option(None, "Write the report files to this folder instead of RUN.")
 @format_option
 def report(run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Path | None, form: str) -> None:
     """Render a saved RUN again: report.html, report.md, junit.xml, and the result on stdout."""
@@ -84,7 +89,7 @@ def report(run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Pat
 
 
 def _prepare(plugin_files: Sequence[Path], form: str) -> None:
-    """Load the plugins, then refuse a format that none of them registers, before anything is read."""
+    """Load the plugins, then refuse an unknown format, before anything is read."""
     from edgecheck.report import renderer
 
     if plugin_files:
@@ -105,7 +110,7 @@ def _policy(
 
     policy = reader.load_gate(config) if config else saved
     if only and not sentences:
-        raise UsageError("--only without --gate leaves nothing to judge by")
+        raise UsageError("--only needs at least one --gate")
     if sentences:
         given = [parse(text, reader.FLAG) for text in sentences]
         changed = {criterion.metric for criterion in given}

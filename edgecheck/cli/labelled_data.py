@@ -15,18 +15,30 @@ if TYPE_CHECKING:
 
 _OPTIONS = (
     click.option(
-        "--data", "source", help="digits, cifar10, stl10, an .npz with images and labels, or an image folder."
+        "--data",
+        "source",
+        metavar="DATA",
+        help="digits, cifar10, stl10, an .npz of images and labels, or an image folder.",
     ),
-    click.option("--root", help="Folder of the data set, for cifar10 and stl10."),
-    click.option("--size", callback=whole_numbers, help="Resize images to HEIGHTxWIDTH."),
-    click.option("--range", "pixel_range", callback=numbers, help="What pixels 0..255 become, such as 0,1 or 0,255."),
-    click.option("--mean", callback=numbers, help="Per channel, after --range."),
-    click.option("--std", callback=numbers, help="Per channel, after --range."),
+    click.option("--root", metavar="FOLDER", help="Folder of the data set, for cifar10 and stl10."),
+    click.option("--size", metavar="HxW", callback=whole_numbers, help="Resize images to HEIGHTxWIDTH."),
+    click.option(
+        "--range",
+        "pixel_range",
+        metavar="LOW,HIGH",
+        callback=numbers,
+        help="Range that pixels 0..255 are scaled to, such as 0,1.",
+    ),
+    click.option("--mean", metavar="NUMBERS", callback=numbers, help="Mean to subtract per channel, after --range."),
+    click.option(
+        "--std", metavar="NUMBERS", callback=numbers, help="Standard deviation to divide by per channel, after --range."
+    ),
     click.option(
         "--classes",
+        metavar="MAP",
         help="A class map file, or one output per class of the data, such as 0,217,482. [default: output i]",
     ),
-    click.option("--limit", type=click.IntRange(1), help="Use the first images only."),
+    click.option("--limit", metavar="N", type=click.IntRange(1), help="Use only the first N images."),
 )
 
 
@@ -46,7 +58,7 @@ def require_data(flags: dict[str, Any]) -> None:
     from edgecheck.errors import UsageError
 
     if not flags["config"] and not flags["source"]:
-        raise UsageError("--data is missing: name test images with labels, or a --config that does")
+        raise UsageError("--data is missing: name labelled test images, or a --config that does")
 
 
 def plan_of(flags: dict[str, Any], file: Path, further: dict[str, Any]) -> Plan:
@@ -72,7 +84,7 @@ def plan_of(flags: dict[str, Any], file: Path, further: dict[str, Any]) -> Plan:
 
 
 def _size_of(file: Path) -> list[int] | None:
-    """Return the image size that a file is fixed to, so that nobody has to say it twice."""
+    """Return the image size (H, W) if the file fixes it, so that --size is not needed."""
     from edgecheck.device.runtime.session import input_size
 
     _, height, width = input_size(file)
@@ -84,7 +96,7 @@ def _sections(flags: dict[str, Any]) -> dict[str, Any]:
     data = {**_data(flags["source"]), "limit": flags["limit"], "classes": _classes(flags["classes"])}
     if flags["root"]:
         if "root" in data:
-            raise click.UsageError("--root goes with a named data set; --data names a path already")
+            raise click.UsageError("--root applies to a named data set, but --data is a path")
         data["root"] = flags["root"]
     names = {"size": "size", "pixel_range": "range", "mean": "mean", "std": "std"}
     return {"data": data, "preprocessing": {key: flags[flag] for flag, key in names.items()}}
@@ -97,13 +109,13 @@ def _given(sections: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _classes(text: str | None) -> str | list[int] | None:
-    """Tell numbers of outputs from the name of a class map file."""
+    """Return output numbers, or the path of a class map file."""
     parts = (text or "").split(",")
     return [int(part) for part in parts] if all(part.strip().isdecimal() for part in parts) else text
 
 
 def _data(source: str | None) -> dict[str, Any]:
-    """Tell a file and a folder from the name of a data set."""
+    """Return the `data` section for a file, a folder or the name of a data set."""
     if source is None:
         return {}
     path = Path(source)

@@ -1,4 +1,4 @@
-"""Progress as plain lines: for logs, pipes, and terminals that cannot move their cursor."""
+"""Progress as plain lines, for logs, pipes, and terminals that cannot move their cursor."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from edgecheck.progress import Item, Size, Text
 from edgecheck.report.format import format_duration
 
 # Seconds between two lines about the same work. The end of a phase, such as an epoch, is printed after LEAST_S; other
-# progress after MOST_S, so that nobody takes the work for dead.
+# progress after MOST_S, to show that work continues.
 LEAST_S, MOST_S = 10.0, 30.0
 WHOLE_RATE = 10  # images/s above which no decimal is printed
-WORTH_TELLING_S = 5.0  # shorter work gets no line at its end
+WORTH_TELLING_S = 5.0  # no final line for shorter work
 
 Say = Callable[[str], None]
 
 
 class Lines:
-    """Prints progress as a line now and then.
+    """Prints a line of progress at intervals.
 
     Args:
         say: prints a line.
@@ -50,7 +50,7 @@ class Lines:
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
-        """Print the start, a line now and then, and the total time at the end."""
+        """Print a line at the start and at intervals, and the total time at the end."""
         self._say(text)
         began, over = self._clock(), Event()
 

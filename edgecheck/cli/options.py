@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 FORMATS = ("terminal", "json", "markdown", "junit")
-# JUnit is for verdicts.
+# JUnit can only express verdicts.
 LISTING_FORMATS = FORMATS[:-1]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -38,16 +38,16 @@ plugin_option: Decorator = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Load this Python file first: it may define metrics and formats. Repeatable.",
+    help="Python file to load first; it may define metrics and formats. Repeatable.",
 )
 
 timings_option: Decorator = click.option(
-    "--timings", is_flag=True, help="Print on stderr, at the end, how long each stage took."
+    "--timings", is_flag=True, help="Print the duration of each stage on stderr at the end."
 )
 
 
 def command_line() -> list[str] | None:
-    """Return the command as it was typed, for reports; None where a program called it."""
+    """Return the command line for reports; None if edgecheck was called from another program."""
     words = click.get_current_context().find_root().obj
     return ["edgecheck", *words] if isinstance(words, list) else None
 

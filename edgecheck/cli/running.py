@@ -1,4 +1,4 @@
-"""`edgecheck demo`, `run` and `init`: the whole job."""
+"""`edgecheck demo`, `run` and `init`: the whole pipeline, and its configuration."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ DEMO_CONFIG = "digits_cnn.yaml"
 INIT_TEMPLATE = "edgecheck.yaml"
 
 
-@click.command(short_help="Do the whole job that CONFIG describes.")
+@click.command(short_help="Compress, measure and gate the model of CONFIG.")
 @config_argument
-@out_option("edgecheck-report", "Run folder: reports, one folder per variant. A second run goes on from what it holds.")
+@out_option("edgecheck-report", "Run folder, with reports and one folder per variant; a second run resumes there.")
 @executor_option
 @timings_option
 @format_option
 @click.pass_context
 def run(context: click.Context, config: Path, out: Path, executor: str, timings: bool, form: str) -> None:
-    """Prune, fine-tune, export, measure and judge, as CONFIG (edgecheck.yaml) says."""
+    """Prune, fine-tune, export, measure and gate the model of CONFIG (an edgecheck.yaml)."""
     from edgecheck.config import reader
     from edgecheck.pipeline import executors
     from edgecheck.pipeline.run import run as carry_out
@@ -50,13 +50,13 @@ def run(context: click.Context, config: Path, out: Path, executor: str, timings:
     context.exit(report.exit_code)
 
 
-@click.command(short_help="Take the tour on handwritten digits.")
+@click.command(short_help="Run a complete example on handwritten digits.")
 @out_option("demo-report", "Run folder.")
 @format_option
 def demo(out: Path, form: str) -> None:
-    """Take the tour: a small network on handwritten digits, 12 variants, the whole report.
+    """Run a complete example: a small network on handwritten digits, 12 variants, and all reports.
 
-    The demo does not gate: it exits 0 when it completes, and says what `edgecheck gate` would return.
+    The demo does not gate: it exits 0 when it completes, and prints the exit code of `edgecheck gate`.
     """
     from importlib import resources
 
@@ -75,7 +75,7 @@ def demo(out: Path, form: str) -> None:
 
 def _say_where(store: Store) -> None:
     if store.kept:
-        screen.say(f"{store.kept} stages were finished before and kept")
+        screen.say(f"{store.kept} finished stages were reused")
     screen.say(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml")
 
 
@@ -90,6 +90,6 @@ def init(path: Path, force: bool) -> None:
     from edgecheck.errors import UsageError
 
     if path.exists() and not force:
-        raise UsageError(f"{path}: exists already; add --force to overwrite it, or name another PATH")
+        raise UsageError(f"{path}: already exists; add --force to overwrite it, or name another PATH")
     write_text(path, resources.files("edgecheck.cli").joinpath(INIT_TEMPLATE).read_text())
     screen.say(f"{path}: written; fill in model and data, then: edgecheck run {path}")

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from edgecheck.records import Report
     from edgecheck.report.listing import Listing
 
-# Wider tables are hard to follow; narrower terminals get what fits.
+# Wider tables are hard to read; narrower terminals show the columns that fit.
 MAX_WIDTH = 140
-# Where no terminal tells its width (a pipe, a CI log), this one is wide enough for every column.
+# The width if there is no terminal (a pipe, a CI log): enough for every column.
 PIPE_WIDTH = 120
 # Each redraw sends about 100 bytes; a serial console at 9600 baud transmits about 1,000 bytes per second.
 REDRAWS_HZ = 2
@@ -49,15 +49,15 @@ class Screen:
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
     ) -> Iterator[Item]:
-        """Yield `items` while a progress bar shows them; without a terminal, print a line now and then."""
+        """Yield `items` and show a progress bar; without a terminal, print lines at intervals."""
         return self._bar(items, text, total, images) if self._redraws else self._lines.track(items, text, total, images)
 
     def busy(self, text: str) -> contextlib.AbstractContextManager[None]:
-        """Show a spinner; without a terminal, print a line now and then."""
+        """Show a spinner; without a terminal, print lines at intervals."""
         return self._spinner(text) if self._redraws else self._lines.busy(text)
 
     def note(self, text: str) -> None:
-        """Print one line that stays."""
+        """Print a line that stays on the screen."""
         self._console.print(plain(text), style="dim", markup=False, soft_wrap=True)
 
     @property
@@ -102,7 +102,7 @@ def show(report: Report, form: str) -> None:
         text = terminal.render(report, _width(), colour)
     else:
         text = renderer(form)(report)
-    if form == "junit":  # it says that it is UTF-8, which stdout need not be
+    if form == "junit":  # its header declares UTF-8, which may not be the encoding of stdout
         text = text.encode("ascii", "xmlcharrefreplace").decode()
     click.echo(text, nl=not text.endswith("\n"))
 
@@ -129,6 +129,6 @@ def show_timings(report: Report) -> None:
     """Print on stderr how long each stage took, the longest first."""
     from edgecheck.report.timings import lines
 
-    say("time that each stage took when it was made, in this run or before:")
+    say("duration of each stage, in this run or when it was first computed:")
     for line in lines(report):
         click.echo(visible(line), err=True)

@@ -1,4 +1,4 @@
-"""`edgecheck train`, `prune`, `export` and `cam`: single stages of the job, for people who want one."""
+"""`edgecheck train`, `prune`, `export` and `cam`: single stages of the pipeline."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from edgecheck.text import plain
 
 @click.command(short_help="Train a baseline from scratch.")
 @config_argument
-@out_option("weights.safetensors", "Where the weights go.")
+@out_option("weights.safetensors", "File to write the weights to.")
 def train(config: Path, out: Path) -> None:
-    """Train the model of CONFIG from scratch by its train: recipe, and report its accuracy on the test split."""
+    """Train the model of CONFIG from scratch with its train: recipe, and report its accuracy on the test split."""
     from edgecheck.config import reader
     from edgecheck.pipeline import single
 
@@ -26,19 +26,46 @@ def train(config: Path, out: Path) -> None:
 
 @click.command(short_help="Prune and fine-tune one variant.")
 @config_argument
-@click.option("--criterion", default="l1", show_default=True, help="What weights or filters are ranked by.")
-@click.option("--structure", default="unstructured", show_default=True, help="unstructured, filters, 2:4, ...")
+@click.option(
+    "--criterion",
+    metavar="NAME",
+    default="l1",
+    show_default=True,
+    help="Criterion that ranks weights or filters; see `edgecheck criteria`.",
+)
+@click.option(
+    "--structure",
+    metavar="NAME",
+    default="unstructured",
+    show_default=True,
+    help="What to remove: unstructured, filters, 2:4, ...",
+)
 @click.option(
     "--scope",
     type=click.Choice(["global", "layer"]),
-    help="One ranking for the network, or one per layer. [default: as usual for the structure]",
+    help="Rank all layers together, or each layer alone. [default: depends on the structure]",
 )
 @click.option(
-    "--rate", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Share to remove; 2:4 has its own."
+    "--rate",
+    metavar="RATE",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Pruning rate, 0 to 1; 2:4 has a fixed one.",
 )
-@click.option("--steps", type=click.IntRange(1, 1000), default=1, help="Steps with fine-tuning between. [default: 1]")
-@click.option("--round-to", type=click.IntRange(1, 4096), default=1, help="Round the kept channels to a multiple of N.")
-@out_option("edgecheck-report", "Run folder; `edgecheck run` with the same --out uses what is there.")
+@click.option(
+    "--steps",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    default=1,
+    help="Number of pruning steps with fine-tuning in between. [default: 1]",
+)
+@click.option(
+    "--round-to",
+    metavar="N",
+    type=click.IntRange(1, 4096),
+    default=1,
+    help="Round the kept channels to a multiple of N.",
+)
+@out_option("edgecheck-report", "Run folder; `edgecheck run` with the same --out reuses its stages.")
 def prune(config: Path, out: Path, **row: Any) -> None:
     """Prune and fine-tune one variant of the model of CONFIG, and export it.
 
@@ -52,7 +79,9 @@ def prune(config: Path, out: Path, **row: Any) -> None:
     from edgecheck.report.diagnostics import render
 
     if row["rate"] is None and own_rate(row["structure"]) is None:
-        raise UsageError("--rate is missing: say what share to remove; only 2:4 and the like have one of their own")
+        raise UsageError(
+            "--rate is missing: give the share to remove; only N:M structures such as 2:4 have a fixed rate"
+        )
     asked = {key: value for key, value in row.items() if value is not None}
     with Store(out).attempt() as store:
         made = single.prune(reader.load(config, {"variants": [asked]}), store, screen.Screen())
@@ -63,32 +92,44 @@ def prune(config: Path, out: Path, **row: Any) -> None:
 
 @click.command(short_help="Export the baseline to ONNX.")
 @config_argument
-@out_option("model.onnx", "Where the file goes.")
+@out_option("model.onnx", "File to write the model to.")
 def export(config: Path, out: Path) -> None:
     """Export the model of CONFIG with its weights to ONNX, and compare the file with its twin on the test images.
 
-    Where their logits differ by more than 1e-3, or their top-1 classes on more than 0.1 % of the images, no file is
+    If their logits differ by more than 1e-3, or their top-1 classes on more than 0.1 % of the images, no file is
     written and the exit code is 3.
     """
     from edgecheck.config import reader
     from edgecheck.pipeline import single
 
-    found = single.export(reader.load(config), out, screen.Screen())
+    measured = single.export(reader.load(config), out, screen.Screen())
     screen.say(
-        f"{out}: written; logits differ from the twin's by at most {found.max_abs:.2g}, top-1 classes agree on "
-        f"{found.agreement:.2%} of {found.n} test images"
+        f"{out}: written; logits differ from the twin's by at most {measured.max_abs:.2g}, top-1 classes agree on "
+        f"{measured.agreement:.2%} of {measured.n} test images"
     )
 
 
 @click.command(short_help="Write pictures of heatmaps.")
 @config_argument
-@click.option("--image", "images", type=click.IntRange(0), multiple=True, help="Index in the test split. Repeatable.")
 @click.option(
-    "--count", type=click.IntRange(1), default=8, show_default=True, help="The first images, without --image."
+    "--image",
+    "images",
+    metavar="INDEX",
+    type=click.IntRange(0),
+    multiple=True,
+    help="Index of an image in the test split. Repeatable.",
 )
-@out_option("cams", "Folder of the pictures.")
+@click.option(
+    "--count",
+    metavar="N",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Number of images, from the first on, if --image is not given.",
+)
+@out_option("cams", "Folder to write the pictures to.")
 def cam(config: Path, images: tuple[int, ...], count: int, out: Path) -> None:
-    """Write pictures of the heatmaps of the model of CONFIG, one a method and image."""
+    """Write pictures of the heatmaps of the model of CONFIG, one per method and image."""
     from edgecheck.config import reader
     from edgecheck.pipeline import single
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 
 STDERR = 2
-# ASCII replacements for the other characters in edgecheck's own texts.
+# ASCII replacements for the non-ASCII characters in edgecheck's own output.
 _PLAINER = {"—": "-", "─": "-", "…": "...", "µ": "u", "Δ": "delta", "≥": ">=", "≤": "<="}
 
 
@@ -47,7 +47,7 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 
 
 def _is_console() -> bool:
-    """Return whether stderr is the one that this process was started with, and not that of a test or a notebook."""
+    """Return whether stderr is the original stream of this process, not that of a test or a notebook."""
     own = sys.__stderr__
     return own is not None and sys.stderr is own and own.fileno() == STDERR
 
@@ -73,6 +73,6 @@ def _hushed() -> Iterator[None]:
     finally:
         logging.disable(logging.NOTSET)
         os.dup2(kept, STDERR)
-        with contextlib.suppress(OSError):  # a full disk: the exit code still tells
+        with contextlib.suppress(OSError):  # a full disk: the exit code remains
             sys.stderr.close()
         sys.stderr = shown

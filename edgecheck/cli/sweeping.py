@@ -21,34 +21,66 @@ from edgecheck.cli.options import (
 _ROW = ("criterion", "structure", "rate", "quantization")
 
 
-@click.command(short_help="Compare ways of compressing a model, over the pruning rate.")
+@click.command(short_help="Compare compression methods over the pruning rate.")
 @config_argument
-@click.option("--criterion", callback=words, help="Such as l1,random. [default: these]")
-@click.option("--structure", callback=words, help="Such as filters,2:4. [default: unstructured]")
-@click.option("--rate", callback=numbers, help="[default: 0.2,0.4,0.6,0.8]")
-@click.option("--quantization", callback=words, help="Such as none,int8,fp16.")
-@click.option("--steps", type=click.IntRange(1, 1000), help="Steps to reach the rate in, fine-tuning between.")
-@click.option("--round-to", type=click.IntRange(1, 4096), help="Round the kept channels to a multiple of N.")
-@click.option("--controls", type=click.IntRange(1, 1000), help="Controls, each by its own seed.")
-@click.option("--image", "images", type=click.IntRange(0), multiple=True, help="Show its heatmaps. Repeatable.")
+@click.option(
+    "--criterion", metavar="NAMES", callback=words, help="Pruning criteria, such as l1,fpgm. [default: l1,random]"
+)
+@click.option(
+    "--structure",
+    metavar="NAMES",
+    callback=words,
+    help="Pruning structures, such as filters,2:4. [default: unstructured]",
+)
+@click.option("--rate", metavar="RATES", callback=numbers, help="Pruning rates. [default: 0.2,0.4,0.6,0.8]")
+@click.option(
+    "--quantization", metavar="NAMES", callback=words, help="Quantizations, such as none,int8,fp16. [default: none]"
+)
+@click.option(
+    "--steps",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="Number of pruning steps with fine-tuning in between. [default: 1]",
+)
+@click.option(
+    "--round-to", metavar="N", type=click.IntRange(1, 4096), help="Round the kept channels to a multiple of N."
+)
+@click.option(
+    "--controls",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="Number of controls, each with its own seed. [default: that of CONFIG]",
+)
+@click.option(
+    "--image",
+    "images",
+    metavar="INDEX",
+    type=click.IntRange(0),
+    multiple=True,
+    help="Index of a test image to show. Repeatable.",
+)
 @click.option(
     "--reuse",
+    metavar="FOLDER",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Run folder whose finished stages serve here too: what has been trained is not trained twice. Repeatable.",
+    help="Run folder whose finished stages are reused, such as training. Repeatable.",
 )
-@out_option("edgecheck-sweep", "Run folder. A second sweep goes on from what it holds.")
+@out_option("edgecheck-sweep", "Run folder; a second sweep resumes there.")
 @executor_option
 @timings_option
 @format_option
 @click.pass_context
 def sweep(context: click.Context, config: Path, out: Path, form: str, images: tuple[int, ...], **given: Any) -> None:
-    """Make every variant that CONFIG (or the options) name, with the control beside, and compare them.
+    """Make and compare the variants of CONFIG, or those given by options, and the control.
 
-    Writes sweep.html, sweep.md, sweep.csv, figures/ and heatmaps/ beside the usual report. Without variants: in CONFIG
-    and without options it is the experiment of Renza & Ballesteros 2023: L1 and random at four rates. --criterion and
-    what follows it replace the variants: of CONFIG; options left out default to the paper's settings. A sweep compares
-    and does not judge: it exits 0 when every variant was made and measured, else 3.
+    Writes sweep.html, sweep.md, sweep.csv, figures/ and heatmaps/ beside the reports of a run.
+
+    --criterion, --structure, --rate, --quantization, --steps and --round-to replace the variants of CONFIG. Those not
+    given default to the settings of Renza & Ballesteros 2023 (L1 and random at four rates), as does a CONFIG without
+    variants.
+
+    A sweep does not gate: it exits 0 if every variant was made and measured, else 3.
     """
     from edgecheck.config import reader
     from edgecheck.pipeline import executors
@@ -67,7 +99,7 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
         screen.show_timings(report)
     screen.say(f"a sweep exits 0; `edgecheck gate {out}` exits with {report.exit_code}")
     if store.kept:
-        screen.say(f"{store.kept} stages were finished before and kept")
+        screen.say(f"{store.kept} finished stages were reused")
     screen.say(f"sweep: {store.folder}/{', '.join(SWEEP_FILES)}, figures/, heatmaps/; and report.html")
     if missing := sweeping.failed(report):
         screen.say(f"could not be made: {', '.join(variant.name for variant in missing)}")
@@ -79,7 +111,7 @@ def _overrides(given: dict[str, Any]) -> dict[str, Any]:
     from edgecheck.pruning.structures import own_rate
 
     row = {key: given[key] for key in (*_ROW, "steps", "round_to") if given[key] is not None}
-    if set(row) - {"quantization"}:  # something is pruned; what is not said is as in the paper
+    if set(row) - {"quantization"}:  # the variants are pruned: default to the paper's settings
         row = {"criterion": PAPER.criterion, "structure": PAPER.structure, **row}
         if not all(own_rate(name) is not None for name in row["structure"]):
             row = {"rate": PAPER.rate, **row}
@@ -90,7 +122,7 @@ def _overrides(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _command(context: click.Context, config: Path) -> list[str]:
-    """Return the command as it can be typed again; where the folders lie is each reader's own business."""
+    """Return the command for the report, without folders, which differ between readers."""
     parts = ["edgecheck", "sweep", config.name]
     for name, value in context.params.items():
         if name in ("config", "out", "form", "reuse", "timings", "executor") or value in (None, ()):

@@ -1,1 +1,1 @@
-"""`edgecheck.yaml` -> Plan."""
+"""Reading `edgecheck.yaml` into a `Plan`."""

@@ -1,6 +1,7 @@
-"""YAML that cannot grow: nested no deeper, and with its aliases written out no larger, than a configuration is.
+"""A YAML loader with limits on the nesting depth and on the number of items after aliases are expanded.
 
-Ten lines of aliases to aliases stand for a billion items ("billion laughs"), a thousand brackets end Python's stack.
+Without them, ten lines of nested aliases expand to a billion items ("billion laughs"), and a thousand opening brackets
+exhaust Python's stack.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from ruamel.yaml.error import MarkedYAMLError, StringMark
 from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import Node, ScalarNode
 
-# A configuration has five levels; the arguments of a factory may add some.
+# A configuration has five levels; the arguments of a model factory may add a few.
 MOST_DEPTH = 50
-# A thousand variants have about 10,000.
+# A configuration with a thousand variants has about 10,000 nodes.
 MOST_NODES = 100_000
 
 
 def load(text: str) -> Any:
-    """Return the document, whose mappings and lists remember their lines.
+    """Parse a document; its mappings and lists keep their line numbers.
 
     Raises:
-        MarkedYAMLError: not YAML, nested too deeply, or too large.
-        YAMLError, ValueError, RecursionError: as ruamel.yaml.
+        MarkedYAMLError: the text is not YAML, is nested too deeply, or is too large.
+        YAMLError, ValueError, RecursionError: raised by ruamel.yaml.
     """
     yaml = YAML(typ="rt", pure=True)
     yaml.Composer = _Bounded
@@ -32,7 +33,7 @@ def load(text: str) -> Any:
 
 
 class _Bounded(Composer):
-    """Counts the nodes below each node while it is composed; those of an alias count wherever it stands."""
+    """Count the nodes below each node while composing it; the nodes of an alias count at every use."""
 
     def __init__(self, loader: Any = None) -> None:
         super().__init__(loader)
@@ -47,10 +48,10 @@ class _Bounded(Composer):
         node = super().compose_node(parent, index)
         self.level -= 1
         if alias and id(node) not in self.sizes:
-            raise _refusal("an alias inside what it stands for", mark)
+            raise _refusal("an alias inside its own anchor", mark)
         size = self.sizes.setdefault(id(node), 1 + sum(map(self._size, _children(node))))
         if size > MOST_NODES:
-            raise _refusal(f"more than {MOST_NODES:,} items, aliases written out", mark)
+            raise _refusal(f"more than {MOST_NODES:,} items after expanding aliases", mark)
         return node
 
     def _size(self, node: Node) -> int:

@@ -1,4 +1,4 @@
-"""YAML text -> attrs records, with every error at its file and line and the nearest known key."""
+"""Convert YAML text to attrs records; errors name the file, the line and the closest known key."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ Record = TypeVar("Record")
 
 
 def read(text: str, source: str) -> CommentedMap:
-    """Parse YAML into a mapping that remembers its lines.
+    """Parse YAML into a mapping that keeps its line numbers.
 
     Raises:
-        ConfigError: not YAML, nested too deeply, too large, or not a mapping at the top.
+        ConfigError: the text is not YAML, is nested too deeply, is too large, or has no mapping at the top level.
     """
     try:
         document = bounded_yaml.load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{source}:{line}: not YAML: {error.problem or error.context}") from None
-    except TypeError:  # ruamel.yaml cannot keep it
-        raise ConfigError(f"{source}: a key is a list or has keys of its own; keys are text") from None
+    except TypeError:  # raised by ruamel.yaml for an unhashable key
+        raise ConfigError(f"{source}: a key is a list or a mapping; keys must be text") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{source}: not YAML: {error}") from None
     if not isinstance(document, CommentedMap):
-        raise ConfigError(f"{source}: expected `key: value` lines, as `edgecheck init` writes them")
+        raise ConfigError(f"{source}: expected `key: value` lines, such as `edgecheck init` writes")
     return document
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one mapping over another; mappings are merged, everything else is replaced."""
+    """Merge `above` into a copy of `below`: nested mappings are merged, all other values are replaced."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
@@ -52,23 +52,23 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def structure(data: Mapping[str, Any], kind: type[Record], document: CommentedMap, source: str) -> Record:
-    """Turn a mapping into a record; errors point into `document`, which `data` came from.
+    """Convert a mapping to a record; errors give the line in `document`, which `data` was read from.
 
     Raises:
-        ConfigError: unknown key, missing key, wrong type, or a value that the record refuses; the first of them.
+        ConfigError: the first unknown key, missing key, wrong type, or value that the record refuses.
     """
     try:
         return _converter.structure(data, kind)
     except ClassValidationError as error:
-        steps, message = next(failures(error), ((), "a value of another form than expected"))
+        steps, message = next(failures(error), ((), "a value of an unexpected form"))
         place = ".".join(map(str, steps))
-        # Without a text (all from flags) there is no line to point at.
+        # Where every value comes from a flag, there is no line to give.
         where = f"{source}:{line_of(document, steps)}" if document else source
         raise ConfigError(f"{where}: {place + ': ' if place else ''}{message}") from None
 
 
 def line_of(document: Any, steps: tuple[Step, ...]) -> int:
-    """Return the line (from 1) of the key or item at `steps`, or of the deepest parent that is in the document."""
+    """Return the line, counted from 1, of the key or item at `steps`, or of its deepest parent in the document."""
     line, node = 1, document
     for step in steps:
         try:
@@ -83,7 +83,7 @@ def line_of(document: Any, steps: tuple[Step, ...]) -> int:
 
 
 def _one_or_many(kind: Any, converter: BaseConverter) -> Any:
-    """Take a list, or a single value for a list of one; a text is never a list of letters."""
+    """Accept a list, or a single value as a list of one item; a string is one value, not a list of letters."""
     structure_items = list_structure_factory(kind, converter)
 
     def convert(value: Any, _: Any) -> Any:
@@ -95,7 +95,7 @@ def _one_or_many(kind: Any, converter: BaseConverter) -> Any:
 
 
 def _tuple(kind: Any, converter: BaseConverter) -> Any:
-    """Take a list of as many items as the tuple has."""
+    """Accept a list with as many items as the tuple has."""
     kinds = get_args(kind)
 
     def convert(value: Any, _: Any) -> Any:
@@ -107,7 +107,7 @@ def _tuple(kind: Any, converter: BaseConverter) -> Any:
 
 
 def _path(value: Any, _: Any) -> Path:
-    """Take a text that the file system can have as a path."""
+    """Accept a string that the file system can represent as a path."""
     path: Path = strict(Path, str, "a path")(value, _)
     try:
         whole = b"\0" not in os.fsencode(path)
@@ -119,7 +119,7 @@ def _path(value: Any, _: Any) -> Path:
 
 
 def _number_or_texts(kind: Any, converter: BaseConverter) -> Any:
-    """Take a whole number, one text, or a list of texts."""
+    """Accept a whole number, a string, or a list of strings."""
 
     def convert(value: Any, _: Any) -> Any:
         return converter.structure(value, int if isinstance(value, int) else list[str])
@@ -128,7 +128,7 @@ def _number_or_texts(kind: Any, converter: BaseConverter) -> Any:
 
 
 def _plain_data(value: Any, _: Any) -> Any:
-    """Take what JSON has too, as plain Python: YAML also knows dates, sets, binary data, tags and keys of any kind."""
+    """Accept what JSON can represent, as plain Python values; YAML also has dates, sets, binary data and tags."""
     if isinstance(value, Mapping):
         return {strict(str, str, "a key that is text")(key, _): _plain_data(item, _) for key, item in value.items()}
     if isinstance(value, list):
@@ -137,7 +137,7 @@ def _plain_data(value: Any, _: Any) -> Any:
         if isinstance(value, kind):
             return kind(value)
     if value is not None:
-        raise ValueError(f"expected text, a number, true, false, null, a list or keys, not {described(value)}")
+        raise ValueError(f"expected text, a number, true, false, null, a list or a mapping, not {described(value)}")
     return None
 
 

@@ -1,4 +1,4 @@
-"""The Plan: everything `edgecheck.yaml` can say, as frozen records that hold no file handles."""
+"""The `Plan`: the contents of `edgecheck.yaml` as frozen records, without open files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GraphOptimization = Literal["all", "extended", "basic", "disabled"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
-# 4096 x 4096: a first layer of 16 channels makes 1 GB of activations of such an image.
+# 4096 x 4096 pixels: a first layer with 16 channels turns one such image into 1 GB of activations.
 MOST_PIXELS = 2**24
 
 
@@ -34,19 +34,19 @@ def _at_least(low: int) -> Any:
 
 
 def _each(low: float, high: float) -> Any:
-    """Return a validator for low <= every number <= high."""
+    """Return a validator that checks low <= number <= high for each number."""
 
     def check(_instance: object, attribute: Attribute[Any], values: Sequence[float]) -> None:
         for value in values:
             if not low <= value <= high:
-                raise ValueError(f"{attribute.name} must lie in {low:g}..{high:g}, not {value:g}")
+                raise ValueError(f"{attribute.name} must be between {low:g} and {high:g}, not {value:g}")
 
     return check
 
 
 def _rising(_instance: object, attribute: Attribute[Any], values: Sequence[float]) -> None:
     if values[0] >= values[1]:
-        raise ValueError(f"{attribute.name} must rise, not go from {values[0]:g} to {values[1]:g}")
+        raise ValueError(f"{attribute.name} must be increasing, not {values[0]:g} to {values[1]:g}")
 
 
 def _affordable(_instance: object, attribute: Attribute[Any], size: tuple[int, int]) -> None:
@@ -56,7 +56,7 @@ def _affordable(_instance: object, attribute: Attribute[Any], size: tuple[int, i
 
 @frozen
 class ModelSpec:
-    """A factory `path/file.py:function`, `torchvision:NAME`, `timm:NAME` or `edgecheck:NAME`, and its weights."""
+    """A model: its factory (`path/file.py:function`, `torchvision:NAME`, `timm:NAME`, `edgecheck:NAME`) and weights."""
 
     factory: str
     weights: Path | None = None
@@ -67,7 +67,8 @@ class ModelSpec:
 class DataSpec:
     """A data set: `digits`, `cifar10`, `stl10`, `folder` or `npz`; `limit` keeps the first images of each split.
 
-    `classes` says which outputs of the network the data's classes are: a number per class, or the names of all outputs.
+    `classes` maps the classes of the data to outputs of the network: one output index per class, or the names of all
+    outputs.
     """
 
     dataset: str
@@ -81,7 +82,7 @@ class DataSpec:
 
 @frozen
 class Preprocessing:
-    """Pixels 0..255 are mapped onto `range`, then (x - mean) / std per channel. `size` is (height, width)."""
+    """Scale pixels 0..255 to `range`, then apply (x - mean) / std per channel. `size` is (height, width)."""
 
     size: tuple[int, int] | None = field(default=None, validator=optional([_each(1, 2**14), _affordable]))
     range: tuple[float, float] = field(default=(0.0, 1.0), validator=[_each(-1e6, 1e6), _rising])
@@ -91,7 +92,7 @@ class Preprocessing:
 
 @frozen
 class Explain:
-    """Which heatmaps are made, of which layer and class, by whose code, and how their angle is taken.
+    """Settings of the heatmaps: methods, map source, target layer, explained class, engine and variant of SAM.
 
     No method, no heatmaps. The `source` is that of `attribution.source.SOURCES`, or `auto`: the twin where baseline and
     variant have one, else the file.
@@ -108,11 +109,11 @@ class Explain:
 
 @frozen
 class Compute:
-    """Where twins are trained and explained; files are always measured on the CPU.
+    """Where PyTorch trains and explains twins; ONNX files are always measured on the CPU.
 
-    Without `threads`, PyTorch takes as many as this process may use cores. One network is trained by `processes` that
-    share each batch and these threads; on GPUs each has one of its own. No number but 1 is taken from the machine: it
-    would change the weights.
+    `threads` defaults to the number of cores that this process may use. `processes` train one network together: they
+    share each batch and the threads, or use one GPU each. `processes` is never derived from the machine, because it
+    changes the trained weights.
     """
 
     device: Device = "auto"
@@ -122,16 +123,17 @@ class Compute:
 
 @frozen
 class Prune:
-    """How many images, drawn by the seed from the training split, a criterion looks at that needs images."""
+    """How many training images a pruning criterion uses, if it uses images; the seed selects them."""
 
     images: int = field(default=128, validator=within(1, 10**6))
 
 
 @frozen
 class VariantSpec:
-    """One way of compressing the baseline: its steps in order. Fine-tuning alone, or no step, is the control.
+    """One variant: the compression steps applied to the baseline, in order.
 
-    `network` names what the steps on the network leave, before any on the file: several variants may share it.
+    Without steps, or with fine-tuning alone, it is a control. `network` names the network as it is exported, after all
+    steps that act on it. Several variants may share one network.
     """
 
     name: str
@@ -140,12 +142,12 @@ class VariantSpec:
 
     @property
     def is_control(self) -> bool:
-        """Whether the variant is fine-tuned and nothing else."""
+        """Whether the variant is only fine-tuned."""
         return all(isinstance(step, FineTuneStep) for step in self.steps)
 
     @property
     def pruning(self) -> PruneStep | None:
-        """The last pruning step, which has the rate of the variant; None where nothing is pruned."""
+        """The last pruning step, which has the pruning rate of the variant; None without pruning."""
         return next((step for step in reversed(self.steps) if isinstance(step, PruneStep)), None)
 
     @property
@@ -161,7 +163,7 @@ class VariantSpec:
 
 @frozen
 class Measure:
-    """What is measured beside accuracy and heatmaps, for how long a variant, and how ONNX Runtime runs the files."""
+    """Settings of the measurements: latency budget per variant, options of ONNX Runtime, memory, and file versions."""
 
     latency_budget_s: float = field(default=30.0, validator=within(0, 86400))
     pace_hz: float | None = field(default=None, validator=optional(within(0.01, 1e6)))
@@ -176,9 +178,10 @@ class Measure:
 
 @frozen
 class Plan:
-    """A whole run. `source` is the file it was read from; relative paths in it are resolved already.
+    """Everything that a run needs. `source` is the configuration file; relative paths are already resolved.
 
-    `normalization_assumed`: nobody named range, mean or std, so they are the defaults.
+    `normalization_assumed` is true if neither the configuration nor the data set gave range, mean or std, so that the
+    defaults apply.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""`edgecheck.yaml` -> Plan: presets of the data set below, the user's words on top, every error at its line."""
+"""Read `edgecheck.yaml` into a `Plan`: the user's settings over the presets of the data set; errors give the line."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from edgecheck.validators import within
 
 PRESETS = "edgecheck.calibration"
 DEFAULT_OPSET = 18
-# These belong together: the mean of a preset means nothing in another range.
+# These keys belong together: a preset's mean and std apply only to the preset's range.
 _NORMALIZATION = {"range", "mean", "std"}
-FLAG = "--gate"  # where a criterion stands that no file says
+FLAG = "--gate"  # the place of a criterion that comes from the command line
 FACTORY_FORMS = "write path/file.py:function, torchvision:NAME, timm:NAME or edgecheck:NAME"
 
 
 @frozen
 class ExportSection:
-    """How twins are written."""
+    """Settings of the ONNX export."""
 
     opset: int = field(default=DEFAULT_OPSET, validator=within(1, 100))
 
 
 @frozen
 class GateSection:
-    """What must hold; `criteria` are sentences."""
+    """The gate as written; `criteria` are sentences such as `accuracy_drop_pp <= 1`."""
 
     criteria: list[str]
     require: Literal["all", "any"] = "all"
@@ -58,7 +58,7 @@ class GateDocument:
 
 @frozen
 class Document:
-    """The whole of `edgecheck.yaml`."""
+    """All sections of `edgecheck.yaml`."""
 
     data: DataSpec
     gate: GateSection
@@ -80,21 +80,21 @@ class Document:
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
-    """Read a configuration file; `overrides` (from flags) are laid on top of it.
+    """Read a configuration file; `overrides` (from command-line options) take precedence.
 
     Raises:
         InputError: the file cannot be read.
-        ConfigError: it says something that cannot be carried out; the message has file and line.
+        ConfigError: the configuration is not valid; the message gives file and line.
     """
     return parse(_text(path), path, overrides or {})
 
 
 def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
-    """Read a configuration; relative paths in it are taken from the folder of `path`."""
+    """Parse a configuration; its relative paths are relative to the folder of `path`."""
     written = document.read(text, str(path)) if text else CommentedMap()
-    plugins.load(_plugin_files(written, path.parent))  # before anything that they register is looked up
-    # Flags name paths as the shell does: from where the command was started.
-    # A section that is no section stays as it is written, so that its line is refused below.
+    plugins.load(_plugin_files(written, path.parent))  # before any name that they register is looked up
+    # Paths in options are relative to the current folder.
+    # A section that is not a mapping is kept as written, so that the error below gives its line.
     flags = {k: v for k, v in overrides.items() if not isinstance(v, Mapping) or _is_section(written.get(k))}
     here = document.merge(_absolute(written, path.parent), flags)
     if isinstance(here.get("variants"), list):
@@ -109,7 +109,7 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     if dataset == "npz" and isinstance(data, Mapping) and "root" in data:
         if not Path(str(data["root"])).is_dir():
             require_regular(Path(str(data["root"])), error=DataError)
-        # A run folder's data.npz tells how it was preprocessed; anything else would be another model's input.
+        # The data.npz of a run folder stores its normalization; other values would not fit the model.
         said = images.load_normalization(Path(str(data["root"])))
         below["preprocessing"] = {**below.get("preprocessing", {}), **said}
     own = here.get("preprocessing")
@@ -125,7 +125,7 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
 
 
 def load_gate(path: Path) -> Policy:
-    """Read only the `gate:` section of a file; whatever else stands there is left unread."""
+    """Read the `gate:` section of a file and ignore the other sections."""
     source = str(path)
     written = document.read(_text(path), source)
     plugins.load(_plugin_files(written, path.parent))
@@ -134,10 +134,10 @@ def load_gate(path: Path) -> Policy:
 
 
 def preset(dataset: str, where: str = "") -> dict[str, Any]:
-    """Return the defaults for a data set: its file in `calibration/`, with the thresholds of the methods in its gate.
+    """Return the defaults of a data set: its file in `calibration/`, plus gate criteria for the default CAM methods.
 
     Raises:
-        ConfigError: there is no such data set; the message lists those there are.
+        ConfigError: the data set is unknown; the message lists the known ones.
     """
     files = {
         entry.name.removesuffix(".yaml"): entry
@@ -154,14 +154,14 @@ def preset(dataset: str, where: str = "") -> dict[str, Any]:
 
 
 def policy(section: GateSection, written: CommentedMap, source: str, flags: bool = False) -> Policy:
-    """Turn the sentences of a gate, of the file `written` or from `flags`, into criteria."""
+    """Parse the sentences of a gate, from the file `written` or from `flags`, into a policy."""
 
     def place(*steps: int) -> str:
         return f"{source}:{document.line_of(written, ('gate', 'criteria', *steps))}"
 
     if not section.criteria:
-        raise ConfigError(f"{place()}: gate.criteria is empty, so everything would be let through")
-    # Only what the file itself says has a line in it; what a preset says has no place.
+        raise ConfigError(f"{place()}: gate.criteria is empty, so every variant would pass")
+    # Only criteria written in the file have a line; those of a preset do not.
     own = "criteria" in (written.get("gate") or {})
     places = [FLAG if flags else place(index) if own else "" for index, _ in enumerate(section.criteria)]
     sentences = [sentence.parse(text, where) for text, where in zip(section.criteria, places, strict=True)]
@@ -197,7 +197,7 @@ def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Pl
 
 
 def _plugin_files(written: CommentedMap, folder: Path) -> list[Path]:
-    """Return the files under `plugins`; what is no list of texts is refused later, at its line."""
+    """Return the files listed under `plugins`; an invalid entry is reported later, with its line."""
     named = written.get("plugins")
     names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     return [folder / os.path.expanduser(name) for name in names if isinstance(name, str)]
@@ -208,7 +208,7 @@ def _is_section(value: Any) -> bool:
 
 
 def _absolute(written: CommentedMap, folder: Path) -> dict[str, Any]:
-    """Return the document with `model.factory`, `model.weights`, `data.root` and `data.classes` taken from `folder`."""
+    """Return the document with the relative paths of `model` and `data` resolved against `folder`."""
     resolved = dict(written)
     for section, key in (("model", "factory"), ("model", "weights"), ("data", "root"), ("data", "classes")):
         part = resolved.get(section)
@@ -221,7 +221,7 @@ def _absolute(written: CommentedMap, folder: Path) -> dict[str, Any]:
 
 
 def is_file_factory(factory: str) -> bool:
-    """Tell `path/file.py:function` from `torchvision:NAME`, `timm:NAME` and `edgecheck:NAME`."""
+    """Whether a factory is `path/file.py:function`, not `torchvision:NAME`, `timm:NAME` or `edgecheck:NAME`."""
     return factory.rpartition(":")[0].endswith(".py")
 
 
@@ -239,6 +239,6 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `edgecheck init` writes a commented one") from None
+        raise InputError(f"{path}: no such file; `edgecheck init` writes a commented template") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text ({error})") from None

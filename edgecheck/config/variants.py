@@ -1,4 +1,4 @@
-"""The rows of `variants:` -> one specification per variant: the name of its folder, and its steps."""
+"""Expand the rows of `variants:` into one specification per variant: its folder name and its steps."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from edgecheck.pruning.structures import find_structure, own_rate
 from edgecheck.steps import STEPS, FineTuneStep, PruneStep, Quantize, QuantizeStep, Recipe, Scope, Step
 from edgecheck.validators import within
 
-# Steps that rows name by their parts, as `criterion:` or `quantization:`; those of plugins go by their kind.
+# Rows describe these steps by their fields, such as `criterion:`; steps of plugins are named by their kind.
 BUILT_IN = ("prune", "finetune", "quantize")
 
 
 def _rates(_instance: object, _attribute: object, rates: list[float]) -> None:
     for rate in rates:
         if not 0 < rate < 1:
-            raise ValueError(f"a pruning rate lies between 0 and 1, not {rate:g} (rate 0 is the control, made anyway)")
+            raise ValueError(f"a pruning rate lies between 0 and 1, not {rate:g} (the control covers rate 0)")
 
 
 @frozen
 class Row:
-    """A cross product: every criterion with every structure at every rate, in every quantization.
+    """One row of `variants:`, the cross product of its criteria, structures, rates and quantizations.
 
-    Without a criterion the baseline is quantized; `none` keeps the float file among the variants. `others` are the
-    steps of plugins, with their options by kind.
+    Without a criterion, the baseline is quantized. The quantization `none` makes the float file a variant, too.
+    `others` maps the kind of each step from a plugin to its options.
     """
 
     criterion: list[str] = field(factory=list)
@@ -44,27 +44,27 @@ class Row:
     others: dict[str, dict[str, Any]] = field(factory=dict)
 
 
-# The experiment of Renza & Ballesteros 2023, section 4: global pruning of single weights.
+# The experiment of Renza & Ballesteros 2023, section 4: global unstructured pruning.
 PAPER = Row(["l1", "random"], ["unstructured"], [0.2, 0.4, 0.6, 0.8])
 
 
 @frozen
 class Settings:
-    """What all variants share: the fine-tuning and its seed, and how int8 files are made."""
+    """What all variants share: the fine-tuning recipe, its seed, and the settings of int8 quantization."""
 
     recipe: Recipe = field(factory=Recipe)
     quantize: Quantize = field(factory=Quantize)
     seed: int = 0
 
     def finetuning(self, epochs: int, seed: int | None = None) -> tuple[Step, ...]:
-        """Return the fine-tuning step for so many epochs; none for no epochs."""
-        # How long is trained between the steps of a schedule says nothing about one step.
+        """Return one fine-tuning step of `epochs` epochs, or no step for 0 epochs."""
+        # A single step does not depend on `epochs_between`, so leave it out of the step's cache key.
         recipe = evolve(self.recipe, epochs=epochs, epochs_between=Recipe().epochs_between)
         return (FineTuneStep(recipe, self.seed if seed is None else seed),) if epochs else ()
 
 
 def controls(settings: Settings, count: int) -> list[VariantSpec]:
-    """Return the noise floor: the same fine-tuning and nothing else, `count` times, each with its own seed."""
+    """Return `count` controls: variants that are only fine-tuned, each with its own seed."""
     seeds = range(settings.seed, settings.seed + count)
     names = ["control", *(f"control-seed{seed}" for seed in seeds[1:])]
     epochs = settings.recipe.epochs
@@ -72,7 +72,7 @@ def controls(settings: Settings, count: int) -> list[VariantSpec]:
 
 
 def with_others(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as it is written with the steps of plugins under `others`."""
+    """Return a row as written, with the steps of plugins moved to `others`."""
     kinds = [key for key in row if key in STEPS and key not in BUILT_IN]
     rest = {key: value for key, value in row.items() if key not in kinds}
     return {**rest, "others": {kind: dict(row[kind] or {}) for kind in kinds}} if kinds else rest
@@ -81,10 +81,10 @@ def with_others(row: Mapping[str, Any]) -> dict[str, Any]:
 def expand(
     rows: list[Row], settings: Settings, written: CommentedMap | None = None, source: str = ""
 ) -> Iterator[VariantSpec]:
-    """Expand the rows, which stand in the document `written`; a variant that two rows name is made once.
+    """Yield the variants of all rows of the document `written`; a variant named by two rows is yielded once.
 
     Raises:
-        ConfigError: a row that says too little or makes no sense, at its line.
+        ConfigError: a row is incomplete or contradictory; the message gives its line.
     """
     written = CommentedMap() if written is None else written
     seen: set[str] = set()
@@ -106,12 +106,14 @@ def _check(row: Row) -> None:
         find_structure(name)
     own = _own_rates(row)
     if own and row.rate:
-        raise ConfigError(f"{', '.join(row.structure)} has a rate of its own; leave rate out")
+        raise ConfigError(f"{', '.join(row.structure)} has a fixed rate; remove `rate`")
     if own and (row.scope or row.round_to > 1):
-        raise ConfigError(f"{', '.join(row.structure)} takes neither scope nor round_to; leave them out")
+        raise ConfigError(f"{', '.join(row.structure)} does not support scope or round_to; remove them")
     pruned = [bool(part) for part in (row.criterion, row.structure, row.rate or own)]
     if any(pruned) != all(pruned) or not (all(pruned) or set(row.quantization) - {"none"} or row.others):
-        raise ConfigError("a variant needs criterion, structure and rate (2:4 has its own), or a quantization, or all")
+        raise ConfigError(
+            "a variant needs criterion, structure and rate (2:4 has a fixed rate), a quantization, or both"
+        )
 
 
 def _own_rates(row: Row) -> bool:
@@ -132,7 +134,7 @@ def _expanded(row: Row, settings: Settings) -> Iterator[VariantSpec]:
 
 
 def _trained(pruning: PruneStep | None, count: int, settings: Settings) -> Iterator[Step]:
-    """Yield a schedule: so many pruning steps up to the rate, each followed by fine-tuning."""
+    """Yield `count` pruning steps up to the final rate, each followed by fine-tuning."""
     if pruning is None:
         return
     for number in range(1, count + 1):
@@ -149,14 +151,14 @@ def _pruned(row: Row) -> Iterator[tuple[str, PruneStep]]:
             continue
         scope = row.scope or usual
         for rate in row.rate:
-            # Two digits where they say it all, more where another rate would get the same name.
+            # Two decimals if the rate has no more, else all: two rates must not share a name.
             share = f"{rate:.2f}" if round(rate, 2) == rate else repr(rate)
             words = [criterion, structure, scope if scope != usual else "", share, *_schedule(row)]
             yield "-".join(filter(None, words)), PruneStep(criterion, structure, scope, rate, row.round_to)
 
 
 def _schedule(row: Row) -> Iterator[str]:
-    """Yield what a name says of a row beyond the usual."""
+    """Yield the parts of a variant's name for options that differ from the defaults."""
     if row.steps > 1:
         yield f"{row.steps}steps"
     if row.round_to > 1:
@@ -168,6 +170,6 @@ def _other(kind: str, options: Mapping[str, Any]) -> Step:
 
 
 def _words(step: Step) -> str:
-    """Return what the name of a variant says of a plugin's step: its kind and its options."""
+    """Return the part of a variant's name for a step of a plugin: its kind and option values."""
     values = asdict(step).values()  # type: ignore[arg-type]
     return "-".join([step.kind, *(f"{value:g}" if isinstance(value, float) else str(value) for value in values)])

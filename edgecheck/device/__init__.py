@@ -1,1 +1,1 @@
-"""Everything that a board needs: measures ONNX files with numpy, onnx and onnxruntime only."""
+"""Measures ONNX files, with numpy, onnx and onnxruntime only, so that it also runs on boards without PyTorch."""

@@ -1,4 +1,4 @@
-"""What an ONNX file holds that makes its numbers misleading, or that a device may refuse."""
+"""Diagnoses properties of an ONNX file that make measurements misleading, or that a device may not support."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from edgecheck.device.runtime.layers import LAYOUT
 from edgecheck.errors import MeasurementError
 from edgecheck.records import Diagnostic, LayerCost
 
-PADDED_SHARE = 0.10  # of the MACs: with less padding, another channel count would gain next to nothing
-HELPFUL = 0.95  # time with subnormal numbers flushed to zero over time without: above this it gains next to nothing
-ZERO_SHARE = 0.10  # training leaves next to no exact zeros, rounding to int8 a few per cent
-# Of the types a CPU computes in: float16 is widened first, which takes it out of the subnormal range.
+PADDED_SHARE = 0.10  # of the MACs; with less padding, another channel count gains almost nothing
+HELPFUL = (
+    0.95  # ratio of the times with and without flushing subnormal numbers to zero; above it, the gain is negligible
+)
+ZERO_SHARE = 0.10  # training leaves almost no exact zeros, rounding to int8 a few percent
+# Only types that a CPU computes in. float16 is converted to float32 first, where its values are not subnormal.
 SMALLEST_NORMAL = {np.dtype(kind): np.finfo(kind).tiny for kind in (np.float32, np.float64)}
 # Releases of ONNX Runtime with the newest opset and IR version that they read. Devices lag behind: the default is the
 # oldest release that edgecheck supports.
@@ -39,16 +41,16 @@ class Target:
 def diagnose(
     model: onnx.ModelProto, counts: GraphCounts, target: Target, cure: Callable[[], Gain] | None = None
 ) -> list[Diagnostic]:
-    """Return warnings about a file that can be measured all the same.
+    """Return warnings about a file, which can be measured nevertheless.
 
     Args:
-        model: the file as `files.load_model` gives it.
-        counts: the same file as `graph.count` gives it.
-        target: what the ONNX Runtime on the device reads.
-        cure: measures what `session.set_denormal_as_zero` gains; called only where there are subnormal weights.
+        model: the file, from `files.load_model`.
+        counts: the counts of the same file, from `graph.count`.
+        target: the versions that the ONNX Runtime on the device supports.
+        cure: measures the gain of `session.set_denormal_as_zero`; called only if there are subnormal weights.
 
     Raises:
-        ModelError: as `weights.values`.
+        ModelError: raised by `weights.values`.
     """
     return [
         *_subnormals(model, cure),
@@ -61,7 +63,7 @@ def diagnose(
 
 
 def nonfinite_weights(model: onnx.ModelProto) -> list[str]:
-    """Return the names of weights that hold NaN or infinity: no output of such a file can be trusted.
+    """Return the names of weights with NaN or infinite values, which make all outputs unreliable.
 
     An infinite bound of a Clip, padding value or mask is not a weight and is allowed; NaN is wrong anywhere.
     """
@@ -103,7 +105,7 @@ def _subnormals(model: onnx.ModelProto, cure: Callable[[], Gain] | None) -> Iter
 
 
 def _measured(cure: Callable[[], Gain]) -> tuple[Gain | None, str | None]:
-    """Return what flushing to zero gains, or why that was not measured."""
+    """Return the gain of flushing to zero, or why it was not measured."""
     try:
         return cure(), None
     except MeasurementError as error:
@@ -113,14 +115,14 @@ def _measured(cure: Callable[[], Gain]) -> tuple[Gain | None, str | None]:
 def _zeros(counts: GraphCounts) -> Iterator[Diagnostic]:
     zeros = counts.params_graph - counts.params_nonzero
     if counts.params_graph and zeros >= ZERO_SHARE * counts.params_graph:
-        # Without the share, which is params.nonzero: a report shows equal diagnostics of several variants once.
+        # Without the share (see params.nonzero), so that the diagnostics of several variants are equal and shown once.
         yield Diagnostic("zero-weights")
 
 
 def padded(counts: GraphCounts, layers: Sequence[LayerCost]) -> list[Diagnostic]:
-    """Return a warning where channel counts that do not fill vector registers cost ONNX Runtime work.
+    """Return a warning if channel counts that do not fill vector registers cause extra work.
 
-    It pads channels to whole blocks, or changes the layout of data before and after a layer that it cannot pad.
+    ONNX Runtime pads channels to whole blocks, or changes the data layout around a layer that it cannot pad.
     """
     if not layers or counts.unsupported:
         return []
@@ -133,7 +135,7 @@ def padded(counts: GraphCounts, layers: Sequence[LayerCost]) -> list[Diagnostic]
 
 
 def uncounted(counts: GraphCounts) -> list[Diagnostic]:
-    """Return a warning where the cost of some operators is unknown."""
+    """Return a warning if the cost of some operators is unknown."""
     if not counts.unsupported:
         return []
     return [Diagnostic("macs-lower-bound", {"operators": list(counts.unsupported)})]

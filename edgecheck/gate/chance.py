@@ -12,13 +12,12 @@ from edgecheck.stats import binomial_tail
 # below the second, the report warns.
 SUSPECT, WARN = 3.0, 2.0
 
-# How rarely a baseline that guesses may be taken for one that does not: once in a thousand runs, as rarely as the
-# sampling of latency may stop too early.
+# Probability of accepting a guessing baseline: once in a thousand runs, as for stopping latency sampling too early.
 CHANCE_ALPHA = 0.001
 
 
 def on_labels(metric: str) -> bool:
-    """Return whether a metric means nothing where the baseline does not recognize the images."""
+    """Return whether a metric is meaningless if the baseline does not recognize the images."""
     return metric.startswith(("accuracy", "agreement", "calibration.", "quantization.agreement"))
 
 
@@ -28,12 +27,12 @@ def suspicious(accuracy: float, classes: int) -> bool:
 
 
 def near_guessing(accuracy: float, classes: int) -> bool:
-    """Return whether a baseline is little better than guessing; with two classes or fewer nothing tells."""
+    """Return whether a baseline is little better than guessing; False for two classes or fewer, where it is unclear."""
     return classes > WARN and accuracy < WARN / classes
 
 
 def guessing(variants: Sequence[Variant], readings: Sequence[Reading], chance: float | None) -> str:
-    """Return why no verdict can rest on the baseline's accuracy; "" where it is significantly above chance.
+    """Return why no verdict can depend on the baseline's accuracy; "" if it is significantly above chance.
 
     Args:
         variants: of the run.

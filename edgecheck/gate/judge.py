@@ -1,4 +1,4 @@
-"""Criteria x readings -> verdicts. Pure: every report format and the exit code read its result."""
+"""Applies criteria to readings and returns verdicts. Pure: all report formats and the exit code use its result."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from edgecheck.records import (
     on_host,
 )
 
-# Names and metadata move a file by a few bytes; less than this share is not "smaller".
+# Names and metadata change the size of a file by a few bytes; less than this share is not "smaller".
 MEANINGFUL_SIZE_SHARE = 0.01
-# Of a dozen equally fast variants the interval of one lies below 1 by chance; "faster" asks for more.
+# Of a dozen equally fast variants, one interval lies below 1 by chance; "faster" requires more.
 MEANINGFUL_LATENCY_SHARE = 0.05
 
 _SEVERITY: tuple[Status, ...] = ("PASS", "WARN", "INCONCLUSIVE", "MISSING", "FAIL")
@@ -37,7 +37,7 @@ _SEVERITY: tuple[Status, ...] = ("PASS", "WARN", "INCONCLUSIVE", "MISSING", "FAI
 class Judgement:
     """All verdicts, the worst one of each candidate, and the recommendation.
 
-    `readings` are the measured ones, with missing readings in the place of what is `withheld`.
+    `readings` are the measured ones, with missing readings in place of those `withheld`.
     """
 
     verdicts: list[Verdict]
@@ -76,7 +76,7 @@ def judge(
     ]
     statuses = {name: _worst(policy, [v for v in verdicts if v.variant == name]) for name in candidates}
     passing = [name for name in candidates if statuses[name] in PASSING]
-    # Without a candidate or a criterion there is nothing to let through.
+    # Without a candidate or a criterion, nothing can pass.
     passed = bool(passing and policy.criteria) and (policy.require == "any" or len(passing) == len(candidates))
     lacking = {v.variant for v in verdicts if v.status == "MISSING" and v.level == "fail"}
     recommendation = _recommend(passing, lacking, baseline, taken)
@@ -122,7 +122,7 @@ def _decide(criterion: Criterion, reading: Reading | None, policy: Policy) -> tu
 
 
 def decide_interval(criterion: Criterion, low: float, high: float) -> tuple[Status, str]:
-    """Pass or fail only what the whole interval agrees on."""
+    """Pass or fail only if the whole interval agrees."""
     ends = [holds(criterion, end) for end in (low, high)]
     inside = low <= criterion.limit <= high
     if all(ends):
@@ -148,7 +148,7 @@ def _worst(policy: Policy, verdicts: Sequence[Verdict]) -> Status:
 def _recommend(
     passing: Sequence[str], lacking: Container[str], baseline: str, taken: Mapping[tuple[str, str], Reading]
 ) -> Recommendation:
-    """Choose among those that pass; a variant that lacks required evidence may pass a lenient policy, no more."""
+    """Choose among the passing variants, except those that pass a lenient policy without the required evidence."""
     if not passing:
         return Recommendation(None, "keep the baseline: no variant passes")
     known = [name for name in passing if name not in lacking]
@@ -160,7 +160,7 @@ def _recommend(
         return Recommendation(None, "keep the baseline: no passing variant is smaller or faster")
 
     def cost(name: str) -> list[float]:
-        """Size decides, then latency; what was not measured comes last."""
+        """Return the sort key: size, then latency; missing values come last."""
         values = [_value(taken.get((name, metric))) for metric in ("size.bytes", "latency.ratio")]
         return [math.inf if value is None else value for value in values]
 

@@ -1,6 +1,6 @@
-"""What a verdict counts for: the level of the criterion, and what the policy says of undecided readings. Pure.
+"""Leniency: how a verdict counts, by the level of its criterion and the policy for undecided readings. Pure.
 
-Every reader of a verdict asks here: the judge, JUnit, and the sentences of the report.
+The judge, JUnit and the sentences of the report all use these functions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Gate sentences such as `latency.p90_s <= 5 ms warn`, read into criteria."""
+"""Parses gate sentences such as `latency.p90_s <= 5 ms warn` into criteria."""
 
 from __future__ import annotations
 
@@ -33,10 +33,9 @@ _SENTENCE = re.compile(
     re.IGNORECASE | re.VERBOSE | re.ASCII,
 )
 
-# What may stand behind the number, and what it multiplies it by. kB = 1000 bytes, KiB = 1024;
-# `%` belongs to fractions and `pp` to differences of percentages: neither stands for the other.
-# Seconds want a unit: `latency.p90_s <= 5`, meant as milliseconds, would let everything through. Bytes do not: a number
-# meant as kB is a limit 1000 times too strict, which nobody overlooks.
+# Units and their factors. kB = 1000 bytes, KiB = 1024; `%` is for fractions and `pp` for differences of percentages.
+# Seconds need a unit: `latency.p90_s <= 5`, meant as milliseconds, would pass everything. Bytes do not: a number meant
+# as kB gives a limit that is 1000 times too strict, which is noticed.
 SUFFIXES: dict[Unit, dict[str, float]] = {
     "fraction": {"": 1.0, "%": 0.01},
     "pp": {"": 1.0, "pp": 1.0},
@@ -64,7 +63,7 @@ def parse(sentence: str, where: str = "") -> Criterion:
     match = _SENTENCE.fullmatch(sentence)
     if not match:
         raise ConfigError(
-            f"{place}{sentence!r} is no gate; write METRIC {'|'.join(_OPERATORS)} LIMIT [warn], where LIMIT is "
+            f"{place}{sentence!r} is not a gate; write METRIC {'|'.join(_OPERATORS)} LIMIT [warn], where LIMIT is "
             "NUMBER [UNIT], control, control + NUMBER [UNIT] or control - NUMBER [UNIT]"
         )
     try:
@@ -73,8 +72,8 @@ def parse(sentence: str, where: str = "") -> Criterion:
         raise ConfigError(f"{place}{error}") from None
     if match["reference"] and metric.name.startswith("latency."):
         raise ConfigError(
-            f"{place}{sentence!r}: latency is sampled until it is decided, so its limit must be a number from the "
-            "start; write one, or gate latency.ratio, which is relative to the baseline"
+            f"{place}{sentence!r}: latency is sampled until it is decided, so its limit must be known beforehand; "
+            "write a number, or gate latency.ratio, which is relative to the baseline"
         )
     limit = _number(match["number"] or match["offset"] or "0", sentence, place)
     words = match["rest"].split()
@@ -87,12 +86,12 @@ def parse(sentence: str, where: str = "") -> Criterion:
 
 
 def holds(criterion: Criterion, value: float) -> bool:
-    """Return whether a value keeps a criterion whose limit is a number of its own."""
+    """Return whether a value meets a criterion whose limit is an absolute number."""
     return _HOLDS[criterion.op](value, criterion.limit)
 
 
 def check_directions(criteria: Sequence[Criterion]) -> None:
-    """Refuse a bound that only keeps out what is better, unless another makes it one end of a two-sided limit.
+    """Refuse a bound that rejects only better values, unless another criterion makes it a two-sided limit.
 
     Raises:
         ConfigError: `accuracy_drop_pp >= 2` without `accuracy_drop_pp <= 3`, or with one that only warns.
@@ -113,7 +112,7 @@ def _refusal(criterion: Criterion) -> str:
     better, place = METRICS[criterion.metric].better, f"{criterion.where}: " if criterion.where else ""
     written = criterion.text or f"{criterion.metric} {criterion.op} {criterion.limit:g}"
     return (
-        f"{place}{written!r} refuses only what is better, since {better} is better for {criterion.metric}; write "
+        f"{place}{written!r} rejects only better values, since {better} is better for {criterion.metric}; write "
         f"{turned}, or add a criterion with {turned} to make it a two-sided limit"
     )
 
@@ -122,9 +121,9 @@ def _number(text: str, sentence: str, place: str) -> float:
     try:
         number = float("".join(text.split()).lower().replace(".nan", "nan").replace(".inf", "inf"))
     except ValueError:
-        raise ConfigError(f"{place}{sentence!r}: {text!r} is no number") from None
+        raise ConfigError(f"{place}{sentence!r}: {text!r} is not a number") from None
     if not math.isfinite(number):
-        raise ConfigError(f"{place}{sentence!r}: a limit of {text} would judge nothing; give a finite number")
+        raise ConfigError(f"{place}{sentence!r}: a limit of {text} has no effect; give a finite number")
     return number
 
 
@@ -132,7 +131,7 @@ def _factor(suffix: str, metric: Metric, sentence: str, place: str) -> float:
     known = SUFFIXES[metric.unit]
     units = ", ".join(filter(None, known)) or "no unit"
     if not suffix and "" not in known:
-        raise ConfigError(f"{place}{sentence!r}: the limit needs a unit; write one of {units} behind the number")
+        raise ConfigError(f"{place}{sentence!r}: the limit needs a unit; write one of {units} after the number")
     if suffix not in known:
         raise ConfigError(f"{place}{sentence!r}: {suffix!r} does not fit {metric.name}, which takes {units}")
     return known[suffix]

@@ -1,4 +1,4 @@
-"""What needs a workstation: PyTorch twins, their data, training, pruning, export and heatmaps.
+"""Everything that needs PyTorch: twins, their data, training, pruning, export and heatmaps.
 
 Importing this package makes `import torchvision` work, so nothing in it may import torchvision any earlier.
 """

@@ -40,7 +40,7 @@ def train(training: Training, data: ImageSet, progress: Progress, processes: int
     Args:
         training: the network, and how it is trained.
         data: the training split.
-        progress: is told of every batch and epoch.
+        progress: receives every batch and epoch.
         processes: how many processes share each batch, each on its own GPU or all on the CPU. Their weights differ
             slightly from those of one process, see `parallel`.
 

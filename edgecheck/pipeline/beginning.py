@@ -1,4 +1,4 @@
-"""How a run begins: the baseline's twin and the test images, once all is refused that can be before any training."""
+"""The start of a run: early checks, then the baseline's twin and the test images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def begin(plan: Plan, store: Store, schedule: Schedule) -> Run:
     """Return a run that makes variants of a baseline.
 
     Raises:
-        EdgecheckError: as the checks of `preflight`; and a network that does not take the images, or has no such target
+        EdgecheckError: a check of `preflight` fails, or the network does not accept the images or lacks the target
             layer.
     """
     preflight.variants(plan)
@@ -45,21 +45,21 @@ def read(plan: Plan, store: Store, schedule: Schedule) -> Run:
 
 
 def baseline_twin(plan: Plan, store: Store) -> Line[Twin]:
-    """Build the baseline with its weights, and keep them; needs no images."""
+    """Build the baseline and store its weights; needs no images."""
     spec = preflight.need_weights(plan)
     known = identity(spec, store, BASELINE, lambda: build_module(spec, plan.seed))
     network = Network(known, plan.seed, spec)
     done = yield Work(BASELINE, SaveBaseline(network))
-    # The weights alone do not tell: the same weights in an edited forward are another model.
+    # The weights do not identify the model: with an edited forward, the same weights are another model.
     saved = attrs.evolve(network, identity={**known, "saved": done.files[WEIGHTS].sha256})
     return Twin(saved, spec.factory, BASELINE, done.outputs.parameters)
 
 
 def fits(run: Run, store: Store, twin: Twin) -> Line[None]:
-    """Refuse a twin that does not take the images or has no such target layer.
+    """Check that a twin accepts the images and has the target layer.
 
     Raises:
-        ModelError: as said.
+        ModelError: it does not.
     """
     options = run.plan.explain
     layer = options.target_layer if options.methods else None

@@ -1,4 +1,4 @@
-"""ONNX files made elsewhere, compared with a baseline and gated."""
+"""Compare existing ONNX files with a baseline, and gate them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from edgecheck.regular import MOST_WEIGHT_BYTES, require_regular
 
 @frozen
 class Given:
-    """An ONNX file made elsewhere, and its twin where one is named.
+    """An existing ONNX file, and its twin if there is one.
 
-    `twin` is a factory, with `weights` and `arguments`, or the folder of a variant of a run. `name` is that of the
-    variant in the report, and of its options on the command line.
+    `twin` is a factory, with `weights` and `arguments`, or the folder of a variant of a run. `name` is the name of the
+    variant in the report and the prefix of its command-line options.
     """
 
     name: str
@@ -60,8 +60,8 @@ def check(
         plan: data, preprocessing and gate.
         given: the baseline, then the candidates.
         store: the run folder.
-        progress: told of every stage.
-        executor: where stages are computed; one after the other in this process by default.
+        progress: receives the progress of every stage.
+        executor: computes the stages; by default serially in this process.
         command: the command line, for the report.
 
     Raises:
@@ -89,11 +89,11 @@ def _candidate(run: Run, entry: Entry, baseline: Started[Findings]) -> Line[Find
 
 
 def entry_of(plan: Plan, store: Store, given: Given) -> Entry:
-    """Return an ONNX file made elsewhere as an entry of a run.
+    """Return an existing ONNX file as an entry of a run.
 
     Raises:
-        ModelError: no such file, or a folder without a twin that could be loaded.
-        UsageError: weights or arguments without a twin or beside a folder, or a twin of no known form.
+        ModelError: the file does not exist, or the folder has no loadable twin.
+        UsageError: weights or arguments without a factory, or an invalid form of twin.
     """
     place = os.path.relpath(given.file.resolve(), store.folder.resolve())
     record = Variant(given.name, given.role, file=place, twin=given.twin)
@@ -109,16 +109,16 @@ def _twin(plan: Plan, store: Store, given: Given) -> tuple[Twin | None, list[Dia
     extra += [f"{option}-twin-arguments"] * (given.arguments is not None)
     if given.twin is None:
         if extra:
-            raise UsageError(f"{extra[0]} without {option}-twin: name the module that they fit")
+            raise UsageError(f"{extra[0]} without {option}-twin: name the module that it belongs to")
         return None, []
     if Path(given.twin).is_dir():
         if extra:
             raise UsageError(
-                f"{option}-twin {given.twin}: the twin of a run has its own; leave out {' and '.join(extra)}"
+                f"{option}-twin {given.twin}: the twin of a run includes these; remove {' and '.join(extra)}"
             )
         return twins.twin_in(Path(given.twin), store, given.name)
     if ":" not in given.twin:
-        raise UsageError(f"{option}-twin {given.twin}: no such folder of a variant; else {FACTORY_FORMS}")
+        raise UsageError(f"{option}-twin {given.twin}: not the folder of a variant; for a factory, {FACTORY_FORMS}")
     if given.weights is not None:
         require_regular(Path(given.weights), MOST_WEIGHT_BYTES, ModelError)
     spec = ModelSpec(given.twin, Path(given.weights) if given.weights else None, given.arguments or {})
@@ -129,7 +129,7 @@ def _twin(plan: Plan, store: Store, given: Given) -> tuple[Twin | None, list[Dia
 def without_twins(plan: Plan, entries: Sequence[Entry]) -> Plan:
     """Return a plan whose gate files without twins can pass: parity ties a twin to its file, and there is none.
 
-    Only a default gate changes. Criteria that a user wrote name their place, and stay.
+    Only criteria of the default gate are removed, which have no place in a file. Criteria written by the user stay.
     """
     policy = plan.policy
     if any(entry.twin for entry in entries) or any(criterion.where for criterion in policy.criteria):

@@ -1,4 +1,4 @@
-"""From predictions and similarities to readings: accuracy, agreement, parity, Sp2PS, degenerate share."""
+"""Readings from predictions and similarities: accuracy, agreement, parity, Sp2PS, degenerate share."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ NO_METHODS = "no heatmaps: explain.methods names none"
 
 
 def predictions(run: Run, variant: str, logits: NDArray[np.float32], baseline: Findings | None) -> list[Reading]:
-    """Return accuracy and, beside a baseline, drop and agreement; all from the ONNX files."""
+    """Return the accuracy and, given a baseline, accuracy drop and agreement; all from the ONNX files."""
     reference = baseline.logits if baseline else None
     if reference is not None and reference.shape[1] != logits.shape[1]:
         raise ModelError(
-            f"{variant} gives {logits.shape[1]} classes, the baseline {reference.shape[1]}: they are not the same task"
+            f"{variant} gives {logits.shape[1]} classes, the baseline {reference.shape[1]}: the classes must be equal"
         )
     labels = run.data.labels
     further = predictions_of.readings(variant, predictions_of.Predictions(logits, labels, reference))
@@ -34,10 +34,11 @@ def predictions(run: Run, variant: str, logits: NDArray[np.float32], baseline: F
 
 
 def unmatched(run: Run, logits: NDArray[np.float32]) -> list[Diagnostic]:
-    """Return a warning where the network has another number of outputs than the data has classes.
+    """Return a warning if the number of outputs differs from the number of classes of the data.
 
     Raises:
-        DataError: the classes are folders; their labels follow the alphabet, so output i need not be class i.
+        DataError: the numbers differ and the classes are folders: their labels are alphabetical, so output i may not
+            be class i.
     """
     outputs, classes = logits.shape[1], len(run.data.classes)
     if outputs == classes:
@@ -51,7 +52,7 @@ def unmatched(run: Run, logits: NDArray[np.float32]) -> list[Diagnostic]:
 
 
 def class_accuracy(run: Run, logits: NDArray[np.float32]) -> dict[str, float]:
-    """Return the accuracy on each class by its name."""
+    """Return the accuracy on each class, by class name."""
     names = run.data.classes
     return {
         names[label] if label < len(names) else str(label): share
@@ -65,10 +66,10 @@ def right(run: Run, logits: NDArray[np.float32]) -> float:
 
 
 def peak_memory(run: Run, variant: str, ran: ProbeResult) -> list[Reading]:
-    """Return the peak memory of the file's first run, where it is asked for."""
+    """Return the peak memory of the file's first run, if it is measured."""
     if not run.plan.measure.rss:
         return []
-    note = "" if ran.peak_bytes is not None else "this system does not tell a process its peak memory"
+    note = "" if ran.peak_bytes is not None else "this operating system does not report the peak memory of a process"
     return [reading(variant, "memory.rss_bytes", ran.peak_bytes, note=note)]
 
 
@@ -87,7 +88,7 @@ def parity_of(variant: Variant, logits: NDArray[np.float32], of_twin: NDArray[np
 
 
 def quantization(variant: str, logits: NDArray[np.float32], floats: NDArray[np.float32]) -> list[Reading]:
-    """Return on what share of the images a quantized file predicts what the float file predicts that it was made of."""
+    """Return the share of images on which a quantized file and its float source predict the same class."""
     same = int((logits.argmax(axis=1) == floats.argmax(axis=1)).sum())
     n = len(logits)
     return [reading(variant, "quantization.agreement", same / n, accuracy.wilson_interval(same, n), n)]

@@ -1,4 +1,4 @@
-"""What a run knows: its plan and images, the models it has made, and what was measured on each."""
+"""The records of a run in progress: its plan and images, its models, and the findings on each."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ BASELINE = "baseline"
 
 @frozen(eq=False)
 class Twin:
-    """The PyTorch module of a file.
+    """The PyTorch module that a file was exported from.
 
-    `folder` is that of the variant which keeps its heatmaps, `parameters` how many of them training may change; None
-    where nobody counted.
+    `folder` is the folder of the variant that stores its heatmaps; `parameters` is the number of trainable parameters,
+    None if not counted.
     """
 
     network: Network
@@ -41,10 +41,8 @@ class Twin:
 class Run:
     """What all stages of a run share.
 
-    `data` are the test images themselves, `images` the same as an input of stages.
-    `folder` is the run folder.
-
-    `baseline` is the twin that variants are made from; None where files are only compared.
+    `data` holds the test images, `images` the same images as an input of stages. `folder` is the run folder.
+    `baseline` is the twin that variants are made from; None if existing files are compared.
     """
 
     plan: Plan
@@ -58,15 +56,15 @@ class Run:
 
     @property
     def runtime(self) -> Options:
-        """How ONNX Runtime runs the files."""
+        """The options of ONNX Runtime."""
         return Options.of(self.plan.measure)
 
 
 @frozen(eq=False)
 class Entry:
-    """A model of a run: its record, its file, its twin.
+    """A model of a run: its record, its file and its twin.
 
-    `source` is the float entry that a quantized one, which has no twin, was made from.
+    `source` is the float entry that a quantized one was made from; a quantized entry has no twin.
     """
 
     variant: Variant
@@ -76,7 +74,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Name of the variant, also that of its folder."""
+        """Name of the variant and of its folder."""
         return self.variant.name
 
 
@@ -126,7 +124,7 @@ class Heatmaps:
 
 @frozen(eq=False)
 class Findings:
-    """All that is known of one model, without latency and layers.
+    """All results for one model, before latency and layers are measured.
 
     `entry` is None where the variant could not be made; `logits` are those of the file, float32 `(N, classes)`;
     `layers` as `stages.count` lists them.

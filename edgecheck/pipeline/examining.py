@@ -1,4 +1,4 @@
-"""What is measured of one model: alone, and beside the baseline. Whatever is timed comes later, see `timing`."""
+"""Measures one model, alone and against the baseline. Timing follows later, see `timing`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from edgecheck.pipeline.stages.trial import Try
 from edgecheck.pipeline.work import Work
 from edgecheck.records import Diagnostic, Reading, reading
 
-CLEARLY = 0.25  # the gain in accuracy from which on another preprocessing is suggested
+CLEARLY = 0.25  # another preprocessing is suggested if it raises accuracy by at least this much
 
 
 def examine(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Findings]:
-    """Measure one model alone and, given the findings of the baseline, beside it.
+    """Measure one model and, given the findings of the baseline, compare it with them.
 
     Raises:
-        EdgecheckError: as the stages.
+        EdgecheckError: a stage failed.
     """
     plan, name = run.plan, entry.name
     trial = yield Work(name, Try(entry.file, run.images.shape, run.runtime, run.machine))
@@ -92,7 +92,7 @@ def _compared(run: Run, findings: Findings, baseline: Findings, heatmaps: Heatma
 
 
 def _counts(entry: Entry, counted: Counted) -> list[Reading]:
-    """Return the readings of what a file holds."""
+    """Return the readings that are counted from the file."""
     name = entry.name
     exact = not counted.uncounted
     note = "" if exact else f"at least {counted.macs} MACs, but not counted: {', '.join(counted.uncounted)}"
@@ -105,7 +105,7 @@ def _counts(entry: Entry, counted: Counted) -> list[Reading]:
         reading(name, "ir_version", counted.ir_version),
         reading(name, "params.graph", counted.params_graph),
         reading(name, "params.nonzero", counted.params_nonzero),
-        # With operators that nobody can count the sum is a lower bound, which must not be judged by.
+        # With uncounted operators, the sum is a lower bound and must not be judged.
         *(reading(name, metric, value if exact else None, note=note) for metric, value in costs.items()),
         *([reading(name, "params", parameters)] if parameters is not None else _params_elsewhere(entry)),
     ]
@@ -121,7 +121,7 @@ def _params_elsewhere(entry: Entry) -> list[Reading]:
 
 
 def _preprocessing_doubtful(run: Run, entry: Entry, right: float) -> Line[list[Diagnostic]]:
-    """Return a warning with the preprocessing that makes a guessing network much better, where a common one does."""
+    """Return a warning if the network is near guessing and a common preprocessing makes it clearly better."""
     if not suspicious(right, len(run.data.classes)):
         return []
     tried = yield Work(entry.name, TryPreprocessings(entry.file, run.images, run.runtime, run.machine))

@@ -21,6 +21,7 @@ from edgecheck.pipeline.stages.explain import ARTEFACT, TWIN, Explain
 from edgecheck.pipeline.stages.locate import Locate
 from edgecheck.pipeline.stages.pictures import Draw, Shown
 from edgecheck.pipeline.stages.predict import LOGITS, Predict, load_logits
+from edgecheck.pipeline.subject import lab_installed
 from edgecheck.pipeline.work import Work
 from edgecheck.records import Similarity
 
@@ -152,7 +153,7 @@ def pictures(run: Run, entry: Entry, heatmaps: Heatmaps) -> Line[list[str]]:
     before, after = heatmaps.baseline, heatmaps.own
     count = run.plan.explain.pictures
     shown = [Shown(each.method, image.index) for each in heatmaps.similarities for image in each.worst[:count]]
-    if not shown or before is None or before.file is None or after.file is None:
+    if not shown or before is None or before.file is None or after.file is None or not lab_installed():
         return []
     done = yield Work(entry.name, Draw(before.file, after.file, run.images, shown))
     return [f"{entry.name}/{file}" for file in done.files]

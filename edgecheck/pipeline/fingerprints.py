@@ -1,4 +1,4 @@
-"""What a stage depends on, as data: when it changes, the stage runs again."""
+"""Hashes of what stages depend on; a stage runs again if one of them changes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from edgecheck.pipeline.subject import DataSource
 if TYPE_CHECKING:
     from torch import nn
 
-# In the folder of a model: the files that its factory reads, and those that the network itself reads.
+# In the folder of a model: which files its factory reads, and which the network reads when it runs.
 READS, LATER = "reads.json", "later-reads.json"
 
 
 def identity(spec: ModelSpec, store: Store, folder: str, build: Callable[[], nn.Module]) -> dict[str, Any]:
-    """Return what tells one model from another: the factory's source and what it reads, its arguments, the weights.
+    """Return the identity of a model: the factory's source, the files that it reads, its arguments, the weights.
 
     Args:
         spec: the model.
-        store: keeps the names of the files that the factory reads, so that a finished run need not build the model.
-        folder: of the model in the store.
-        build: makes the model by its factory; called where these names are not known or one of them has changed.
+        store: stores the names of the files that the factory reads, so that a finished run need not build the model.
+        folder: the folder of the model in the store.
+        build: calls the factory; used if the names are unknown or a file has changed.
     """
     file, _, function = spec.factory.rpartition(":")
     weights = sha256(spec.weights) if spec.weights else None
@@ -43,9 +43,9 @@ def identity(spec: ModelSpec, store: Store, folder: str, build: Callable[[], nn.
 
 @contextmanager
 def noted_reads(factory: str) -> Iterator[dict[str, str | None]]:
-    """Yield a dictionary that takes the hashes of the files which a network of one's own reads as it runs.
+    """Yield a dictionary for the hashes of the files that a user's network reads when it runs.
 
-    They are named relative to the folder of the factory's file. The dictionary is filled when the block ends.
+    Paths are relative to the folder of the factory's file. The dictionary is filled when the block ends.
     """
     file, _, _ = factory.rpartition(":")
     hashes: dict[str, str | None] = {}
@@ -61,10 +61,9 @@ def noted_reads(factory: str) -> Iterator[dict[str, str | None]]:
 
 
 def remember_reads(reads: Mapping[str, str | None], store: Store, folder: str) -> None:
-    """Keep the hashes of what a network read as it ran, those of the first time before later ones.
+    """Store the hashes of the files that a network read when it ran; hashes stored earlier are kept.
 
-    The network is known by its factory long before it runs. So these files do not count as part of it until one of them
-    changes.
+    The key of a network is needed before it runs, so these files are not part of it until one of them changes.
     """
     memory = store.path(folder, LATER)
     if reads:
@@ -72,7 +71,7 @@ def remember_reads(reads: Mapping[str, str | None], store: Store, folder: str) -
 
 
 def _changed(folder: Path, memory: Path) -> dict[str, str | None]:
-    """Return the hashes of those noted files that are no longer what they were."""
+    """Return the hashes of the noted files that have changed."""
     noted = _noted(memory)
     return {name: now for name, now in _hashed(noted, folder).items() if now != noted[name]}
 
@@ -94,7 +93,7 @@ def _sources(file: Path) -> dict[str, str]:
 def _reads(
     file: Path, spec: ModelSpec, source: Mapping[str, str], memory: Path, build: Callable[[], nn.Module]
 ) -> dict[str, str | None]:
-    """Return the hashes of the files that the factory reads; it is called only where they may have become others."""
+    """Return the hashes of the files that the factory reads; `build` is called only if they may have changed."""
     about = {"factory": spec.factory, "arguments": spec.arguments, "source": dict(source)}
     known = _remembered(memory, digest(about))
     if known is not None and known == _hashed(known, file.parent):
@@ -104,9 +103,9 @@ def _reads(
     with recorded(file.parent) as paths:
         build()
     kept = paths - {file.resolve(), *([spec.weights.resolve()] if spec.weights else [])}
-    found = _hashed(sorted(os.path.relpath(path, file.parent.resolve()) for path in kept), file.parent)
-    write_text(memory, json.dumps({"of": digest(about), "reads": found}, indent=1))
-    return found
+    hashes = _hashed(sorted(os.path.relpath(path, file.parent.resolve()) for path in kept), file.parent)
+    write_text(memory, json.dumps({"of": digest(about), "reads": hashes}, indent=1))
+    return hashes
 
 
 def _hashed(names: Mapping[str, Any] | list[str], folder: Path) -> dict[str, str | None]:
@@ -116,8 +115,8 @@ def _hashed(names: Mapping[str, Any] | list[str], folder: Path) -> dict[str, str
 
 def _remembered(memory: Path, of: str) -> dict[str, str | None] | None:
     try:
-        found = json.loads(memory.read_text())
-        return dict(found["reads"]) if found["of"] == of else None
+        noted = json.loads(memory.read_text())
+        return dict(noted["reads"]) if noted["of"] == of else None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
@@ -126,6 +125,6 @@ def data_source(spec: DataSpec, store: Store) -> DataSource:
     """Return the data source with a hash of its files' contents, so that changed files make the stages run again."""
     if spec.root is None or not spec.root.exists():
         return DataSource(spec, None)
-    beside = spec.root.with_name(f"{spec.root.stem}_train{spec.root.suffix}")  # what an .npz file is trained with
+    beside = spec.root.with_name(f"{spec.root.stem}_train{spec.root.suffix}")  # the training split of an .npz file
     roots = [spec.root, *([beside] if spec.root.is_file() and beside.is_file() else [])]
     return DataSource(spec, [store.contents.tree(root, without=store.folder) for root in roots])

@@ -32,7 +32,7 @@ from edgecheck.steps import FileStep, FineTuneStep, NetworkStep, PruneStep, Quan
 
 @frozen
 class State:
-    """A network between two steps: what the step before left, and what to know of all steps so far."""
+    """A network between two steps: the output of the last step, and the warnings of all steps so far."""
 
     file: Artefact | None = None
     changed: Changed | None = None
@@ -47,10 +47,10 @@ def baseline(run: Run) -> Line[Entry]:
 
 
 def first_state(run: Run, spec: VariantSpec) -> Line[State]:
-    """Carry out the first step of a variant if it prunes: two variants that lose the same are one variant.
+    """Apply the first step of a variant if it prunes, to find variants that remove the same weights.
 
     Raises:
-        ModelError: nothing can be pruned so, or nothing is removed at this rate.
+        ModelError: the network cannot be pruned in this way, or this rate removes nothing.
     """
     steps = spec.on_network
     if not steps or not isinstance(steps[0], PruneStep):
@@ -59,17 +59,17 @@ def first_state(run: Run, spec: VariantSpec) -> Line[State]:
 
 
 def variant(run: Run, spec: VariantSpec, source: str, state: State) -> Line[Entry]:
-    """Carry out the steps of a variant that are left after `first_state`, export it, and change the file.
+    """Apply the steps of a variant that follow `first_state`: on the network, export, on the file.
 
     Args:
         run: the run.
         spec: the variant.
-        source: the folder that keeps the float network, which other variants may share.
+        source: the folder of the float network, which other variants may share.
         state: what `first_state` returned.
 
     Raises:
-        MeasurementError: the loss of a fine-tuning is no longer a finite number.
-        ModelError: the network cannot be pruned, exported or quantized so.
+        MeasurementError: the loss of fine-tuning is not finite.
+        ModelError: the network cannot be pruned, exported or quantized in this way.
     """
     if not spec.on_file:
         return (yield from _of_network(run, spec.name, spec, state))
@@ -79,13 +79,13 @@ def variant(run: Run, spec: VariantSpec, source: str, state: State) -> Line[Entr
 
 
 def record_of(run: Run, spec: VariantSpec) -> Variant:
-    """Return what is known of a variant before it is made."""
+    """Return the record of a variant as known before it is made."""
     role: Role = "control" if spec.is_control else "candidate"
     return Variant(spec.name, role, twin=_twin(run).description, steps=spec.steps)
 
 
 def _of_network(run: Run, name: str, spec: VariantSpec, state: State) -> Line[Entry]:
-    """Carry out the steps on the network, and export it."""
+    """Apply the steps on the network, and export it."""
     done = 0 if state.file is None else 1
     for place in range(done, len(spec.on_network)):
         state = yield from _step(run, name, state, place, spec.on_network)
@@ -97,16 +97,16 @@ def _of_network(run: Run, name: str, spec: VariantSpec, state: State) -> Line[En
 
 
 def _step(run: Run, name: str, state: State, place: int, steps: Sequence[Step]) -> Line[State]:
-    """Carry out one step on the network."""
+    """Apply one step to the network."""
     stage = yield from _stage(run, name, state, place, steps)
     done = yield Work(name, stage)
     if isinstance(stage, Prune) and not done.outputs.effective_rate:
-        raise ModelError("nothing is removed at this rate, so it equals the control; raise rate or lower round_to")
+        raise ModelError("this rate removes nothing, so the variant equals the control; raise rate or lower round_to")
     return State(done.files[stage.files[0]], done.outputs, (*state.notes, *done.outputs.notes))
 
 
 def _stage(run: Run, name: str, state: State, place: int, steps: Sequence[Step]) -> Line[NetworkStage]:
-    """Return the stage of one step; a pruning step is ranked before."""
+    """Return the stage of one step; for a pruning step, after computing its ranking."""
     step, plan = steps[place], run.plan
     before = Before(_twin(run).network, state.file, run.images.shape, place, place == len(steps) - 1)
     if isinstance(step, PruneStep):
@@ -138,9 +138,9 @@ def _rank(run: Run, step: PruneStep, state: State) -> Rank:
 
 
 def _twin_of(run: Run, name: str, state: State) -> Line[Twin]:
-    """Return the twin that the steps left, with what is needed to build it again in the folder of the variant."""
+    """Return the twin after all steps, and save what is needed to build it again in the folder of the variant."""
     base = _twin(run)
-    if state.changed is None:  # no step at all: the control of a run without fine-tuning
+    if state.changed is None:  # no step: the control of a run without fine-tuning
         yield Work(name, SaveBaseline(base.network))
         twins.save(run, name, {})
         return attrs.evolve(base, folder=name)

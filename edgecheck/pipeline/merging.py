@@ -1,4 +1,4 @@
-"""Variants that come out the same are one variant: the first of them is made, and the others are named beside it."""
+"""Merges variants with equal content: the first one is made, and the others are named in a note on it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Outcome = State | EdgecheckError
 
 @frozen(eq=False)
 class Group:
-    """A variant that is made, and the names of those that would be the same.
+    """A variant that is made, and the names of variants equal to it.
 
-    `source` is the folder of its network before steps on the file, which other variants may share; `state` is what its
-    first pruning step left, or why there is nothing.
+    `source` is the folder of its network before steps on the file, which other variants may share; `state` is the
+    result of its first pruning step, or its error.
     """
 
     spec: VariantSpec
@@ -31,11 +31,11 @@ class Group:
 
 
 def merge(outcomes: Sequence[tuple[VariantSpec, Outcome]]) -> list[Group]:
-    """Return one group for all variants with the same content, in the order of the first of each."""
+    """Return one group per distinct content, in the order of their first variants."""
     groups: dict[Hashable, Group] = {}
     sources: dict[Hashable, str] = {}
     for spec, state in outcomes:
-        name = spec.name if isinstance(state, EdgecheckError) else None  # what failed is like nothing else
+        name = spec.name if isinstance(state, EdgecheckError) else None  # a failed variant equals no other one
         network = name or _content(state, spec.on_network)
         source = sources.setdefault(network, spec.network)
         group = groups.setdefault((network, _content(None, spec.on_file)), Group(spec, source, state))
@@ -45,10 +45,10 @@ def merge(outcomes: Sequence[tuple[VariantSpec, Outcome]]) -> list[Group]:
 
 
 def _content(state: Outcome | None, steps: Sequence[Step]) -> str:
-    """Return what tells a network, or what is done to its file, from others.
+    """Return a key of the content of a network, or of a file and the steps on it.
 
-    A first pruning step has been carried out, so what it left stands for it; not, however, for pruning that follows:
-    that ranks again.
+    The result of the first pruning step represents that step. Later pruning steps rank again, so they are part of the
+    key.
     """
     done = isinstance(state, State) and state.file is not None
     left = state.file.sha256 if isinstance(state, State) and state.file else None

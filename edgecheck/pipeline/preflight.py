@@ -1,4 +1,4 @@
-"""What is refused before any work is done: the cheapest checks first, so that nobody waits for a line about a typo."""
+"""Checks before any work is done, the cheapest first, so that mistakes are reported early."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def need_model(plan: Plan) -> ModelSpec:
     """Return the model of a plan.
 
     Raises:
-        ConfigError: the configuration names none.
+        ConfigError: the configuration has no model.
     """
     if plan.model is None:
         raise ConfigError(f"{plan.source}: model: missing; {FACTORY_FORMS} under model.factory")
@@ -27,23 +27,23 @@ def need_model(plan: Plan) -> ModelSpec:
 
 
 def need_weights(plan: Plan) -> ModelSpec:
-    """Return the model of a plan with its weights; only a factory of one's own may load them itself.
+    """Return the model of a plan with its weights; only a factory in a file may load weights itself.
 
     Raises:
         ConfigError: there is no model, or it has no weights.
     """
     spec = need_model(plan)
     if spec.weights is None and not is_file_factory(spec.factory):
-        raise ConfigError(f"{plan.source}: model.weights: {spec.factory} starts with random weights; name a file")
+        raise ConfigError(f"{plan.source}: model.weights: {spec.factory} has random weights; name a weights file")
     return spec
 
 
 def files(plan: Plan, spec: ModelSpec) -> None:
-    """Refuse a plan whose weights, factory or images are not there; the files are not opened.
+    """Check that weights, factory and images exist; the files are not opened.
 
     Raises:
-        DataError: no `data.root`.
-        ModelError: no file of the weights or the factory.
+        DataError: `data.root` does not exist.
+        ModelError: the file of the weights or of the factory does not exist.
     """
     if spec.weights is not None and not spec.weights.is_file():
         raise ModelError(f"{spec.weights}: no such file; model.weights is a .safetensors or a state_dict .pt")
@@ -53,10 +53,10 @@ def files(plan: Plan, spec: ModelSpec) -> None:
 
 
 def images_there(plan: Plan) -> None:
-    """Refuse a data set whose file or folder is not there.
+    """Check that the file or folder of the data set exists.
 
     Raises:
-        DataError: as said.
+        DataError: it does not.
     """
     spec = plan.data
     if spec.root is not None and not spec.download and not spec.root.exists():
@@ -64,38 +64,38 @@ def images_there(plan: Plan) -> None:
 
 
 def chosen(indices: Sequence[int], images: int | None) -> None:
-    """Refuse places in the test split beyond the images that it has, or that `data.limit` keeps; None: not known yet.
+    """Check that the test split, with `images` images (None: not yet known), contains all indices.
 
     Raises:
-        DataError: as said.
+        DataError: it does not.
     """
     if indices and images is not None and max(indices) >= images:
-        raise DataError(f"image {max(indices)} is asked for, but the test split has {images}, counted from 0")
+        raise DataError(f"image {max(indices)} is requested, but the test split has {images} images, counted from 0")
 
 
 def onnx_file(path: Path) -> None:
-    """Refuse an ONNX file that is not there.
+    """Check that an ONNX file exists.
 
     Raises:
-        ModelError: as said.
+        ModelError: it does not.
     """
     if not path.is_file():
         raise ModelError(f"{path}: {'a folder; give the .onnx file in it' if path.is_dir() else 'no such file'}")
 
 
 def variants(plan: Plan) -> None:
-    """Refuse variants that cannot be made, by what the configuration says alone; and what `files` refuses.
+    """Check, by the configuration alone, that all variants can be made; includes `files`.
 
     Raises:
-        ConfigError: unknown criteria, structures or quantizations, no variants, more images than there are, an opset
-            that PyTorch cannot write.
-        DataError: images too small for SSIM.
-        DependencyError: packages or a device that are not there.
-        ModelError: as `files`.
+        ConfigError: unknown criteria, structures or quantizations, no variants, too few images, or an opset that
+            PyTorch cannot write.
+        DataError: the images are too small for SSIM.
+        DependencyError: a package or device is missing.
+        ModelError: raised by `files`.
     """
     files(plan, need_weights(plan))
     if not plan.variants:
-        raise ConfigError(f"{plan.source}: variants: none are named, so there is nothing to judge")
+        raise ConfigError(f"{plan.source}: variants: there are none, so there is nothing to judge")
     if plan.explain.methods and plan.preprocessing.size:
         check_size(*plan.preprocessing.size)
     need_lab()
@@ -122,10 +122,10 @@ def _check_pruning(variant: str, step: PruneStep) -> None:
 
 
 def criteria(plan: Plan, network: Network) -> None:
-    """Refuse criteria that cannot rank anything in this network, before anything is trained.
+    """Check, before training, that all pruning criteria can rank this network.
 
     Raises:
-        ConfigError: as said.
+        ConfigError: one cannot.
     """
     names = dict.fromkeys(spec.pruning.criterion for spec in plan.variants if spec.pruning)
     if not names:
@@ -138,22 +138,22 @@ def criteria(plan: Plan, network: Network) -> None:
 
 
 def opset(plan: Plan) -> None:
-    """Refuse an opset that PyTorch cannot write.
+    """Check that PyTorch can write the opset.
 
     Raises:
-        ConfigError: as said.
+        ConfigError: it cannot.
     """
     from edgecheck.lab.export import OPSETS
 
     if plan.opset not in OPSETS:
-        raise ConfigError(f"{plan.source}: export.opset {plan.opset}: PyTorch writes {OPSETS[0]} to {OPSETS[-1]} only")
+        raise ConfigError(f"{plan.source}: export.opset {plan.opset}: PyTorch writes only {OPSETS[0]} to {OPSETS[-1]}")
 
 
 def counts(plan: Plan, available: int) -> None:
-    """Refuse a plan that asks for more training images than there are, or holds out none of them.
+    """Check that there are enough training images, and at least one for each validation share.
 
     Raises:
-        DataError: as said.
+        DataError: there are not.
     """
     steps = [step for spec in plan.variants for step in spec.steps]
     asked = {
@@ -168,10 +168,10 @@ def counts(plan: Plan, available: int) -> None:
 
 
 def held_out(recipe: Recipe, available: int, section: str) -> None:
-    """Refuse a validation share that is less than one image.
+    """Check that a validation share holds at least one image.
 
     Raises:
-        DataError: as said.
+        DataError: it does not.
     """
     if recipe.validation and not round(recipe.validation * available):
         raise DataError(

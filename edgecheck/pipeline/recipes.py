@@ -9,7 +9,7 @@ from edgecheck.steps import Recipe
 
 
 def describe_recipe(recipe: Recipe, images: int | None = None) -> str:
-    """Return a recipe in one line, for the report; `images` are the first of the training split, None means all."""
+    """Return a recipe in one line; `images` is the number of training images, from the first on; None for all."""
     if recipe.epochs == 0:
         return "none"
     return (
@@ -21,7 +21,7 @@ def describe_recipe(recipe: Recipe, images: int | None = None) -> str:
 
 
 def _extras(recipe: Recipe) -> Iterator[str]:
-    """Yield what a recipe asks for beyond the paper's."""
+    """Yield the settings of a recipe that the paper's does not use."""
     if recipe.warmup_epochs:
         yield f"warm-up over {recipe.warmup_epochs:g} epochs"
     if recipe.label_smoothing:
@@ -35,6 +35,6 @@ def _extras(recipe: Recipe) -> Iterator[str]:
     if recipe.validation:
         yield f"best epoch by {recipe.validation:.0%} of the training images"
     if recipe.patience:
-        yield f"stopped after {format_count(recipe.patience, 'epoch')} without a better one"
+        yield f"stopped after {format_count(recipe.patience, 'epoch')} without improvement"
     if recipe.precision != "float32":
         yield recipe.precision

@@ -1,4 +1,4 @@
-"""Findings -> judged report -> the files of the run folder. The verdicts come from one function, `gate.judge`."""
+"""Assembles the findings into a judged report, and writes its files. All verdicts come from `gate.judge`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from edgecheck.report.html import InlinePicture, class_name
 from edgecheck.run_folder import REPORT
 
 SAMPLES = "latency.json"
-ASSUMED = " (the default: no range, mean or std was named)"
+ASSUMED = " (the default: no range, mean or std was given)"
 
 
 def assemble(
@@ -46,14 +46,14 @@ def assemble(
     warnings: Sequence[Diagnostic],
     command: Sequence[str] | None = None,
 ) -> Report:
-    """Judge the findings and put everything that a report names into one record.
+    """Judge the findings and return the complete report.
 
     Args:
         run: the run.
         store: its folder.
-        findings: of the baseline, then of the others.
-        warnings: what concerns the whole run.
-        command: the command line that made the run; None where it was not made by one.
+        findings: of the baseline, then of the other models.
+        warnings: those about the whole run.
+        command: the command line of the run; None if edgecheck was called from another program.
     """
     measure = run.plan.measure
     report = Report(
@@ -81,14 +81,14 @@ def assemble(
 
 
 def _with_warnings(findings: Findings) -> Variant:
-    """Return the variant with all of its warnings, which now name it."""
+    """Return the variant with all of its warnings, with the name of the variant in each."""
     variant = findings.variant
     warnings = [attrs.evolve(one, variant=variant.name) for one in (*variant.warnings, *findings.warnings)]
     return attrs.evolve(variant, warnings=warnings)
 
 
 def write(report: Report, folder: Path, pictures_from: Path | None = None) -> None:
-    """Write report.json, report.html, report.md and junit.xml, each whole or not at all; makes the folder."""
+    """Write report.json, report.html, report.md and junit.xml, each atomically; creates the folder."""
     Store(folder)
     shown = {variant.name: _pictures(report, variant, pictures_from or folder) for variant in report.variants}
     write_text(folder / REPORT, RENDERERS["json"](report))
@@ -98,15 +98,15 @@ def write(report: Report, folder: Path, pictures_from: Path | None = None) -> No
 
 
 def _pictures(report: Report, variant: Variant, folder: Path) -> list[InlinePicture]:
-    """Read the pictures that are still there; a report is complete without them."""
+    """Read the pictures that exist; a report is complete without them."""
     scores = {
         Shown(s.method, image.index).file: (s.method, image)
         for s in report.similarities
         if s.variant == variant.name
         for image in s.worst
     }
-    found = [path for file in variant.pictures if (path := folder / file).is_file() and path.name in scores]
-    return [InlinePicture(_caption(report, *scores[path.name]), path.read_bytes()) for path in found]
+    paths = [path for file in variant.pictures if (path := folder / file).is_file() and path.name in scores]
+    return [InlinePicture(_caption(report, *scores[path.name]), path.read_bytes()) for path in paths]
 
 
 def _caption(report: Report, method: str, image: ImageScore) -> str:
@@ -125,7 +125,7 @@ def _weights(network: Network) -> str:
 
 
 def _dataset(run: Run) -> str:
-    """Return which images these are, and which outputs of the network their classes."""
+    """Describe the data set, and the outputs of the network for its classes."""
     data, chosen = run.plan.data, run.data.selection
     source = f"{data.dataset}{f' ({data.root})' if data.root else ''}, test split"
     return f"{source}; {chosen.describe()}" if chosen else source

@@ -9,12 +9,12 @@ from edgecheck.config.plan import Plan
 from edgecheck.config.reader import is_file_factory
 
 TIME_LIMIT_S = 5.0
-# No program that the repository's own configuration names is started.
+# These options keep git from starting programs named in the repository's configuration.
 COMMAND = ("git", "-c", "core.fsmonitor=false", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
 
 
 def revision_of(plan: Plan) -> str | None:
-    """Return the commit, with `-dirty` where tracked files differ from it; None outside a repository or without git."""
+    """Return the commit, with `-dirty` if tracked files have changed; None outside a repository or without git."""
     if plan.model is not None and is_file_factory(plan.model.factory):
         folder = Path(plan.model.factory.rpartition(":")[0]).parent
     elif plan.source is not None:

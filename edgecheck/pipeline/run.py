@@ -1,4 +1,4 @@
-"""The whole job: prune, fine-tune, export, measure, compare heatmaps, gate, report."""
+"""A whole run: prune, fine-tune, export, measure, compare heatmaps, gate, report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgecheck.pipeline.work import Executor
 from edgecheck.progress import Progress
 from edgecheck.records import Diagnostic, Report, reading
 
-# What fails a variant alone: it is reported as MISSING, and the others go on.
+# Errors that fail a single variant: its criteria are MISSING, and the other variants continue.
 FAILURES = (MeasurementError, ModelError)
 
 
@@ -31,13 +31,13 @@ def run(
     executor: Executor | None = None,
     command: Sequence[str] | None = None,
 ) -> Report:
-    """Carry out a plan: make every variant from the baseline, examine it, time all, judge, write the reports.
+    """Execute a plan: make and examine every variant, time all files, judge, and write the reports.
 
     Args:
-        plan: what to do.
+        plan: the plan.
         store: the run folder.
-        progress: told of every stage.
-        executor: where stages are computed; one after the other in this process by default.
+        progress: receives the progress of every stage.
+        executor: computes the stages; by default serially in this process.
         command: the command line, for the report.
 
     Raises:
@@ -62,7 +62,7 @@ def _baseline(job: Run) -> Line[Findings]:
 def _start_variants(
     job: Run, schedule: Schedule, baseline: Started[Findings], progress: Progress
 ) -> list[Started[Findings]]:
-    """Prune all variants, merge those that lose the same, and start what is left for each."""
+    """Prune all variants, merge equal ones, and start the remaining steps of each."""
     specs = [*job.plan.controls, *job.plan.variants]
     pruned = schedule.finish(schedule.start(_first_state(job, spec) for spec in specs))
     groups = merging.merge(list(zip(specs, pruned, strict=True)))
@@ -70,7 +70,7 @@ def _start_variants(
 
 
 def _first_state(job: Run, spec: VariantSpec) -> Line[State | EdgecheckError]:
-    """Return what the first pruning step left, or why there is nothing."""
+    """Return the result of the first pruning step, or its error."""
     try:
         return (yield from making.first_state(job, spec))
     except FAILURES as error:
@@ -78,7 +78,7 @@ def _first_state(job: Run, spec: VariantSpec) -> Line[State | EdgecheckError]:
 
 
 def _variant(job: Run, group: merging.Group, baseline: Started[Findings], progress: Progress) -> Line[Findings]:
-    """Make and examine a variant; one that fails leaves its criteria MISSING, with the reason."""
+    """Make and examine a variant; if that fails, its criteria are MISSING, with the reason."""
     try:
         if isinstance(group.state, EdgecheckError):
             raise group.state

@@ -1,4 +1,4 @@
-"""The report of a run folder, read back and checked against what the folder holds."""
+"""Reads the report of a run folder, and checks it against the files in the folder."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def read(folder: Path, unverified: bool = False) -> Report:
 
     Args:
         folder: the run folder.
-        unverified: return a report that does not match the folder all the same; it then says what does not.
+        unverified: return the report even if digests do not match; it then lists the mismatches.
 
     Raises:
-        InputError: no report there, or not one this version reads; the last run did not finish; or something does not
-            match the digests in the report.
+        InputError: there is no report, this version cannot read it, the last run did not finish, or a digest does not
+            match.
     """
     seal.require_finished(folder)
     data = _document(folder / REPORT)
@@ -34,14 +34,14 @@ def read(folder: Path, unverified: bool = False) -> Report:
         report = from_dict({key: value for key, value in data.items() if key != seal.SEAL}, Report)
     except InputError as error:
         raise InputError(f"{folder / REPORT}: {error}") from None
-    # What was let through once stays unverified, however often it is written again.
+    # A report that was accepted as unverified stays unverified when it is written again.
     wrong = list(
         dict.fromkeys([*report.unverified, *seal.mismatches(data, report, folder), *_replaced(report, folder)])
     )
     if wrong and not unverified:
         raise InputError(
-            f"{folder}: not what was measured: {seal.describe(wrong)}; run it again, or add --unverified to judge "
-            "the numbers as they stand"
+            f"{folder}: changed since the measurement: {seal.describe(wrong)}; run it again, or add --unverified to "
+            "judge it anyway"
         )
     return attrs.evolve(report, schema_version=SCHEMA_VERSION, unverified=wrong)
 
@@ -60,7 +60,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _replaced(report: Report, folder: Path) -> Iterator[str]:
-    """Yield the model files that are not what was measured; those of `check` lie outside the run folder."""
+    """Yield the model files that changed since the measurement; those of `check` lie outside the run folder."""
     for variant in report.variants:
         if variant.file is None or variant.sha256 is None:
             continue
@@ -68,7 +68,7 @@ def _replaced(report: Report, folder: Path) -> Iterator[str]:
         if known == variant.sha256:
             continue
         if known is None and not path.is_file():
-            yield f"{variant.file} is gone"
+            yield f"{variant.file} is missing"
         elif known is not None or not _same(path, variant):
             yield f"{variant.file} is not the file that was measured"
 
@@ -76,9 +76,9 @@ def _replaced(report: Report, folder: Path) -> Iterator[str]:
 def _same(path: Path, variant: Variant) -> bool:
     try:
         return files.sha256(path) == variant.sha256
-    except ModelError:  # not even an ONNX file any more
+    except ModelError:  # no longer an ONNX file
         return False
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number to judge by")
+    raise ValueError(f"{constant} is not a number that can be judged")

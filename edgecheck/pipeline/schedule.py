@@ -1,7 +1,7 @@
-"""Drives lines of work: each asks for stages one after the other, and all lines share one executor.
+"""Runs lines of work: each requests its stages in turn, and all lines share one executor.
 
-A *line* is a generator, such as everything that is done with one variant. It yields the work that it needs next and is
-sent what came of it:
+A *line* is a generator, for example for all work on one variant. It yields the work that it needs next and receives the
+result:
 
     def line(...) -> Line[float]:
         pruned = yield Work("l1-0.40", PruneNetwork(...))
@@ -9,8 +9,8 @@ sent what came of it:
         ...
         return accuracy
 
-Works in a tuple may be computed side by side. A line may also yield another line that was started, to wait for its
-result. What a stage raises is raised at the `yield`.
+Works in a tuple may be computed in parallel. A line may also yield another started line, to wait for its result. An
+error of a stage is raised at the `yield`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class _Failed:
 
 
 class Started(Generic[Result]):
-    """A line under way."""
+    """A started line."""
 
     def __init__(self, line: Line[Result]) -> None:
         self._line = line
-        self._single = True  # it yielded one thing, not a tuple
+        self._single = True  # it yielded one work, not a tuple
         self.wanted: tuple[Any, ...] = ()
         self.begun = self.over = False
         self._result: Result | None = None
@@ -49,13 +49,13 @@ class Started(Generic[Result]):
 
     @property
     def result(self) -> Result:
-        """What the line returned; raises what ended it."""
+        """The return value of the line; raises its error."""
         if self.error is not None:
             raise self.error
         return self._result  # type: ignore[return-value]
 
     def advance(self, answers: list[Any]) -> None:
-        """Go on to the next yield, with an answer to each thing that is `wanted`."""
+        """Resume until the next yield, with the answers to everything that is `wanted`."""
         try:
             wanted = self._next(answers)
             self._single = not isinstance(wanted, tuple)
@@ -76,22 +76,22 @@ class Started(Generic[Result]):
 
 
 class Schedule:
-    """Lines, the executor that computes their stages, and the store that keeps them.
+    """Lines, the executor that computes their stages, and the store of the results.
 
-    Lines that were started first come first. A stage that is `alone` waits until nothing else runs, and nothing else
-    begins before it is done.
+    Lines started earlier have priority. A stage that is `alone` waits until nothing else runs, and blocks all others
+    until it is done.
     """
 
     def __init__(self, store: Store, executor: Executor) -> None:
         self._store, self._executor = store, executor
         self._lines: list[Started[Any]] = []
         self._running: dict[Future[Computed[Any]], Identified[Any]] = {}
-        self._absent: set[Name] = set()  # looked for in the store in vain
+        self._absent: set[Name] = set()  # known not to be in the store
         self._failed: dict[Name, _Failed] = {}
-        self._draining = False  # a stage that must be alone waits for the others to end
+        self._draining = False  # a stage that must run alone waits for the others to end
 
     def start(self, lines: Iterable[Line[Result]]) -> list[Started[Result]]:
-        """Have lines driven from now on; nothing is computed before `finish`."""
+        """Add lines; nothing is computed before `finish`."""
         begun = [Started(line) for line in lines]
         self._lines += begun
         return begun
@@ -100,7 +100,7 @@ class Schedule:
         """Compute until these lines are done, and return their results.
 
         Raises:
-            Exception: what ended one of them.
+            Exception: the error of one of them.
         """
         awaited = list(lines)
         while not all(line.over for line in awaited):
@@ -113,7 +113,7 @@ class Schedule:
         return [line.result for line in awaited]
 
     def _pass(self) -> None:
-        """Take every line as far as it goes now, the earliest first."""
+        """Advance every line as far as possible, the earliest first."""
         self._draining = False
         for line in [line for line in self._lines if not line.over]:
             while not line.over and (line.begun or self._free):
@@ -125,16 +125,16 @@ class Schedule:
 
     @property
     def _free(self) -> bool:
-        """Whether another stage may begin."""
+        """Whether another stage may start."""
         alone = any(work.stage.alone for work in self._running.values())
         return len(self._running) < self._executor.slots and not alone and not self._draining
 
     def _named(self, wanted: Work[Any] | Started[Any]) -> Identified[Any] | Started[Any]:
-        """Return work with its key, which is made once however often the work is looked at."""
+        """Return work with its key, which is computed only once."""
         return wanted if isinstance(wanted, Started) else self._store.identify(wanted.variant, wanted.stage)
 
     def _answer(self, wanted: Identified[Any] | Started[Any]) -> Any:
-        """Return what came of a work or a line; PENDING while nothing has. Begins the work where it can."""
+        """Return the result of a work or a line, or PENDING; starts the work if possible."""
         if isinstance(wanted, Started):
             if not wanted.over:
                 return PENDING
@@ -142,7 +142,7 @@ class Schedule:
         name = wanted.variant, wanted.key
         if name in self._failed:
             return self._failed[name]
-        # Under another variant too: then this one gets a copy.
+        # The store may have the result under another variant; then it is copied to this one.
         if any(wanted.key == running.key for running in self._running.values()):
             return PENDING
         if name not in self._absent and (done := self._store.find(wanted)):
@@ -154,7 +154,7 @@ class Schedule:
         if not self._free or (work.stage.alone and self._running):
             self._draining |= work.stage.alone
             return PENDING
-        self._store.path(work.variant)  # its folder exists before another process writes there
+        self._store.path(work.variant)  # creates the folder before another process writes to it
         future = self._executor.submit(Job(Work(work.variant, work.stage), self._store.folder))
         self._running[future] = work
         return self._take(future) if future.done() else PENDING
@@ -166,7 +166,7 @@ class Schedule:
             self._take(future)
 
     def _take(self, future: Future[Computed[Any]]) -> Any:
-        """Put what a stage gave into the store, or note that it failed."""
+        """Store the result of a stage, or note that it failed."""
         work = self._running.pop(future)
         self._absent = {(variant, key) for variant, key in self._absent if key != work.key}
         error = future.exception()

@@ -1,4 +1,4 @@
-"""Single stages of the job, as `edgecheck train`, `prune`, `export` and `cam` run them."""
+"""Single stages of the pipeline, for `edgecheck train`, `prune`, `export` and `cam`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from edgecheck.report.diagnostics import render
 from edgecheck.score import cam as heatmap
 from edgecheck.score.parity import Parity, parity
 
-# How far an exported file may be from its twin: float32 sums in another order differ by 1e-5 or less.
+# Limits on the difference of an exported file and its twin; the order of float32 sums accounts for 1e-5 or less.
 MAX_ABS, AGREEMENT = (criterion.limit for criterion in PARITY)
 
 
 def train(plan: Plan, out: Path, progress: Progress) -> float:
-    """Train the model from scratch, write its weights, return its accuracy on the test split (0..1)."""
+    """Train the model from scratch, write its weights, and return its accuracy on the test split (0..1)."""
     need_lab()
     from edgecheck.lab import data
     from edgecheck.lab import train as training
@@ -69,10 +69,10 @@ def _made(run: Run) -> Line[Entry]:
 
 
 def export(plan: Plan, out: Path, progress: Progress) -> Parity:
-    """Export the baseline of a plan to `out`; return how far file and twin disagree on the test images.
+    """Export the baseline of a plan to `out`; return the parity of file and twin on the test images.
 
     Raises:
-        MeasurementError: they disagree beyond `MAX_ABS` or `AGREEMENT`; no file is left then.
+        MeasurementError: they differ by more than `MAX_ABS` or agree less than `AGREEMENT`; no file is written.
     """
     need_lab()
     from edgecheck.lab import export as exporting
@@ -94,14 +94,15 @@ def export(plan: Plan, out: Path, progress: Progress) -> Parity:
         outputs = accuracy.predict(session.open_classifier(file), examples, plan.preprocessing, progress)
         with placed(model, plan.compute):
             logits = explain(model, examples, plan.preprocessing, [], progress=progress).logits
-        found = parity(outputs, logits)
-        if not (found.max_abs <= MAX_ABS and found.agreement >= AGREEMENT):
+        measured = parity(outputs, logits)
+        if not (measured.max_abs <= MAX_ABS and measured.agreement >= AGREEMENT):
             raise MeasurementError(
-                f"{out}: not written: the exported file is not the twin's: logits differ by up to {found.max_abs:.2g} "
-                f"(at most {MAX_ABS:g}), top-1 classes agree on {found.agreement:.2%} (at least {AGREEMENT:.1%}) of "
-                f"{found.n} test images; try another export.opset, and look for branches in the network's forward"
+                f"{out}: not written: the exported file does not match its twin: logits differ by up to "
+                f"{measured.max_abs:.2g} (at most {MAX_ABS:g}), top-1 classes agree on {measured.agreement:.2%} (at "
+                f"least {AGREEMENT:.1%}) of {measured.n} test images; try another export.opset, and look for branches "
+                "in the network's forward"
             )
-    return found
+    return measured
 
 
 def _test_images(plan: Plan, scratch: Path, progress: Progress) -> ImageSet:
@@ -109,7 +110,7 @@ def _test_images(plan: Plan, scratch: Path, progress: Progress) -> ImageSet:
 
 
 def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> list[Path]:
-    """Write one picture a method and image of the test split; return their paths."""
+    """Write one picture per method and image of the test split; return their paths."""
     need_lab()
     from edgecheck.lab import cam as cams
     from edgecheck.lab import pictures
@@ -128,11 +129,15 @@ def cam(plan: Plan, indices: Sequence[int], out: Path, progress: Progress) -> li
     labels = chosen.labels if options.class_explained == "label" else None
     explain = reference.explain if options.engine == "grad-cam" else cams.explain
     with placed(model, plan.compute):
-        found = explain(model, chosen, plan.preprocessing, options.methods, options.target_layer, labels, progress)
+        explanation = explain(
+            model, chosen, plan.preprocessing, options.methods, options.target_layer, labels, progress
+        )
     written = []
-    for method, maps in found.maps.items():
-        shown = heatmap.heatmaps(maps, chosen.shape[1:])
-        for index, explained, image, overlay in zip(indices, found.classes, chosen.images[:], shown, strict=True):
+    for method, maps in explanation.maps.items():
+        overlays = heatmap.heatmaps(maps, chosen.shape[1:])
+        for index, explained, image, overlay in zip(
+            indices, explanation.classes, chosen.images[:], overlays, strict=True
+        ):
             written.append(folder.path("", f"{method}-{index:05d}-class-{explained}.png"))
             write_bytes(written[-1], pictures.overlay(image, overlay))
     return written

@@ -1,7 +1,7 @@
-"""A stage: a frozen record of everything its computation reads, and the computation.
+"""A stage: a frozen record of all inputs of a computation, and the computation.
 
-The record is the cache key: what `compute` does not find in its own fields it cannot know, so nothing that a result
-depends on can be missing from the key. Records are picklable: specifications, paths and hashes, no open handles.
+The fields of the record are the cache key. `compute` receives nothing else, so the key cannot miss anything that the
+result depends on. Records are picklable: specifications, paths and hashes, no open handles.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Outputs = TypeVar("Outputs")
 
 @frozen
 class Desk:
-    """Where a stage works. Nothing here is read for a result.
+    """Where a stage works. A result does not depend on it.
 
-    `folder` takes the files of the stage, `scratch` large temporary files; `progress` is told what goes on.
+    `folder` is for the files of the stage, `scratch` for large temporary files; `progress` receives the progress.
     """
 
     folder: Path
@@ -39,10 +39,10 @@ class Stage(Generic[Outputs]):
 
     Attributes:
         kind: name of the stage, and of its JSON file unless `name` says otherwise.
-        version: raised whenever the computation changes its results.
+        version: increased whenever a change of the computation changes results.
         tools: the packages whose versions the result depends on.
         outputs: the type of the outputs record.
-        alone: it measures time, so nothing else of the run may run beside it.
+        alone: the stage measures time, so no other stage of the run may run at the same time.
     """
 
     kind: ClassVar[str]
@@ -53,7 +53,7 @@ class Stage(Generic[Outputs]):
 
     @property
     def name(self) -> str:
-        """Name of the stage's JSON file in the folder of its variant; more than the kind where there are several."""
+        """Name of the stage's JSON file in the folder of its variant; longer than the kind if there are several."""
         return self.kind
 
     @property
@@ -72,11 +72,11 @@ class Stage(Generic[Outputs]):
 
 
 def inputs_of(stage: Stage[Any], installed: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return all that the key of a stage is made of, JSON-able.
+    """Return everything that the key of a stage is computed from, as JSON-able data.
 
     Args:
         stage: the stage.
-        installed: what `versions.depended_on` says of its tools; looked up by default.
+        installed: the result of `versions.depended_on` for its tools; looked up by default.
     """
     return {
         "stage": stage.kind,
@@ -88,7 +88,7 @@ def inputs_of(stage: Stage[Any], installed: Mapping[str, str] | None = None) -> 
 
 
 def key_of(stage: Stage[Any]) -> str:
-    """Return the hash by which a stage's result is found again."""
+    """Return the cache key of a stage."""
     return digest(inputs_of(stage))
 
 
@@ -96,7 +96,7 @@ def keyed(value: Any) -> Any:
     """Return a value as JSON-able data, without locators.
 
     Raises:
-        TypeError: the value holds something that has no content to compare, such as a function or an open file.
+        TypeError: the value contains something without comparable content, such as a function or an open file.
     """
     if attrs.has(type(value)):
         kind = {"step": value.kind} if isinstance(value, Step) else {}

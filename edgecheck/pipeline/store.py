@@ -1,4 +1,4 @@
-"""The run folder: every stage's result is written whole, and found again by the content of its inputs."""
+"""The run folder: results of stages are written atomically and looked up by the content of their inputs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from edgecheck.text import plain
 
 Outputs = TypeVar("Outputs")
 
-INTERRUPTED = "it was interrupted, or is still at work"
+INTERRUPTED = "it was interrupted, or is still running"
 
 
 @frozen(eq=False)
 class Done(Generic[Outputs]):
-    """A finished stage: its kind, what it gave, and its files by name."""
+    """A finished stage: its kind, its outputs, and its files by name."""
 
     kind: str
     outputs: Outputs
@@ -45,7 +45,7 @@ class Done(Generic[Outputs]):
 
 @frozen(eq=False)
 class Identified(Generic[Outputs]):
-    """A stage of a variant, the inputs that its key is made of, and the key."""
+    """A stage of a variant, the inputs of its key, and the key."""
 
     variant: str
     stage: Stage[Outputs]
@@ -57,11 +57,11 @@ class Store:
     """A run folder with one folder per variant and one JSON file per stage.
 
     Args:
-        folder: made if it is not there.
-        reuse: other run folders; a stage that one of them holds finished from the same inputs is copied.
+        folder: created if it does not exist.
+        reuse: other run folders; stages that one of them has finished with the same inputs are copied.
 
     Raises:
-        InputError: the folder cannot be made or written to, or one to reuse is not there.
+        InputError: the folder cannot be created or written to, or a folder to reuse does not exist.
     """
 
     def __init__(self, folder: Path, reuse: Sequence[Path] = ()) -> None:
@@ -84,17 +84,17 @@ class Store:
 
     @property
     def kept(self) -> int:
-        """How many stages an earlier run had finished."""
+        """The number of stages reused from earlier runs."""
         return sum(done.kept for done in self._done.values())
 
     @property
     def finished(self) -> str | None:
-        """When the last stage was computed, UTC, ISO 8601; None before any was."""
+        """When the last stage was computed, UTC, ISO 8601; None if none was."""
         return max((done.finished for done in self._done.values()), default=None)
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Seconds that computing the stages took, by kind, whenever that was; the longest first."""
+        """Seconds that the stages took when they were computed, by kind, the longest first."""
         spent: dict[str, float] = {}
         for done in self._done.values():
             spent[done.kind] = spent.get(done.kind, 0.0) + done.seconds
@@ -102,7 +102,7 @@ class Store:
 
     @property
     def evidence(self) -> dict[str, str]:
-        """SHA-256 of all records and files of the stages, as the stages left them, by their paths in the run folder."""
+        """SHA-256 of all records and files as the stages wrote them, by their paths in the run folder."""
         digests: dict[str, str] = {}
         for done in self._done.values():
             for file in (done.record, *done.files.values()):
@@ -111,9 +111,9 @@ class Store:
 
     @contextmanager
     def attempt(self) -> Iterator[Store]:
-        """Mark the folder as unfinished until the block ends well; a failure leaves its reason in the mark.
+        """Mark the folder as unfinished until the block succeeds; after a failure, the mark holds the reason.
 
-        The reports of an earlier run do not speak for one that failed: they are removed, and the next run makes them
+        The reports of an earlier run are not valid for a failed one: they are removed, and the next run writes them
         again from the finished stages.
         """
         mark = self.folder / UNFINISHED
@@ -132,22 +132,22 @@ class Store:
 
     def _give_up(self, mark: Path, why: str) -> None:
         self._withdraw_reports()
-        if self._new and not self._done:  # nothing was begun: leave no folder that looks like a run
+        if self._new and not self._done:  # nothing was done: leave no folder that looks like a run
             mark.unlink(missing_ok=True)
-            with suppress(OSError):  # it holds something after all
+            with suppress(OSError):  # the folder is not empty
                 self.folder.rmdir()
         else:
             with suppress(InputError):  # a full disk: the folder stays marked without the reason
                 write_text(mark, why + "\n")
 
     def path(self, variant: str, file: str = "") -> Path:
-        """Return where a variant's file lies; its folder exists afterwards."""
+        """Return the path of a variant's file, and create its folder."""
         folder = self.folder / variant
         folder.mkdir(parents=True, exist_ok=True)
         return folder / file
 
     def identify(self, variant: str, stage: Stage[Outputs]) -> Identified[Outputs]:
-        """Return a stage of a variant with its key; "" is the variant of what belongs to the whole run."""
+        """Return a stage of a variant with its key; "" stands for the whole run."""
         tools = tuple(stage.tools)
         if tools not in self._versions:  # looking them up reads a file per package
             self._versions[tools] = versions.depended_on(tools)
@@ -155,9 +155,9 @@ class Store:
         return Identified(variant, stage, inputs, digest(inputs))
 
     def find(self, work: Identified[Outputs]) -> Done[Outputs] | None:
-        """Return a stage that was finished with the same inputs, here or in a folder to reuse, whatever its variant.
+        """Return a finished stage with the same inputs, of any variant, here or in a folder to reuse.
 
-        What another variant holds is copied into the folder of this one.
+        The result of another variant is copied into the folder of this one.
         """
         record = self.path(work.variant, f"{work.stage.name}.json")
         known = self._done.get((work.variant, work.stage.name))
@@ -167,10 +167,10 @@ class Store:
         return None if document is None else self._noted(work, document, kept=True)
 
     def keep(self, work: Identified[Outputs], outputs: Outputs, seconds: float) -> Done[Outputs]:
-        """Write down what a stage gave; its files lie in the folder of the variant already."""
+        """Write the outputs of a stage, whose files are already in the folder of the variant."""
         self._withdraw_reports()
         record = self.path(work.variant, f"{work.stage.name}.json")
-        # What is read back later must be what is used now, so that a resumed run is the same run.
+        # Return what a later run would read back, so that a resumed run is the same run.
         result = json.loads(json.dumps(to_dict(outputs), allow_nan=False))
         document = {
             "key": work.key,
@@ -208,19 +208,19 @@ class Store:
                     with atomic(record.parent / file) as temporary:
                         shutil.copyfile(elsewhere.parent / file, temporary)
                 if document["files"] != _hashes(record.parent, stage.files):
-                    continue  # a run in that folder has gone on meanwhile
+                    continue  # another run has changed that folder meanwhile
                 write_text(record, json.dumps(document, indent=1, allow_nan=False))
                 return document
         return None
 
     def _withdraw_reports(self) -> None:
-        """Remove the reports of an earlier state: should this run fail, they must not speak for it."""
+        """Remove the reports of an earlier state, which would be wrong if this run failed."""
         for name in REPORT_FILES:
             (self.folder / name).unlink(missing_ok=True)
 
 
 def _finished(record: Path, key: str, files: Sequence[str]) -> dict[str, Any] | None:
-    """Return a stage's document where it is whole, of the same inputs, and its files are as it left them."""
+    """Return a stage's document if it is complete, has the same key, and its files are unchanged."""
     document = _read(record)
     if document.get("key") != key or not {"result", "seconds", "finished"} <= set(document):
         return None
@@ -229,7 +229,7 @@ def _finished(record: Path, key: str, files: Sequence[str]) -> dict[str, Any] | 
 
 
 def _is_variant(folder: Path) -> bool:
-    """Return whether a subfolder belongs to this run, rather than being a run folder of its own."""
+    """Return whether a subfolder belongs to this run and is not a separate run folder."""
     return folder.is_dir() and not (folder / UNFINISHED).exists()
 
 
@@ -238,7 +238,7 @@ def _hashes(folder: Path, files: Sequence[str]) -> dict[str, str | None]:
 
 
 def _read(record: Path) -> dict[str, Any]:
-    """Return a stage's JSON, or nothing where it is absent or was damaged: then the stage runs again."""
+    """Return a stage's JSON; empty if it is missing or damaged, so that the stage runs again."""
     try:
         document = json.loads(record.read_text())
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What stages take as input beside plain values: the images, the data they come from, and networks."""
+"""Inputs of stages other than plain values: images, their data source, and networks."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Shape = tuple[int, int, int]  # channels, height, width
 
 @frozen
 class Images:
-    """The test images as `data.npz` holds them.
+    """The test images in `data.npz`.
 
-    `classes` says which outputs of a network the classes of the data are, see `DataSpec.classes`; `shape` is that of an
+    `classes` maps the classes of the data to outputs of a network, see `DataSpec.classes`; `shape` is the shape of an
     image.
     """
 
@@ -36,20 +36,20 @@ class Images:
     classes: list[int | list[str]] = field(factory=list)
 
     def load(self) -> ImageSet:
-        """Return the images; pixels stay on disk until they are asked for."""
-        # The store has compared the file with its hash.
+        """Return the images; pixels are read on demand."""
+        # The store has already verified the hash of the file.
         return images.with_outputs(images.load_npz(self.file.path, verified=True), self.classes)
 
 
 @frozen
 class DataSource:
-    """A data set with the hashes of its files; None where it has no files of its own, or they are not there yet."""
+    """A data set with the hashes of its files; None if it has no files, or they do not exist yet."""
 
     spec: DataSpec
     contents: list[str] | None
 
     def load(self, split: Literal["train", "test"], how: Preprocessing, desk: Desk) -> ImageSet:
-        """Return one split; decoded images lie in `desk.scratch`.
+        """Return one split; decoded images are stored in `desk.scratch`.
 
         Raises:
             DataError: see `edgecheck.lab.data.load`.
@@ -63,7 +63,7 @@ class DataSource:
         return data.load(self.spec, how, split, desk.progress, desk.scratch)
 
 
-# The training split that this process read last: every variant is trained on the same.
+# The training split that this process read last: all variants are trained on the same one.
 _TRAINING: dict[str, ImageSet] = {}
 
 
@@ -79,7 +79,7 @@ def _training_split(source: DataSource, how: Preprocessing, desk: Desk) -> Image
 
 @frozen
 class Drawn:
-    """Training images drawn by a seed; `setting` is the key of the configuration that says how many."""
+    """Training images selected by a seed; `setting` is the configuration key of their number."""
 
     source: DataSource
     preprocessing: Preprocessing
@@ -88,10 +88,10 @@ class Drawn:
     setting: str = locator()
 
     def load(self, desk: Desk) -> tuple[ImageSet, list[int]]:
-        """Return the images, and their places in the training split.
+        """Return the images and their indices in the training split.
 
         Raises:
-            DataError: the training split has fewer.
+            DataError: the training split has fewer images.
         """
         split = self.source.load("train", self.preprocessing, desk)
         require_images(self.setting, self.count, len(split))
@@ -99,19 +99,19 @@ class Drawn:
 
 
 def require_images(setting: str, count: int, available: int) -> None:
-    """Refuse to draw more training images than there are; `setting` is the key that says how many.
+    """Check that the training split has enough images; `setting` is the configuration key of the number.
 
     Raises:
-        DataError: as said.
+        DataError: it has fewer.
     """
     if count > available:
         raise DataError(
-            f"{setting}: {count} images are asked for, but the training split has {available}: set it to at most that"
+            f"{setting}: {count} images are requested, but the training split has {available}: reduce the number"
         )
 
 
 def calibrated(scheme: str) -> bool:
-    """Return whether a quantization takes ranges from images."""
+    """Return whether a quantization scheme needs calibration images."""
     from edgecheck.lab.quantize import CALIBRATED
 
     return scheme in CALIBRATED
@@ -119,7 +119,7 @@ def calibrated(scheme: str) -> bool:
 
 @frozen
 class Seen:
-    """Which training images a stage looked at."""
+    """The training images that a stage used."""
 
     places: list[int]
     sha256: str
@@ -127,10 +127,10 @@ class Seen:
 
 @frozen
 class Network:
-    """A PyTorch module, by how it is made; each stage builds its own.
+    """Instructions to build a PyTorch module; each stage builds its own.
 
-    `identity` is the content of `model`: hashes of the factory's source and of what it reads, its arguments, its
-    weights. `seed` draws what the factory leaves to chance. A compressed network is what the factory makes, without the
+    `identity` is the content of `model`: hashes of the factory's source and of the files it reads, its arguments, its
+    weights. `seed` seeds the factory's random numbers. A compressed network is the factory's module without the
     channels of `cuts` (by module and side, such as "layer1.conv1 out"), with the weights of `state`.
     """
 
@@ -146,7 +146,7 @@ class Network:
 
         Raises:
             DependencyError: PyTorch is not installed.
-            ModelError: the factory fails, or makes another network than the cuts and the weights are of.
+            ModelError: the factory fails, or the cuts or weights do not fit its network.
         """
         module = build_module(self.model, self.seed)
         if self.state is None:
@@ -164,7 +164,7 @@ class Network:
 
 
 def need_lab() -> None:
-    """Raise a DependencyError with the command that cures it where the workstation extra is not installed."""
+    """Raise a DependencyError that names the install command if the `lab` extra is not installed."""
     try:
         import edgecheck.lab  # noqa: F401
     except ImportError as error:
@@ -173,8 +173,17 @@ def need_lab() -> None:
         ) from None
 
 
+def lab_installed() -> bool:
+    """Return whether the workstation extra is installed."""
+    try:
+        need_lab()
+    except DependencyError:
+        return False
+    return True
+
+
 def build_module(spec: ModelSpec, seed: int) -> nn.Module:
-    """Build a module by its factory; what the factory leaves to chance is drawn from `seed`."""
+    """Call the factory of a module, with random numbers seeded by `seed`."""
     need_lab()
     import torch
 
@@ -186,7 +195,7 @@ def build_module(spec: ModelSpec, seed: int) -> nn.Module:
 
 
 def reshaped(module: nn.Module, cuts: Mapping[str, Sequence[int]], shape: Sequence[int], weights: Path) -> nn.Module:
-    """Return a copy of a factory's module without the channels that were cut, with the weights that were saved."""
+    """Return a copy of a factory's module without the removed channels, with the saved weights."""
     from edgecheck.lab import prune
     from edgecheck.lab.weights import load_weights
 

@@ -1,4 +1,4 @@
-"""A sweep: a run, and then what its variants say together, as tables, findings, charts and pictures."""
+"""A sweep: a run, followed by a comparison of its variants in tables, findings, charts and pictures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from edgecheck.report.table import controls
 from edgecheck.run_folder import SWEEP_FILES
 from edgecheck.score import cam, compare
 
-IMAGES_SHOWN = 2  # unless some are asked for
+IMAGES_SHOWN = 2  # unless images are requested
 
 
 def sweep(
@@ -45,19 +45,19 @@ def sweep(
     progress: Progress,
     executor: Executor | None = None,
 ) -> Report:
-    """Carry out a plan, and write `sweep.html`, `sweep.md`, `sweep.csv`, `figures/` and `heatmaps/` beside the report.
+    """Execute a plan, and write `sweep.html`, `sweep.md`, `sweep.csv`, `figures/` and `heatmaps/` beside the report.
 
     Args:
-        plan: without variants, the paper's are made.
+        plan: without variants, those of the paper are used.
         store: the run folder.
-        chosen: which test images the heatmaps are shown of, by their place in the test split; none: the first two.
-        command: how this was called, for the page.
-        progress: told of every stage.
-        executor: where stages are computed; one after the other in this process by default.
+        chosen: indices of the test images whose heatmaps are shown; the first two if empty.
+        command: the command line, for the page.
+        progress: receives the progress of every stage.
+        executor: computes the stages; by default serially in this process.
 
     Raises:
-        DataError: an image is asked for that the test split does not have.
-        EdgecheckError: as `pipeline.run`.
+        DataError: the test split lacks a requested image.
+        EdgecheckError: raised by `pipeline.run`.
     """
     plan = plan if plan.variants else attrs.evolve(plan, variants=list(_of_the_paper(plan)))
     preflight.chosen(chosen, plan.data.limit)
@@ -74,7 +74,7 @@ def _of_the_paper(plan: Plan) -> Iterator[VariantSpec]:
 
 
 def _images(plan: Plan, store: Store, progress: Progress) -> pixels.ImageSet:
-    """Return the test images; what is wrong with the plan or the weights shows before they are read."""
+    """Return the test images, after checking the plan and the weights."""
     preflight.variants(plan)
     with Serial(progress) as here:
         schedule = Schedule(store, here)
@@ -83,7 +83,7 @@ def _images(plan: Plan, store: Store, progress: Progress) -> pixels.ImageSet:
 
 
 def _write(report: Report, store: Store, command: str, grids: Mapping[PictureFile, bytes]) -> None:
-    """Write the page in its three forms, and its pictures in place of those of an earlier sweep."""
+    """Write the page in its three formats, and replace the pictures of an earlier sweep."""
     for stale in [*store.path("figures").glob("*.svg"), *store.path("heatmaps").glob("*.png")]:
         stale.unlink()
     for picture, png in grids.items():
@@ -108,24 +108,24 @@ def _charts(report: Report) -> tuple[list[Chart], list[Chart]]:
 def _grids(
     report: Report, store: Store, chosen: Sequence[int], data: pixels.ImageSet
 ) -> Iterator[tuple[PictureFile, bytes]]:
-    """Yield a picture a CAM method and image: a row a way of pruning, over the rate."""
+    """Yield one picture per CAM method and image, with one row per pruning series."""
     from edgecheck.lab import pictures
 
     withheld = {one.variant for one in report.withheld}
     shown = [variant for variant in report.variants if variant.file and variant.name not in withheld]
-    found = {variant.name: _heatmaps(store, variant, chosen, data.shape[1:]) for variant in shown}
+    heatmaps = {variant.name: _heatmaps(store, variant, chosen, data.shape[1:]) for variant in shown}
     ways = [(one.label, _columns(report, one)) for one in series(report) if not one.quantization]
     methods = dict.fromkeys(similarity.method for similarity in report.similarities)
     for method, index in product(methods if ways else (), chosen):
         key = method, index
-        rows = [(way, [(text, found[v][key]) for text, v in row if key in found.get(v, {})]) for way, row in ways]
+        rows = [(way, [(text, heatmaps[v][key]) for text, v in row if key in heatmaps.get(v, {})]) for way, row in ways]
         file = f"heatmaps/{method.replace('++', '-plusplus')}-image-{index:05d}.png"
         caption = f"{method}, image {index}, labelled {class_name(report, int(data.labels[index]))}"
         yield PictureFile(file, caption), pictures.grid(data.images[index], rows)
 
 
 def _columns(report: Report, one: Series) -> list[tuple[str, str]]:
-    """Return heading and variant of a row of heatmaps: baseline, control, then what was pruned, by rising rate."""
+    """Return heading and variant of each heatmap in a row: baseline, control, pruned variants by increasing rate."""
     before = ["baseline", *(variant.name for variant in controls(report)[:1])]
     after = [(f"{format_exact(rate, 'fraction')} pruned", variant.name) for rate, variant in one.points]
     return [*((name, name) for name in before), *after]
@@ -134,7 +134,7 @@ def _columns(report: Report, one: Series) -> list[tuple[str, str]]:
 def _heatmaps(
     store: Store, variant: Variant, chosen: Sequence[int], shape: tuple[int, ...]
 ) -> dict[tuple[str, int], NDArray[np.floating]]:
-    """Return a variant's heatmaps by method and image; none of one that has no twin."""
+    """Return a variant's heatmaps by method and image; empty for a variant without a twin."""
     path = store.folder / variant.name / CAMS
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""What is timed at the end of a run, when nothing else runs: the layers of each file, and the latency of all."""
+"""Timing at the end of a run, when nothing else runs: the layers of each file, and the latency of all files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from edgecheck.records import Diagnostic, reading
 
 
 def time_all(run: Run, schedule: Schedule, findings: Sequence[Findings]) -> tuple[list[Findings], list[Diagnostic]]:
-    """Return the findings with layers and latency, and warnings about the latency; nothing else of the run is left.
+    """Return the findings with layers and latency, and warnings about the latency; call it last.
 
     Raises:
-        EdgecheckError: as the stages.
+        EdgecheckError: a stage failed.
     """
     profiled = schedule.finish(schedule.start(_profiled(run, each) for each in findings))
     return schedule.finish(schedule.start([_timed(run, profiled)]))[0]
@@ -45,7 +45,7 @@ def _profiled(run: Run, findings: Findings) -> Line[Findings]:
 
 
 def _timed(run: Run, findings: Sequence[Findings]) -> Line[tuple[list[Findings], list[Diagnostic]]]:
-    """Add latency readings, taken of all files in turn in one process; return also what to beware of."""
+    """Add latency readings, sampled from all files in turn in one process; also return warnings."""
     plan, measure = run.plan, run.plan.measure
     if measure.latency_budget_s == 0:
         return list(findings), []

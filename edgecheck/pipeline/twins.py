@@ -1,7 +1,7 @@
-"""Twins: made by a factory, and found again in the folder of a variant.
+"""Saves and loads the twins of variants.
 
-`twin.json` beside the weights of each float variant says how its twin is made: by which factory, and which channels
-were cut out of what the factory makes. It holds no code, and no weights.
+`twin.json`, beside the weights of each float variant, describes how to build its twin: the factory, and the channels to
+remove from the factory's network. It contains neither code nor weights.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 FILE = "twin.json"
 VERSION = 1
-IMAGE, LARGEST = "CHW", 2**14  # the dimensions of an image, and how large each may be
+IMAGE, LARGEST = "CHW", 2**14  # the dimensions of an image, and the largest size of each
 
 
 @frozen
 class SavedTwin:
-    """What `twin.json` holds.
+    """The contents of `twin.json`.
 
-    `factory` is as in the configuration, the path of a file relative to the folder of `twin.json`; `source_sha256` is
-    that file's, "" where there is none. `seed` draws what the factory leaves to chance. `shape` is that of an image,
-    (C, H, W). `cuts` are the channels removed, by module and side, such as "layer1.conv1 out". `target_layer` is None
-    where the default is explained.
+    `factory` is written as in the configuration, with the path of a file relative to the folder of `twin.json`;
+    `source_sha256` is the hash of that file, "" without a file. `seed` seeds the factory's random numbers. `shape` is
+    the shape of an image, (C, H, W). `cuts` are the removed channels, by module and side, such as "layer1.conv1 out".
+    `target_layer` is None for the default.
     """
 
     version: int
@@ -61,7 +61,7 @@ class SavedTwin:
 
 
 def save(run: Run, name: str, cuts: Mapping[str, list[int]]) -> None:
-    """Write `twin.json` into the folder of a variant whose weights are there already."""
+    """Write `twin.json` into the folder of a variant, after its weights."""
     spec, folder = run.plan.model, run.folder / name
     assert spec is not None, "what was made has a model"
     factory, source = spec.factory, ""
@@ -86,15 +86,15 @@ def save(run: Run, name: str, cuts: Mapping[str, list[int]]) -> None:
 
 
 def load(folder: Path) -> nn.Module:
-    """Return the twin of a variant, in eval mode; the folder is that of a float variant, of the control or baseline.
+    """Load the twin of a float variant, a control or the baseline from its folder, in eval mode.
 
-    Warns where the factory's file is no longer the one that the variant was made with.
+    Warns if the factory's file has changed since the variant was made.
 
     Raises:
-        ConfigError: a factory that this edgecheck does not know.
+        ConfigError: the factory is unknown.
         DependencyError: PyTorch is not installed.
-        ModelError: no twin there, weights that are not the ones it names, or a factory that is not there or makes
-            another network.
+        ModelError: the folder has no twin, the weights have changed, the factory's file is missing, or its network
+            does not fit the weights.
     """
     saved = read(folder)
     for diagnostic in stale(folder, saved):
@@ -103,15 +103,15 @@ def load(folder: Path) -> nn.Module:
 
 
 def twin_in(folder: Path, store: Store, role: str) -> tuple[Twin, list[Diagnostic]]:
-    """Return the twin of a variant, built when it is needed, and warnings about it.
+    """Return the twin of a variant, which is built on demand, and warnings about it.
 
     Args:
-        folder: of the variant.
-        store: of the run that takes the twin.
-        role: the folder in `store` that keeps what is made of it.
+        folder: the folder of the variant.
+        store: the store of the run that uses the twin.
+        role: the folder in `store` for results of the twin.
 
     Raises:
-        ModelError: as `load`, as far as it shows without building.
+        ModelError: as in `load`, except errors that only building the twin can show.
     """
     saved = read(folder)
     network = _network(folder, saved)
@@ -120,15 +120,15 @@ def twin_in(folder: Path, store: Store, role: str) -> tuple[Twin, list[Diagnosti
 
 
 def read(folder: Path) -> SavedTwin:
-    """Return what the `twin.json` of a folder says.
+    """Read the `twin.json` of a folder.
 
     Raises:
-        ModelError: it is not there or broken, or the weights beside it are not the ones it names.
+        ModelError: it is missing or damaged, or the weights beside it have changed.
     """
     path = folder / FILE
     if not path.exists():
         raise ModelError(
-            f"{folder}: has no {FILE}; a run writes one for each float variant, a quantized one has no twin of its own"
+            f"{folder}: has no {FILE}; a run writes one for each float variant, but quantized variants have no twin"
         )
     require_regular(path, MOST_REPORT_BYTES, ModelError)
     try:
@@ -145,15 +145,17 @@ def read(folder: Path) -> SavedTwin:
     if len(saved.shape) != len(IMAGE) or not all(1 <= size <= LARGEST for size in saved.shape):
         raise ModelError(f"{path}: shape must be three sizes (C, H, W) of 1 to {LARGEST}, not {saved.shape}")
     if not (folder / WEIGHTS).exists():
-        raise ModelError(f"{folder / WEIGHTS}: is gone; run again, or restore it")
+        raise ModelError(f"{folder / WEIGHTS}: is missing; run again, or restore the file")
     require_regular(folder / WEIGHTS, MOST_WEIGHT_BYTES, ModelError)
     if sha256(folder / WEIGHTS) != saved.weights_sha256:
-        raise ModelError(f"{folder / WEIGHTS}: not the weights that {FILE} was written for; run again, or restore them")
+        raise ModelError(
+            f"{folder / WEIGHTS}: not the weights that {FILE} was written for; run again, or restore the file"
+        )
     return saved
 
 
 def stale(folder: Path, saved: SavedTwin) -> list[Diagnostic]:
-    """Return a warning where the factory's file has changed; only parity can tell whether the network has, too."""
+    """Return a warning if the factory's file has changed; only parity shows whether the network has changed, too."""
     spec = _spec(folder, saved)
     if not saved.source_sha256 or sha256(_file(spec)) == saved.source_sha256:
         return []
@@ -166,8 +168,8 @@ def _spec(folder: Path, saved: SavedTwin) -> ModelSpec:
     spec = ModelSpec(str(folder.resolve() / saved.factory), None, saved.arguments)
     if not _file(spec).is_file():
         raise ModelError(
-            f"{folder / FILE}: its factory {os.path.normpath(_file(spec))} is not there; put the file back, or change "
-            "factory, whose path is relative to this folder"
+            f"{folder / FILE}: its factory {os.path.normpath(_file(spec))} does not exist; restore the file, or change "
+            "factory, a path relative to this folder"
         )
     return spec
 
@@ -177,7 +179,7 @@ def _file(spec: ModelSpec) -> Path:
 
 
 def _network(folder: Path, saved: SavedTwin) -> Network:
-    """Return the network that a `twin.json` describes, without what tells it from others."""
+    """Return the network that a `twin.json` describes, without its identity."""
     channels, height, width = saved.shape
     weights = Artefact(saved.weights_sha256, folder / WEIGHTS)
     return Network({}, saved.seed, _spec(folder, saved), (channels, height, width), saved.cuts, weights)

@@ -1,4 +1,4 @@
-"""What executors compute: one stage of one variant, in this process or another."""
+"""The jobs of executors: one stage of one variant each, in this process or another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Outputs = TypeVar("Outputs")
 
 @frozen(eq=False)
 class Work(Generic[Outputs]):
-    """A stage and the variant it belongs to, which is also its folder; "" for what belongs to the whole run."""
+    """A stage and its variant, which is also the name of its folder; "" for the whole run."""
 
     variant: str
     stage: Stage[Outputs]
@@ -26,7 +26,7 @@ class Work(Generic[Outputs]):
 
 @frozen(eq=False)
 class Job(Generic[Outputs]):
-    """Work with the folders it takes place in. Picklable, as long as the plugins of the stage are imported first."""
+    """Work with its folders. Picklable; the plugins of the stage must be imported before it is unpickled."""
 
     work: Work[Outputs]
     run_folder: Path
@@ -34,16 +34,16 @@ class Job(Generic[Outputs]):
 
 @frozen(eq=False)
 class Computed(Generic[Outputs]):
-    """What a stage gave, and the seconds it took."""
+    """The outputs of a stage, and the seconds it took."""
 
     outputs: Outputs
     seconds: float
 
 
 class Executor(Protocol):
-    """Computes jobs. Entered once per run; leaving it ends what still runs.
+    """Computes jobs. Entered once per run; leaving it ends running jobs.
 
-    `slots` is how many jobs it can have at once.
+    `slots` is the number of jobs that it can run at once.
     """
 
     slots: int
@@ -55,14 +55,14 @@ class Executor(Protocol):
     ) -> None: ...
 
     def submit(self, job: Job[Any]) -> Future[Computed[Any]]:
-        """Begin a job; the future holds what `compute` returns or raises."""
+        """Start a job; the future has the result or error of `compute`."""
 
 
 def compute(job: Job[Outputs], progress: Progress) -> Computed[Outputs]:
-    """Carry out a job here and now.
+    """Compute a job in this process.
 
     Raises:
-        EdgecheckError: as the stage.
+        EdgecheckError: the stage failed.
     """
     work, folder = job.work, job.run_folder
     told = Named(progress, work.variant) if work.variant else progress

@@ -1,1 +1,1 @@
-"""Which pruning criteria and structures exist: declarations that need no PyTorch. `lab.prune` applies them."""
+"""Declarations of pruning criteria and structures, which need no PyTorch; `lab.prune` applies them."""

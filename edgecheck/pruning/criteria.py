@@ -46,7 +46,7 @@ _IN = "edgecheck.lab.prune.criteria"
 CRITERIA: dict[str, Importance] = {
     "random": Importance(
         "a uniform random number drawn from the seed",
-        "the yardstick of Renza & Ballesteros 2023, section 4",
+        "the reference in Renza & Ballesteros 2023, section 4",
         f"{_IN}.random:weights",
         f"{_IN}.random:filters",
     ),

@@ -24,7 +24,7 @@ class Structure:
         source: the paper.
         ranks: whether a criterion has to score single weights or filters.
         prune: the function.
-        default_scope: where lowest scores are chosen if nobody says: in the whole network or in each layer.
+        default_scope: the default scope: lowest scores of the whole network or of each layer.
         takes_scope: whether the scope can be set.
         takes_round_to: whether layers can keep a multiple of a number of channels.
         takes_shares: whether a rate can be reached in several steps.

@@ -1,4 +1,4 @@
-"""What a reader should know before trusting a number, as data; `report.diagnostics` renders it as text."""
+"""Warnings and notes as data; `report.diagnostics` renders them as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Severity = Literal["note", "warning"]
 
 @frozen
 class Diagnostic:
-    """One thing to know about a run or one of its variants.
+    """A warning or note about a run or one of its variants.
 
     `id` names the sentence in `report.diagnostics`; `fields` are what the sentence mentions, as plain JSON values in SI
     units. `variant` is None for the whole run, and until a stage's result is put into the report.

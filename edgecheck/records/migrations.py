@@ -1,7 +1,6 @@
-"""Older report documents in the form of today, one function for each schema version. Plain dictionaries only.
+"""Migrates older report documents to the current schema, one function per version, on plain dictionaries.
 
-A document that is not of the form of its version passes through unchanged where possible; the converter then refuses
-it and names the place.
+Parts that do not have the form of their version are passed on unchanged if possible; the converter then reports them.
 """
 
 from __future__ import annotations

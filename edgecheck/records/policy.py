@@ -1,4 +1,4 @@
-"""What the gate asks, and what it answers."""
+"""The records of the gate: criteria, policy, verdicts and recommendation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Status = Literal["PASS", "FAIL", "WARN", "INCONCLUSIVE", "MISSING"]
 
 @frozen
 class Criterion:
-    """What the gate asks, as `text` at `where` says it; with `relative_to`, `limit` is added to the control's value."""
+    """A criterion, written as `text` at `where`; with `relative_to`, `limit` is added to the control's value."""
 
     metric: str = field(validator=known_metric)
     op: Operator
@@ -27,7 +27,7 @@ class Criterion:
 
     @property
     def offset(self) -> float | None:
-        """What is added to the control's value; None where the limit is a number of its own."""
+        """The number added to the control's value; None if the limit is absolute."""
         return self.limit if self.relative_to else None
 
 
@@ -60,7 +60,7 @@ class Verdict:
 
 @frozen
 class Recommendation:
-    """The one variant to ship, or none: then the advice is to keep the baseline."""
+    """The variant to ship; None to keep the baseline."""
 
     variant: str | None
     reason: str

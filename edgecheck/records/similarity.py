@@ -20,7 +20,7 @@ class ImageScore:
 
 @frozen
 class Similarity:
-    """How alike the heatmaps of a variant and its baseline are, under one CAM method.
+    """The similarity of the heatmaps of a variant and its baseline, for one CAM method.
 
     `source` says what the heatmaps of both were computed from: `twin`, `artefact`, or a source of a plugin.
     `score` is Sp2PS over all `n` images, `agreeing_score` over the `n_agreeing` on which both predict

@@ -1,7 +1,7 @@
-"""Records in, text out; nothing here reads or writes a file.
+"""Renders records as text; nothing here reads or writes a file.
 
 `RENDERERS` is the registry of the formats of `--format`; a plugin registers its own there. The HTML page also takes
-pictures, so `report.html.render` makes it. Each renderer is imported when it is called: a command pays for one only.
+pictures, so it has its own function, `report.html.render`. Each renderer is imported when it is first called.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def renderer(name: str) -> Renderer:
 
 @register(RENDERERS, "terminal")
 def _terminal(report: Report) -> str:
-    """Render for a terminal of common width, without colour."""
+    """Render for a terminal of the default width, without colour."""
     from edgecheck.report.terminal import render
 
     return render(report)

@@ -15,7 +15,7 @@ from edgecheck.report import svg
 from edgecheck.report.methods import methods
 from edgecheck.text import plain
 
-PANEL_SIZE = (5.2, 3.9)  # inches; two stand side by side on a desktop, one fills a phone
+PANEL_SIZE = (5.2, 3.9)  # inches; two fit side by side on a desktop, one on a phone
 MAX_NAME_LENGTH = 30
 LINEAR_DROP_PP = 1.0
 DROP_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)  # pp, on both sides
@@ -27,7 +27,7 @@ LIMIT = {"linestyle": (0, (6, 4)), "linewidth": 1.0}
 
 @frozen
 class Chart:
-    """A chart: a short name without spaces, its heading, what it shows in words, and the SVG."""
+    """A chart: a short name without spaces, a title, a description in words, and the SVG."""
 
     name: str
     title: str
@@ -38,12 +38,12 @@ class Chart:
 def chart(
     name: str, title: str, description: str, size: tuple[float, float], paint: Callable[[Any, Any], None]
 ) -> Chart:
-    """Draw a chart of `size` inches; `paint(figure, axes)` does it."""
+    """Return a chart of `size` inches, drawn by `paint(figure, axes)`."""
     return Chart(name, title, description, svg.draw(name, title, description, size, paint))
 
 
 def curves(report: Report) -> Iterator[tuple[str, str, str, str]]:
-    """Yield metric, label, colour and marker of what is drawn over the pruning rate."""
+    """Yield metric, label, colour and marker of each curve over the pruning rate."""
     yield "accuracy", "accuracy", svg.INK, "o"
     for method in methods(report):
         yield f"sp2ps.{method}", method, *drawn_as(method)
@@ -61,25 +61,25 @@ def floor(report: Report, metric: str) -> Floor | None:
 
 
 def limits(report: Report, metric: str) -> list[float]:
-    """Return the gate's limits on a metric as numbers; one on the accuracy drop is a limit on accuracy too."""
+    """Return the gate's limits on a metric as numbers; a limit on the accuracy drop also limits the accuracy."""
     asked = [criterion for criterion in report.policy.criteria if criterion.metric == metric]
     fixed = [absolute(criterion, report.variants, report.readings)[0] for criterion in asked]
-    found = [criterion.limit for criterion in fixed if criterion]
+    numbers = [criterion.limit for criterion in fixed if criterion]
     if metric == "accuracy":
         baselines = [value(report, v, "accuracy") for v in report.variants if v.role == "baseline"]
         drops = limits(report, "accuracy_drop_pp")
-        found += [accuracy - drop / 100 for accuracy in baselines if accuracy is not None for drop in drops]
-    return found
+        numbers += [accuracy - drop / 100 for accuracy in baselines if accuracy is not None for drop in drops]
+    return numbers
 
 
 def value(report: Report, variant: Variant, metric: str) -> float | None:
-    """Return the value of a reading, None where it is missing."""
+    """Return the value of a reading; None if it is missing."""
     reading = report.value(variant.name, metric)
     return reading.value if reading else None
 
 
 def drop_axis(axes: Any) -> None:
-    """Lay the accuracy drop along x: evenly up to 1 pp and by decades beyond, as small ones decide and large exist."""
+    """Set up the x axis for accuracy drops: linear up to 1 pp, where gates decide, and logarithmic beyond."""
     from matplotlib.ticker import FixedLocator
 
     axes.set_xscale("symlog", linthresh=LINEAR_DROP_PP)
@@ -89,7 +89,7 @@ def drop_axis(axes: Any) -> None:
 
 
 def legend(figure: Any, axes: Any, columns: int = 4) -> None:
-    """Put the legend below the axes, where it hides nothing."""
+    """Put the legend below the axes, where it covers nothing."""
     handles, _ = axes.get_legend_handles_labels()
     if handles:
         figure.legend(loc="outside lower center", ncols=columns)

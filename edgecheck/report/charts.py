@@ -1,4 +1,4 @@
-"""The charts of the HTML page: what pruning does to accuracy and heatmaps, and what it buys."""
+"""The charts of the HTML page: effect of compression on accuracy, heatmaps, size, latency and memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Bar = tuple[int, float | None, float | None, float | None]
 
 
 def charts(report: Report) -> list[Chart]:
-    """Return the charts for which the report holds values; none where matplotlib is not installed."""
+    """Return the charts for which the report has values; none if matplotlib is not installed."""
     return list(_charts(report)) if svg.installed() else []
 
 
@@ -30,7 +30,7 @@ def _charts(report: Report) -> Iterator[Chart]:
     yield from _costs(report)
     if drawn := _profiled(report):
         description = (
-            "Memory for activations while ONNX Runtime runs one image: the baseline and the variants that need least."
+            "Memory for activations while ONNX Runtime runs one image: baseline and variants with the lowest peaks."
         )
         yield chart("memory", "Live memory", description, PANEL_SIZE, partial(_memory, drawn))
 
@@ -47,7 +47,7 @@ def _costs(report: Report) -> Iterator[Chart]:
 
 
 def _memory(drawn: Sequence[Variant], figure: Any, axes: Any) -> None:
-    """Live bytes over the share of nodes done: files with different nodes stand beside each other."""
+    """Draw live bytes over the share of executed nodes, which makes files with different nodes comparable."""
     from matplotlib.ticker import PercentFormatter
 
     for index, variant in enumerate(drawn):
@@ -63,7 +63,7 @@ def _memory(drawn: Sequence[Variant], figure: Any, axes: Any) -> None:
 
 
 def _profiled(report: Report) -> list[Variant]:
-    """Return the baseline and the variants with the lowest peaks, as far as memory is known; one of those alike."""
+    """Return the baseline and the variants with the lowest peaks, if known, without equal profiles."""
     known = [v for v in report.variants if any(layer.live_bytes for layer in v.layers)]
     baseline = [variant for variant in known if variant.role == "baseline"]
     kept = {_live(variant): variant for variant in [*candidates(report)[::-1], *baseline] if variant in known}
@@ -92,9 +92,9 @@ def _cost(report: Report, bars: list[Variant], figure: Any, axes: Any) -> None:
     legend(figure, axes)
 
 
-def _bars(axes: Any, found: Sequence[Bar], shift: float, label: str, look: dict[str, Any]) -> None:
+def _bars(axes: Any, bars: Sequence[Bar], shift: float, label: str, look: dict[str, Any]) -> None:
     """Draw (row, value, low, high) as bars `shift` below their row, each with its interval and its number."""
-    known = [(row + shift, value, low, high) for row, value, low, high in found if value is not None]
+    known = [(row + shift, value, low, high) for row, value, low, high in bars if value is not None]
     if known:
         axes.barh([bar[0] for bar in known], [bar[1] for bar in known], 1.8 * BAR_HEIGHT, label=label, **look)
     for y, times, low, high in known:

@@ -15,7 +15,7 @@ def compression(variant: Variant) -> str:
 
 
 def describe_step(step: Step) -> str:
-    """Return one step in words; "" for a fine-tuning of no epochs, which does nothing."""
+    """Return one step in words; "" for fine-tuning with 0 epochs, which does nothing."""
     match step:
         case PruneStep():
             return _pruning(step)

@@ -1,4 +1,4 @@
-"""Diagnostics as text: rendered when they are shown, in the words that fit the command in use."""
+"""Diagnostics as text, rendered late: the advice names the options of the command in use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgecheck.report.placeholders import SETTING, Setting, fill
 from edgecheck.report.sentences import SENTENCES
 from edgecheck.text import plain
 
-# How commands spell settings; a command that is not named here takes them from edgecheck.yaml.
+# The options of commands for settings; other commands read the settings from edgecheck.yaml.
 CONFIGURATION: Mapping[str, str] = {}
 BENCH: Mapping[str, str] = {
     "measure.batch": "--batch",
@@ -22,11 +22,11 @@ BENCH: Mapping[str, str] = {
 def render(diagnostic: Diagnostic, options: Mapping[str, str] = CONFIGURATION) -> str:
     """Return the sentence of a diagnostic, on one line.
 
-    One without a sentence, or with fields that do not fit it, is shown by its id and fields.
+    Without a known sentence, or with fields that do not fit it, the text is the id and the fields.
 
     Args:
-        diagnostic: of this run, or read from a document that a newer version or a plugin wrote.
-        options: settings by their key in edgecheck.yaml, as the command in use spells them.
+        diagnostic: of this run, or from a document written by a newer version or with a plugin.
+        options: maps keys of edgecheck.yaml to options of the command in use.
     """
     sentence = SENTENCES.get(diagnostic.id)
     if sentence is None:
@@ -34,7 +34,7 @@ def render(diagnostic: Diagnostic, options: Mapping[str, str] = CONFIGURATION) -
     fields = {**diagnostic.fields, SETTING: Setting(options)}
     try:
         return plain(sentence(fields) if callable(sentence) else fill(sentence, fields))
-    except Exception:  # fields come from a file, and sentences from plugins: neither may keep a report from being shown
+    except Exception:  # fields come from a file and sentences from plugins: neither may prevent a report
         return plain(_named(diagnostic))
 
 
@@ -44,7 +44,7 @@ def of_run(report: Report, severity: Severity) -> list[str]:
 
 
 def of_variants(report: Report, severity: Severity) -> list[str]:
-    """Return the diagnostics of variants that have this severity, as text: equal ones once, behind all their names."""
+    """Return the diagnostics of variants that have this severity, as text; equal ones once, with all variant names."""
     return by_name(
         (variant.name, render(diagnostic))
         for variant in report.variants

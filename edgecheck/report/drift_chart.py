@@ -23,11 +23,11 @@ from edgecheck.report.chart_style import (
 from edgecheck.report.methods import methods
 from edgecheck.report.table import candidates, controls
 
-NAME_WIDTH, NAME_HEIGHT = 130, 11  # pixels that a name takes at matplotlib's 100 dots an inch
+NAME_WIDTH, NAME_HEIGHT = 130, 11  # size of a name in pixels, at matplotlib's 100 dots per inch
 
 
 def charts(report: Report) -> Iterator[Chart]:
-    """Yield the chart, where accuracy and Sp2PS were measured."""
+    """Yield the chart if accuracy and Sp2PS were measured."""
     if _drops(report):
         description = (
             "Each variant's loss of accuracy against the drift of its heatmaps, 1 - Sp2PS. Hollow: the control. "
@@ -38,7 +38,7 @@ def charts(report: Report) -> Iterator[Chart]:
 
 
 def _drops(report: Report) -> list[tuple[Variant, str, float, float]]:
-    """Return variant, method, accuracy drop in pp and 1 - Sp2PS wherever both were measured."""
+    """Return variant, method, accuracy drop in pp and 1 - Sp2PS where both were measured."""
     points = []
     for variant in [*controls(report), *candidates(report)]:
         drop = value(report, variant, "accuracy_drop_pp")
@@ -69,7 +69,7 @@ def _drift(report: Report, figure: Any, axes: Any) -> None:
 
 
 def _name_points(points: list[tuple[Variant, str, float, float]], axes: Any) -> None:
-    """Write each variant's name beside its highest point, as far as it hides no other name."""
+    """Write each variant's name beside its highest point unless it would overlap another name."""
     highest = {variant.name: (x, y) for variant, _, x, y in sorted(points, key=lambda point: point[3])}
     axes.margins(x=0.12, y=0.12)
     written: list[Any] = []

@@ -1,7 +1,7 @@
-"""The only place where numbers become text.
+"""Formats numbers for all reports.
 
-Values arrive in SI or plain units, unrounded; what is missing is an em dash here and has its reason in the reading's
-note. kB is 1000 bytes. Limits are printed as they were written, measured values with three significant digits.
+Inputs are unrounded, in SI or plain units. A missing value is shown as an em dash; the note of its reading gives the
+reason. kB is 1000 bytes. Limits are printed as written, measured values with three significant digits.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from edgecheck.metrics import METRICS, Unit
 from edgecheck.records import Criterion, Environment, Reading, Verdict
 
 MISSING = "—"
-SIGNIFICANT_DIGITS = 3  # what a timing on a computer that does other things can honestly carry
+SIGNIFICANT_DIGITS = 3  # the precision of a timing on a shared computer
 RATIO_DECIMALS = 2
 SCORE_DECIMALS = 3
-PERCENT_DECIMALS = 2  # one image of 10,000
+PERCENT_DECIMALS = 2  # the share of one image in 10,000
 EXACT_COUNT_LIMIT = 10_000  # smaller counts are printed in full
-LIMIT_DIGITS = 12  # enough for any limit a person writes, too few for the last bit of a float
-MAX_DIGITS = 15  # no float has more
+LIMIT_DIGITS = 12  # enough for any written limit, and few enough to hide float rounding
+MAX_DIGITS = 15  # the decimal precision of a float
 
 _TIME = ((1.0, " s"), (1e-3, " ms"), (1e-6, " µs"))
 _BYTES = ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B"))
@@ -32,7 +32,7 @@ _NOUNS = {"macs": " MACs", "flops": " FLOPs"}
 
 @frozen
 class Style:
-    """How numbers of one size are written: in multiples of `scale`, with `decimals`, before `suffix`."""
+    """How to write numbers of similar size: in multiples of `scale`, with `decimals` and a `suffix`."""
 
     scale: float = 1.0
     decimals: int = 0
@@ -41,7 +41,7 @@ class Style:
     grouped: bool = False
 
     def number(self, value: float) -> str:
-        """Return the number without its suffix; a rounded zero has no sign."""
+        """Return the number without the suffix, and without a sign if it rounds to zero."""
         text = f"{value / self.scale:{',' if self.grouped else ''}.{self.decimals}f}"
         if not text.strip("-0.,"):
             return text.lstrip("-")
@@ -49,7 +49,7 @@ class Style:
 
 
 def style(value: float, unit: Unit, noun: str = "") -> Style:
-    """Return how a value of this size and unit is written; `noun` follows counts (" MACs")."""
+    """Return the style for a value of this size and unit; `noun` is the suffix of counts (" MACs")."""
     match unit:
         case "s":
             return _prefixed(value, _TIME)
@@ -73,7 +73,7 @@ def style(value: float, unit: Unit, noun: str = "") -> Style:
 
 
 def format_value(value: float | None, unit: Unit, noun: str = "") -> str:
-    """Return `12.4 ms`, `37.2 MB`, `9.31 M`, `91.73 %`, `+0.42 pp`, `0.953`, `0.52x`; an em dash where missing."""
+    """Return `12.4 ms`, `37.2 MB`, `9.31 M`, `91.73 %`, `+0.42 pp`, `0.953`, `0.52x`; an em dash if missing."""
     if value is None or not math.isfinite(value):
         return MISSING
     if unit == "logit":
@@ -83,7 +83,7 @@ def format_value(value: float | None, unit: Unit, noun: str = "") -> str:
 
 
 def format_reading(reading: Reading | None) -> str:
-    """Return the value of a reading, an em dash where there is none."""
+    """Return the value of a reading; an em dash if missing."""
     if reading is None:
         return MISSING
     return format_value(reading.value, reading.unit, _NOUNS.get(reading.metric, ""))
@@ -99,7 +99,7 @@ def format_interval(reading: Reading | None) -> str:
 
 
 def format_limit(metric: str, value: float | None, offset: float | None = None) -> str:
-    """Return a limit as it was written, without rounding: `0.95`, `1 pp`, `5 %`, `2.5 ms`, `0.5x`, `control - 2 %`."""
+    """Return a limit as written, without rounding: `0.95`, `1 pp`, `5 %`, `2.5 ms`, `0.5x`, `control - 2 %`."""
     if offset is not None:
         return f"control {'-' if offset < 0 else '+'} {format_limit(metric, abs(offset))}" if offset else "control"
     if value is None:
@@ -110,33 +110,33 @@ def format_limit(metric: str, value: float | None, offset: float | None = None) 
 
 
 def format_exact(value: float, unit: Unit, noun: str = "") -> str:
-    """Return a number that a person chose or published, without rounding: `0.95`, `25 %`, `1 pp`."""
+    """Return a chosen or published number without rounding: `0.95`, `25 %`, `1 pp`."""
     chosen = style(value, unit, noun)
     return f"{value / chosen.scale:.{LIMIT_DIGITS}g}{chosen.suffix}"
 
 
 def format_difference(value: float, unit: Unit) -> str:
-    """Return how far one measured value lies from another, with its sign: `-0.122`, `+0.004`."""
+    """Return the difference of two measured values, with its sign: `-0.122`, `+0.004`."""
     chosen = evolve(style(value, unit), signed=True)
     return chosen.number(value) + chosen.suffix
 
 
 def format_resolved(metric: str, limit: float | None, offset: float | None, actual: float | None = None) -> str:
-    """Return a limit as `format_limit` does, with the number that one relative to the control comes to, where known.
+    """Return a limit; if it is relative to the control, followed by its value: `control - 0.02 (0.893)`.
 
-    For example `control - 0.02 (0.893)`, with more digits where rounding would make that look like `actual`.
+    The value has more digits if rounding would make it look equal to `actual`.
     """
     number = f" ({_told_apart(metric, limit, actual)})" if offset is not None and limit is not None else ""
     return format_limit(metric, limit, offset) + number
 
 
 def format_actual(verdict: Verdict) -> str:
-    """Return what was measured, with more digits where rounding would make it look like the limit it missed."""
+    """Return the measured value, with more digits if rounding would make it look equal to the limit it missed."""
     return _told_apart(verdict.metric, verdict.actual, verdict.limit)
 
 
 def _told_apart(metric: str, value: float | None, other: float | None) -> str:
-    """Return a value with as many digits as it takes to see that it is not the other."""
+    """Return a value with as many digits as are needed to distinguish it from the other."""
     unit, noun = METRICS[metric].unit, _NOUNS.get(metric, "")
     if value is None or other is None or not math.isfinite(value) or unit == "logit":
         return format_value(value, unit, noun)
@@ -147,17 +147,17 @@ def _told_apart(metric: str, value: float | None, other: float | None) -> str:
 
 
 def format_criterion(asked: Criterion | Verdict) -> str:
-    """Return what was asked, `sp2ps.grad-cam >= 0.95` or `sp2ps.grad-cam >= control - 0.02`: alike in every run."""
+    """Return the criterion, `sp2ps.grad-cam >= 0.95` or `sp2ps.grad-cam >= control - 0.02`, without measured values."""
     return f"{asked.metric} {asked.op} {format_limit(asked.metric, asked.limit, asked.offset)}"
 
 
 def format_floor(metric: str, floor: Floor | None) -> str:
-    """Return a noise floor; empty where there is no control."""
+    """Return a noise floor; "" without a control."""
     return format_value(floor.mean, METRICS[metric].unit, _NOUNS.get(metric, "")) if floor else ""
 
 
 def format_spread(metric: str, floor: Floor | None) -> str:
-    """Return `0.951..0.970 of 3 controls`; empty where there are not several."""
+    """Return `0.951..0.970 of 3 controls`; "" with fewer than two controls."""
     if floor is None or floor.n == 1:
         return ""
     spread = Reading("", metric, floor.mean, METRICS[metric].unit, floor.low, floor.high)
@@ -165,13 +165,13 @@ def format_spread(metric: str, floor: Floor | None) -> str:
 
 
 def describe_floor(metric: str, floor: Floor | None) -> str:
-    """Return `0.962`, or `0.959 (0.951..0.964 of 3 controls)`; empty where there is no control."""
+    """Return `0.962`, or `0.959 (0.951..0.964 of 3 controls)`; "" without a control."""
     spread = format_spread(metric, floor)
     return format_floor(metric, floor) + (f" ({spread})" if spread else "")
 
 
 def format_percent(share: float, signed: bool = False) -> str:
-    """Return an estimated share or change, `37 %` or `+12 %`: no digit is claimed that another run would not show."""
+    """Return an estimated share or change as a whole percentage, `37 %` or `+12 %`: more digits are not repeatable."""
     return f"{100 * share:{'+' if signed else ''}.0f} %"
 
 
@@ -192,13 +192,13 @@ def format_share(part: int, whole: int) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return `0:05`, `12:30`, `1:02:03`: minutes and seconds, after an hour hours too."""
+    """Return `0:05`, `12:30` or `1:02:03`: minutes and seconds, with hours if there are any."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
 def _prefixed(value: float, prefixes: tuple[tuple[float, str], ...]) -> Style:
-    """Return the style with the largest prefix that leaves at least 1 before the point, after rounding."""
+    """Return the style with the largest prefix for which the rounded number is at least 1."""
     rounded = float(f"{abs(value):.{SIGNIFICANT_DIGITS - 1}e}")
     scale, suffix = next((prefix for prefix in prefixes if rounded >= prefix[0]), prefixes[-1])
     if rounded == 0:
@@ -208,27 +208,27 @@ def _prefixed(value: float, prefixes: tuple[tuple[float, str], ...]) -> Style:
 
 
 def _decimals(value: float, digits: int = SIGNIFICANT_DIGITS) -> int:
-    """Return how many decimals show `digits` significant digits of a value."""
+    """Return the number of decimals that shows `digits` significant digits of a value."""
     if value == 0 or not math.isfinite(value):
         return 0
     return max(0, digits - 1 - math.floor(math.log10(float(f"{abs(value):.{digits - 1}e}"))))
 
 
 def format_weights(weight_bytes: Mapping[str, int]) -> str:
-    """Return the bytes of a file's weights by type, as "268 kB float32"; "none stored" where there are none."""
+    """Return the bytes of a file's weights by type, as "268 kB float32"; "none stored" without weights."""
     return ", ".join(f"{format_value(size, 'bytes')} {kind}" for kind, size in weight_bytes.items()) or "none stored"
 
 
 def describe_cpu(machine: Environment) -> str:
-    """Return the processor with those of its vector features that choose kernels."""
+    """Return the processor and its vector extensions, which determine the kernels in use."""
     return f"{machine.cpu} ({' '.join(machine.cpu_flags)})" if machine.cpu_flags else machine.cpu
 
 
 def describe_runs(machine: Environment) -> str:
-    """Return what is unusual about the way files were run, "" where nothing is: it can turn a latency verdict round."""
-    told = [
+    """Return the runtime options that differ from the defaults, since they can reverse a latency verdict; else ""."""
+    options = [
         f"graph optimization {machine.graph_optimization}" if machine.graph_optimization != "all" else "",
-        f"{machine.pace_hz:g} runs a second" if machine.pace_hz else "",
-        f"{machine.batch} images a run" if machine.batch != 1 else "",
+        f"{machine.pace_hz:g} runs per second" if machine.pace_hz else "",
+        f"{machine.batch} images per run" if machine.batch != 1 else "",
     ]
-    return ", ".join(filter(None, told))
+    return ", ".join(filter(None, options))

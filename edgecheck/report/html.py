@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page: no script, nothing fetched, light and dark, screen and paper."""
+"""The report as one self-contained HTML page without scripts, for light and dark themes, screen and print."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from edgecheck.report.compression import compression
 from edgecheck.report.layers import layer_rows
 from edgecheck.text import plain
 
-CLASSES_SHOWN = 10  # all of CIFAR-10, the worst of ImageNet
-WORST_CLASSES = 3  # enough to see where to look; report.json has all
+CLASSES_SHOWN = 10  # all classes of CIFAR-10, the worst classes of ImageNet
+WORST_CLASSES = 3  # report.json has all
 
 
 @frozen
@@ -35,9 +35,9 @@ class InlinePicture:
 
 
 def render(report: Report, pictures: Mapping[str, Sequence[InlinePicture]] | None = None) -> str:
-    """Return the page. `pictures` are shown under the variant they are filed by.
+    """Return the page; `pictures` maps a variant to its pictures.
 
-    Charts need matplotlib; without it the page says so in their place.
+    Charts need matplotlib; without it, the page says so instead.
     """
     return (
         environment()
@@ -52,7 +52,7 @@ def render(report: Report, pictures: Mapping[str, Sequence[InlinePicture]] | Non
 
 
 def environment() -> Environment:
-    """Return the templates with what they may call."""
+    """Return the template environment with the functions that templates call."""
     made = Environment(
         loader=PackageLoader("edgecheck.report"),
         autoescape=True,
@@ -80,29 +80,29 @@ def environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    """Keep what no HTML file may hold out of the page; escaping comes after this."""
+    """Replace characters that HTML does not allow; escaping follows."""
     return plain(value) if type(value) is str else value
 
 
 def worst_classes(similarity: Similarity) -> list[tuple[str, float]]:
-    """Return the classes whose heatmaps moved most, the worst first."""
+    """Return the classes with the lowest Sp2PS, the worst first."""
     return sorted(similarity.per_class.items(), key=lambda item: item[1])[:WORST_CLASSES]
 
 
 def class_name(report: Report, index: int) -> str:
-    """Return the name of a class, or its number where the data set names none."""
+    """Return the name of a class, or its number if the data set has no names."""
     names = report.subject.classes
     return names[index] if 0 <= index < len(names) else str(index)
 
 
 def class_rows(report: Report, variant: Variant) -> list[tuple[str, float | None, float]]:
-    """Return (class, baseline's accuracy, variant's accuracy) of the classes that lost most, the worst first."""
+    """Return (class, baseline's accuracy, variant's accuracy) of the classes with the largest drop, the worst first."""
     before = report.variants[0].class_accuracy
     rows = [(name, before.get(name), share) for name, share in variant.class_accuracy.items()]
     return sorted(rows, key=lambda row: row[2] - (row[1] or 0.0))[:CLASSES_SHOWN]
 
 
 def cell_status(report: Report, row: table.Row, metric: str) -> str:
-    """Return the status of the first criterion on this metric that the host's row missed; "" where none."""
+    """Return the status of the first criterion on this metric that the host's row does not meet; "" if it meets all."""
     missed = [verdict.status for verdict in reasons.unmet(report, row.variant.name) if verdict.metric == metric]
     return missed[0] if missed and row.device == HOST else ""

@@ -1,7 +1,7 @@
-"""The report as JUnit XML: a suite for every candidate, a case for every criterion.
+"""The report as JUnit XML: one suite per candidate, one case per criterion.
 
-The file has a failure exactly where the run did not pass, so that a CI server and the exit code say the same. The
-control is no candidate and has no suite.
+The file has a failure if and only if the run did not pass, so that a CI server agrees with the exit code. The control
+is not a candidate and has no suite.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgecheck.text import plain
 
 
 def render(report: Report) -> str:
-    """Return JUnit XML. It holds neither times nor hosts: the same report gives the same text."""
+    """Return JUnit XML without times and hosts, so that equal reports give equal text."""
     document = JUnitXml("edgecheck")
     suites = [_suite(report, variant) for variant in candidates(report)]
     if not report.passed and not any(suite.failures for suite in suites):
@@ -45,7 +45,7 @@ def _suite(report: Report, variant: Variant) -> TestSuite:
 
 
 def _case(report: Report, verdict: Verdict) -> TestCase:
-    # The name holds nothing measured: a CI server follows a case from run to run by it.
+    # The name contains no measured value: a CI server identifies a case by it across runs.
     case = TestCase(format_criterion(verdict), f"edgecheck.{plain(verdict.variant)}", time=0)
     text = f"{verdict.status} {reasons.sentence(report, verdict)}"
     match counts_as(report.policy, verdict):
@@ -70,7 +70,7 @@ def _rule(report: Report) -> TestSuite:
 
 
 def _unverified(text: str) -> TestSuite:
-    """Return a skipped case which says that the digests did not match."""
+    """Return a skipped case that reports the mismatching digests."""
     suite, case = TestSuite("digests"), TestCase("what was measured is what is judged", "edgecheck.digests", time=0)
     case.result = [Skipped(text, "UNVERIFIED")]
     suite.add_testcase(case)

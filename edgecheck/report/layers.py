@@ -11,7 +11,7 @@ from edgecheck.records import LayerCost
 
 Layers = dict[str, list[LayerCost]]
 
-# How alike two layers of the same work are: what is pruned has other channels.
+# Similarity of two layers with the same kind of work; pruned layers differ in their channels.
 SAME_SHAPE, SAME_SPACE = 2, 1
 SHOWN = 15  # the layers that take the most time; more would be a listing of the network
 
@@ -28,7 +28,7 @@ class Sums:
 
 @frozen
 class LayerRow:
-    """All nodes of one layer, in baseline and variant; a side that has no such layer is None."""
+    """All nodes of one layer in baseline and variant; None on a side without that layer."""
 
     layer: str
     operators: str
@@ -37,9 +37,9 @@ class LayerRow:
 
 
 def layer_rows(baseline: Sequence[LayerCost], variant: Sequence[LayerCost], shown: int = SHOWN) -> list[LayerRow]:
-    """Return the layers that take most of the time in either file, in the order of execution, and a sum of the rest.
+    """Return the slowest layers of either file in the order of execution, and the sum of the others.
 
-    Layers of different names stand in one row, under the baseline's name, where `counterparts` pairs them.
+    Layers that `counterparts` pairs share one row, under the baseline's name.
     """
     first, second = _grouped(baseline), _grouped(variant)
     known_as = counterparts(first, second)
@@ -56,23 +56,23 @@ def layer_rows(baseline: Sequence[LayerCost], variant: Sequence[LayerCost], show
 
 
 def counterparts(baseline: Layers, variant: Layers) -> dict[str, str]:
-    """Return, for layers of the variant that the baseline knows under another name, that name.
+    """Map names of layers of the variant to the baseline's different names for the same layers.
 
-    Equal names always pair. The others pair in their order between the same two equal names, where they do the same
-    kind of work and give maps of the same size: as many as can be, those of equal channels before others.
+    Layers with equal names are paired. Between two such pairs, the other layers are paired in order if they do the same
+    kind of work on maps of the same size: as many as possible, preferring equal numbers of channels.
     """
     left, right = (_places(side, set(baseline) & set(variant)) for side in (baseline, variant))
-    pairs = aligned([[_likeness(a, b) for b in right] for a in left])
+    pairs = aligned([[_similarity(a, b) for b in right] for a in left])
     return {right[column].name: left[row].name for row, column in pairs}
 
 
 def aligned(scores: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """Return the pairs (row, column), both rising, of the largest sum of scores: a weighted common subsequence.
+    """Return the increasing pairs (row, column) with the largest sum of scores: a weighted common subsequence.
 
-    Only pairs of a positive score are taken; of equal sums the one that pairs the earliest.
+    Only pairs with a positive score are used; of equal sums, the one with the earliest pairs wins.
     """
     rows, columns = len(scores), len(scores[0]) if scores else 0
-    best = [[0] * (columns + 1) for _ in range(rows + 1)]  # of what is left from (row, column) on
+    best = [[0] * (columns + 1) for _ in range(rows + 1)]  # the best sum from (row, column) on
     for row, column in itertools.product(reversed(range(rows)), reversed(range(columns))):
         taken = best[row + 1][column + 1] + scores[row][column]
         best[row][column] = max(taken, best[row + 1][column], best[row][column + 1])
@@ -91,7 +91,7 @@ def aligned(scores: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
 
 @frozen
 class _Place:
-    """A layer without an equal name on the other side; `after` is the last layer before it that has one."""
+    """A layer whose name the other side lacks; `after` is the last layer before it whose name both have."""
 
     name: str
     after: str
@@ -110,16 +110,16 @@ def _places(side: Layers, shared: Collection[str]) -> list[_Place]:
     return places
 
 
-def _likeness(a: _Place, b: _Place) -> int:
+def _similarity(a: _Place, b: _Place) -> int:
     if (a.after, a.work, len(a.shape)) != (b.after, b.work, len(b.shape)):
         return 0
-    if sorted(a.shape) == sorted(b.shape):  # in whatever layout
+    if sorted(a.shape) == sorted(b.shape):  # in any layout
         return SAME_SHAPE
     return SAME_SPACE if a.shape[2:] == b.shape[2:] else 0
 
 
 def _work(operator: str) -> str:
-    """Return what an operator does, fused, quantized and channels-last forms alike."""
+    """Return the kind of work of an operator; its fused, quantized and channels-last forms are equal."""
     if "Conv" in operator and "Transpose" not in operator:
         return "Conv"
     if "Gemm" in operator or "MatMul" in operator:

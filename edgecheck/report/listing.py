@@ -1,4 +1,4 @@
-"""Results without verdicts (counts, timings, versions): one table in three formats."""
+"""Results without verdicts (counts, timings, versions): a table, rendered in three formats."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from edgecheck.report.markdown import escape, table_row
 from edgecheck.text import plain
 
 WIDTH = 120
-GAP = 2  # columns of the terminal between two columns of a table
-NAME_WIDTH = 20  # columns are left out before names are folded to less
+GAP = 2  # spaces between two columns of a table
+NAME_WIDTH = 20  # columns are omitted before names are folded to less
 LEAST_WIDTH = 8
 
 # A name is folded behind a separator; the point of a number is none, nor is that before a suffix.
@@ -26,7 +26,7 @@ _PART = re.compile(r".+?(?:[/_\- ]|\.(?=\D)(?!\w{1,4}$)|$)")
 
 @frozen
 class Listing:
-    """Rows of text for people, and the same as numbers for programs.
+    """A table of text for people, and the same results as data for programs.
 
     Attributes:
         title: the first line.
@@ -35,8 +35,8 @@ class Listing:
         data: what the JSON format prints.
         notes: lines below the table.
         text_columns: how many columns hold text; the others hold numbers.
-        spare: ends of headings whose columns a narrow terminal leaves out, in this order.
-        wrapped: headings of columns that are broken into lines where the table is wider than the terminal.
+        spare: endings of the headings of columns that a narrow terminal omits, in this order.
+        wrapped: headings of columns that are wrapped if the table is wider than the terminal.
     """
 
     title: str
@@ -59,19 +59,19 @@ def render(listing: Listing, width: int = WIDTH) -> str:
     page = StringIO()
     table, left_out = _fitted(listing, width)
     Console(file=page, width=width, highlight=False, markup=False, emoji=False, _environ={}).print(table)
-    notes = [f"Left out at {width} columns: {', '.join(left_out)}."] if left_out else []
+    notes = [f"Omitted at {width} columns: {', '.join(left_out)}."] if left_out else []
     above, below = ([_wrapped(text, width) for text in texts] for texts in ([listing.title], [*listing.notes, *notes]))
     lines = [*above, "", *(line.rstrip() for line in page.getvalue().splitlines()), "", *below]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _wrapped(text: str, width: int) -> str:
-    """Return a sentence in lines that are broken between words only."""
+    """Return a sentence in lines, broken between words only."""
     return textwrap.fill(plain(text), width, break_long_words=False, break_on_hyphens=False)
 
 
 def _fitted(listing: Listing, width: int) -> tuple[Any, list[str]]:
-    """Return the table, and the columns that were left out; the first column takes the room that the others leave."""
+    """Return the table and the names of omitted columns; the first column gets the remaining width."""
     rows = [[plain(cell) for cell in row] for row in listing.rows]
     headings = [[plain(line) for line in column.split("\n")] for column in listing.columns]
     widths = [_widest([*heading, *(row[place] for row in rows)]) for place, heading in enumerate(headings)]
@@ -90,7 +90,7 @@ def _fitted(listing: Listing, width: int) -> tuple[Any, list[str]]:
 
 
 def _wrap(listing: Listing, rows: list[list[str]], widths: list[int], width: int) -> None:
-    """Break the cells of `wrapped` columns into lines, so that these columns share the width which the others leave."""
+    """Wrap the cells of `wrapped` columns, which share the width that the other columns leave."""
     places = [place for place, heading in enumerate(listing.columns) if heading in listing.wrapped]
     wanted = sum(widths[place] for place in places)
     left = width - GAP * (len(widths) - 1) - (sum(widths) - wanted)
@@ -103,7 +103,7 @@ def _wrap(listing: Listing, rows: list[list[str]], widths: list[int], width: int
 
 
 def _ruled(headings: Sequence[list[str]], text_columns: int) -> Any:
-    """Return an empty table under headings of several lines, the last of which stand on the rule."""
+    """Return an empty table with headings of several lines, aligned at the bottom."""
     from rich import box
     from rich.table import Table
 
@@ -116,7 +116,7 @@ def _ruled(headings: Sequence[list[str]], text_columns: int) -> Any:
 
 
 def _room(widths: Sequence[int], shown: Sequence[int], width: int) -> int:
-    """Return how wide the first column may be beside the other ones that are shown."""
+    """Return the width available for the first column beside the other shown ones."""
     return width - sum(GAP + widths[place] for place in shown[1:])
 
 
@@ -127,7 +127,7 @@ def _widest(texts: Sequence[str]) -> int:
 
 
 def folded(text: str, width: int) -> str:
-    """Return text in lines of `width` columns, as far as it can be broken behind a separator."""
+    """Return text in lines of `width` columns, broken after separators where possible."""
     lines = [""]
     for part in _PART.findall(text):
         if lines[-1] and _widest([lines[-1] + part.rstrip()]) > width:

@@ -10,12 +10,12 @@ from edgecheck.report import provenance, reasons
 from edgecheck.report.table import Column, Row, candidates, columns, table_rows, verdict_word
 from edgecheck.text import plain
 
-# Whatever Markdown, or the HTML inside it, would read as markup. GitHub turns @name into a notification, and #1 and
-# addresses into links even where the sign is escaped: an empty comment in them is what stops that.
+# Characters that are markup in Markdown or in HTML inside it. GitHub turns @name into a notification, and #1 and
+# addresses into links, even if the sign is escaped; only an empty comment inside prevents that.
 _MARKUP = re.compile(r"://|(?<=www)\.|[\\`*_\[\]<>|~$&@#]", re.IGNORECASE)
 _REPLACED = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;", "$": "&#36;", "@": "@<!-- -->", "#": "#<!-- -->"}
 _REPLACED |= {"://": ":<!-- -->//", ".": "<!-- -->."}
-# What makes a list or a heading of the line that it starts.
+# Characters that start a list or a heading at the beginning of a line.
 _LINE_START = re.compile(r"^(\d*)([-+=.)])(?=[\s=-]|$)")
 
 
@@ -25,7 +25,7 @@ def render(report: Report) -> str:
 
 
 def escape(text: str) -> str:
-    """Return text that Markdown shows as it is."""
+    """Escape text so that Markdown shows it unchanged."""
     inline = _MARKUP.sub(lambda sign: _REPLACED.get(sign[0], "\\" + sign[0]), plain(text))
     return _LINE_START.sub(r"\1\\\2", inline)
 
@@ -90,7 +90,7 @@ def _heatmaps(report: Report) -> Iterable[str]:
 
 
 def _folded(title: str, texts: list[str]) -> Iterable[str]:
-    """Return a list behind its title and length; nothing where it is empty."""
+    """Yield a collapsed list with its title and length; nothing if it is empty."""
     if texts:
         yield from ("", f"<details><summary>{title} ({len(texts)})</summary>", "")
         yield from (f"- {escape(text)}" for text in texts)

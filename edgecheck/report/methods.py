@@ -1,4 +1,4 @@
-"""Which attribution methods a report has, in the order of the table that declares them."""
+"""The attribution methods of a report, in the order of the table that declares them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _PREFIX = "sp2ps."
 
 
 def methods(report: Report) -> list[str]:
-    """Return the methods by which an Sp2PS of any variant was measured."""
+    """Return the methods for which any variant has an Sp2PS."""
     measured = {r.metric for r in report.readings if r.metric.startswith(_PREFIX) and r.value is not None}
     return in_order(metric.removeprefix(_PREFIX) for metric in measured)
 
 
 def leading_method(report: Report) -> str | None:
-    """Return the method that stands for the heatmaps where one number must; None where none was measured."""
+    """Return the method that represents the heatmaps where one number is needed; None if none was measured."""
     return next(iter(methods(report)), None)

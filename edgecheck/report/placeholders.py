@@ -43,7 +43,7 @@ class Setting:
 class _Formatter(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if format_spec in get_args(Unit):
-            return format_value(value, format_spec)  # type: ignore[arg-type]  # one of them, as just seen
+            return format_value(value, format_spec)  # type: ignore[arg-type]  # a unit, as just checked
         if format_spec in _FORMS:
             return _FORMS[format_spec](value)
         if format_spec.startswith(_COUNTED):
@@ -56,7 +56,6 @@ def fill(sentence: str, fields: Mapping[str, Any]) -> str:
 
     Raises:
         KeyError: a field is missing.
-        TypeError: a field is of another type than its specification needs.
-        ValueError: likewise.
+        TypeError, ValueError: a field does not have the type or form that its specification needs.
     """
     return _Formatter().vformat(sentence, (), fields)

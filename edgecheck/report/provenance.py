@@ -12,7 +12,7 @@ from edgecheck.text import plain
 
 
 def facts(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield date, duration and command under short names, as far as the document holds them."""
+    """Yield the date, duration and command that the document has, under short names."""
     if report.created is not None:
         yield "made", plain(re.sub(r"T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)$", r" \1 UTC", report.created))
     if report.duration_s is not None:

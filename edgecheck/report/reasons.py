@@ -34,7 +34,7 @@ ZEROS = (
 
 _DECIDED: dict[DecidedBy, str] = {"interval": "95 % interval", "point": "measured value"}
 
-# Headings, on two lines where there is room for no more.
+# Headings of two lines, because columns are narrow.
 HEATMAP_FACTS = (
     ("maps", "from"),
     ("predicts another", "class"),
@@ -51,12 +51,12 @@ def verdicts_of(report: Report, variant: str) -> list[Verdict]:
 
 
 def unmet(report: Report, variant: str) -> list[Verdict]:
-    """Return the verdicts of one variant that did not simply pass."""
+    """Return the verdicts of one variant that are not PASS."""
     return [verdict for verdict in verdicts_of(report, variant) if verdict.status != "PASS"]
 
 
 def asked(report: Report, criterion: Criterion) -> str:
-    """Return `sp2ps.grad-cam >= 0.95`, or `sp2ps.grad-cam >= control - 0.02 (0.942)` with what that is in this run."""
+    """Return `sp2ps.grad-cam >= 0.95`, or `sp2ps.grad-cam >= control - 0.02 (0.942)`, with its value in this run."""
     fixed, _ = absolute(criterion, report.variants, report.readings)
     limit = format_resolved(criterion.metric, fixed.limit if fixed else None, criterion.offset)
     return f"{criterion.metric} {criterion.op} {limit}"
@@ -71,14 +71,14 @@ def sentence(report: Report, verdict: Verdict) -> str:
 
 
 def _floor(report: Report, verdict: Verdict) -> str:
-    """Return the noise floor beside an Sp2PS and beside whatever is judged by it; empty where it means nothing."""
+    """Return the noise floor for an Sp2PS and for limits relative to it; "" for other metrics."""
     floor = floor_of(report.variants, report.readings, verdict.metric)
     asked_for = verdict.metric.startswith("sp2ps.") or verdict.offset is not None
     return f"noise floor {describe_floor(verdict.metric, floor)}" if floor and asked_for else ""
 
 
 def _measured(report: Report, verdict: Verdict) -> str:
-    """Return the metric and what was measured, with its interval where that leaves the verdict open."""
+    """Return the metric and its value, with the interval if the verdict is inconclusive."""
     if verdict.actual is None:
         return verdict.metric
     interval = format_interval(report.value(verdict.variant, verdict.metric))
@@ -87,7 +87,7 @@ def _measured(report: Report, verdict: Verdict) -> str:
 
 
 def deciding(policy: Policy) -> str:
-    """Return by what the criteria of a policy are decided, in a sentence."""
+    """Return a sentence on how the criteria of a policy are decided: by value or by interval."""
     if policy.decide is not None:
         return f"Every criterion is decided by its {_DECIDED[policy.decide]}."
     names = {criterion.metric for criterion in policy.criteria if METRICS[criterion.metric].decided_by == "interval"}
@@ -102,7 +102,7 @@ def outcome(report: Report) -> Status:
 
 
 def rule(report: Report) -> str:
-    """Return the outcome of the run in a sentence, with the exit code it ends in."""
+    """Return the outcome of the run in a sentence, with the exit code."""
     judged = candidates(report)
     passing = sum(report.statuses.get(variant.name) in PASSING for variant in judged)
     asked = "every variant" if report.policy.require == "all" else "at least one variant"
@@ -111,7 +111,7 @@ def rule(report: Report) -> str:
 
 
 def recommendation(report: Report) -> str:
-    """Return `ship NAME: reason`, or why the baseline is to be kept."""
+    """Return `ship NAME: reason`, or the reason to keep the baseline."""
     advice = report.recommendation
     if advice.variant is None:
         return plain(advice.reason) or "keep the baseline"
@@ -119,25 +119,25 @@ def recommendation(report: Report) -> str:
 
 
 def warnings(report: Report) -> list[str]:
-    """Return the warnings of the run, then each that variants have, once, behind their names."""
+    """Return the warnings of the run, then those of variants, equal ones once with all names."""
     kept_back = diagnostics.by_name((one.variant, withheld(one)) for one in report.withheld)
     of_variants = diagnostics.of_variants(report, "warning")
     return [*unverified(report), *diagnostics.of_run(report, "warning"), *kept_back, *of_variants]
 
 
 def notes(report: Report) -> list[str]:
-    """Return what merely informs: of the run, then of its variants."""
+    """Return the notes on the run, then those on its variants."""
     return [*diagnostics.of_run(report, "note"), *diagnostics.of_variants(report, "note")]
 
 
 def unverified(report: Report) -> list[str]:
-    """Return, in one line, what did not match when the report was judged all the same; nothing where all matched."""
+    """Return the overridden digest mismatches in one line; an empty list if there are none."""
     mismatches = "; ".join(map(plain, report.unverified))
-    return [f"NOT VERIFIED, judged all the same (--unverified): {mismatches}"] if mismatches else []
+    return [f"NOT VERIFIED, judged anyway (--unverified): {mismatches}"] if mismatches else []
 
 
 def withheld(one: Withheld) -> str:
-    """Return why nothing is shown that the heatmaps of a variant were compared for."""
+    """Return why the heatmap scores of a variant are not shown."""
     return f"Sp2PS, PE-like score and degenerate share are withheld: {one.reason}"
 
 
@@ -170,19 +170,19 @@ def _fidelity(report: Report, variant: Variant) -> str:
 
 
 def baseline_parity(report: Report) -> list[tuple[str, str]]:
-    """Return how far the baseline's file and its twin are apart, which every Sp2PS rests on, under names."""
+    """Return the parity of the baseline's file and its twin, on which every Sp2PS depends, under names."""
     names = [variant.name for variant in report.variants if variant.role == "baseline"]
     metrics = ("parity.max_abs", "parity.agreement")
     return [(f"{metric} of {name}", format_reading(report.value(name, metric))) for name in names for metric in metrics]
 
 
 def similarities_of(report: Report, variant: str) -> list[Similarity]:
-    """Return the heatmap comparisons of one variant, one a CAM method."""
+    """Return the heatmap comparisons of one variant, one per CAM method."""
     return [similarity for similarity in report.similarities if similarity.variant == variant]
 
 
 def differing(similarity: Similarity) -> str:
-    """Return on how many images variant and baseline predict another class."""
+    """Return the number and share of images on which variant and baseline predict different classes."""
     return format_share(similarity.n - similarity.n_agreeing, similarity.n)
 
 

@@ -1,4 +1,4 @@
-"""Variants that differ by their pruning rate alone: a curve in a chart, a row of pictures, a line of a table."""
+"""Series of variants that differ only in their pruning rate: a curve in a chart, or a row of pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Way = tuple[str, str, str, int, int, str | None]
 
 @frozen
 class Series:
-    """Variants made in one way; `points` are (rate, variant), rising by rate."""
+    """Variants that differ only in their pruning rate; `points` are (rate, variant) by increasing rate."""
 
     criterion: str
     structure: str
@@ -27,7 +27,7 @@ class Series:
 
     @property
     def label(self) -> str:
-        """The way in words: `l1, filters (layer), 3 steps, int8`."""
+        """The common settings in words: `l1, filters (layer), 3 steps, int8`."""
         words = [
             self.criterion,
             f"{self.structure} ({self.scope})",
@@ -39,12 +39,12 @@ class Series:
 
     @property
     def slug(self) -> str:
-        """The label as part of a file's name."""
+        """The label as a part of file names."""
         return re.sub(r"[^a-z0-9]+", "-", self.label.lower()).strip("-")
 
 
 def series(report: Report) -> list[Series]:
-    """Return the pruned candidates by the way they were made, in the order of the run."""
+    """Group the pruned candidates into series, in the order of the run."""
     points: dict[Way, list[tuple[float, Variant]]] = {}
     for variant in candidates(report):
         if step := variant.pruning:

@@ -1,7 +1,7 @@
-"""A matplotlib figure as a piece of SVG that lives in an HTML page and follows its theme.
+"""Converts a matplotlib figure to SVG for an HTML page, with colours that follow the theme of the page.
 
-Colours are drawn as plain hexadecimal numbers and then replaced by CSS variables with the number as fallback, ink by
-`currentColor`: the page decides what they look like in light and dark. matplotlib is imported when a figure is drawn.
+Figures are drawn in hexadecimal colours. Each colour is then replaced by a CSS variable with the colour as fallback,
+and ink by `currentColor`, so that the page sets them for light and dark themes. matplotlib is imported on first use.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from io import StringIO
 from typing import Any
 from xml.sax.saxutils import escape
 
-INK = "#010203"  # no colour anyone would choose; pure black would be left out of the SVG as the default
+INK = "#010203"  # an otherwise unused colour; matplotlib omits pure black from the SVG, because it is the default
 
-# Okabe & Ito's palette, told apart by colour-blind readers; markers and hatches say the same once more.
+# Okabe & Ito's palette, which colour-blind readers can distinguish; markers and hatches carry the same information.
 BLUE, VERMILION, GREEN, YELLOW, SKY, PURPLE = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7"
 COLOURS = {
     "blue": BLUE,
@@ -53,14 +53,14 @@ _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 def installed() -> bool:
-    """Return whether matplotlib is there to draw with."""
+    """Return whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
 def draw(name: str, title: str, description: str, size: tuple[float, float], paint: Callable[[Any, Any], None]) -> str:
     """Return the SVG of one figure of `size` inches; `paint(figure, axes)` draws it.
 
-    `name` makes ids unique on the page. The same drawing gives the same text.
+    `name` makes ids unique on the page. Equal drawings give equal text.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -68,7 +68,7 @@ def draw(name: str, title: str, description: str, size: tuple[float, float], pai
 
     page = StringIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
-        # A name may hold characters that matplotlib's font lacks; the browser draws the text with its own.
+        # Ignore warnings about characters missing from matplotlib's font: the browser draws the text with its own.
         warnings.simplefilter("ignore", UserWarning)
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": name})
@@ -80,9 +80,9 @@ def draw(name: str, title: str, description: str, size: tuple[float, float], pai
 
 
 def standalone(svg: str) -> str:
-    """Return such an SVG as a file of its own, with a size, and with ink and ground that follow the reader's theme.
+    """Return an SVG from `draw` as a standalone file, with a size; ink and background follow the reader's theme.
 
-    Its other colours are plain numbers: few programs but browsers know CSS variables.
+    Other colours are hexadecimal, because few programs except browsers support CSS variables.
     """
     plain = re.sub(r"var\(--\w+, (#\w+)\)", r"\1", svg)
     sized = re.sub(r'viewBox="0 0 (\S+) (\S+)"', r'width="\1pt" height="\2pt" \g<0>', plain, count=1)
@@ -94,7 +94,7 @@ def _themed(svg: str, name: str, title: str, description: str) -> str:
     body = svg[svg.index("<svg") :].strip()
     for colour, variable in _VARIABLES.items():
         body = body.replace(colour, f"var({variable}, {colour})")
-    # matplotlib's own style sheet says `*`, which here would be the whole page.
+    # matplotlib's style sheet has the selector `*`, which would apply to the whole page.
     body = body.replace(INK, "currentColor").replace(">*{", ">svg *{")
     body = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", body)
     opening, _, rest = body.partition(">")

@@ -1,4 +1,4 @@
-"""The table of variants, as every renderer shows it: one row per model file and device."""
+"""The table of variants for all renderers: one row per model file and device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgecheck.report.format import (
 from edgecheck.report.methods import methods
 from edgecheck.text import plain
 
-ALWAYS = 100  # importance of the columns without which a row says nothing
+ALWAYS = 100  # importance of the columns that are never omitted
 
 Cell = Callable[[Report, Variant], str]
 
@@ -29,8 +29,8 @@ Cell = Callable[[Report, Variant], str]
 class Column:
     """A column: its heading on one or more lines, the function that makes a cell, and its importance.
 
-    Where a table is too wide, the column of least `importance` is left out first. `metric` is the one that the cells
-    show, if any, and `floor` the control's value of it. `beside` makes what a page shows next to the cell.
+    If a table is too wide, the column of least `importance` is omitted first. `metric` is the metric of the cells, if
+    any, and `floor` the noise floor of it. `beside` returns text that the HTML page shows next to the cell.
     """
 
     title: tuple[str, ...]
@@ -51,7 +51,7 @@ class Column:
 class Row:
     """A variant on one device.
 
-    `view` is the report with the readings of that device in the place of the host's, so that cells need not know it.
+    `view` is the report with the readings of that device in place of the host's, so that cells work for any device.
     """
 
     variant: Variant
@@ -67,13 +67,13 @@ class Row:
         return column.cell(self.view, self.variant)
 
     def beside(self, column: Column) -> str:
-        """Return what a page shows next to the cell; "" beside an empty one."""
+        """Return the text that the HTML page shows next to the cell; "" for an empty cell."""
         shown = self.device == HOST or self.text(column) not in ("", MISSING)
         return column.beside(self.view, self.variant) if shown else ""
 
 
 def table_rows(report: Report) -> list[Row]:
-    """Return each variant on the host, followed by the same on every other device that measured it."""
+    """Return a row per variant on the host, followed by its rows on the other devices that measured it."""
     views = {HOST: report, **{device: _view(report, device) for device in report.environments}}
     measured = {(reading.variant, reading.device) for reading in report.readings}
     return [
@@ -90,7 +90,7 @@ def _view(report: Report, device: str) -> Report:
 
 
 def columns(report: Report) -> list[Column]:
-    """Return the columns that hold something in at least one row."""
+    """Return the columns that are not empty in all rows."""
     known = [
         Column(("variant",), variant_name, ALWAYS, number=False),
         Column(("verdict",), verdict_word, ALWAYS, number=False),
@@ -136,12 +136,12 @@ def verdict_word(report: Report, variant: Variant) -> str:
 
 
 def noise_floor(report: Report, metric: str) -> str:
-    """Return the control's value of a metric, the mean of several: what fine-tuning alone does. Empty without one."""
+    """Return the noise floor of a metric, the mean over the controls; "" without a control."""
     return format_floor(metric, floor_of(report.variants, report.readings, metric))
 
 
 def noise_spread(report: Report, metric: str) -> str:
-    """Return between which values several controls lie; empty where there are not several."""
+    """Return the range of the controls' values; "" with fewer than two controls."""
     return format_spread(metric, floor_of(report.variants, report.readings, metric))
 
 

@@ -1,4 +1,4 @@
-"""The report as a terminal shows it: fixed width, and readable without colour."""
+"""The report for a terminal: fixed width, and readable without colour."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from edgecheck.report.table import ALWAYS, Column, Row, candidates, columns, tab
 from edgecheck.text import plain
 
 WIDTH = 100
-MIN_WIDTH = 40  # below this even a verdict and its variant do not fit on a line
-NAME_WIDTH = 28  # longer variant names are folded, or one of them would push every number off the screen
-HASH_DIGITS = 12  # enough to tell two files apart by eye; report.json has the whole hash
+MIN_WIDTH = 40  # narrower lines cannot hold a verdict and the name of its variant
+NAME_WIDTH = 28  # longer variant names are folded, to leave room for the numbers
+HASH_DIGITS = 12  # enough to distinguish files; report.json has the whole hash
 
 _COLOURS = {"PASS": "bold green", "FAIL": "bold red", "WARN": "bold yellow"}
 _UNDECIDED = "bold magenta"
@@ -29,10 +29,10 @@ _QUIET = "dim"
 
 
 def render(report: Report, width: int = WIDTH, colour: bool = False) -> str:
-    """Return the report for a terminal of `width` columns, with ANSI colours where `colour` says so.
+    """Return the report for a terminal of `width` columns, at least 40; `colour` adds ANSI colours.
 
-    Verdicts are always words. Columns that do not fit are left out, the least important first, and named below the
-    table. A width below 40 counts as 40.
+    Verdicts are always words. Columns that do not fit are omitted, the least important first, and named below the
+    table.
     """
     page = StringIO()
     console = Console(
@@ -70,7 +70,7 @@ def _header(report: Report) -> RenderableType:
         "subject": f"{subject.name} ({subject.model}), weights {subject.weights_sha256[:HASH_DIGITS]}"
         f", seed {subject.seed}",
         "data": f"{subject.dataset}, {format_integer(subject.images)} images, {subject.data_sha256[:HASH_DIGITS]}"
-        + (f", {format_integer(subject.skipped_images)} unreadable left out" if subject.skipped_images else ""),
+        + (f", {format_integer(subject.skipped_images)} unreadable ones skipped" if subject.skipped_images else ""),
         "input": subject.preprocessing,
         "heatmaps": f"{subject.target_layer}, class: {subject.class_explained}" if subject.target_layer else "none",
         "gate": f"{report.policy.require} of: {'; '.join(_criterion(report, c) for c in report.policy.criteria)}",
@@ -110,7 +110,7 @@ def _variants(report: Report, console: Console) -> Iterable[RenderableType]:
     yield table
     if left_out:
         names = ", ".join(column.name for column in left_out)
-        yield Text(f"Left out at {console.width} columns: {names}. report.html has all.", _QUIET)
+        yield Text(f"Omitted at {console.width} columns: {names}. report.html shows all.", _QUIET)
 
 
 def _droppable(shown: list[Column]) -> list[Column]:
@@ -181,7 +181,7 @@ def _section(title: str, lines: list[RenderableType]) -> Iterable[RenderableType
 
 
 def _line(mark: str, style: str, text: str) -> Table:
-    """Return a line with a hanging indent behind its mark."""
+    """Return a line with a hanging indent after its mark."""
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")

@@ -1,11 +1,11 @@
-"""The time of a run by stage."""
+"""The duration of each stage of a run."""
 
 from __future__ import annotations
 
 from edgecheck.records import Report
 from edgecheck.report.format import format_value
 
-# Stages by their names in the run folder, in words.
+# Descriptions of the stages, by their names in the run folder.
 STAGES = {
     "data": "reading test images",
     "target": "finding the target layer",
@@ -25,7 +25,7 @@ STAGES = {
 
 
 def rows(report: Report) -> list[tuple[str, str, str]]:
-    """Return (stage, time, share of the sum) of each stage, the longest first, and the sum."""
+    """Return (stage, time, share of the total) of each stage, the longest first, and the total."""
     whole = sum(report.seconds.values())
     spent = [(STAGES.get(name, name), seconds) for name, seconds in report.seconds.items()]
     return [
@@ -35,7 +35,7 @@ def rows(report: Report) -> list[tuple[str, str, str]]:
 
 
 def lines(report: Report) -> list[str]:
-    """Return the rows as lines of aligned text; a stage kept from an earlier run counts with what it took then."""
+    """Return the rows as lines of aligned text; a reused stage counts with the time it took when computed."""
     table = rows(report)
     wide, long = (max(len(row[column]) for row in table) for column in (0, 1))
     return [f"{text:<{wide}}  {time:>{long}}  {share:>8}" for text, time, share in table]

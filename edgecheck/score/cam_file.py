@@ -1,4 +1,4 @@
-"""The maps of one model over all images, and `cams.npz`, the file they travel in."""
+"""The maps of one model for all images, and `cams.npz`, the file that holds them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def _check(path: Path, cams: CamFile) -> None:
     for method, maps in cams.maps.items():
         _expect(path, PREFIX + method, maps, np.floating, images, f"({images}, h, w)", maps.ndim == 3)
     if images and not 0 <= cams.classes.min() <= cams.classes.max() < classes:
-        raise DataError(f"{path}: classes must lie in 0..{classes - 1}, as there are {classes} logits an image")
+        raise DataError(
+            f"{path}: classes must be between 0 and {classes - 1}, since there are {classes} logits per image"
+        )
 
 
 def _expect(path: Path, name: str, array: np.ndarray, kind: type, images: int, shape: str, fits: bool) -> None:

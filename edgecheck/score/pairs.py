@@ -1,4 +1,4 @@
-"""Scores of pairs of maps, each computed in the cheapest exact way.
+"""Scores of pairs of maps, each computed by the fastest exact method.
 
 SSIM and SAM of kind `map` are computed from the coarse maps (see `coarse`). Heatmap pixels are needed only for IoU, for
 SAM of kind `rgb`, and for pairs without a closed form in `coarse`: maps of two resolutions, or maps hardly coarser than

@@ -86,7 +86,7 @@ def test_several_candidates_are_judged_by_their_numbers(files, edgecheck, refuse
     assert (code, report["statuses"]) == (0, {"candidate-1": "PASS", "candidate-2": "PASS"})
     assert report["variants"][2]["sha256"] == report["variants"][0]["sha256"]
     said = refused("check", *common, "--candidate-twin", "edgecheck:digits_cnn")
-    assert "--candidate-twin is given 1 times for 2 files: give it once for each" in said
+    assert "--candidate-twin is given 1 times for 2 files: give it once per file" in said
 
 
 def test_parity_is_not_asked_for_by_default_where_no_file_has_a_twin():

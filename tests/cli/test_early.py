@@ -48,14 +48,14 @@ REFUSED = [
     ([("edgecheck:digits_cnn", "edgecheck:resnet8")], "these weights are not for this network"),
     ([("dataset: digits", "dataset: folder\n  root: gone")], "gone: no such file or folder"),
     ([("explain:", "preprocessing: {size: [8, 8]}\nexplain:")], "smaller than the 11x11 window"),
-    ([TAYLOR], "prune.images: 128 images are asked for, but the training split has 96"),
-    ([INT8], "quantize.images: 128 images are asked for, but the training split has 96"),
+    ([TAYLOR], "prune.images: 128 images are requested, but the training split has 96"),
+    ([INT8], "quantize.images: 128 images are requested, but the training split has 96"),
     (
         [("epochs: 1", "epochs: 1\n  validation: 0.001")],
         "finetune.validation: 0.001 of 96 training images is",
     ),
     ([("explain:", "preprocessing: {size: [16384, 16384]}\nexplain:")], "size must hold at most 16,777,216 pixels"),
-    ([("explain:", "export: {opset: 5}\nexplain:")], "export.opset 5: PyTorch writes 18 to 23 only"),
+    ([("explain:", "export: {opset: 5}\nexplain:")], "export.opset 5: PyTorch writes only 18 to 23"),
 ]
 
 
@@ -84,7 +84,7 @@ def test_of_every_command(never, altered, refused, tmp_path, command):
 @pytest.mark.parametrize("command", ["sweep", "cam"])
 def test_an_image_beyond_the_limit(never, altered, refused, tmp_path, command):
     says = refused(command, altered(), "--image", "60", "--out", tmp_path / "out")
-    assert "image 60 is asked for, but the test split has 60, counted from 0" in says
+    assert "image 60 is requested, but the test split has 60 images, counted from 0" in says
 
 
 def test_a_missing_onnx_file(never, refused, tmp_path):

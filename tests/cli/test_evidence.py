@@ -37,8 +37,8 @@ TAMPERED = {
     "a reading": (lambda run: edit(run, better), "report.json was edited"),
     "roles": (lambda run: edit(run, swapped), "report.json was edited"),
     "no digests": (lambda run: edit(run, lambda d: d.update(evidence={})), "report.json was edited"),
-    "no seal": (lambda run: edit(run, lambda d: d.pop("seal")), "carries no digest"),
-    "a file deleted": (lambda run: (run / "control" / "model.onnx").unlink(), "control/model.onnx is gone"),
+    "no seal": (lambda run: edit(run, lambda d: d.pop("seal")), "has no digest"),
+    "a file deleted": (lambda run: (run / "control" / "model.onnx").unlink(), "control/model.onnx is missing"),
     "a file replaced": (
         lambda run: shutil.copy(run / "control" / "model.onnx", run / "baseline" / "model.onnx"),
         "baseline/model.onnx was changed",
@@ -75,11 +75,11 @@ def test_judged_all_the_same_every_format_says_so(run, edgecheck):
     (run / "control" / "model.onnx").unlink()
     for form in ("terminal", "json", "markdown", "junit"):
         _, out, _ = edgecheck("gate", run, "--unverified", "--format", form)
-        assert "control/model.onnx is gone" in out.replace("\\", "").replace("\n", " "), form
+        assert "control/model.onnx is missing" in out.replace("\\", "").replace("\n", " "), form
         if form == "junit":
             assert "UNVERIFIED" in {case.get("type") for case in ElementTree.fromstring(out).iter("skipped")}
     edgecheck("report", run, "--unverified")
-    assert "control/model.onnx is gone" in (run / "report.html").read_text()
+    assert "control/model.onnx is missing" in (run / "report.html").read_text()
 
 
 def test_what_was_let_through_once_stays_unverified(run, refused, edgecheck):
@@ -90,7 +90,7 @@ def test_what_was_let_through_once_stays_unverified(run, refused, edgecheck):
 
 def test_pages_without_their_run_folder_cannot_be_verified(run, tmp_path, edgecheck, refused):
     edgecheck("report", run, "--out", tmp_path / "pages")
-    assert "is gone" in refused("gate", tmp_path / "pages")
+    assert "is missing" in refused("gate", tmp_path / "pages")
 
 
 def test_nothing_is_found_where_nothing_was_touched(run, tiny_report):

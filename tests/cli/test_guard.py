@@ -149,7 +149,7 @@ def test_a_model_that_swallows_the_request_to_stop_is_stopped(factory_file, tmp_
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 128 + getattr(signal, name)
     assert done.stderr.strip().count("\n") == 0
-    assert "what was finished is kept" in done.stderr
+    assert "finished stages are kept" in done.stderr
 
 
 def test_a_signal_that_comes_twice_at_once_is_one_request(monkeypatch):

@@ -50,12 +50,12 @@ def test_a_board_reads_the_preprocessing_from_the_run_folder(tiny_run, tiny_repo
 
 def test_a_reversed_gate_is_refused_wherever_it_comes_from(tiny_run, tiny_report, tmp_path, edgecheck, refused):
     worse, better = ["--gate", "accuracy_drop_pp >= -1"], ["--gate", "accuracy_drop_pp <= 100"]
-    assert "--gate: 'accuracy_drop_pp >= -1' refuses only what is better" in refused("gate", tiny_run, *worse)
+    assert "--gate: 'accuracy_drop_pp >= -1' rejects only better values" in refused("gate", tiny_run, *worse)
     assert edgecheck("gate", tiny_run, *worse, *better)[0] == 0
     saved = json.loads(json.dumps(tiny_report))
     saved["policy"]["criteria"][1].update(op=">=", limit=0)
     (tmp_path / "report.json").write_text(json.dumps(saved))
-    assert "refuses only what is better" in refused("gate", tmp_path, "--unverified")
+    assert "rejects only better values" in refused("gate", tmp_path, "--unverified")
 
 
 def test_a_latency_without_a_unit_is_refused(tiny_run, refused):
@@ -88,10 +88,10 @@ def test_a_relative_limit_is_printed_with_what_it_comes_to(tiny_run, edgecheck):
 def test_a_run_folder_of_an_older_version_is_judged_and_rendered(version, tmp_path, edgecheck, refused):
     old = (GOLDEN / f"report_v{version}.json").read_text()
     (tmp_path / "report.json").write_text(old)
-    assert {1: "carries no digest", 2: "is gone"}[version] in refused("gate", tmp_path)
+    assert {1: "has no digest", 2: "is missing"}[version] in refused("gate", tmp_path)
     code, out, _ = edgecheck("gate", tmp_path, "--unverified", "--format", "json")
     judged = json.loads(out)
-    assert (code, judged["schema_version"]) == (1, 3)
+    assert (code, judged["schema_version"]) == (1, 4)
     code, out, _ = edgecheck("report", tmp_path, "--unverified", "--out", tmp_path / "again", "--format", "json")
     assert (code, json.loads(out)["verdicts"]) == (0, judged["verdicts"])
     assert (tmp_path / "report.json").read_text() == old

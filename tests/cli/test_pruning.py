@@ -165,7 +165,7 @@ def test_what_comes_out_as_the_float_of_a_quantized_variant_is_examined_and_not_
 def test_a_candidate_that_loses_nothing_is_missing(report):
     assert report["statuses"][NOTHING] == "MISSING"
     (failed,) = [one for one in record(report, NOTHING)["warnings"] if one["id"] == "variant-failed"]
-    assert "nothing is removed at this rate" in failed["fields"]["reason"]
+    assert "this rate removes nothing" in failed["fields"]["reason"]
 
 
 def test_controls_differ_by_their_seed_alone(folder):

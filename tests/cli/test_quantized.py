@@ -101,7 +101,7 @@ def test_which_images_calibrated_is_kept(report, config):
 @pytest.mark.parametrize(
     ("written", "instead", "says"),
     [
-        ("images: 32", "images: 97", "97 images are asked for, but the training split has 96"),
+        ("images: 32", "images: 97", "97 images are requested, but the training split has 96"),
         ("quantization: int8", "quantization: int7", "int8-dynamic"),  # the known ones are listed
     ],
 )

@@ -55,7 +55,7 @@ def test_what_is_no_regular_file_is_named(special, kind):
 def test_a_size_at_the_limit_is_read_and_a_missing_file_is_left_to_the_caller(tmp_path):
     (tmp_path / "ten").write_bytes(b"0123456789")
     require_regular(tmp_path / "ten", 10)
-    with pytest.raises(ModelError, match="10 bytes are too many; at most 9 are read"):
+    with pytest.raises(ModelError, match="10 bytes are too many; the limit is 9"):
         require_regular(tmp_path / "ten", 9, ModelError)
     require_regular(tmp_path / "none", 9)
 

@@ -64,5 +64,5 @@ def test_a_wrong_export_is_not_written(grouped, edgecheck, tmp_path, monkeypatch
     out.write_bytes(b"an older file")
     code, _, err = edgecheck("export", grouped, "--out", out)
     assert code == 3
-    assert "m.onnx: not written: the exported file is not the twin's: logits differ by up to 0.01 (" in err
+    assert "m.onnx: not written: the exported file does not match its twin: logits differ by up to 0.01 (" in err
     assert [path.read_bytes() for path in out.parent.iterdir()] == [b"an older file"]

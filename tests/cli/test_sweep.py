@@ -47,7 +47,7 @@ def swept(config):
     with pytest.raises(SystemExit) as stop, contextlib.redirect_stderr(said):
         main(["sweep", str(config), *OPTIONS, "--image", "3", "--out", str(folder)])
     assert not stop.value.code
-    assert "finished before" not in said.getvalue()  # what one sweep asks for twice was not there before
+    assert "were reused" not in said.getvalue()  # what one sweep asks for twice was not there before
     return folder
 
 
@@ -127,7 +127,7 @@ def test_a_second_sweep_keeps_all_and_takes_away_what_no_longer_holds(swept, con
     code, _, err = edgecheck("sweep", config, *OPTIONS, "--image", "3", "--out", swept)
 
     assert code == 0
-    assert f"{stages} stages were finished before and kept" in err
+    assert f"{stages} finished stages were reused" in err
     assert (report_of(swept), (swept / "sweep.csv").read_text()) == (before, page)
     assert not (swept / "figures" / "rate-of-an-earlier-sweep.svg").exists()
 
@@ -192,13 +192,13 @@ def test_without_variants_it_is_the_papers_experiment(config, tmp_path, edgechec
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--image", "60"], "image 60 is asked for, but the test split has 60, counted from 0"),
+        (["--image", "60"], "image 60 is requested, but the test split has 60 images, counted from 0"),
         (["--reuse", "nowhere"], "nowhere: no such folder to reuse"),
         (["--criterion", "l3"], "criterion 'l3'"),
         (["--structure", "rows"], "structure 'rows'"),
         (["--quantization", "int7"], "quantization 'int7'"),
         (["--rate", "1.5"], "a pruning rate lies between 0 and 1, not 1.5"),
-        (["--rate", "0"], "rate 0 is the control"),
+        (["--rate", "0"], "the control covers rate 0"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_line(config, tmp_path, refused, options, says):

@@ -84,7 +84,7 @@ def test_a_changed_factory_file_is_a_warning(moved):
 
 def test_a_factory_file_that_is_gone_is_named(moved):
     (moved.parent.parent / "net.py").unlink()
-    assert "net.py is not there; put the file back, or change factory" in refusal(moved)
+    assert "net.py does not exist; restore the file, or change factory" in refusal(moved)
 
 
 def test_other_weights_are_refused(moved, tiny_run):
@@ -110,7 +110,7 @@ def test_a_document_of_something_else_is_one_line(moved, changes, says):
 
 
 def test_a_folder_without_a_twin_is_one_line(tmp_path):
-    assert "a quantized one has no twin of its own" in refusal(tmp_path)
+    assert "quantized variants have no twin" in refusal(tmp_path)
     (tmp_path / "twin.json").write_text("[" * 100_000)
     assert "cannot be read" in refusal(tmp_path)
 
@@ -118,9 +118,9 @@ def test_a_folder_without_a_twin_is_one_line(tmp_path):
 def test_a_folder_that_is_not_there_is_no_factory(tiny_run, refused, tmp_path):
     file = tiny_run / "baseline" / "model.onnx"
     given = ["--baseline", file, "--candidate", file, "--data", tiny_run / "data.npz"]
-    assert "no such folder of a variant" in refused("check", *given, "--candidate-twin", tmp_path / "none")
+    assert "not the folder of a variant" in refused("check", *given, "--candidate-twin", tmp_path / "none")
     weights = ["--candidate-twin", tiny_run / FILTERS, "--candidate-weights", "w.pt"]
-    assert "leave out --candidate-weights" in refused("check", *given, *weights)
+    assert "remove --candidate-weights" in refused("check", *given, *weights)
 
 
 def test_arguments_reach_the_factory(tiny_run, edgecheck, refused, factory_file):

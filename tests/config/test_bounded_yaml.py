@@ -16,7 +16,7 @@ def laughs(levels, first="a"):
 
 def test_a_billion_laughs_are_refused_at_the_line_where_they_become_too_many():
     # Line n (from 1) holds 10**n items and the lists above them; the fifth is the first with over 100,000.
-    with pytest.raises(ConfigError, match=r"^bomb.yaml:5: not YAML: more than 100,000 items, aliases written out$"):
+    with pytest.raises(ConfigError, match=r"^bomb.yaml:5: not YAML: more than 100,000 items after expanding aliases$"):
         document.read(laughs(9), "bomb.yaml")
 
 
@@ -24,7 +24,7 @@ def test_merge_keys_count_too():
     rows = ["k0: &k0 {a: 1}"] + [
         f"k{n}: &k{n} {{b{n}: 1, <<: [{', '.join([f'*k{n - 1}'] * 10)}]}}" for n in range(1, 9)
     ]
-    with pytest.raises(MarkedYAMLError, match="aliases written out"):
+    with pytest.raises(MarkedYAMLError, match="after expanding aliases"):
         load("\n".join(rows))
 
 
@@ -38,7 +38,7 @@ def test_aliases_within_the_limit_are_what_they_stand_for():
 
 
 def test_an_alias_inside_itself_is_refused():
-    with pytest.raises(ConfigError, match=r"^a.yaml:2: not YAML: an alias inside what it stands for$"):
+    with pytest.raises(ConfigError, match=r"^a.yaml:2: not YAML: an alias inside its own anchor$"):
         document.read("b: 1\na: &a [*a]\n", "a.yaml")
 
 

@@ -78,17 +78,17 @@ def test_user_words_lie_on_top_of_the_preset_and_flags_on_top_of_both():
         ("data:\n  dataset: digits", "data: digits", 5, "key: value"),
         ("require: any", "require: some", 15, "expected all or any"),
         (">= 0.95", ">= nan", 17, "finite"),
-        (">= 0.95", "<= 0.95", 17, "refuses only what is better"),
+        (">= 0.95", "<= 0.95", 17, "rejects only better values"),
         ("size.bytes <= 300 kB", "latency.p90_s <= 5", 18, "needs a unit"),
         ("sp2ps.grad-cam", "sp2ps.gradcam", 17, "did you mean 'sp2ps.grad-cam'?"),
         ("nets/build.py:make", "nets/build.py", 3, "path/file.py:function"),
         ("name: t", "name: 3", 1, "expected text"),
-        ("name: t", "seed: -1", 1, "seed must lie in 0.."),
+        ("name: t", "seed: -1", 1, "seed must be between 0 and"),
         ("name: t", "seed: 1.5", 1, "expected a whole number"),
         ("name: t", "explain: {methods: [gradcam]}", 1, "did you mean 'grad-cam'?"),
         ("name: t", "explain: {engine: gradcam}", 1, "expected edgecheck or grad-cam"),
         ("name: t", "finetune: {epochs: true}", 1, "expected a whole number"),
-        ("name: t", "finetune: {learning_rate: .inf}", 1, "learning_rate must lie in"),
+        ("name: t", "finetune: {learning_rate: .inf}", 1, "learning_rate must be between"),
         ("name: t", "name: [", 3, "not YAML"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_criterion_from_a_flag_is_not_told_to_stand_in_the_file():
     assert [c.where for c in read(**given).policy.criteria] == ["--gate"]
     preset = "data: {dataset: digits}"
     assert {c.where for c in read(preset).policy.criteria} == {""}
-    with pytest.raises(ConfigError, match=r"^--gate: 'accuracy <= 0.9' refuses only"):
+    with pytest.raises(ConfigError, match=r"^--gate: 'accuracy <= 0.9' rejects only"):
         read(gate={"criteria": ["accuracy <= 0.9"]})
 
 

@@ -92,8 +92,8 @@ def test_what_two_rows_name_is_made_once():
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ('criterion: l1, structure: "2:4", rate: 0.5', "2:4 has a rate of its own; leave rate out"),
-        ('criterion: l1, structure: ["2:4", "1:4"], rate: 0.5', "2:4, 1:4 has a rate of its own; leave rate out"),
+        ('criterion: l1, structure: "2:4", rate: 0.5', "2:4 has a fixed rate; remove `rate`"),
+        ('criterion: l1, structure: ["2:4", "1:4"], rate: 0.5', "2:4, 1:4 has a fixed rate; remove `rate`"),
         ("criterion: l1, structure: filters", "a variant needs criterion, structure and rate"),
         ('criterion: l1, structure: ["2:4", filters]', "a variant needs criterion, structure and rate"),
         ('structure: "2:4"', "a variant needs criterion, structure and rate"),

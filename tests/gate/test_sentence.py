@@ -47,7 +47,7 @@ def test_sentences(sentence, metric, op, limit, level):
         ("accuracy 0.9", "METRIC"),
         ("", "METRIC"),
         ("accuracy >= 0.9 maybe", "does not fit"),
-        ("accuracy >= 1.2.3", "no number"),
+        ("accuracy >= 1.2.3", "not a number"),
         ("latency.p90_s <= 5", "needs a unit; write one of s, ms, us"),
         ("latency.cold_s <= 0.5 warn", "needs a unit"),
     ],
@@ -96,7 +96,7 @@ def test_sentences_relative_to_the_control(sentence, offset, level):
         ("0.98 control", "does not fit"),
         ("control - nan", "finite"),
         ("control + .inf", "finite"),
-        ("control - 1.2.3", "no number"),
+        ("control - 1.2.3", "not a number"),
         ("control - 2 pp", "takes %"),
         ("control - 0.02 maybe", "does not fit"),
     ],
@@ -166,7 +166,7 @@ def test_any_ending_is_a_criterion_or_a_config_error(ending):
     ],
 )
 def test_a_bound_that_refuses_only_what_is_better_is_refused(sentences, turned):
-    with pytest.raises(ConfigError, match="refuses only what is better") as error:
+    with pytest.raises(ConfigError, match="rejects only better values") as error:
         check_directions([parse(sentence, "edgecheck.yaml:7") for sentence in sentences])
     assert str(error.value).startswith(f"edgecheck.yaml:7: {sentences[0]!r}")
     assert f"write {turned}, or" in str(error.value)

@@ -99,7 +99,7 @@ def test_a_process_that_dies_takes_its_own_stage_with_it(tmp_path):
             return str(error)
 
     results, _ = finish(tmp_path, "processes:2", line(), chain("b", 2.0), chain("c", 3.0))
-    assert results == ["the process that worked on it ended with exit code 3", 16.0, 81.0]
+    assert results == ["its worker process ended with exit code 3", 16.0, 81.0]
 
 
 def test_what_is_alone_never_runs_beside_another_stage(tmp_path):

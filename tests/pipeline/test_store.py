@@ -273,7 +273,7 @@ def test_a_folder_that_another_process_works_in_is_refused(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path)]
     first, second = Store(tmp_path), Store(tmp_path)  # one process may have it more than once
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "another edgecheck is at work there" in refused.stderr
+    assert "in use by another edgecheck process" in refused.stderr
     del first, second
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 

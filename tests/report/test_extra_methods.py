@@ -88,4 +88,4 @@ def test_alone_the_findings_are_about_it(alone: Report) -> None:
         "l1, filters (layer): above random's at the one rate compared: accuracy, sp2ps.score-cam",
         "l1, filters (layer): more than 5 % below the control: accuracy first at 40 %, sp2ps.score-cam first at 40 %",
     ]
-    assert list(findings.floors(alone)) == ["score-cam: 0.960 with nothing pruned"]  # the literature has no threshold
+    assert list(findings.floors(alone)) == ["score-cam: 0.960 without pruning"]  # the literature has no threshold

@@ -181,9 +181,9 @@ def test_a_name_is_broken_behind_a_separator_and_never_lost(width):
 
 
 def test_a_wide_terminal_shows_all_and_a_narrow_one_says_what_it_left_out():
-    assert "Left out" not in timings(80)
+    assert "Omitted" not in timings(80)
     assert "outliers" in timings(80).splitlines()[3]
-    assert timings(50).splitlines()[-1] == "Left out at 50 columns: outliers."
+    assert timings(50).splitlines()[-1] == "Omitted at 50 columns: outliers."
     assert "cold" in timings(50).splitlines()[2]
 
 

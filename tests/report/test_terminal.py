@@ -62,8 +62,8 @@ def test_noise_floor_stands_over_every_sp2ps(report):
 
 def test_what_is_left_out_is_named(report):
     text = " ".join(terminal.render(report, 80).split())
-    assert "Left out at 80 columns: MACs, size zlib" in text
-    assert "Left out" not in terminal.render(report, 160)
+    assert "Omitted at 80 columns: MACs, size zlib" in text
+    assert "Omitted" not in terminal.render(report, 160)
 
 
 def test_columns_without_values_are_absent(report):

@@ -12,18 +12,18 @@ from edgecheck.metrics import METRICS, metrics_of
 from edgecheck.registry import lookup, register, resolve
 
 MapFunction = Callable[[Evidence], Array]
-"""Gives one map per image: `(N, h, w)` at the resolution of the target layer, or `(N, H, W)` at that of the inputs."""
+"""Returns one map per image: `(N, h, w)` at the resolution of the target layer or `(N, H, W)` at that of the inputs."""
 
 
 def register_method(method: Method, function: MapFunction) -> None:
-    """Add a method: it can then be named in `explain.methods`, and its metrics `sp2ps.NAME`, `pe_like.NAME` gated.
+    """Register a method for `explain.methods`, with its metrics `sp2ps.NAME` and `pe_like.NAME`.
 
     Args:
         method: the declaration.
-        function: from evidence to maps; it must work for the array namespace of every source that it is used with.
+        function: computes maps from evidence, in the array namespace of any source that it is used with.
 
     Raises:
-        ValueError: there is a method of this name already.
+        ValueError: a method of this name is already registered.
     """
     register(METHODS, method.name)(evolve(method, implementation=function))
     for metric in metrics_of(method.name):
@@ -34,6 +34,6 @@ def function_of(name: str) -> MapFunction:
     """Return the function of a method.
 
     Raises:
-        ConfigError: no method of this name; the message lists those there are.
+        ConfigError: no method of this name; the message lists the known ones.
     """
     return resolve(lookup(METHODS, name, "CAM method").implementation)

@@ -6,7 +6,7 @@ from edgecheck.attribution.evidence import Array, Evidence, weighted_map
 
 
 def ablation_cam(evidence: Evidence) -> Array:
-    """Return the map with w_k = (y - y_k) / y; all zero where y = 0, which has no share to lose."""
+    """Return the map with w_k = (y - y_k) / y; all zero where y = 0, since the ratio is undefined."""
     namespace, logits = evidence.namespace, evidence.logits[:, None]
     divisors = namespace.where(logits == 0, namespace.ones_like(logits), logits)
     drops = evidence.drops()

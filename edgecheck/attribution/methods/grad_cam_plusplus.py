@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edgecheck.attribution.evidence import Array, Evidence, weighted_map
 
-# The constant by which `grad-cam` guards the division. It decides the value where gradients are small, so another
-# constant gives other maps.
+# The constant that `grad-cam` adds to the divisor. It dominates where gradients are small, so another constant gives
+# other maps.
 EPSILON = 1e-6
 
 

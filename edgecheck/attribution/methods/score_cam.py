@@ -1,7 +1,7 @@
-"""Score-CAM (Wang et al. 2020): a channel weighs what the network answers to the part of the image it marks.
+"""Score-CAM (Wang et al. 2020): the weight of a channel is the network's score for the image masked by the channel.
 
-The softmax is over the masked logits themselves, as `grad-cam` takes it. The paper's increase of confidence over a
-baseline image gives the same weights, since it subtracts one number from all channels.
+The softmax is computed over the masked logits, as in `grad-cam`. The paper's increase of confidence over a baseline
+image gives the same weights, since it subtracts the same number from all channels.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import array_api_compat
 
 from edgecheck.attribution.evidence import Array, Evidence, relu, weighted_map
 
-# The constant by which `grad-cam` guards the division: a constant channel masks everything.
+# The constant that `grad-cam` adds to the divisor; a constant channel then masks everything.
 EPSILON = 1e-8
 
 # Bytes of masks made at once, one channel of the batch at least. The network's own feature maps are ten to a hundred

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edgecheck.attribution.evidence import Array, Evidence, weighted_map
 
-# The constant by which `grad-cam` guards the division. It has a sign: a channel whose sum is just below 0 keeps its
-# large weight.
+# The constant that `grad-cam` adds to the divisor. It is not added to the magnitude, so a channel whose sum is just
+# below 0 has a large weight.
 EPSILON = 1e-7
 
 

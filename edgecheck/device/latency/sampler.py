@@ -67,7 +67,7 @@ def sample(
 ) -> LatencySamples:
     """Time files in turn until `decided` returns true or the budget is spent.
 
-    Each file gets at least 64 samples in at least 6 blocks, as far as ten times the budget allows.
+    Each file gets at least 64 samples in at least 6 blocks, if ten times the budget is enough for that.
 
     Args:
         files: functions that open a file, by name; the baseline first.

@@ -1,4 +1,4 @@
-"""What makes timings unreliable."""
+"""Warnings about conditions that make timings unreliable."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ STEADY_GOVERNORS = ("", "performance", "userspace")
 
 
 def warnings(samples: LatencySamples) -> list[Diagnostic]:
-    """Return what makes the samples unreliable; empty where nothing does."""
+    """Return warnings about the samples; empty if there are none."""
     checks = (_crowded, _busy, _stolen, _governed, _drifting, _switching, _scattered, _coarse, _cold, _batched)
     return [warning for check in checks for warning in check(samples)]
 
 
 def outliers(samples: LatencySamples, name: str) -> int:
-    """Return how many runs of a file are outliers by the modified z-score; they stay among the samples."""
+    """Count the runs of a file that are outliers by the modified z-score; they are not removed from the samples."""
     return stats.outlier_count(samples.runs(name))
 
 

@@ -15,7 +15,7 @@ from edgecheck.errors import ModelError
 from edgecheck.regular import MOST_ONNX_BYTES, MOST_WEIGHT_BYTES, require_regular
 
 ZLIB_LEVEL = 6  # zlib's own default: what an over-the-air update would use
-CHUNK_BYTES = 1 << 20  # large enough to make the loop's cost vanish, small enough for a board
+CHUNK_BYTES = 1 << 20  # large enough to make the loop overhead negligible, small enough for a board
 
 MOST_NODES = 100_000  # ten times the largest network of timm; counting them takes seconds
 MOST_SHARED = 4  # average number of tensors that may share the same bytes: tied weights are stored once
@@ -29,7 +29,7 @@ OTHER_FORMATS = (
     (0, b"version https://git-lfs", "a Git LFS pointer; fetch the model itself with git lfs pull"),
     (0, b"\x89HDF", "an HDF5 file (Keras?); convert the model to ONNX"),
     (4, b"TFL3", "a TensorFlow Lite file; convert the model to ONNX"),
-    (4, b"ORTM", "in ONNX Runtime's own .ort format; give the .onnx it was made from"),
+    (4, b"ORTM", "in ONNX Runtime's .ort format; give the .onnx it was made from"),
 )
 HEAD_BYTES = 32  # covers the longest signature
 
@@ -187,7 +187,7 @@ def _what_instead(content: bytes) -> str:
 
 
 def _external(model: onnx.ModelProto) -> Iterator[dict[str, str]]:
-    """Yield location, offset and length of every external tensor, as far as the file says them."""
+    """Yield location, offset and length of every external tensor, if the file gives them."""
     graphs: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph, *model.functions]
     for tensor in (tensor for graph in graphs for tensor in tensors(graph)):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:

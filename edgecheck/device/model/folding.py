@@ -1,4 +1,4 @@
-"""Folds small computations on constants, which shape inference cannot follow by itself.
+"""Folds small computations on constants, which shape inference alone cannot evaluate.
 
 Exporters compute the pads of a Pad or the target of a Reshape with a dozen small nodes (ConstantOfShape, Concat, Slice,
 Transpose, Cast). `onnx` propagates values through some of them; its reference evaluator runs them all.
@@ -16,12 +16,12 @@ from edgecheck.device.model.files import subgraphs
 from edgecheck.device.model.lowering import is_standard
 from edgecheck.device.model.tensors import Tensor, numbers
 
-# Shapes, pads and scales have one number or two for each axis; weights, which need no folding, have more than this.
+# Shapes, pads and scales have one or two numbers per axis; larger constants are weights, which need no folding.
 SMALL_ELEMENTS = 1024
-# More than any exporter computes shapes by, at a millisecond each.
+# More nodes than any exporter uses to compute shapes, at a millisecond each.
 MOST_FOLDED = 5000
-# What shapes are computed by. These take time and memory in proportion to their inputs and outputs, which are small;
-# others need not (a pooling with a pad of a billion and a stride as large gives one number).
+# Operators that compute shapes. Their time and memory are proportional to their inputs and outputs, which are small;
+# those of others may not be (a pooling with a pad of a billion and an equal stride gives one number).
 _FOLDABLE = """
 Abs Add And Cast Ceil Clip Concat ConstantOfShape Div Equal Expand Flatten Floor Gather GatherElements GatherND Greater
 GreaterOrEqual Identity Less LessOrEqual Max Min Mod Mul Neg Not Or Pow Range ReduceMax ReduceMin ReduceProd ReduceSum
@@ -31,11 +31,11 @@ FOLDABLE = frozenset(_FOLDABLE.split())
 
 
 def folded(model: onnx.ModelProto, known: Mapping[str, Tensor]) -> onnx.ModelProto | None:
-    """Return the model with its small constant nodes replaced by their values, None where there are none left.
+    """Return the model with its small constant nodes replaced by their values; None if there are none.
 
     Args:
         model: a model without nested graphs' captures among the nodes to fold.
-        known: shapes as far as they are inferred; Shape of a tensor in here is a constant too.
+        known: the inferred shapes; the Shape of a tensor in it is a constant, too.
     """
     values = {tensor.name: numbers(tensor) for tensor in model.graph.initializer}
     computed: dict[str, np.ndarray] = {}
@@ -60,7 +60,7 @@ def folded(model: onnx.ModelProto, known: Mapping[str, Tensor]) -> onnx.ModelPro
 def _results(
     model: onnx.ModelProto, node: onnx.NodeProto, values: Mapping[str, np.ndarray], known: Mapping[str, Tensor]
 ) -> dict[str, np.ndarray]:
-    """Return name -> value of a node's outputs where they are constant and small, else nothing."""
+    """Return name -> value of a node's outputs if they are constant and small, else an empty dictionary."""
     outputs = [name for name in node.output if name]
     small = bool(outputs) and all(name in known and known[name].elements <= SMALL_ELEMENTS for name in outputs)
     if not small or not is_standard(node) or any(True for _ in subgraphs([node])):
@@ -74,7 +74,7 @@ def _results(
 
 
 def _shape(node: onnx.NodeProto, tensor: Tensor) -> np.ndarray:
-    """Return what Shape gives; its attributes cut the shape as a slice of Python does."""
+    """Return the result of Shape; its attributes slice the shape as in Python."""
     cut = {attribute.name: attribute.i for attribute in node.attribute}
     return np.array(tensor.shape[cut.get("start", 0) : cut.get("end")], np.int64)
 
@@ -82,12 +82,14 @@ def _shape(node: onnx.NodeProto, tensor: Tensor) -> np.ndarray:
 def _evaluated(model: onnx.ModelProto, node: onnx.NodeProto, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     from onnx.reference import ReferenceEvaluator  # slow to import, and most files need no folding
 
-    # A model of its own says the opset: a bare node is evaluated as the newest one would be, without a word.
+    # Build a model to set the opset: a bare node would silently be evaluated with the newest opset.
     inputs, outputs = ([onnx.ValueInfoProto(name=name) for name in names if name] for names in (feeds, node.output))
     graph = onnx.helper.make_graph([node], "node", inputs, outputs)
     try:
         evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=model.opset_import))
         results = evaluator.run(None, dict(feeds))
-    except Exception:  # an operator it does not know, in whatever way it says so: then this node is not folded
+    except (
+        Exception
+    ):  # the evaluator raises errors of several types for unknown operators; then this node is not folded
         return {}
     return {output.name: np.asarray(result) for output, result in zip(outputs, results, strict=True)}

@@ -1,4 +1,4 @@
-"""Local functions of a model written out, so that every node is an operator."""
+"""Inlines the local functions of a model, so that every node is an operator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx.inliner
 from edgecheck.device.model.files import MOST_NODES, subgraphs
 from edgecheck.errors import ModelError
 
-# PyTorch's exporter nests two or three; deeper ones call each other in a circle.
+# PyTorch's exporter nests two or three levels; deeper nesting is a sign of recursion.
 MOST_NESTED = 50
 
 Key = tuple[str, str]
@@ -19,28 +19,28 @@ Key = tuple[str, str]
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model without local functions.
 
-    Nine functions of ten calls each stand for a billion nodes, so the nodes are counted before any is written.
+    Nine nested functions with ten calls each expand to a billion nodes, so nodes are counted before inlining.
 
     Raises:
-        ModelError: functions that call each other in a circle, too many nodes, or a function that does not fit.
+        ModelError: recursive functions, too many nodes, or a function whose signature does not fit.
     """
     if not model.functions:
         return model
     known = {(function.domain, function.name): function for function in model.functions}
     if _written_out(model.graph.node, known, {}, 0) > MOST_NODES:
-        raise ModelError(f"its functions stand for more than {MOST_NODES:,} nodes; export it again without functions")
+        raise ModelError(f"its functions expand to more than {MOST_NODES:,} nodes; export it again without functions")
     try:
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:  # onnx raises several kinds, without a base of their own
-        raise ModelError(f"its functions cannot be written out ({' '.join(str(error).split())})") from None
+        raise ModelError(f"its functions cannot be inlined ({' '.join(str(error).split())})") from None
 
 
 def _written_out(
     nodes: Iterable[onnx.NodeProto], known: Mapping[Key, onnx.FunctionProto], sizes: dict[Key, int], depth: int
 ) -> int:
-    """Return how many nodes these are once functions are written out; `sizes` keeps those of functions."""
+    """Return the number of nodes after inlining; `sizes` caches the numbers of functions."""
     if depth > MOST_NESTED:
-        raise ModelError(f"its functions are nested more than {MOST_NESTED} deep, or in a circle; export it again")
+        raise ModelError(f"its functions are nested more than {MOST_NESTED} deep, or recursively; export it again")
     total = 0
     for node in nodes:
         key = (node.domain, node.op_type)

@@ -97,7 +97,7 @@ def count(path: str | Path, input_shape: Shape | None = None) -> GraphCounts:
         Counts for one image; for a file made for a fixed larger batch, for that batch (`batch` says which).
 
     Raises:
-        ModelError: as `files.load_model`; a free dimension that `input_shape` does not say; a shape that does not fit.
+        ModelError: raised by `files.load_model`; a free dimension that `input_shape` does not give; a wrong shape.
     """
     graph = open_graph(path, input_shape)
     try:
@@ -155,7 +155,7 @@ def _density(held: Sequence[Parameter]) -> dict[str, float]:
 
 
 def macs_of(operation: Operation) -> tuple[Kind, int | None]:
-    """Return whether the MACs of an operation count, and their number; None if unknown."""
+    """Return whether the MACs of an operation are counted, and their number; None if unknown."""
     op_type = operation.node.op_type if is_standard(operation.node) else ""
     if op_type in FREE:
         return "free", 0

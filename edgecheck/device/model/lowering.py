@@ -18,7 +18,7 @@ Lowering = Callable[[onnx.NodeProto], onnx.NodeProto]
 
 
 def lowered(node: onnx.NodeProto) -> onnx.NodeProto:
-    """Return the standard node with the same outputs; the node itself where it is standard or not known."""
+    """Return the standard node with the same outputs; the node itself if it is standard or unknown."""
     if node.domain == BLOCKED_DOMAIN and node.op_type in BLOCKED_LOWERINGS:
         return BLOCKED_LOWERINGS[node.op_type](node)
     if node.domain != CONTRIB_DOMAIN or node.op_type not in LOWERINGS or is_channels_last(node):
@@ -27,23 +27,23 @@ def lowered(node: onnx.NodeProto) -> onnx.NodeProto:
 
 
 def is_channels_last(node: onnx.NodeProto) -> bool:
-    """Tell whether a node of ONNX Runtime takes and gives maps as (N, H, W, C); its weights are as ever."""
+    """Return whether a node of ONNX Runtime uses the layout (N, H, W, C) for maps; its weights keep their layout."""
     said = any(attribute.name == "channels_last" and attribute.i for attribute in node.attribute)
     return node.domain == CONTRIB_DOMAIN and (said or node.op_type.startswith("Nhwc"))
 
 
 def channels_first(node: onnx.NodeProto) -> onnx.NodeProto:
-    """Return the standard node that does on (N, C, H, W) what a channels-last one does; the node itself if unknown."""
+    """Return the standard (N, C, H, W) node equivalent to a channels-last one; the node itself if unknown."""
     return LOWERINGS[node.op_type](node) if node.op_type in LOWERINGS else node
 
 
 def is_standard(node: onnx.NodeProto) -> bool:
-    """Tell whether a node belongs to the ONNX standard itself."""
+    """Return whether a node belongs to the ONNX standard."""
     return node.domain in STANDARD_DOMAINS
 
 
 def _as(op_type: str, *inputs: int) -> Lowering:
-    """Return a lowering to `op_type`, which takes these of the inputs (all, where none is named)."""
+    """Return a lowering to `op_type` with the inputs at these indices (all inputs if none is given)."""
 
     def lower(node: onnx.NodeProto) -> onnx.NodeProto:
         return _standard(node, op_type, [node.input[i] for i in inputs if i < len(node.input)] or node.input)
@@ -109,7 +109,7 @@ LOWERINGS: dict[str, Lowering] = {
     },
 }
 
-# As shapes of weights and maps are told with the padding in them, so are the products: what is really computed.
+# The shapes of weights and maps include the padding, and so do the products: this is what is really computed.
 BLOCKED_LOWERINGS: dict[str, Lowering] = {
     "Conv": _as("Conv", 0, 1, 2),
     **{

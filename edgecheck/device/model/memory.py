@@ -1,10 +1,10 @@
-"""Peak of live activations: the memory that the tensors of one inference need at least.
+"""Peak of live activations: the minimum memory for the tensors of one inference.
 
 Computed over the execution order of the graph that ONNX Runtime runs (`execution`), with its rules for sharing memory:
 
 - The input lives until its last use, outputs until the end, everything else from the node that makes it to the last
   that reads it. While a node runs, its inputs and outputs are all live.
-- Weights, Constant nodes and values computed from them alone do not count: they are in flash.
+- Weights, Constant nodes and values computed from them alone are not counted: they are in flash.
 - Reshape, Flatten, Squeeze, Unsqueeze, Identity and Dropout share the buffer of their input.
 - Elementwise operators (Relu, Clip, Sigmoid ... and Add, Sub, Mul, Div, Sum, Max, Min, Mean), Softmax and Cast work in
   place, if an input of the same bytes is not read again and is not the input of the graph, which belongs to the caller.
@@ -39,7 +39,7 @@ _FUSED_SUM = 3  # where ONNX Runtime's own convolutions take the other summand
 class Liveness:
     """Live bytes while each node runs, and their peak.
 
-    `unsized` names tensors whose shape is not known: then `peak_bytes` is None and `live_bytes` a lower bound.
+    `unsized` lists tensors of unknown shape; if there are any, `peak_bytes` is None and `live_bytes` a lower bound.
     """
 
     peak_bytes: int | None
@@ -95,7 +95,7 @@ class _Arena:
         """Place the outputs of a node: the first may share a buffer, any other gets its own."""
         for position, name in enumerate(node.output):
             if position > 0 and name not in self.last_use:
-                continue  # a mask or an index that nobody reads is not made
+                continue  # a mask or an index that nothing reads is not computed
             shared = self._shared(step, node, name) if position == 0 else None
             if shared is None:
                 self._allocate(name, step)
@@ -139,7 +139,7 @@ def _sums(buffers: Iterable[_Buffer], steps: int) -> list[int]:
 
 
 def _in_place(node: onnx.NodeProto) -> list[int]:
-    """Return the inputs that a node may overwrite with its output, the first choice first."""
+    """Return the inputs that a node may overwrite with its output, the preferred one first."""
     if is_standard(node) and node.op_type in _ONE_INPUT:
         return [0]
     if is_standard(node) and node.op_type in _ANY_INPUT:

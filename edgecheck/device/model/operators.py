@@ -28,17 +28,17 @@ class UnknownShapeError(Exception):
 
 @frozen
 class Operation:
-    """One node with the shapes of what goes in and out; None where a shape is not known."""
+    """One node with the shapes of its inputs and outputs; None if a shape is unknown."""
 
     node: onnx.NodeProto
     inputs: tuple[Shape | None, ...]
     outputs: tuple[Shape | None, ...]
 
     def input(self, index: int, rank: int = 1) -> Shape:
-        """Return the shape of one input, of at least `rank` axes.
+        """Return the shape of one input, with at least `rank` axes.
 
         Raises:
-            UnknownShapeError: shape inference could not find it, or it has fewer axes.
+            UnknownShapeError: the shape is unknown, or it has fewer axes.
         """
         return _known(self.inputs, index, rank)
 
@@ -46,7 +46,7 @@ class Operation:
         """Return the shape of the first output.
 
         Raises:
-            UnknownShapeError: shape inference could not find it.
+            UnknownShapeError: the shape is unknown.
         """
         return _known(self.outputs, 0, rank=0)
 
@@ -143,7 +143,7 @@ def quantized_matrix_product(operation: Operation) -> int:
 def einsum(operation: Operation) -> int:
     """Return the product of all index sizes for two operands.
 
-    More operands depend on the order of work: unknown. One operand is a transpose or a sum: 0.
+    With more operands, the number depends on the order of evaluation: unknown. With one (a transpose or sum): 0.
     """
     if len(operation.inputs) > 2:
         raise UnknownShapeError

@@ -1,7 +1,7 @@
 """Parameters and FLOPs by the equations of Renza & Ballesteros (Informatics 2023, 10(3), 72), Eqs. 1 to 5.
 
-They differ from `graph.count` on purpose: every convolution and fully connected layer has a bias, pooling costs
-something, and nothing else counts at all. Batch normalization is not in them.
+They deliberately differ from `graph.count`: every convolution and fully connected layer has a bias, pooling is counted,
+and nothing else is, not even batch normalization.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LayerKind = Literal["conv", "fc", "pool"]
 
 @frozen
 class PaperCounts:
-    """One layer. `flops` already has the factor 2 of the paper's equations."""
+    """The counts of one layer; `flops` includes the factor 2 of the paper's equations."""
 
     name: str
     kind: LayerKind
@@ -39,10 +39,10 @@ def paper_counts(path: str | Path, input_shape: Shape | None = None) -> list[Pap
 
     Args:
         path: the .onnx file.
-        input_shape: `(C, H, W)` of the image; needed only where the file leaves one of them free.
+        input_shape: `(C, H, W)` of the image; needed only if the file leaves one of them free.
 
     Raises:
-        ModelError: as `shapes.open_graph`, or the shape of a layer cannot be found.
+        ModelError: raised by `shapes.open_graph`, or the shape of a layer is unknown.
     """
     graph = open_graph(path, input_shape)
     constants = graph.constants()
@@ -55,7 +55,7 @@ def paper_counts(path: str | Path, input_shape: Shape | None = None) -> list[Pap
                 rows.append(PaperCounts(name, *counted))
         except UnknownShapeError:
             raise ModelError(
-                f"{path}: the shapes of node {name} ({node.op_type}) cannot be found; export with a fixed input shape"
+                f"{path}: the shapes of node {name} ({node.op_type}) are unknown; export with a fixed input shape"
             ) from None
     return rows
 
@@ -87,7 +87,7 @@ def _fully_connected(operation: Operation, weight: int) -> tuple[int, int]:
 
 
 def _pooling(operation: Operation) -> int:
-    """Return (Wo / S)(Ho / S) Co, with Wo x Ho x Co what the layer before put out and S the stride."""
+    """Return (Wo / S)(Ho / S) Co, with Wo x Ho x Co the output of the layer before and S the stride."""
     _, channels, *sides = operation.input(0, MAP_RANK)
     if operation.node.op_type in GLOBAL_POOLS:
         return channels

@@ -17,17 +17,17 @@ from edgecheck.device.model.operators import Operation, Shape
 from edgecheck.device.model.tensors import Tensor, declared, stored
 from edgecheck.errors import ModelError
 
-BATCH = 1  # one inference is of one image
+BATCH = 1  # one inference processes one image
 IMAGE_RANK = 4  # (N, C, H, W)
-MOST_FOLDINGS = 10  # exporters need two; in a graph made to need one per node, each costs an inference of all shapes
+MOST_FOLDINGS = 10  # exporters need two; each costs a shape inference, so a malicious graph could need one per node
 INDEPENDENT_INITIALIZERS = 4  # from this IR version on an initializer need not be listed as an input too
 
 
 @frozen(eq=False)
 class Graph:
-    """A model, its local functions written out so that every node is an operator, and its tensors by name.
+    """A model with local functions inlined, so that every node is an operator, and its tensors by name.
 
-    A tensor whose shape inference could not find is absent from `tensors`.
+    Tensors of unknown shape are missing in `tensors`.
     """
 
     model: onnx.ModelProto
@@ -39,7 +39,7 @@ class Graph:
         return self.model.graph.node
 
     def operation(self, node: onnx.NodeProto) -> Operation:
-        """Return a node in standard ONNX, with the shapes of what goes in and out, channels first."""
+        """Return a node in standard ONNX, with the shapes of its inputs and outputs, channels first."""
         if not is_channels_last(node):
             standard = lowered(node)
             return Operation(standard, self._shapes(standard.input), self._shapes(standard.output))
@@ -49,7 +49,7 @@ class Graph:
         return Operation(standard, (_channels_first(data), *weights), tuple(map(_channels_first, outputs)))
 
     def constants(self) -> frozenset[str]:
-        """Return the tensors known before any image comes: stored ones, and what is computed from those alone."""
+        """Return the tensors that do not depend on the image: stored ones, and those computed from them alone."""
         known = {tensor.name for tensor in self.model.graph.initializer}
         for node in self.nodes:
             if node.op_type == "Constant" or (reads(node) and reads(node) <= known):
@@ -66,10 +66,10 @@ class Graph:
 
 
 def open_graph(path: str | Path, input_shape: Shape | None = None) -> Graph:
-    """Return the graph of a file; `input_shape` is `(C, H, W)` of an image, needed where the file leaves it free.
+    """Return the graph of a file; `input_shape` is `(C, H, W)` of an image, needed if the file leaves it free.
 
     Raises:
-        ModelError: as `files.load_model` and `infer`.
+        ModelError: raised by `files.load_model` and `infer`.
     """
     model = load_model(path)
     try:
@@ -80,13 +80,13 @@ def open_graph(path: str | Path, input_shape: Shape | None = None) -> Graph:
 
 
 def data_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """Return the inputs a caller feeds: up to IR version 3 the initializers were listed among the inputs too."""
+    """Return the inputs that a caller feeds; up to IR version 3, the initializers are also listed as inputs."""
     weights = {tensor.name for tensor in graph.initializer}
     return [value for value in graph.input if value.name not in weights]
 
 
 def reads(node: onnx.NodeProto) -> set[str]:
-    """Return the tensors a node reads, those its nested graphs take from outside included."""
+    """Return the tensors that a node reads, including those that its nested graphs take from outside."""
     names = set(node.input) - {""}
     for nested in subgraphs([node]):
         names = names.union(*map(reads, nested.node))
@@ -94,15 +94,15 @@ def reads(node: onnx.NodeProto) -> set[str]:
 
 
 def infer(model: onnx.ModelProto, input_shape: Shape | None = None) -> dict[str, Tensor]:
-    """Return name -> tensor for all whose shape can be found, with a batch of one where the file leaves it free.
+    """Return name -> tensor for all tensors whose shape can be inferred; a free batch size counts as one.
 
     Args:
-        model: the model, functions inlined.
-        input_shape: `(C, H, W)` of the image; needed only where the file leaves one of them free. A file that takes
-            `(N, H, W, C)` is given the same numbers in its own order.
+        model: the model, with functions inlined.
+        input_shape: `(C, H, W)` of the image, needed only if the file leaves one of them free; also for a file with
+            the layout `(N, H, W, C)`.
 
     Raises:
-        ModelError: a dimension is free and `input_shape` does not say it, or the file contradicts `input_shape`.
+        ModelError: a dimension is free and `input_shape` does not give it, or the file contradicts `input_shape`.
     """
     skeleton = _skeleton(model, [_bound(value, input_shape) for value in data_inputs(model.graph)])
     known = _inferred(skeleton)
@@ -127,7 +127,7 @@ def _inferred(skeleton: onnx.ModelProto) -> dict[str, Tensor]:
 def _skeleton(model: onnx.ModelProto, inputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
     """Return the graph in standard operators, without the shapes it was exported with.
 
-    Large weights become inputs: inference needs their shape only, and would copy them.
+    Large weights become inputs, because inference needs only their shapes, but would copy them.
     """
     large = [tensor for tensor in model.graph.initializer if stored(tensor).elements > SMALL_ELEMENTS]
     small = [tensor for tensor in model.graph.initializer if stored(tensor).elements <= SMALL_ELEMENTS]
@@ -147,7 +147,7 @@ def _shapeless(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
 
 
 def _bound(value: onnx.ValueInfoProto, input_shape: Shape | None) -> onnx.ValueInfoProto:
-    """Return an input with every dimension a number."""
+    """Return an input with a number for every dimension."""
     tensor_type = value.type.tensor_type
     if tensor_type.HasField("shape"):
         dims = [dim.dim_value if dim.dim_value > 0 else None for dim in tensor_type.shape.dim]

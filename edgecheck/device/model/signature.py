@@ -1,4 +1,4 @@
-"""Finds the image input and the class output of an ONNX file, whatever their names."""
+"""Identifies the image input and the class output of an ONNX file, independent of their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgecheck.errors import ModelError
 Layout = Literal["NCHW", "NHWC"]
 Dimensions = tuple[int | None, ...]
 
-CHANNELS = (1, 3)  # grey and RGB: the images there are
+CHANNELS = (1, 3)  # grey and RGB
 MOST_CLASSES = 100_000  # five times those of ImageNet-21k; the scores of all test images are held in memory
 INPUT_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
 
@@ -24,22 +24,22 @@ class Argument(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name."""
 
     @property
     def type(self) -> str:
-        """`tensor(float)` and the like."""
+        """The type, such as `tensor(float)`."""
 
     @property
     def shape(self) -> Sequence[int | str | None]:
-        """One entry for each axis."""
+        """One entry per axis."""
 
 
 @frozen
 class Signature:
     """The image input and the class output of a file; None stands for a free dimension.
 
-    `input_size` is channels, height, width in whatever `layout`; `dtype` the input's numpy type.
+    `input_size` is (channels, height, width) for either `layout`; `dtype` is the input's NumPy type.
     """
 
     input: str
@@ -58,27 +58,27 @@ def read(
 
     Args:
         where: the file's name.
-        inputs: those that must be fed (ONNX Runtime leaves out what has an initializer).
-        outputs: all of them.
-        layout: overrides what the dimensions say.
+        inputs: those that must be fed (ONNX Runtime omits those with an initializer).
+        outputs: all outputs.
+        layout: overrides the layout derived from the dimensions.
 
     Raises:
-        ModelError: not exactly one image-like input, of a type that can be fed, or no one class output.
+        ModelError: there is not exactly one image-like input of a supported type, or not one class output.
     """
     image, shape = _image_input(where, inputs)
     output, classes = _class_output(where, outputs)
     layout = layout or _layout(where, image.name, shape)
-    # Some exporters free the batch of the input and freeze it further inside: the output knows.
+    # Some exporters leave the batch of the input free and fix it further inside; the output shows it.
     batch = shape[0] or next(iter(_dimensions(output)), None)
     size = _size(shape, layout)
     return Signature(image.name, output.name, INPUT_TYPES[image.type], layout, batch, size, classes)
 
 
 def input_size(where: str, inputs: Sequence[Argument]) -> tuple[int | None, int | None, int | None]:
-    """Return channels, height and width of the image input, None where the file leaves them free.
+    """Return channels, height and width of the image input; None for free dimensions.
 
     Raises:
-        ModelError: not exactly one image-like input, of a type that can be fed.
+        ModelError: there is not exactly one image-like input of a supported type.
     """
     image, shape = _image_input(where, inputs)
     return _size(shape, _layout(where, image.name, shape))
@@ -137,7 +137,7 @@ def _is_flat(argument: Argument) -> bool:
 
 
 def _is_squeezable(argument: Argument) -> bool:
-    """Whether it is (N, C, 1, 1) or (N, 1, 1, C), as far as its dimensions are known."""
+    """Whether the known dimensions allow (N, C, 1, 1) or (N, 1, 1, C)."""
     shape = _dimensions(argument)
     return len(shape) == 4 and sum(size not in (1, None) for size in shape[1:]) <= 1
 
@@ -148,9 +148,9 @@ def _class_count(shape: Dimensions) -> int | None:
 
 
 def random_image(signature: Signature, input_shape: tuple[int, int, int]) -> np.ndarray:
-    """Return random numbers in 0..1 in the layout of a file: one image, or as many as its fixed batch.
+    """Return random numbers in 0..1 in the layout of a file: one image, or its fixed batch.
 
-    Zeros would keep activations zero too, and memory pages that were never written are not resident.
+    Not zeros: they would keep activations zero, and memory pages that are never written are not resident.
 
     Args:
         signature: the input of the file.

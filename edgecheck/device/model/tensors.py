@@ -47,7 +47,7 @@ class Tensor:
 
     @property
     def dtype(self) -> str:
-        """The type under numpy's name: `float32`, `float16`, `int8`."""
+        """The type by its NumPy name: `float32`, `float16`, `int8`."""
         name = self.type.lower()
         return NUMPY_NAMES.get(name, name)
 
@@ -66,7 +66,7 @@ def numbers(tensor: onnx.TensorProto) -> np.ndarray:
     """Return the values of a stored tensor, in numpy's type or that of `ml_dtypes`.
 
     Raises:
-        ModelError: it has not the values that its shape and type promise.
+        ModelError: its values do not fit its shape and type.
     """
     try:
         return numpy_helper.to_array(tensor)
@@ -88,5 +88,5 @@ def declared(values: Iterable[onnx.ValueInfoProto]) -> dict[str, Tensor]:
 
 
 def type_name(number: int) -> str:
-    """Return the name of ONNX's type number: `FLOAT`, `INT8`; `UNDEFINED` for one that there is not."""
+    """Return the name of an ONNX type number, such as `FLOAT` or `INT8`; `UNDEFINED` if it does not exist."""
     return TYPE_NAMES.get(number, "UNDEFINED")

@@ -24,7 +24,7 @@ from edgecheck.errors import ModelError
 
 @frozen
 class Operand:
-    """Where a quantized operator takes an integer weight, where its zero points, and along which axis they run."""
+    """The inputs of a quantized operator for an integer weight and its zero points, and the axis of the zero points."""
 
     weight: int
     zero_points: int | None = None
@@ -44,7 +44,7 @@ INTEGER_OPERANDS: dict[str, tuple[Operand, ...]] = {
 }
 # Operators whose float inputs are scales ...
 SCALED = ("QLinear", "QGemm", "QuantizeLinear", "DequantizeLinear", "DynamicQuantize", "MatMulIntegerToFloat")
-# ... but for these places, which take data or a float bias.
+# ... except for these inputs, which take data or a float bias.
 NOT_SCALES = {
     ("QuantizeLinear", 0),
     ("DequantizeLinear", 0),
@@ -52,7 +52,7 @@ NOT_SCALES = {
     ("DynamicQuantizeMatMul", 4),
     ("MatMulIntegerToFloat", 6),
 }
-# A weight keeps its meaning through these: it belongs to the operator behind them.
+# Operators that do not change the meaning of a weight: it belongs to the operator after them.
 PASS_THROUGH = frozenset(
     {"Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 )
@@ -60,7 +60,7 @@ PASS_THROUGH = frozenset(
 
 @frozen
 class Use:
-    """A node that reads a tensor, and at which input."""
+    """A node that reads a tensor, and the index of that input."""
 
     node: onnx.NodeProto
     index: int
@@ -68,7 +68,7 @@ class Use:
 
 @frozen
 class Parameter:
-    """A stored tensor of parameters. `owner` is the node it belongs to, None where nothing reads it."""
+    """A stored tensor of parameters. `owner` is the node it belongs to, None if nothing reads it."""
 
     name: str
     tensor: Tensor
@@ -80,7 +80,7 @@ def parameters(model: onnx.ModelProto) -> list[Parameter]:
     """Return every tensor of parameters once, in the order they are stored.
 
     Raises:
-        ModelError: a tensor has not the values its shape promises, or zero points that do not fit it.
+        ModelError: the values of a tensor do not fit its shape, or its zero points do not fit it.
     """
     constants, uses = stored_constants(model.graph), uses_of(model.graph)
     scales = {node.output[1] for node in model.graph.node if node.op_type == "DynamicQuantizeLinear"}
@@ -96,7 +96,7 @@ def parameters(model: onnx.ModelProto) -> list[Parameter]:
 
 
 def stored_constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
-    """Return name -> tensor of the initializers and Constant nodes, those of nested graphs included."""
+    """Return name -> tensor of the initializers and Constant nodes, including those of nested graphs."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
@@ -107,7 +107,7 @@ def stored_constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
 
 
 def uses_of(graph: onnx.GraphProto) -> dict[str, list[Use]]:
-    """Return tensor name -> the nodes that read it, those of nested graphs included."""
+    """Return tensor name -> the nodes that read it, including those of nested graphs."""
     uses: dict[str, list[Use]] = {}
     for node in graph.node:
         for index, name in enumerate(node.input):
@@ -121,7 +121,7 @@ def uses_of(graph: onnx.GraphProto) -> dict[str, list[Use]]:
 def owner_of(reads: Sequence[Use], uses: Mapping[str, Sequence[Use]]) -> onnx.NodeProto | None:
     """Return the first node that truly uses a constant, looking through casts, transposes and dequantization."""
     owner = reads[0].node if reads else None
-    for _ in range(len(uses)):  # not for ever: a damaged graph may run in a circle
+    for _ in range(len(uses)):  # bounded, because a damaged graph may have cycles
         if owner is None or owner.op_type not in PASS_THROUGH or not owner.output:
             break
         behind = uses.get(owner.output[0])
@@ -132,7 +132,7 @@ def owner_of(reads: Sequence[Use], uses: Mapping[str, Sequence[Use]]) -> onnx.No
 
 
 def values(constant: onnx.TensorProto) -> NDArray[np.number]:
-    """Return the values of a stored tensor; types numpy has not (bfloat16, int4) in the next larger one it has."""
+    """Return the values of a stored tensor; types that NumPy lacks (bfloat16, int4) in the next larger one."""
     array = numbers(constant)
     if array.dtype.kind in "fiub":
         return array
@@ -171,7 +171,7 @@ def _count_nonzero(weight: onnx.TensorProto, use: Use | None, constants: Mapping
 def _zero_points(
     weight: onnx.TensorProto, use: Use | None, constants: Mapping[str, onnx.TensorProto]
 ) -> NDArray[np.number]:
-    """Return what stands for zero, of a shape that broadcasts to that of the weight."""
+    """Return the zero points, in a shape that broadcasts to the weight."""
     operand = _operand(use) if use else None
     place = operand.zero_points if operand else None
     if use is None or operand is None or place is None or place >= len(use.node.input):
@@ -190,7 +190,7 @@ def _axis(node: onnx.NodeProto, operand: Operand) -> int:
 
 
 def _spread(points: NDArray[np.int32], shape: Shape, axis: int) -> NDArray[np.int32]:
-    """Return zero points for every value, or a ValueError: what fits by broadcasting alone could be vast."""
+    """Return a zero point for every value; ValueError if they do not fit, because broadcasting can need much memory."""
     axis %= len(shape)
     if points.ndim == 1:
         if len(points) != shape[axis]:

@@ -1,1 +1,1 @@
-"""ONNX Runtime: sessions, what it really runs, and a file in a process of its own."""
+"""ONNX Runtime: sessions, profiles of the optimized graph, and runs in a separate process."""

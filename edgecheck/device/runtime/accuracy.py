@@ -20,7 +20,7 @@ from edgecheck.score.parity import log_probabilities
 from edgecheck.score.selection import selected
 from edgecheck.stats import CONFIDENCE, Interval
 
-# Bounds the input of a run and with it the activations (VGG at 224 x 224: 25 MB of them an image).
+# Limits the input of a run and thereby its activations (VGG at 224 x 224: 25 MB per image).
 BATCH_BYTES = 2 << 20
 LARGEST_BATCH = 128  # beyond this a larger batch is no faster on a CPU
 FLOAT32_BYTES = 4
@@ -36,11 +36,11 @@ def predict(
 ) -> NDArray[np.float32]:
     """Return the outputs of a file for each image, float32 `(N, classes)`, logits or probabilities.
 
-    Where the data has a selection of outputs, only these, in the order of its classes.
+    If the data selects outputs, only these are returned, in the order of its classes.
 
     Raises:
         ConfigError: the preprocessing does not fit the images' channels.
-        DataError: the images are not of the size that the file wants, or a label is no class of it.
+        DataError: the images do not have the size that the file expects, or a label is not one of its classes.
         ModelError: NaN or infinite outputs.
         MeasurementError: a run failed.
     """
@@ -65,23 +65,23 @@ def readings(
     labels: NDArray[np.int64],
     baseline_logits: NDArray[np.float32] | None = None,
 ) -> list[Reading]:
-    """Return accuracies and calibration error and, beside a baseline, the drop in percentage points and the agreement.
+    """Return accuracies and calibration error and, given a baseline, the drop in percentage points and the agreement.
 
-    Shares have the Wilson score interval of 95 %; the drop has that of `drop_interval`, which knows that both saw the
-    same images, and says on how many they differ. Top-5 is missing where there are no more than five classes.
+    Shares have a 95 % Wilson score interval. The drop has the interval of `drop_interval`, for paired samples, and a
+    note on how many images differ. Top-5 is missing with five classes or fewer.
 
     Args:
-        variant: whose readings they are.
+        variant: its name in the readings.
         logits: finite `(N, classes)`, from `predict`.
         labels: `(N,)`.
         baseline_logits: finite `(N, classes)` of the baseline on the same images.
 
     Raises:
-        DataError: the arrays are not of one length.
+        DataError: the arrays differ in length.
     """
     sizes = {len(labels), len(logits), len(labels if baseline_logits is None else baseline_logits)}
     if len(sizes) != 1:
-        raise DataError(f"{variant}: outputs and labels are of different lengths {sorted(sizes)}: predict again")
+        raise DataError(f"{variant}: outputs and labels differ in length {sorted(sizes)}: predict again")
     n, right = len(labels), logits.argmax(axis=1) == labels
     taken = [
         reading(variant, "accuracy", right.mean(), wilson_interval(int(right.sum()), n), n),
@@ -108,7 +108,7 @@ def _beside(
 
 
 def per_class(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[int, float]:
-    """Return the accuracy, 0..1, on the images of each class that there are any of."""
+    """Return the accuracy, 0..1, for each class that has images."""
     right = logits.argmax(axis=1) == labels
     return {int(label): float(right[labels == label].mean()) for label in np.unique(labels)}
 
@@ -144,7 +144,9 @@ def _log_binomial_cdf(n: int, k: int) -> float:
 def _top5(variant: str, logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Reading:
     classes, n = logits.shape[1], len(labels)
     if classes <= TOP:
-        return reading(variant, "accuracy.top5", None, note=f"with {classes} classes nearly every answer would count")
+        return reading(
+            variant, "accuracy.top5", None, note=f"with {classes} classes, nearly every prediction would count"
+        )
     among = int((np.argpartition(-logits, TOP - 1, axis=1)[:, :TOP] == labels[:, None]).any(axis=1).sum())
     return reading(variant, "accuracy.top5", among / n, wilson_interval(among, n), n)
 
@@ -175,7 +177,7 @@ def drop_interval(lost: int, gained: int, n: int) -> Interval:
 
 
 def _batch_size(data: ImageSet, multiple: int) -> int:
-    """Return how many images to run at once: few enough for the memory of a board, whole batches of the file."""
+    """Return how many images to run at once: whole batches of the file, and few enough for the memory of a board."""
     fitting = min(max(BATCH_BYTES // (math.prod(data.shape) * FLOAT32_BYTES), 1), LARGEST_BATCH)
     return max(fitting // multiple, 1) * multiple
 

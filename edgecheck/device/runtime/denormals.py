@@ -1,7 +1,7 @@
-"""What a file gains when subnormal numbers are flushed to zero.
+"""Measures the gain of flushing subnormal numbers to zero.
 
 On many CPUs, arithmetic with a float below 1.2e-38 takes up to a hundred times as long. ONNX Runtime can flush such
-numbers to zero, but only for the whole process: each setting is timed in processes of its own, in turns.
+numbers to zero, but only for a whole process, so each setting is timed in separate processes, in turns.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TIME_LIMIT_S = 120.0  # for all runs of a process: the default of `probe.run` al
 
 @frozen
 class Gain:
-    """Median seconds per run: as it is, and with `session.set_denormal_as_zero`."""
+    """Median seconds per run, without and with `session.set_denormal_as_zero`."""
 
     as_is_s: float
     flushed_s: float
 
     @property
     def ratio(self) -> float:
-        """Time with subnormal numbers flushed over time as it is; below 1 it is faster."""
+        """Time with flushing over time without; below 1, flushing is faster."""
         return self.flushed_s / self.as_is_s
 
 

@@ -19,7 +19,7 @@ DEVICE_TREE = Path("/proc/device-tree/model")  # the board's name, on ARM and RI
 STAT = Path("/proc/stat")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
-# x86 has "model name" per core; ARM kernels tell the board instead ("Model", "Hardware"), or nothing.
+# x86 has "model name" per core; ARM kernels give the board instead ("Model", "Hardware"), or nothing.
 CPUINFO_KEYS = ("model name", "Model", "Hardware", "cpu model", "uarch")
 
 # Linux lists a core's features under "flags" on x86 and "Features" on ARM.
@@ -40,7 +40,7 @@ CLOCK_CALLS = 1000  # of which the smallest step between two is taken
 
 
 def describe(options: Options) -> Environment:
-    """Return what a report says of this machine, without its host name; imports none of the packages it lists."""
+    """Describe this machine for a report, without its host name and without importing the listed packages."""
     return Environment(
         cpu=_cpu(),
         logical_cores=usable_cores(),
@@ -56,21 +56,21 @@ def describe(options: Options) -> Environment:
 
 
 def cpu_flags() -> list[str]:
-    """Return which of `CPU_FLAGS` every core has, in that order; empty where the system does not tell (no /proc)."""
+    """Return those of `CPU_FLAGS` that every core has, in that order; empty if unknown (no /proc)."""
     cores = [set(value.split()) for key, value in _cpuinfo() if key in FLAG_KEYS]
     return [flag for flag in CPU_FLAGS if cores and all(flag in core for core in cores)]
 
 
 def machine() -> dict[str, object]:
-    """Return what the results of a file depend on: architecture, CPU and vector extensions."""
+    """Return the properties of this machine that results depend on: architecture, CPU and vector extensions."""
     return {"architecture": platform.machine(), "cpu": _cpu(), "flags": cpu_flags()}
 
 
 def start_load_meter() -> Callable[[], float | None]:
-    """Return a function that says what share of the machine's cores *other* processes kept busy since now, 0..1.
+    """Return a function for the share of the machine's cores that *other* processes have kept busy since now, 0..1.
 
-    The load average would count this process too, and whatever it did in the minutes before (such as training).
-    Where there is no /proc/stat it is all there is: its value of now, at the start. None where neither exists.
+    The load average would include this process and its work in the last minutes (such as training). Without
+    /proc/stat, the function returns its value at the start, or None if that is unknown, too.
     """
     busy, own, began = _seconds(BUSY_COLUMNS), _own_seconds(), time.perf_counter()
     cores = os.cpu_count() or 1
@@ -87,7 +87,7 @@ def start_load_meter() -> Callable[[], float | None]:
 
 
 def start_steal_meter() -> Callable[[], float | None]:
-    """Return a function that says what share of this machine's time its hypervisor has given to others since now."""
+    """Return a function for the share of this machine's time that its hypervisor has given to others since now."""
     before, began = _seconds((STEAL_COLUMN,)), time.perf_counter()
     cores = os.cpu_count() or 1
 
@@ -101,7 +101,7 @@ def start_steal_meter() -> Callable[[], float | None]:
 
 
 def governor() -> str:
-    """Return what sets the clock frequency of the first core (performance, ondemand ...), "" where nothing tells."""
+    """Return the frequency governor of the first core (performance, ondemand, ...); "" if unknown."""
     try:
         return GOVERNOR.read_text().strip()
     except OSError:
@@ -109,7 +109,7 @@ def governor() -> str:
 
 
 def clock_step() -> float:
-    """Return the smallest step in seconds that the clock used for latency is seen to make."""
+    """Return the smallest observed step of the latency clock, in seconds."""
     times = [time.perf_counter() for _ in range(CLOCK_CALLS)]
     return min((after - before for before, after in itertools.pairwise(times) if after > before), default=0.0)
 
@@ -122,7 +122,7 @@ def _cpu() -> str:
 
 
 def _cpuinfo() -> list[tuple[str, str]]:
-    """Return the lines of /proc/cpuinfo as key and value: a key comes once per core."""
+    """Return the lines of /proc/cpuinfo as (key, value); a key occurs once per core."""
     try:
         lines = CPUINFO.read_text(errors="replace").splitlines()
     except OSError:

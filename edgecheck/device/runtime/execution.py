@@ -26,7 +26,7 @@ from edgecheck.device.runtime import ort
 from edgecheck.device.runtime.ort import Options
 from edgecheck.errors import MeasurementError
 
-LEAST_RUNS, MOST_RUNS = 10, 100  # whose mean a layer's time is: the profile counts whole microseconds
+LEAST_RUNS, MOST_RUNS = 10, 100  # runs to average over, because the profile has a resolution of a microsecond
 SECONDS = 0.5  # of runs
 
 # A hundred runs of 4,000 nodes; a loop writes an event for every node of every trip, and reading them takes five times
@@ -57,7 +57,7 @@ class Execution:
 
 
 def execute(path: str | Path, options: Options, input_shape: tuple[int, int, int]) -> Execution:
-    """Run an ONNX file under the profiler on one random image (a file of fixed batch: on that many).
+    """Run an ONNX file under the profiler on one random image, or on its fixed batch.
 
     Args:
         path: the file.
@@ -100,9 +100,9 @@ def _execute(path: Path, options: Options, input_shape: tuple[int, int, int], fo
 
 
 def _with_names(path: Path, folder: Path) -> Path:
-    """Return the file, or a copy of it: whole, and with a name of its own for every node, so that profiles can be read.
+    """Return the file, or a single-file copy of it in which every node has a unique name, to read profiles.
 
-    What ONNX Runtime saves of its optimized graph would look for external data beside itself.
+    A single file, because the optimized graph that ONNX Runtime saves would look for external data beside itself.
     """
     model = load_model(path)
     names = [node.name for node in model.graph.node]
@@ -147,7 +147,7 @@ def _joined(model: onnx.ModelProto, events: list[dict[str, Any]], feed: dict[str
 
 
 def _sizes(names: Any, told: list[dict[str, list[int]]]) -> dict[str, Tensor]:
-    """Return name -> tensor; a profile lists the inputs and outputs there are, in their order."""
+    """Return name -> tensor; a profile lists the existing inputs and outputs in order."""
     present = [name for name in names if name]
     if len(present) != len(told):
         return {}
@@ -160,7 +160,7 @@ def _type_of(value: onnx.ValueInfoProto) -> str:
 
 
 def _arena_peak(first_run: list[dict[str, Any]]) -> int | None:
-    """Return the peak in use beyond what was in use before the first node."""
+    """Return the peak memory in use minus that in use before the first node."""
     try:
         before = int(first_run[0]["mem_bytes_requested_in_use"]) - int(first_run[0]["mem_requested_in_use_delta"])
         peak = max(int(arguments["mem_in_use_peak"]) for arguments in first_run)

@@ -21,9 +21,9 @@ from edgecheck.errors import MeasurementError
 from edgecheck.records import LayerCost
 
 LAYOUT = "change of layout"
-# What exporters and ONNX Runtime append to the name of a layer when they name its weights.
+# Suffixes that exporters and ONNX Runtime append to the name of a layer to name its weights.
 _WEIGHT_SUFFIX = re.compile(r"([._](weight|bias|quantized|scale|zero_point))+$")
-# The layer goes on through these: ONNX Runtime fuses them into it.
+# Operators that ONNX Runtime fuses into the layer before them.
 _PART_OF_LAYER = ELEMENTWISE_UNARY | {"BatchNormalization", "QuantizeLinear", "DequantizeLinear", "Cast", "Identity"}
 
 
@@ -42,7 +42,7 @@ class LayerProfile:
 
 
 def examine(path: str | Path, options: Options, input_shape: tuple[int, int, int]) -> LayerProfile:
-    """Run a file under the profiler and return what it showed.
+    """Profile a file.
 
     Raises:
         ModelError: as `files.load_model`, or ONNX Runtime cannot run the file.
@@ -52,16 +52,16 @@ def examine(path: str | Path, options: Options, input_shape: tuple[int, int, int
     except MeasurementError as error:
         return LayerProfile(note=str(error))
     liveness = peak_activations(execution.graph)
-    note = "" if liveness.peak_bytes is not None else f"nothing tells the size of {', '.join(liveness.unsized[:3])}"
+    note = "" if liveness.peak_bytes is not None else f"the size of {', '.join(liveness.unsized[:3])} is unknown"
     given = sum(execution.graph.tensors[value.name].bytes for value in data_inputs(execution.graph.model.graph))
     costs = layer_costs(path, execution, liveness)
     return LayerProfile(costs, liveness.peak_bytes, given, execution.arena_peak_bytes, note)
 
 
 def layer_costs(path: str | Path, execution: Execution, liveness: Liveness) -> list[LayerCost]:
-    """Return what each executed node costs, in order of execution.
+    """Return the cost of each executed node, in order of execution.
 
-    Layers of baseline and variant that stand for each other have one name: that of their weights in the file.
+    Corresponding layers of baseline and variant have the same name: that of their weights in the file.
 
     Args:
         path: the file that was run, for its names.
@@ -92,13 +92,13 @@ def layer_costs(path: str | Path, execution: Execution, liveness: Liveness) -> l
 
 
 def layer_names(model: onnx.ModelProto) -> dict[str, str]:
-    """Return name -> layer, for operators with weights, all that comes out of them and of what is fused to them."""
+    """Return name -> layer for operators with weights, their outputs, and those of operators fused with them."""
     stored, names = set(stored_constants(model.graph)), dict[str, str]()
     for node in model.graph.node:
         weights = [name for name in node.input if name in stored]
         layer = names.get(next(iter(node.input), ""), "") if node.op_type in _PART_OF_LAYER else ""
         if node.op_type in MACS:
-            # A quantized weight reaches its operator through a node of its own.
+            # A quantized weight reaches its operator through a DequantizeLinear node.
             told = weights or [name for name in node.input[1:2] if name in names]
             layer = names.get(told[0], _WEIGHT_SUFFIX.sub("", told[0])) if told else node.name
             names[node.name] = layer
@@ -110,7 +110,7 @@ def layer_names(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def _layer(node: onnx.NodeProto, named: dict[str, str]) -> str:
-    """Return the layer of an executed node: of what it gives, or of what its name says that it gave in the file."""
+    """Return the layer of an executed node by its output, or by the output in the file that its name refers to."""
     if node.op_type.startswith("Reorder"):
         return LAYOUT
     working = node.op_type in MACS or not is_standard(node)

@@ -1,10 +1,10 @@
-"""Runs an ONNX file in a limited process of its own: whether it runs at all, its peak resident memory, its times.
+"""Runs an ONNX file in a separate process with limits, and measures its peak resident memory and times.
 
-A file may run for ever, need all memory, or crash ONNX Runtime. Therefore it is first opened and run in a child process
-with a time limit and a memory limit. Whatever happens there becomes a one-line error of this process.
+A file may never finish, use all memory, or crash ONNX Runtime. Therefore it is first opened and run in a child process
+with a time limit and a memory limit. Any failure there becomes a one-line error of this process.
 
-The child imports only what it needs, so that its memory is that of the interpreter, ONNX Runtime and the model. ONNX
-Runtime's settings for a whole process, such as `session.set_denormal_as_zero`, take effect there.
+The child imports only what it needs, so that its memory is that of the interpreter, ONNX Runtime and the model.
+Process-wide settings of ONNX Runtime, such as `session.set_denormal_as_zero`, also take effect there.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ except ImportError:  # Windows has no such limits
 
 LEAST_RUNS = 3  # ONNX Runtime plans its arena in the first run and reuses it from the second on
 
-# Fifty times what VGG-19 takes at 224x224; a file that takes longer is stuck or swapping. With what comes before and
-# after, a command ends within a minute.
+# Fifty times the time of VGG-19 at 224x224; a file that takes longer is stuck or swapping. Commands then end within a
+# minute.
 TIME_LIMIT_S = 40.0
 # The activations of one image: VGG-19 at 224x224 needs 30 MB, a U-Net at 1024x1024 about 1 GB.
 WORKING_BYTES = 2 << 30
 # ONNX Runtime holds weights as read, as parsed and as packed for its kernels; int8 ones may become float32.
 BYTES_PER_FILE_BYTE = 8
-# The stack of a thread and what the C library sets aside for it.
+# The stack of a thread, and the memory that the C library reserves for it.
 THREAD_BYTES = 16 << 20
 
 STATUS = Path("/proc/self/status")
@@ -105,10 +105,10 @@ def in_child(
         done = _child(children.command(module, str(path), json.dumps(asked)), time_limit_s)
     except subprocess.TimeoutExpired:
         raise MeasurementError(
-            f"{path}: stopped after {time_limit_s:g} s: it could not be opened and run on one image by then"
+            f"{path}: stopped after {time_limit_s:g} s: opening it and running one image takes too long"
         ) from None
     except OSError as error:
-        raise MeasurementError(f"{path}: no process of its own could be started ({error})") from None
+        raise MeasurementError(f"{path}: a separate process could not be started ({error})") from None
     return _answer(path, done, limit)
 
 
@@ -137,17 +137,17 @@ def _answer(path: Path, done: subprocess.CompletedProcess[str], limit: int) -> d
         name = signal.Signals(-done.returncode).name
         raise MeasurementError(f"{path}: ONNX Runtime crashed on it ({name}); export it again or in another way")
     reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    raise MeasurementError(f"{path}: not measured in a process of its own ({reason})")
+    raise MeasurementError(f"{path}: not measured in a separate process ({reason})")
 
 
 def _memory_limit(path: Path, options: Options) -> int:
-    """Return the bytes of data that a child may have, beyond what it has before it opens the file."""
+    """Return how many bytes of data a child may allocate after it has started."""
     stored = sum(file.stat().st_size for file in _stored(path))
     return WORKING_BYTES + BYTES_PER_FILE_BYTE * stored + THREAD_BYTES * options.threads
 
 
 def _stored(path: Path) -> list[Path]:
-    from edgecheck.device.model.files import external_files  # imports onnx, which the child does without
+    from edgecheck.device.model.files import external_files  # imports onnx, which the child does not need
 
     return [path, *external_files(path)]
 
@@ -181,7 +181,7 @@ def _times(path: Path, options: Options, input_shape: tuple[int, int, int], runs
 
 
 def _peak_bytes() -> int | None:
-    """Return this process's own peak.
+    """Return the peak resident memory of this process alone.
 
     On Linux `ru_maxrss` starts from the peak of the process that forked this one (a parent of 700 MB makes a child
     of 11 MB report 700 MB), whereas VmHWM belongs to the program started by exec. macOS counts `ru_maxrss` in bytes.

@@ -1,4 +1,4 @@
-"""Integer sums that saturate: an int8 file computes other numbers on x86 CPUs without VNNI.
+"""Saturation of integer sums: an int8 file computes other values on x86 CPUs without VNNI.
 
 On these, ONNX Runtime multiplies with an instruction (`vpmaddubsw`, or its older form) that adds two neighbouring
 products of an unsigned activation and a signed weight in 16 bits: 255 x 127 + 255 x 127 = 64,770 becomes 32,767.
@@ -38,7 +38,7 @@ FUSING = ("all", "extended")
 
 @frozen
 class Saturation:
-    """What saturation changes on `images` images: the predicted class of `changed`, logits by up to `max_abs`."""
+    """The effect of saturation on `images` images: `changed` get another class, logits differ by up to `max_abs`."""
 
     images: int
     changed: int
@@ -93,21 +93,20 @@ def measure(
     return Saturation(len(pixels), changed, float(np.abs(exact - logits).max()))
 
 
-def warnings(found: Saturation, machine: str, flags: Collection[str]) -> list[Diagnostic]:
-    """Return what to know about a file that `can_saturate`.
+def warnings(measured: Saturation, machine: str, flags: Collection[str]) -> list[Diagnostic]:
+    """Return warnings about a file that `can_saturate`.
 
     Args:
-        found: what saturation changes on this CPU.
+        measured: the effect of saturation on this CPU.
         machine: the architecture, as `platform.machine` gives it.
         flags: `environment.cpu_flags` of this CPU.
     """
-    if found.max_abs > 0:
-        return [
-            Diagnostic("int8-saturates", {"changed": found.changed, "images": found.images, "max_abs": found.max_abs})
-        ]
+    if measured.max_abs > 0:
+        changed, images = measured.changed, measured.images
+        return [Diagnostic("int8-saturates", {"changed": changed, "images": images, "max_abs": measured.max_abs})]
     exact = [flag for flag in VNNI if flag in flags]
     if machine in X86 and flags and not exact:
-        return []  # it could saturate here, and does not
+        return []  # saturation is possible here, but does not occur
     return [Diagnostic("int8-may-saturate", {"cpu": exact[0] if exact else machine})]
 
 

@@ -27,7 +27,7 @@ DEFAULTS = Options()
 
 @frozen
 class _Input:
-    """An input as the file declares it, in the terms of ONNX Runtime."""
+    """An input as the file declares it, in ONNX Runtime's form."""
 
     name: str
     type: str
@@ -75,7 +75,7 @@ class Classifier:
         image.
 
         Raises:
-            DataError: the images do not have the channels, height and width that the file wants.
+            DataError: the images do not have the channels, height and width that the file expects.
             MeasurementError: the run failed, or gave something other than one row for each image.
         """
         return np.concatenate([self._rows(chunk) for chunk in self._chunks(images)])
@@ -84,7 +84,7 @@ class Classifier:
         """Return `images` `(N, C, H, W)`, N at most the fixed batch, in the file's own layout, type and batch.
 
         Raises:
-            DataError: the images do not have the channels, height and width that the file wants.
+            DataError: the images do not have the channels, height and width that the file expects.
         """
         self._check_size(images.shape)
         missing = max((self.batch or 0) - len(images), 0)
@@ -122,19 +122,19 @@ class Classifier:
         if any(want not in (None, got) for want, got in zip(wanted, given, strict=True)):
             advice = "set preprocessing.size" if wanted[0] in (None, given[0]) else "give images of that many channels"
             raise DataError(
-                f"{self.path}: input size mismatch: file wants {_size(wanted)}, images are {_size(given)}: {advice}"
+                f"{self.path}: input size mismatch: file expects {_size(wanted)}, images are {_size(given)}: {advice}"
             )
 
 
 def open_classifier(path: str | Path, options: Options = DEFAULTS, layout: Layout | None = None) -> Classifier:
-    """Open an ONNX file; `layout` overrides what its sizes say.
+    """Open an ONNX file; `layout` overrides the layout derived from its sizes.
 
     Raises:
         ConfigError: this ONNX Runtime does not have the provider.
         ModelError: missing, damaged, not ONNX, not runnable by this ONNX Runtime, or not an image classifier.
     """
     path = Path(path)
-    files.load_model(path)  # tells apart what ONNX Runtime calls "Protobuf parsing failed"
+    files.load_model(path)  # distinguishes the causes of ONNX Runtime's "Protobuf parsing failed"
     session = ort.start(path, options)
     return Classifier(
         path, options, signature.read(str(path), session.get_inputs(), session.get_outputs(), layout), session
@@ -142,7 +142,7 @@ def open_classifier(path: str | Path, options: Options = DEFAULTS, layout: Layou
 
 
 def input_size(path: str | Path) -> tuple[int | None, int | None, int | None]:
-    """Return channels, height and width that a file wants, None where it leaves them free, without opening a session.
+    """Return channels, height and width that a file expects, None if free, without opening a session.
 
     Raises:
         ModelError: missing, damaged, not ONNX, or its input is not one batch of images.
@@ -173,8 +173,8 @@ def check_class_count(path: Path, classes: int, data: ImageSet) -> None:
     if largest >= classes:
         raise DataError(
             f"{path}: it has {classes} outputs, but the data {len(data.classes)} classes, and image "
-            f"{int(data.labels.argmax())} has label {largest} (labels count from 0): give the data the file was "
-            "trained for, or say with data.classes which outputs the classes are"
+            f"{int(data.labels.argmax())} has label {largest} (labels count from 0): use the data the file was "
+            "trained for, or map the classes to outputs with data.classes"
         )
 
 

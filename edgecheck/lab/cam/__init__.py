@@ -28,16 +28,16 @@ def explain(
     classes: NDArray[np.int64] | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
-    """Return the maps of all images under each method, from a network that is in memory already.
+    """Return the maps of all images for each method, from a network in memory.
 
     Args:
-        model: takes float32 `(N, C, H, W)` and gives logits `(N, classes)`; it is left as it was found.
+        model: takes float32 `(N, C, H, W)` and gives logits `(N, classes)`; its state is restored.
         data: the images, at the size that the network takes.
         how: the preprocessing.
         methods: names in `attribution.table.METHODS`; none for logits alone.
         target_layer: a dotted module name, or a function's output such as `features.norm5+relu`; None for the default.
         classes: the class to explain per image `(N,)`; None for the model's own arg-max.
-        progress: told of the batches.
+        progress: receives the batches.
 
     Raises:
         ConfigError: unknown method.

@@ -51,7 +51,7 @@ def open_twin(subject: ExplainedSubject, example: NDArray[np.float32]) -> Iterat
 def opened(
     model: nn.Module, example: NDArray[np.float32], target_layer: str | None, needs: Collection[Need]
 ) -> Iterator[TwinSource | LogitSource]:
-    """Open a network as a source, in eval mode, on the device where it is; it is left as it was found.
+    """Open a network as a source, in eval mode, on its current device; its state is restored.
 
     Args:
         model: takes float32 `(N, C, H, W)` and gives logits `(N, classes)`.
@@ -116,7 +116,7 @@ class TwinSource:
 
     @property
     def warnings(self) -> list[Diagnostic]:
-        """What turned out when the network was split and ablated."""
+        """The warnings from splitting and ablating the network."""
         return [*self.known, *([Diagnostic("heatmaps-slow-ablation")] if self.ablation.slow else [])]
 
     def answer(self, inputs: NDArray[np.float32]) -> Answer:

@@ -1,4 +1,4 @@
-"""What criteria and structures work on, and what criteria share."""
+"""The interfaces of criteria and structures, and helpers that criteria share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Samples:
 
 @frozen(eq=False)
 class RankingInput:
-    """What a criterion gets.
+    """The input of a criterion.
 
     Attributes:
         model: a copy of the network in eval mode. The criterion may change it.

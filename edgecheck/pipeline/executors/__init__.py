@@ -1,4 +1,4 @@
-"""Where stages are computed, as `--executor NAME` or `NAME:N` says. One file per executor, one line each below."""
+"""Executors, selected by `--executor NAME` or `NAME:N`: one file each, and one line each in the table below."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgecheck.progress import Progress
 from edgecheck.registry import lookup, register
 
 Factory = Callable[[str, Progress], Executor]
-"""Takes what stands behind the colon, "" for nothing; raises UsageError where it makes no sense."""
+"""Receives the text after the colon, or ""; raises UsageError if it is invalid."""
 
 EXECUTORS: dict[str, Factory] = {}
 register(EXECUTORS, "serial")(Serial.of)
@@ -23,7 +23,7 @@ def executor(text: str, progress: Progress) -> Executor:
 
     Raises:
         ConfigError: unknown name.
-        UsageError: what follows the colon makes no sense.
+        UsageError: the text after the colon is invalid.
     """
     name, _, argument = text.partition(":")
     return lookup(EXECUTORS, name, "executor")(argument, progress)

@@ -1,6 +1,6 @@
-"""`processes:N`: up to N stages at once, each in a process of its own that stays for the next stage.
+"""`processes:N`: up to N stages at once, each in a separate process, which is reused for later stages.
 
-A process that dies takes only its own stage with it: that stage fails, and another process takes its place.
+If a process dies, only its stage fails; a new process replaces it.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Processes:
 
     @classmethod
     def of(cls, argument: str, progress: Progress) -> Processes:
-        """Return the executor; without a number it has a process per core that this process may use.
+        """Return the executor; the default number of processes is the number of usable cores.
 
         Raises:
-            UsageError: the argument is no number from 1 to 256.
+            UsageError: the argument is not a number from 1 to 256.
         """
         number = int(argument) if argument.isascii() and argument.isdecimal() else 0
         if argument and not 1 <= number <= MOST_PROCESSES:
@@ -69,7 +69,7 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End all processes; what they are at is lost, and what they have finished is kept."""
+        """End all processes; unfinished stages are lost, finished ones are kept."""
         self._board.close()
         for worker in self._all:
             worker.process.kill()
@@ -78,17 +78,17 @@ class Processes:
             worker.connection.close()
 
     def submit(self, job: Job[Any]) -> Future[Computed[Any]]:
-        """Give a job to an idle process, or to a new one."""
+        """Send a job to an idle process, or to a new one."""
         worker = self._idle.popleft() if self._idle else self._started()
         future: Future[Computed[Any]] = Future()
-        # The plugins come first and apart: without them the job could not be unpickled.
+        # The plugins are sent separately and first: the job cannot be unpickled without them.
         paths = [str(plugin.path) for plugin in job.work.stage.plugins]
         packed = paths, pickle.dumps(job)
         Thread(target=self._follow, args=(worker, packed, future), daemon=True).start()
         return future
 
     def _follow(self, worker: _Worker, packed: object, future: Future[Computed[Any]]) -> None:
-        """Show what a process says of its job until it answers or dies."""
+        """Show the progress of a process until it answers or dies."""
         try:
             worker.connection.send(packed)
             while isinstance(answer := worker.connection.recv(), Said):
@@ -114,7 +114,7 @@ class Processes:
 def _death(worker: _Worker) -> MeasurementError:
     how = ending(worker.process)
     hint = "; if memory ran out, use fewer processes" if worker.process.exitcode == -signal.SIGKILL else ""
-    return MeasurementError(f"the process that worked on it {how}{hint}")
+    return MeasurementError(f"its worker process {how}{hint}")
 
 
 def _serve(connection: Connection, parent: int) -> None:
@@ -127,7 +127,7 @@ def _serve(connection: Connection, parent: int) -> None:
 
 
 def _answer(paths: list[str], packed: bytes, relay: Relay) -> object:
-    """Return what a job gave, or the error that it raised."""
+    """Return the result of a job, or its error."""
     try:
         plugins.load([Path(path) for path in paths])
         return compute(pickle.loads(packed), relay)

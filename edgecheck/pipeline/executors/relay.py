@@ -1,4 +1,4 @@
-"""Progress across processes: a worker tells, and the main process shows one line about all of them."""
+"""Progress across processes: workers send messages, and the main process shows one line about all of them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from attrs import frozen
 
 from edgecheck.progress import Item, Progress, Size, Text
 
-TOLD_S = 0.5  # at most this often a worker tells how far it is
+TOLD_S = 0.5  # shortest interval between two messages of a worker about its progress
 
 
 @frozen
 class Said:
-    """What a worker says: `text` about its work, or a line to `keep` on the screen."""
+    """A message of a worker: `text` about its work, or a line to `keep` on the screen."""
 
     text: str
     keep: bool = False
 
 
 class Relay:
-    """The progress of a worker; `send` takes what it says."""
+    """The progress of a worker, which passes its messages to `send`."""
 
     def __init__(self, send: Callable[[Said], None]) -> None:
         self._send = send
@@ -31,7 +31,7 @@ class Relay:
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
     ) -> Iterator[Item]:
-        """Yield `items`, and tell now and then how much of `total` is done."""
+        """Yield `items`, and report at intervals which share of `total` is done."""
         told, done = 0.0, 0.0
         for item in items:
             if time.monotonic() - told >= TOLD_S:
@@ -43,17 +43,17 @@ class Relay:
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
-        """Tell what begins."""
+        """Report that work of unknown length is in progress."""
         self._send(Said(text))
         yield
 
     def note(self, text: str) -> None:
-        """Have a line printed that stays."""
+        """Report a line that stays on the screen."""
         self._send(Said(text, keep=True))
 
 
 class Board:
-    """What all workers are at, as one line that follows them."""
+    """Shows the current work of all workers in one line."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -62,23 +62,23 @@ class Board:
         self._thread = Thread(target=self._follow, daemon=True)
 
     def open(self) -> None:
-        """Begin to show."""
+        """Start to show the line."""
         self._thread.start()
 
     def close(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         self._over.set()
         self._thread.join()
 
     def show(self, worker: int, said: Said) -> None:
-        """Take what a worker says."""
+        """Show a message of a worker."""
         if said.keep:
             return self._progress.note(said.text)
         with self._lock:
             self._texts[worker] = said.text
 
     def clear(self, worker: int) -> None:
-        """Forget what a worker was at: it is done."""
+        """Remove a worker that is done from the line."""
         with self._lock:
             self._texts.pop(worker, None)
 

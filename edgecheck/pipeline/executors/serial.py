@@ -1,4 +1,4 @@
-"""`serial`: one stage after the other, in this process."""
+"""`serial`: one stage at a time, in this process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Serial:
         """Return the executor; it takes no argument.
 
         Raises:
-            UsageError: there is one.
+            UsageError: an argument was given.
         """
         if argument:
             raise UsageError(f"--executor serial:{argument}: serial takes no number; use processes:{argument}")
@@ -36,10 +36,10 @@ class Serial:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing runs any more."""
+        """Do nothing: no job is running."""
 
     def submit(self, job: Job[Any]) -> Future[Computed[Any]]:
-        """Compute a job; the future is done when it is returned."""
+        """Compute a job and return a finished future."""
         future: Future[Computed[Any]] = Future()
         try:
             future.set_result(compute(job, self._progress))

@@ -86,7 +86,7 @@ def _row(name: str, path: Path, readings: Sequence[Reading], samples: LatencySam
 
 
 def _conditions(machine: Environment, measure: Measure, size: ImageShape, samples: LatencySamples) -> str:
-    """Return in one line what the figures were measured with."""
+    """Return the measurement conditions in one line."""
     parts = [
         describe_cpu(machine),
         _count(measure.intra_op_threads, "thread"),

@@ -1,4 +1,4 @@
-"""What `bench` and `layers` need to know of several files: short names, and the image size they share."""
+"""Helpers of `bench` and `layers` for several files: short names, and the common image size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ImageShape = tuple[int, int, int]
 
 
 def short_names(files: Sequence[Path]) -> list[str]:
-    """Return names with as many folders as tell the files apart; a file given twice gets a number."""
+    """Return names with as many parent folders as make them unique; a file given twice gets a number."""
     depths = range(1, max(len(file.parts) for file in files) + 1)
     candidates = [["/".join(file.parts[-depth:]) for file in files] for depth in depths]
     full = [str(file) for file in files]
@@ -22,7 +22,7 @@ def short_names(files: Sequence[Path]) -> list[str]:
 
 
 def try_out(files: Sequence[Path], shape: ImageShape | None, options: Options) -> ImageShape:
-    """Run each file once in a limited process of its own; return the image size (channels, height, width).
+    """Run each file once in a separate process with limits; return the image size (channels, height, width).
 
     Args:
         files: ONNX files.

@@ -59,7 +59,7 @@ def _cells(side: Sums | None) -> list[str]:
 
 
 def _memory_notes(name: str, path: Path, shape: ImageShape, profile: layers.LayerProfile) -> list[str]:
-    """Return what the file needs of flash and memory, beside ONNX Runtime's own account."""
+    """Return notes on the flash and memory that the file needs, and on ONNX Runtime's arena."""
     if profile.peak_bytes is None:
         return [f"{name}: {profile.note}"]
     counts = graph.count(path, shape)

@@ -1,1 +1,1 @@
-"""The stages of a run, one file each. A stage is a frozen record of all that its computation reads."""
+"""The stages of a run, one file each. A stage is a frozen record of all inputs of its computation."""

@@ -1,4 +1,4 @@
-"""The baseline as its factory makes it, with its weights in one file."""
+"""Save the weights of the baseline, as its factory builds it, in one file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BaselineSaved:
 
 @frozen
 class SaveBaseline(Stage[BaselineSaved]):
-    """Build the baseline and write its weights; needs no images."""
+    """Build the baseline and write its weights."""
 
     kind = "make"
     tools = versions.TWINS
@@ -34,7 +34,7 @@ class SaveBaseline(Stage[BaselineSaved]):
         """Build and save.
 
         Raises:
-            ModelError: the factory fails, or its weights do not fit.
+            ModelError: the factory fails, or the weights do not fit.
         """
         module = self.network.build()
         from edgecheck.lab.weights import save_weights

@@ -1,4 +1,4 @@
-"""A compression step of a plugin, which changes the network by itself."""
+"""Apply a compression step of a plugin to the network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgecheck.steps import NetworkStep
 
 @frozen
 class Change(NetworkStage):
-    """Have a step change the network."""
+    """Apply a step with its own `change` method."""
 
     kind = "change"
 
@@ -23,12 +23,12 @@ class Change(NetworkStage):
 
     @property
     def name(self) -> str:
-        """Kind of the step, and its place."""
+        """Kind of the step, and its position."""
         return f"{self.step.kind}-{self.before.place}"
 
     @property
     def plugins(self) -> tuple[Artefact, ...]:
-        """That of the step."""
+        """The plugin of the step."""
         return using([self.step.kind])
 
     def compute(self, desk: Desk) -> Changed:

@@ -1,4 +1,4 @@
-"""How similar the heatmaps of a variant are to the baseline's."""
+"""Compare the heatmaps of a variant with the baseline's."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from edgecheck.score.compare import Scoring, compare_images, summarize
 
 @frozen
 class Compared:
-    """One record per method. The variant is not named: the same maps may belong to one of another name."""
+    """One record per method, without the variant's name, because several variants may have the same maps."""
 
     similarities: list[Similarity]
 
 
 @frozen
 class Compare(Stage[Compared]):
-    """Score two `cams.npz` over the same images; `seed` draws the bootstrap intervals."""
+    """Score two `cams.npz` over the same images; `seed` seeds the bootstrap intervals."""
 
     kind = "similarity"
     tools = versions.ARRAYS

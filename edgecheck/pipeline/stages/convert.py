@@ -1,4 +1,4 @@
-"""A compression step of a plugin, which changes an ONNX file by itself."""
+"""Apply a compression step of a plugin to an ONNX file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgecheck.steps import FileStep
 
 @frozen
 class Convert(Stage[Written]):
-    """Have a step convert a file. `place` counts the steps on the file from 0; the `last` one writes the variant's."""
+    """Apply a step to a file. `place` counts the steps on the file from 0; the `last` one writes the variant's file."""
 
     kind = "convert"
     tools = versions.FILES
@@ -29,7 +29,7 @@ class Convert(Stage[Written]):
 
     @property
     def name(self) -> str:
-        """Kind of the step, and its place."""
+        """Kind of the step, and its position."""
         return f"{self.step.kind}-file-{self.place}"
 
     @property
@@ -39,7 +39,7 @@ class Convert(Stage[Written]):
 
     @property
     def plugins(self) -> tuple[Artefact, ...]:
-        """That of the step."""
+        """The plugin of the step."""
         return using([self.step.kind])
 
     def compute(self, desk: Desk) -> Written:

@@ -1,4 +1,4 @@
-"""What an ONNX file holds and what it costs, counted without running it."""
+"""Count the parameters, bytes and multiply-adds of an ONNX file without running it."""
 
 from __future__ import annotations
 

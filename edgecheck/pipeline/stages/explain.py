@@ -96,7 +96,7 @@ class Explain(Stage[Explained]):
 
     @property
     def plugins(self) -> tuple[Artefact, ...]:
-        """Those of the methods and of the map source."""
+        """The plugins of the methods and of the map source."""
         return using([*self.methods, self.source])
 
     def compute(self, desk: Desk) -> Explained:
@@ -146,11 +146,11 @@ class Explain(Stage[Explained]):
     def _by_reference(
         self, data: ImageSet, classes: NDArray[np.int64] | None, compute: Compute, desk: Desk
     ) -> tuple[Explanation, str]:
-        """Have the `grad-cam` package make the maps."""
+        """Compute the maps with the `grad-cam` package."""
         from edgecheck.lab.cam import reference
         from edgecheck.lab.compute import describe, device_of, placed
 
-        assert self.network is not None, "the package explains PyTorch modules"
+        assert self.network is not None, "the package explains only PyTorch modules"
         with placed(self.network.build(), compute) as model:
             explanation = reference.explain(
                 model, data, self.preprocessing, self.methods, self.layer, classes, desk.progress
@@ -158,7 +158,7 @@ class Explain(Stage[Explained]):
             return explanation, describe(device_of(model))
 
     def _classes(self, data: ImageSet) -> NDArray[np.int64] | None:
-        """Return the class to explain per image; None leaves it to the model's own arg-max."""
+        """Return the class to explain per image; None for the model's own arg-max."""
         if self.classes == "label":
             return data.labels
         return load_logits(self.explained.path).argmax(axis=1) if self.explained else None

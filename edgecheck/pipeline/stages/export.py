@@ -1,4 +1,4 @@
-"""The ONNX file of a twin."""
+"""Export a twin to ONNX."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ FILE = "model.onnx"
 
 
 def file_after(place: int, last: bool) -> str:
-    """Return the name of what a step on the file writes; the last one writes the variant's file."""
+    """Return the name of the file that a step writes; the last step writes the variant's file."""
     return FILE if last else f"model-{place}.onnx"
 
 
 @frozen
 class Written:
-    """What to know about the file."""
+    """Warnings about the file."""
 
     warnings: list[Diagnostic]
 

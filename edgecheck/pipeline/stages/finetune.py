@@ -20,9 +20,9 @@ from edgecheck.steps import FineTuneStep
 
 @frozen
 class FineTune(NetworkStage):
-    """Train what the step before left, on the training split of `source`.
+    """Train the network that the previous step left, on the training split of `source`.
 
-    `processes` counts: each has BatchNorm statistics of its own.
+    The result depends on `processes`, because each has its own BatchNorm statistics.
     """
 
     kind = "finetune"
@@ -32,14 +32,14 @@ class FineTune(NetworkStage):
     preprocessing: Preprocessing
     device: Literal["auto", "cpu", "cuda"]
     processes: int
-    threads: int | None = locator()  # no part of what is trained, but of how fast
+    threads: int | None = locator()  # changes the speed, not the result
 
     def compute(self, desk: Desk) -> Changed:
         """Train.
 
         Raises:
             DataError: the training images do not fit, or are too few for the recipe.
-            MeasurementError: the loss is no longer a finite number.
+            MeasurementError: the loss is not finite.
             ModelError: the network does not work in training mode.
         """
         baseline, state = self.load()
@@ -63,7 +63,7 @@ def training_images(source: DataSource, how: Preprocessing, shape: tuple[int, in
     """Return the training split.
 
     Raises:
-        DataError: its images are not of the shape of the test images.
+        DataError: its images differ in shape from the test images.
     """
     split = source.load("train", how, desk)
     if split.shape != shape:

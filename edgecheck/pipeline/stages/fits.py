@@ -1,4 +1,4 @@
-"""Whether a network takes the images and has the target layer, before anything is trained or exported."""
+"""Check that a network accepts the images and has the target layer, before anything is trained or exported."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from edgecheck.pipeline.subject import Images, Network, example
 
 @frozen
 class Fits:
-    """The target layer, None without heatmaps; and the hashes of the files that the network reads as it runs.
+    """The target layer (None without heatmaps), and the hashes of the files that the network reads when it runs.
 
-    Files are named relative to the folder of the factory's file; the hash of one that is not there is None.
+    Paths are relative to the folder of the factory's file; the hash of a missing file is None.
     """
 
     target_layer: str | None
@@ -25,7 +25,7 @@ class Fits:
 class CheckFit(Stage[Fits]):
     """Run the network on one image and cut it at the target layer.
 
-    `layer` is None for the default; `explained` says whether heatmaps are asked for at all.
+    `layer` is None for the default; `explained` tells whether heatmaps are needed.
     """
 
     kind = "target"
@@ -41,8 +41,8 @@ class CheckFit(Stage[Fits]):
         """Check the network.
 
         Raises:
-            DataError: it lacks an output that the data selects.
-            ModelError: it does not take the images, or has no such target layer.
+            DataError: the network lacks an output that the data selects.
+            ModelError: the network does not accept the images, or lacks the target layer.
         """
         network = self.network.build()
         from edgecheck.lab.cam.preserved import as_found

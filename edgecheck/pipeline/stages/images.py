@@ -1,4 +1,4 @@
-"""The test images, decoded and resized once, as arrays that a board can read too."""
+"""Decode and resize the test images once, into arrays that can be read without PyTorch."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ReadImages(Stage[ImagesRead]):
 
 
 def load_test(source: DataSource, how: Preprocessing, desk: Desk) -> ImageSet:
-    """Return the test split; an .npz file of the right size needs nothing that a board lacks."""
+    """Return the test split; an .npz file with images of the right size needs no PyTorch."""
     spec = source.spec
     if spec.dataset == "npz" and spec.root and spec.root.is_file():
         split = images.head(images.load_npz(spec.root), spec.limit)

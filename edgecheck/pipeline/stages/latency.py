@@ -1,4 +1,4 @@
-"""How long one inference of each file takes, all files timed in turn in one process."""
+"""Sample the latency of all files in turn, in one process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edgecheck.records import Criterion
 class Time(Stage[LatencySamples]):
     """Sample latency until every criterion is decided for every candidate, or the budget is spent.
 
-    `files` go by the names of their variants, the baseline first; `candidates` are those that `criteria` judge.
+    `files` maps variants to files, the baseline first; `criteria` apply to `candidates`.
     """
 
     kind = "latency"

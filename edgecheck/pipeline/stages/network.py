@@ -1,4 +1,4 @@
-"""Compression steps that change a network: what goes from one to the next, and what every such stage gives."""
+"""The base of stages that change a network, and the records that they pass on."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class Changed:
     """A network after a step.
 
-    `effective_rate` is the share of the prunable part that was removed so far, None before any pruning; `cuts` are the
-    channels removed so far, by module and side; `losses` those of the epochs, in nats per image; `seen` tells which
-    training images a criterion looked at.
+    `effective_rate` is the share of the prunable part removed so far, None before any pruning; `cuts` are the channels
+    removed so far, by module and side; `losses` are those of the epochs, in nats per image; `seen` lists the training
+    images that a criterion used.
     """
 
     parameters: int
@@ -39,10 +39,10 @@ class Changed:
 
 @frozen
 class Before:
-    """Where a step on the network stands.
+    """The input of a step on the network.
 
-    `network` is the baseline, and `state` what the step before left of it, None at the first. `place` counts the steps
-    of a variant from 0; the `last` one leaves plain weights, the others all that the next step needs.
+    `network` is the baseline, and `state` the result of the previous step, None for the first step. `place` counts the
+    steps of a variant from 0. The `last` step writes plain weights, the others everything that the next step needs.
     """
 
     network: Network
@@ -63,7 +63,7 @@ class NetworkStage(Stage[Changed]):
 
     @property
     def name(self) -> str:
-        """Kind and place: a variant may have several steps of a kind."""
+        """Kind and position, since a variant may have several steps of a kind."""
         return f"{self.kind}-{self.before.place}"
 
     @property
@@ -72,7 +72,7 @@ class NetworkStage(Stage[Changed]):
         return (WEIGHTS if self.before.last else f"state-{self.before.place}.safetensors",)
 
     def load(self) -> tuple[nn.Module, Compressed]:
-        """Return the baseline, and what the step before left of it.
+        """Return the baseline, and the result of the previous step.
 
         Raises:
             ModelError: the baseline cannot be built.
@@ -85,7 +85,7 @@ class NetworkStage(Stage[Changed]):
         return baseline, prune.load_state(self.before.state.path, baseline, example(self.before.shape))
 
     def save(self, state: Compressed, desk: Desk) -> Changed:
-        """Write what the step left, and describe it."""
+        """Write the result of the step, and return its description."""
         from edgecheck.lab import prune
         from edgecheck.lab.weights import save_weights
 

@@ -1,4 +1,4 @@
-"""Pictures of the images whose heatmaps differ most."""
+"""Draw the images with the lowest Sp2PS."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Draw(Stage[Drawn]):
         return tuple(one.file for one in self.shown)
 
     def compute(self, desk: Desk) -> Drawn:
-        """Draw them.
+        """Draw the pictures.
 
         Raises:
             MeasurementError: a picture cannot be encoded.

@@ -1,4 +1,4 @@
-"""What a file says of every test image."""
+"""Compute the outputs of a file on all test images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Predicted:
 
 @frozen
 class Predict(Stage[Predicted]):
-    """Run the file on all test images and keep its outputs as `logits.npz`."""
+    """Run the file on all test images and write its outputs to `logits.npz`."""
 
     kind = "predict"
     tools = versions.FILES
@@ -58,6 +58,6 @@ class Predict(Stage[Predicted]):
 
 
 def load_logits(path: Path) -> NDArray[np.float32]:
-    """Return the logits in a file that `Predict` or `Explain` wrote, float32 `(N, classes)`; nothing else is read."""
+    """Return only the logits of a file that `Predict` or `Explain` wrote, float32 `(N, classes)`."""
     with np.load(path, allow_pickle=False) as archive:
         return archive["logits"]

@@ -1,4 +1,4 @@
-"""The layers of a file as ONNX Runtime runs them: time, multiply-adds, live memory."""
+"""Profile the layers of a file as ONNX Runtime runs them: time, multiply-adds, live memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgecheck.records import Diagnostic, LayerCost
 
 @frozen
 class Profiled:
-    """The layers in order; bytes of activations live at the peak, None where `note` says why; bytes of the arena."""
+    """The layers in order, the peak of live activation bytes (None if `note` gives the reason), the arena bytes."""
 
     layers: list[LayerCost]
     peak_bytes: int | None
@@ -30,9 +30,9 @@ class Profiled:
 
 @frozen
 class Profile(Stage[Profiled]):
-    """Run the file under ONNX Runtime's profiler, and look for what is odd about it on the target.
+    """Run the file under ONNX Runtime's profiler, and diagnose problems of the file on the target.
 
-    `target` is what the target's ONNX Runtime can read.
+    `target` holds the versions that the target's ONNX Runtime supports.
     """
 
     kind = "profile"

@@ -1,4 +1,4 @@
-"""A pruning step: what a criterion scored lowest is removed."""
+"""Apply a pruning step: remove what a criterion scores lowest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgecheck.steps import PruneStep
 
 @frozen
 class Prune(NetworkStage):
-    """Remove the lowest scores of a ranking; `notes` and `seen` are what the ranking said."""
+    """Remove the lowest-scored units of a ranking; `notes` and `seen` come from the ranking."""
 
     kind = "prune"
 
@@ -31,7 +31,7 @@ class Prune(NetworkStage):
 
     @property
     def plugins(self) -> tuple[Artefact, ...]:
-        """Those of the criterion, which is looked up again, and of the structure."""
+        """The plugins of the criterion, which is looked up again, and of the structure."""
         structure = find_structure(self.step.structure)
         names = [name for name, each in STRUCTURES.items() if each is structure]
         return using([self.step.criterion, *names])
@@ -40,7 +40,7 @@ class Prune(NetworkStage):
         """Prune.
 
         Raises:
-            ModelError: the network cannot be pruned so.
+            ModelError: the network cannot be pruned in this way.
         """
         _, state = self.load()
         from safetensors.torch import load_file

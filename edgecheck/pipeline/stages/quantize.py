@@ -1,4 +1,4 @@
-"""The ONNX file of a float variant in another number format."""
+"""Quantize the ONNX file of a float variant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgecheck.steps import QuantizeStep
 
 @frozen
 class Quantized:
-    """What to know about the file, and the images that its ranges were taken from; None where there are none."""
+    """Warnings about the file, and the calibration images; None without calibration."""
 
     warnings: list[Diagnostic]
     calibration: Seen | None
@@ -26,9 +26,9 @@ class Quantized:
 class Quantize(Stage[Quantized]):
     """Write a quantized copy of a float file.
 
-    `calibration` are the images that ranges of activations are taken from, None where the scheme needs none.
-    `place` counts the steps on the file from 0; the `last` one writes the variant's.
-    `machine` counts because the float file is run for that.
+    `calibration` selects the images for the ranges of activations, None if the scheme needs none. `place` counts the
+    steps on the file from 0; the `last` one writes the variant's file. The result depends on `machine`, because
+    calibration runs the float file.
     """
 
     kind = "quantize"
@@ -44,7 +44,7 @@ class Quantize(Stage[Quantized]):
 
     @property
     def name(self) -> str:
-        """Kind and place among the steps on the file."""
+        """Kind, and position among the steps on the file."""
         return f"{self.kind}-{self.place}"
 
     @property

@@ -1,4 +1,4 @@
-"""How a criterion scores the weights or filters of a network; one ranking serves all rates."""
+"""Score the weights or filters of a network by a criterion; one ranking serves all rates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Ranking:
-    """What to know about the scores, and the training images that the criterion looked at; None where at none."""
+    """Warnings about the scores, and the training images that the criterion used; None if it used none."""
 
     notes: list[Diagnostic]
     seen: Seen | None
@@ -32,8 +32,8 @@ class Ranking:
 class Rank(Stage[Ranking]):
     """Score the weights or filters of a network.
 
-    `before` is what an earlier pruning step left, None for the baseline. `samples` are the images of a criterion that
-    looks at some. `seed` draws what the criterion leaves to chance.
+    `before` is the result of an earlier pruning step, None for the baseline. `samples` are the images of a criterion
+    that needs them. `seed` seeds the criterion's random numbers.
     """
 
     kind = "rank"
@@ -51,7 +51,7 @@ class Rank(Stage[Ranking]):
 
     @property
     def name(self) -> str:
-        """Criterion and what it ranks: the baseline's folder holds all rankings of it."""
+        """Criterion and what it ranks, since the baseline's folder holds all rankings of the baseline."""
         return f"rank-{self.criterion}-{self.ranked}"
 
     @property
@@ -61,7 +61,7 @@ class Rank(Stage[Ranking]):
 
     @property
     def plugins(self) -> tuple[Artefact, ...]:
-        """That of the criterion."""
+        """The plugin of the criterion."""
         return using([self.criterion])
 
     def compute(self, desk: Desk) -> Ranking:
@@ -87,7 +87,7 @@ class Rank(Stage[Ranking]):
         return Ranking(ranking.notes, seen)
 
     def _samples(self, desk: Desk) -> tuple[Samples | None, Seen | None]:
-        """Return the images as the network takes them."""
+        """Return the preprocessed images."""
         if self.samples is None:
             return None, None
         import torch

@@ -1,4 +1,4 @@
-"""Whether int8 sums of a file saturate on this CPU, or would on others."""
+"""Check whether int8 sums of a file saturate on this CPU, or may on others."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from edgecheck.pipeline.stages.predict import load_logits
 from edgecheck.pipeline.subject import Images
 from edgecheck.records import Diagnostic
 
-# Images on which an int8 file is compared with itself in exact sums: enough to see saturation, quick on large networks.
+# Images on which an int8 file is compared with its exact sums: enough to see saturation, fast on large networks.
 COMPARED_IMAGES = 64
 
 
 @frozen
 class Saturated:
-    """What to know about the file's sums."""
+    """Warnings about the file's sums."""
 
     warnings: list[Diagnostic]
 
 
 @frozen
 class CheckSaturation(Stage[Saturated]):
-    """Compare a file's outputs with those of the same file in exact sums; `logits` are its own on all images."""
+    """Compare a file's outputs with those computed by exact sums; `logits` are its outputs on all images."""
 
     kind = "saturation"
     tools = versions.FILES
@@ -42,10 +42,10 @@ class CheckSaturation(Stage[Saturated]):
     machine: dict[str, object]
 
     def compute(self, desk: Desk) -> Saturated:
-        """Compare, where the file can saturate at all.
+        """Compare the outputs if the file can saturate.
 
         Raises:
-            EdgecheckError: as `session.open_classifier`.
+            EdgecheckError: raised by `session.open_classifier`.
         """
         if not saturation.can_saturate(files.load_model(self.file.path), self.runtime.graph_optimization):
             return Saturated([])

@@ -1,4 +1,4 @@
-"""Whether a network that is hardly better than guessing does well with another common preprocessing."""
+"""Try other common preprocessings on a network that is hardly better than guessing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgecheck.images import ImageSet, take
 from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Images
 
-IMAGES = 64  # per preprocessing: enough to tell a network that works from one that does not
+IMAGES = 64  # per preprocessing: enough to distinguish a working network from one that guesses
 
 COMMON = {
     "range: [0, 1]": Preprocessing(),
@@ -46,7 +46,7 @@ class Attempts:
 
 @frozen
 class TryPreprocessings(Stage[Attempts]):
-    """Run a file on a few images from all over the set, each preprocessed in the common ways, as RGB and as BGR."""
+    """Run a file on images sampled from the whole set, with each common preprocessing, as RGB and as BGR."""
 
     kind = "suspect"
     tools = versions.FILES
@@ -58,7 +58,7 @@ class TryPreprocessings(Stage[Attempts]):
     machine: dict[str, object]
 
     def compute(self, desk: Desk) -> Attempts:
-        """Try them.
+        """Measure the accuracy with each preprocessing.
 
         Raises:
             MeasurementError: a run failed.

@@ -1,4 +1,4 @@
-"""A file's first run: in a process of its own, with limits, so that it cannot harm this one."""
+"""Run a file for the first time, in a separate process with limits, to protect this one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgecheck.pipeline.subject import Shape
 
 @frozen
 class Try(Stage[ProbeResult]):
-    """Open the file in a fresh process, run it, and read that process's peak memory."""
+    """Open and run the file in a fresh process, and measure the peak memory of that process."""
 
     kind = "trial"
     tools = versions.FILES
@@ -30,7 +30,7 @@ class Try(Stage[ProbeResult]):
         """Run the file.
 
         Raises:
-            ModelError: ONNX Runtime cannot load the file, or it is not an image classifier.
-            MeasurementError: it crashed, took too long or needed too much memory.
+            ModelError: ONNX Runtime cannot load the file, or the file is not an image classifier.
+            MeasurementError: the run crashed, took too long or needed too much memory.
         """
         return probe.run(self.file.path, self.runtime, self.shape)

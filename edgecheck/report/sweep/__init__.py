@@ -1,1 +1,1 @@
-"""What a sweep tells: records in, tables, findings and charts out. Nothing here reads or writes a file."""
+"""The report of a sweep: tables, findings and charts from records. Nothing here reads or writes a file."""

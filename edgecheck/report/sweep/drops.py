@@ -1,4 +1,4 @@
-"""The paper's tables 1 to 3 as charts: drop of Sp2PS and of the PE-like score against the drop of accuracy."""
+"""Charts after the paper's tables 1 to 3: drop of Sp2PS and of the PE-like score against the drop of accuracy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PERCENT = 100
 _OURS = {"linestyle": "", "color": svg.BLUE}
 _PAPERS = {"linewidth": 1.0, "color": svg.YELLOW, "markerfacecolor": "none"}
 
-_OWN = "Blue: this sweep's variants, a mark each; hollow: its control."
+_OWN = "Blue: the variants of this sweep; hollow: its control."
 _BESIDE_THE_PAPER = (
-    f"{_OWN} Lines: the paper's table, of another network. Circles: Sp2PS; triangles: our PE-like score, and the "
+    f"{_OWN} Lines: the paper's table, for another network. Circles: Sp2PS; triangles: our PE-like score, and the "
     "paper's PE-score."
 )
 _ALONE = f"{_OWN} Circles: Sp2PS; triangles: our PE-like score. The paper has no figures for this method."
@@ -38,7 +38,7 @@ def charts(report: Report) -> Iterator[Chart]:
 
 
 def drops(report: Report, method: str, score: str, variants: Sequence[Variant]) -> list[tuple[float, float]]:
-    """Return (accuracy drop in pp, drop of the score in %) of each variant that has both."""
+    """Return (accuracy drop in pp, drop of the score in %) for each variant that has both."""
     pairs = [(value(report, v, "accuracy_drop_pp"), value(report, v, f"{score}.{method}")) for v in variants]
     return [(x, PERCENT * (1 - y)) for x, y in pairs if x is not None and y is not None]
 

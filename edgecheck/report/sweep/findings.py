@@ -1,4 +1,4 @@
-"""What the figures of a sweep say in words, each sentence with its counts."""
+"""The findings of a sweep as sentences, each with its counts."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from edgecheck.report.series import Series, series
 from edgecheck.report.sweep.paper import HIGHEST
 from edgecheck.report.table import candidates
 
-FALLEN = 0.05  # share of the control's value by which a curve has left its flat part
+FALLEN = 0.05  # a curve has left its flat part where it lies below the control's value by this share
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
 
 Pairs = Sequence[tuple[float, float, float]]
 
 
 def findings(report: Report) -> Iterator[str]:
-    """Yield the paper's findings as they show here: orderings of criteria, of methods, and what falls first."""
+    """Check the paper's findings on this sweep: order of criteria, order of methods, and what falls first."""
     curves = [one for one in series(report) if not one.quantization]
     for one in curves:
-        yardstick = next((other for other in curves if _only_criterion_differs(one, other)), None)
-        if yardstick is not None:
-            yield from _above(report, one, yardstick)
+        reference = next((other for other in curves if _only_criterion_differs(one, other)), None)
+        if reference is not None:
+            yield from _above(report, one, reference)
     yield from _highest_method(report)
     for one in curves:
         yield from _falls_first(report, one)
 
 
 def floors(report: Report) -> Iterator[str]:
-    """Yield how the thresholds of the methods compare with this subject's noise floor."""
+    """Compare the threshold of each method with this subject's noise floor."""
     for method in methods(report):
         metric = f"sp2ps.{method}"
         ground = floor(report, metric)
         if ground is not None:
-            yield f"{method}: {describe_floor(metric, ground)} with nothing pruned{_threshold(method, ground)}"
+            yield f"{method}: {describe_floor(metric, ground)} without pruning{_threshold(method, ground)}"
 
 
 def _threshold(method: str, ground: Floor) -> str:
-    """Return how the floor compares with the threshold of a method; empty for a method that has none."""
+    """Compare the floor with the threshold of a method; "" for a method without one."""
     threshold = METHODS[method].threshold if method in METHODS else None
     if threshold is None:
         return ""
-    words = f"; the paper trusts a network from {format_exact(threshold, 'score')} on, "
+    words = f"; the paper's threshold, {format_exact(threshold, 'score')}, is "
     if ground.mean < threshold:
-        return words + "which here fine-tuning alone fails: judge against the control"
+        return words + "higher: fine-tuning alone fails it, so judge relative to the control"
     return words + f"{format_value(ground.mean - threshold, 'score')} below this floor"
 
 
@@ -60,9 +60,9 @@ def _only_criterion_differs(one: Series, other: Series) -> bool:
     return same and other.criterion == "random" != one.criterion
 
 
-def _above(report: Report, one: Series, yardstick: Series) -> Iterator[str]:
-    """Say which metrics of a criterion lie above Random's at each rate that both were measured at, and which do not."""
-    others = dict(yardstick.points)
+def _above(report: Report, one: Series, reference: Series) -> Iterator[str]:
+    """Compare the metrics of a criterion with those of `random` at each rate at which both were measured."""
+    others = dict(reference.points)
     holds: dict[str, list[str]] = {}
     for metric in ("accuracy", *(f"sp2ps.{method}" for method in methods(report))):
         pairs = _pairs(report, one, others, metric)
@@ -77,7 +77,7 @@ def _above(report: Report, one: Series, yardstick: Series) -> Iterator[str]:
 
 
 def _pairs(report: Report, one: Series, others: dict[float, Variant], metric: str) -> Pairs:
-    """Return (rate, value, Random's value) wherever both are known."""
+    """Return (rate, value, value of `random`) where both are known."""
     both = [(rate, value(report, ours, metric), others.get(rate)) for rate, ours in one.points]
     known = [(rate, ours, value(report, theirs, metric) if theirs else None) for rate, ours, theirs in both]
     return [(rate, ours, theirs) for rate, ours, theirs in known if ours is not None and theirs is not None]
@@ -88,7 +88,7 @@ def _at_each(count: int) -> str:
 
 
 def _highest_method(report: Report) -> Iterator[str]:
-    """Say for how many variants the method that is highest in the paper is highest here, among several methods."""
+    """Count the variants for which the method with the highest Sp2PS in the paper is the highest here, too."""
     compared = methods(report)
     if HIGHEST not in compared or len(compared) < 2:
         return
@@ -103,7 +103,7 @@ def _highest_method(report: Report) -> Iterator[str]:
 
 
 def _falls_first(report: Report, one: Series) -> Iterator[str]:
-    """Say at which rate accuracy and Sp2PS have left what the control has."""
+    """State the rate at which accuracy and Sp2PS first lie clearly below the control."""
     leading = leading_method(report)
     falling = ["accuracy", f"sp2ps.{leading}"] if leading else ["accuracy"]
     told = [words for metric in falling if (words := _fallen(report, one, metric))]
@@ -113,7 +113,7 @@ def _falls_first(report: Report, one: Series) -> Iterator[str]:
 
 
 def _fallen(report: Report, one: Series, metric: str) -> str:
-    """Return where a curve has left its flat part; empty where one rate or no floor cannot tell."""
+    """Return the rate at which a curve has left its flat part; "" with fewer than two rates, or without a control."""
     ground = floor(report, metric)
     known = [(rate, number) for rate, v in one.points if (number := value(report, v, metric)) is not None]
     if ground is None or len(known) < 2:

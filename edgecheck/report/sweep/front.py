@@ -1,4 +1,4 @@
-"""The Pareto front: variants that no other beats on accuracy, Sp2PS, latency and size together."""
+"""The Pareto front: variants that no other one dominates on accuracy, Sp2PS, latency and size."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from edgecheck.report.methods import leading_method
 
 @frozen
 class Objective:
-    """A metric to make small (`sign` 1) or large (-1); differences below `share` of the smaller value do not count."""
+    """A metric to minimize (`sign` 1) or maximize (-1); differences below `share` of the smaller value are ignored."""
 
     metric: str
     sign: int
     share: float = 0.0
 
     def better(self, one: float, other: float) -> bool:
-        """Return whether one is better than the other by more than noise."""
+        """Return whether `one` is better than `other` by more than the ignored difference."""
         return self.sign * (other - one) > self.share * min(abs(one), abs(other))
 
 
 def _objectives(report: Report) -> list[Objective]:
-    """Return what variants are compared on; with shares on two at most, the front is never empty.
+    """Return the objectives. At most two have a `share`, so that the front is never empty.
 
-    More shares would allow circles of variants in which each beats the next.
+    More would allow cycles in which each variant dominates the next.
     """
     method = leading_method(report)
     return [
@@ -41,7 +41,7 @@ def _objectives(report: Report) -> list[Objective]:
 
 @frozen
 class Front:
-    """The variants `kept`, the `objectives` they were compared on, and those `left_out` for want of a reading."""
+    """The variants on the front (`kept`), the `objectives`, and the variants `left_out` for lack of a reading."""
 
     kept: list[Variant]
     objectives: list[Objective]
@@ -49,13 +49,13 @@ class Front:
 
 
 def front(report: Report, variants: Sequence[Variant]) -> Front:
-    """Return the variants that none of the others dominates: none is nowhere worse and somewhere better.
+    """Return the variants that no other one dominates, being better on some objective and worse on none.
 
-    An objective counts if any of them has a reading of it; a variant that lacks one of those is not compared.
+    An objective is used if any variant has a reading of it; a variant that lacks such a reading is not compared.
     """
     used = [o for o in _objectives(report) if any(value(report, variant, o.metric) is not None for variant in variants)]
     taken = {v.name: {o.metric: value(report, v, o.metric) for o in used} for v in variants}
-    whole = {name: found for name, known in taken.items() if used and (found := _whole(known))}
+    whole = {name: complete for name, known in taken.items() if used and (complete := _whole(known))}
     kept = [name for name, own in whole.items() if not any(_dominates(used, other, own) for other in whole.values())]
     return Front(
         [variant for variant in variants if variant.name in kept],
@@ -65,7 +65,7 @@ def front(report: Report, variants: Sequence[Variant]) -> Front:
 
 
 def _whole(values: Mapping[str, float | None]) -> dict[str, float]:
-    """Return the values if none is missing, else nothing."""
+    """Return the values if none is missing, else an empty dictionary."""
     known = {metric: value for metric, value in values.items() if value is not None}
     return known if len(known) == len(values) else {}
 

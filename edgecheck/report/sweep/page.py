@@ -1,4 +1,4 @@
-"""A sweep's sections as Markdown, as one HTML page, and its readings as CSV."""
+"""The sections of a sweep as Markdown and as one HTML page, and its readings as CSV."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OF_A_VARIANT = (
 
 
 def markdown(report: Report, page: Iterable[Section]) -> str:
-    """Return the page as GitHub-flavoured Markdown; charts and pictures are files beside it."""
+    """Return the page as GitHub-flavoured Markdown, which refers to charts and pictures as files."""
     lines = [f"# {escape(report.subject.name)}: sweep", ""]
     for section in page:
         lines += [f"## {section.title}", "", *_markdown(section)]
@@ -57,7 +57,7 @@ def _markdown(section: Section) -> Iterator[str]:
 
 
 def described(charts: Sequence[Chart]) -> Iterator[tuple[Chart, str]]:
-    """Yield each chart with its description, or with "" where that of the chart before says the same."""
+    """Yield each chart with its description, or with "" if it repeats that of the chart before."""
     before = ""
     for chart in charts:
         yield chart, chart.description if chart.description != before else ""
@@ -72,7 +72,7 @@ def _markdown_table(table: Table) -> Iterator[str]:
 
 
 def html(report: Report, page: Iterable[Section], pictures: Mapping[str, bytes]) -> str:
-    """Return the page as one HTML file that fetches nothing; `pictures` holds the PNGs by their paths."""
+    """Return the page as one self-contained HTML file; `pictures` maps paths to PNG data."""
     sources = {file: f"data:image/png;base64,{b64encode(png).decode()}" for file, png in pictures.items()}
     template = environment().get_template("sweep.html.j2")
     return template.render(
@@ -87,7 +87,7 @@ def html(report: Report, page: Iterable[Section], pictures: Mapping[str, bytes])
 def table(report: Report) -> str:
     """Return every reading as CSV, one row per variant: its steps, then value, low and high of each metric in SI units.
 
-    A reading of another device than the host has a column of its own, `metric@device`.
+    Readings of a device other than the host are in separate columns, `metric@device`.
     """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -104,7 +104,7 @@ def table(report: Report) -> str:
 
 
 def _of_a_variant(variant: Variant) -> Iterator[str | float | None]:
-    """Yield what `_OF_A_VARIANT` names; what concerns pruning is None where nothing is pruned."""
+    """Yield the columns `_OF_A_VARIANT`; those about pruning are None without pruning."""
     step = variant.pruning
     yield from (variant.name, variant.role)
     yield from (step.criterion, step.structure, step.scope, step.rate) if step else [None] * 4
@@ -114,7 +114,7 @@ def _of_a_variant(variant: Variant) -> Iterator[str | float | None]:
 
 
 def _columns(report: Report) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (metric, device, part of a reading, ending of the column's name) of whatever some variant has."""
+    """Yield (metric, device, field of the reading, suffix of the column name) if any variant has such a value."""
     for metric, device in product(METRICS, (HOST, *report.environments)):
         taken = [r for r in report.readings if (r.metric, r.device) == (metric, device)]
         for part, ending in (("value", ""), ("low", ".low"), ("high", ".high")):
@@ -123,5 +123,5 @@ def _columns(report: Report) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _cell(cell: str | float | None) -> str | float:
-    """What is missing stays empty; a number keeps all its digits."""
+    """Return "" for a missing value; numbers keep all their digits."""
     return "" if cell is None else plain(cell) if isinstance(cell, str) else cell

@@ -1,6 +1,6 @@
-"""The paper's own figures, to stand beside ours: Renza & Ballesteros, Informatics 2023, 10(3), 72, tables 1 to 3.
+"""The paper's figures for comparison: Renza & Ballesteros, Informatics 2023, 10(3), 72, tables 1 to 3.
 
-CIFAR-10, six rising pruning rates; accuracy drop in percentage points, drop of Sp2PS and of the PE-score in percent.
+CIFAR-10 at six increasing pruning rates: accuracy drop in percentage points, drop of Sp2PS and PE-score in percent.
 """
 
 from __future__ import annotations

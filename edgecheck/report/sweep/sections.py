@@ -1,4 +1,4 @@
-"""The page of a sweep as sections of text, tables and pictures, for every format."""
+"""The sections of a sweep's page, with text, tables and pictures, for all formats."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _ways(report: Report) -> Iterator[str]:
 
 
 def results(report: Report) -> Table:
-    """Return one row per model: rate reached, accuracy, Sp2PS with its difference from the floor, latency and size."""
+    """Return one row per model: actual rate, accuracy, Sp2PS with its difference from the floor, latency and size."""
     heading = ["variant", "rate reached", "accuracy", "accuracy drop"]
     heading += [f"Sp2PS {method}" for method in methods(report)]
     heading += ["latency ratio", "size", "MACs"]
@@ -134,7 +134,7 @@ def results(report: Report) -> Table:
 
 
 def _without_empty(table: Table) -> Table:
-    """Leave out the columns that are empty in every row."""
+    """Remove the columns that are empty in every row."""
     kept = [place for place, cells in enumerate(zip(*table.rows, strict=True)) if set(cells) - {"", MISSING}]
     return Table([table.heading[place] for place in kept], [[row[place] for place in kept] for row in table.rows])
 
@@ -167,7 +167,7 @@ def _controls(ground: Floor | None) -> str:
 
 
 def _front(report: Report) -> Section:
-    """Return the section on the Pareto front: the candidates on it, and the metrics that were compared."""
+    """Return the section on the Pareto front: its candidates and the metrics compared."""
     pareto = front(report, candidates(report))
     names = [objective.metric for objective in pareto.objectives]
     text = [_on_the_front(", ".join(names)) if pareto.kept else "No variant has all the readings needed."]
@@ -190,7 +190,7 @@ def _on_the_front(names: str) -> str:
 
 
 def _beside(report: Report) -> Iterator[Table]:
-    """Yield one table per attribution method: the variants of this sweep, then the paper's six rates, if it has it."""
+    """Yield one table per attribution method: the variants of this sweep, then the paper's figures, if any."""
     for method in methods(report):
         own = [row for variant in candidates(report) if (row := _drops_of(report, variant, method))]
         if own:
@@ -199,7 +199,7 @@ def _beside(report: Report) -> Iterator[Table]:
 
 
 def _drops_of(report: Report, variant: Variant, method: str) -> list[str]:
-    """Return the row of a variant; empty where its Sp2PS or accuracy is missing."""
+    """Return the row of a variant; an empty list if its Sp2PS or accuracy is missing."""
     sp2ps = drops(report, method, "sp2ps", [variant])
     if not sp2ps:
         return []
@@ -224,7 +224,7 @@ def _papers(method: str) -> Iterator[list[str]]:
 def _conditions(report: Report) -> Iterator[str]:
     subject, environment = report.subject, report.environment
     yield f"Model: {subject.model}, weights {subject.weights_sha256[:12]}"
-    where = re.sub(r" \(.*\)", "", subject.dataset)  # the folder differs from reader to reader
+    where = re.sub(r" \(.*\)", "", subject.dataset)  # without the folder, which differs between readers
     yield f"Data: {where}, {format_count(subject.images, 'image')}, fingerprint {subject.data_sha256[:12]}"
     yield f"Preprocessing: {subject.preprocessing}"
     yield f"Fine-tuning: {subject.finetune}; seed {subject.seed}"

@@ -56,7 +56,7 @@ def test_shapes_that_hang_on_each_other_are_given_up(tmp_path, monkeypatch):
 
 
 def test_functions_that_stand_for_a_billion_nodes_are_not_written_out(tmp_path):
-    with pytest.raises(ModelError, match=r"m.onnx: its functions stand for more than 100,000 nodes"):
+    with pytest.raises(ModelError, match=r"m.onnx: its functions expand to more than 100,000 nodes"):
         graph.count(hostile_files.functions(tmp_path / "m.onnx"), (3, 8, 8))
 
 
@@ -73,7 +73,7 @@ def test_functions_that_call_each_other_are_refused(tmp_path):
     ]
     path = tmp_path / "m.onnx"
     hostile_files.write(path, [helper.make_node("ping", ["logits"], ["addend"], domain="local")], [], pair)
-    with pytest.raises(ModelError, match=r"m.onnx: its functions are nested more than 50 deep, or in a circle"):
+    with pytest.raises(ModelError, match=r"m.onnx: its functions are nested more than 50 deep, or recursively"):
         graph.count(path, (3, 8, 8))
 
 

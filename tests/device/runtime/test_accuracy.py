@@ -123,7 +123,7 @@ def test_baseline_has_no_drop():
 
 
 def test_arrays_of_different_lengths_are_refused():
-    with pytest.raises(DataError, match=r"different lengths \[2, 3\]"):
+    with pytest.raises(DataError, match=r"differ in length \[2, 3\]"):
         readings("v", one_hot([0, 1, 2]), np.array([0, 1]), one_hot([0, 1, 2]))
 
 

@@ -106,7 +106,7 @@ def test_the_memory_limit_is_where_it_is_said_to_be(tmp_path, monkeypatch):
     ("code", "told"),
     [
         (-signal.SIGSEGV, r"m.onnx: ONNX Runtime crashed on it \(SIGSEGV\)"),
-        (1, r"m.onnx: not measured in a process of its own \(last words\)"),
+        (1, r"m.onnx: not measured in a separate process \(last words\)"),
     ],
 )
 def test_a_crash_is_an_error_in_one_line(code, told):

@@ -109,7 +109,7 @@ def test_feed_is_in_the_files_own_form_and_fills_the_batch(tmp_path):
 def test_images_of_another_size_are_refused_with_advice(tmp_path):
     classifier = open_classifier(write(tmp_path / "model.onnx", shape=("N", 3, 32, 32)))
 
-    with pytest.raises(DataError, match=r"file wants 3x32x32, images are 3x64x64: set preprocessing.size"):
+    with pytest.raises(DataError, match=r"file expects 3x32x32, images are 3x64x64: set preprocessing.size"):
         classifier.run(pictures(2, (3, 64, 64)))
     with pytest.raises(DataError, match="images are 1x32x32: give images of that many channels"):
         classifier.run(pictures(2, (1, 32, 32)))

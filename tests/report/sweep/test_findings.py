@@ -110,24 +110,24 @@ def test_one_rate_is_compared_with_random():
 
 def test_floors_against_the_papers_thresholds():
     assert list(floors(report_of(CONTROL))) == [
-        "grad-cam: 0.960 with nothing pruned; the paper trusts a network from 0.95 on, 0.010 below this floor",
-        "grad-cam++: 0.980 with nothing pruned",
-        "ablation-cam: 0.950 with nothing pruned; the paper trusts a network from 0.9 on, 0.050 below this floor",
+        "grad-cam: 0.960 without pruning; the paper's threshold, 0.95, is 0.010 below this floor",
+        "grad-cam++: 0.980 without pruning",
+        "ablation-cam: 0.950 without pruning; the paper's threshold, 0.9, is 0.050 below this floor",
     ]
 
 
 def test_a_floor_below_the_threshold_is_said_to_be():
     assert list(floors(report_of((control(), scores(0.9, 0.94))))) == [
-        "grad-cam: 0.940 with nothing pruned; the paper trusts a network from 0.95 on, which here fine-tuning alone "
-        "fails: judge against the control"
+        "grad-cam: 0.940 without pruning; the paper's threshold, 0.95, is higher: fine-tuning alone fails it, so judge "
+        "relative to the control"
     ]
 
 
 def test_several_controls_show_their_spread():
     report = report_of((control(), scores(0.9, 0.94)), (control("control-seed1"), scores(0.9, 0.98)))
     assert list(floors(report)) == [
-        "grad-cam: 0.960 (0.940..0.980 of 2 controls) with nothing pruned; the paper trusts a network from 0.95 on, "
-        "0.010 below this floor"
+        "grad-cam: 0.960 (0.940..0.980 of 2 controls) without pruning; the paper's threshold, 0.95, is 0.010 below "
+        "this floor"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Criterion `random`: the yardstick of the paper. It draws from its own generator, never from torch's global one."""
+"""Criterion `random`: the reference in the paper. It uses its own generator, not torch's global one."""
 
 from __future__ import annotations
 

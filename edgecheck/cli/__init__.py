@@ -14,7 +14,7 @@ import traceback
 import click
 
 from edgecheck import __version__
-from edgecheck.cli import checking, inspecting, judging, reference, running, staging, streams, sweeping
+from edgecheck.cli import checking, exporting, inspecting, judging, reference, running, staging, streams, sweeping
 from edgecheck.cli.screen import say
 from edgecheck.cli.stopping import REQUEST
 from edgecheck.errors import EdgecheckError, Stopped
@@ -51,7 +51,7 @@ for command in (
     inspecting.layers,
     staging.train,
     staging.prune,
-    staging.export,
+    exporting.export,
     staging.cam,
     reference.metrics,
     reference.criteria,

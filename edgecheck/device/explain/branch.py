@@ -16,7 +16,7 @@ from onnx import helper
 
 from edgecheck.device.explain.branch_linear import add_linear, limits, read_head
 from edgecheck.device.explain.branch_positions import add_positions
-from edgecheck.device.explain.branch_writer import PREFIX, BranchWriter, map_shape
+from edgecheck.device.explain.branch_writer import HALF, PREFIX, BranchWriter, map_shape
 from edgecheck.device.explain.cut import cut
 from edgecheck.device.explain.tail import Tail
 from edgecheck.device.explain.target import find_target
@@ -77,7 +77,7 @@ def with_heatmap(
             has such an output already.
     """
     whole = open_classifier(path, options)
-    wiring = wire(open_graph(path, shape), whole.signature.input, whole.layout)
+    wiring = wire(open_graph(path, shape), whole.signature.input, whole.layout, whole.signature.output)
     try:
         _require_free_names(wiring)
         parts = cut(wiring, find_target(wiring, target_layer), whole.signature.output)
@@ -87,7 +87,7 @@ def with_heatmap(
         raise ModelError(f"{path}: cannot be given a heatmap: {error}") from None
     writer.nodes[-1].output[0] = OUTPUT
     _, height, width = map_shape(writer)
-    half = wiring.graph.tensors[parts.target.tensor].type in ("FLOAT16", "BFLOAT16")
+    half = wiring.graph.tensors[parts.target.tensor].type in HALF
     model = _assembled(writer, whole.signature.input, used)
     return Explaining(model, used, parts.target.name, (height, width), half)
 

@@ -109,19 +109,10 @@ def compare(
         ModelError: the source cannot be explained.
     """
     options: Options = subject.runtime or Options()
-    method, tolerance = explaining.method, HALF_TOLERANCE if explaining.half else TOLERANCE
     plain = attrs.evolve(options, graph_optimization="disabled")
-    exact = _compared(source, made, attrs.evolve(subject, runtime=plain), method, inputs, progress)
-    if not np.array_equal(exact.before, exact.after, equal_nan=True):
-        raise MeasurementError(
-            f"{source}: with a heatmap, its class scores are others, even without graph optimization"
-        )
-    if not exact.map_difference <= tolerance:
-        raise MeasurementError(
-            f"{source}: the heatmap in the file is not edgecheck's: it differs by {exact.map_difference:.2g} of the "
-            f"largest value (at most {tolerance:g}); name another tensor (--target-layer) or --method"
-        )
-    fast = _compared(source, made, attrs.evolve(subject, runtime=options), method, inputs, progress)
+    exact = _compared(source, made, attrs.evolve(subject, runtime=plain), explaining.method, inputs, progress)
+    _require_equal(source, exact, HALF_TOLERANCE if explaining.half else TOLERANCE)
+    fast = _compared(source, made, attrs.evolve(subject, runtime=options), explaining.method, inputs, progress)
     changed = int((fast.before.argmax(axis=1) != fast.after.argmax(axis=1)).sum())
     if changed:
         raise MeasurementError(
@@ -130,6 +121,19 @@ def compare(
         )
     largest = float(np.abs(fast.before - fast.after).max(initial=0))
     return Differences(len(inputs), exact.map_difference, fast.map_difference, largest)
+
+
+def _require_equal(source: Path, exact: _Compared, tolerance: float) -> None:
+    if not np.array_equal(exact.before, exact.after, equal_nan=True):
+        raise MeasurementError(
+            f"{source}: with a heatmap, its class scores are others, even without graph optimization: name another "
+            "tensor (--target-layer)"
+        )
+    if not exact.map_difference <= tolerance:
+        raise MeasurementError(
+            f"{source}: the heatmap in the file is not edgecheck's: it differs by {exact.map_difference:.2g} of the "
+            f"largest value (at most {tolerance:g}); name another tensor (--target-layer) or --method"
+        )
 
 
 def _compared(

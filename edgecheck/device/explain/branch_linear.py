@@ -141,7 +141,8 @@ def _row(writer: BranchWriter, rows: Array, classes: str) -> str:
     name, axis, factors, shifts = found
     gathered = writer.add("Gather", name, classes, axis=axis)
     ordered = writer.add("Transpose", gathered, perm=[1, 0]) if axis else gathered
-    row = writer.reshape(writer.floats(ordered), 0, -1)
+    is_float = writer.wiring.graph.tensors[name].type == "FLOAT"
+    row = writer.reshape(ordered if is_float else writer.floats(ordered), 0, -1)
     row = writer.add("Mul", row, _of_class(writer, factors, classes))
     return writer.add("Add", row, _of_class(writer, shifts, classes)) if shifts.any() else row
 

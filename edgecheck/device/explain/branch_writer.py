@@ -15,6 +15,7 @@ from edgecheck.device.explain.wiring import Wiring
 from edgecheck.errors import ModelError
 
 PREFIX = "heatmap/"  # of all tensors and nodes of the branch
+HALF = ("FLOAT16", "BFLOAT16")
 
 
 @frozen(eq=False)
@@ -46,8 +47,16 @@ class BranchWriter:
         return self.add("Reshape", name, self.constant(dims, np.int64))
 
     def floats(self, name: str) -> str:
-        """Return a tensor of any type as float32."""
-        return self.add("Cast", name, to=onnx.TensorProto.FLOAT)
+        """Return a tensor of any type as float32; one that is so already as it is."""
+        known = self.wiring.graph.tensors.get(name)
+        kind = known.type if known else ""
+        if kind == "FLOAT":
+            return name
+        if kind not in HALF or name in self.wiring.constants:
+            return self.add("Cast", name, to=onnx.TensorProto.FLOAT)
+        # Where a CPU computes these types in float32, ONNX Runtime rounds between two layers only if another operator
+        # takes the value as it is, as Cast does. That would change the logits; Neg reads it as the layers do.
+        return self.add("Neg", self.add("Cast", self.add("Neg", name), to=onnx.TensorProto.FLOAT))
 
     def real(self, name: str, scale: Scale | None) -> str:
         """Return what a tensor stands for, as `Scale.real` does."""

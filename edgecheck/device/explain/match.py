@@ -44,7 +44,7 @@ def closest(path: Path, inputs: NDArray[np.float32], feature: NDArray[np.float32
     """
     whole = open_classifier(path, options)
     shape = (inputs.shape[1], inputs.shape[2], inputs.shape[3])
-    wiring = wire(open_graph(path, shape), whole.signature.input, whole.layout)
+    wiring = wire(open_graph(path, shape), whole.signature.input, whole.layout, whole.signature.output)
     targets = [target for name in maps_of(wiring) if (target := _readable(wiring, name)) is not None]
     alike = [target for target in targets if _shape(wiring, target) == feature.shape[1:]]
     if not alike:
@@ -61,7 +61,7 @@ def names_map(path: Path, shape: tuple[int, int, int], name: str) -> bool:
         ModelError: the file cannot be read.
     """
     whole = open_classifier(path)
-    return name in maps_of(wire(open_graph(path, shape), whole.signature.input, whole.layout))
+    return name in maps_of(wire(open_graph(path, shape), whole.signature.input, whole.layout, whole.signature.output))
 
 
 def _readable(wiring: Wiring, name: str) -> Target | None:

@@ -62,7 +62,7 @@ def opened(subject: ExplainedSubject, example: NDArray[np.float32]) -> ArtefactS
     path, options = subject.onnx_file, _options(subject)
     whole = open_classifier(path, options)
     graph = open_graph(path, (example.shape[1], example.shape[2], example.shape[3]))
-    wiring = wire(graph, whole.signature.input, whole.layout)
+    wiring = wire(graph, whole.signature.input, whole.layout, whole.signature.output)
     try:
         parts = cut(wiring, find_target(wiring, subject.target_layer), whole.signature.output)
     except ModelError as error:

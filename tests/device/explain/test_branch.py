@@ -9,6 +9,7 @@ import pytest
 from edgecheck.attribution.source import ExplainedSubject
 from edgecheck.device.explain.branch import with_heatmap
 from edgecheck.device.explain.branch_check import compare, open_with_heatmap
+from edgecheck.device.explain.source import opened
 from edgecheck.device.model import graph
 from edgecheck.device.runtime.ort import Options
 from edgecheck.errors import MeasurementError, ModelError
@@ -312,11 +313,12 @@ def test_an_image_size_that_the_file_leaves_free_is_fixed(tmp_path):
     assert open_with_heatmap(out, PLAIN).both(drawn(2, *SHAPE))[1].shape == (2, HEIGHT, WIDTH)
 
 
-def test_a_half_precision_file_has_float32_heatmaps(tmp_path):
-    halves = {name: values.astype(np.float16) for name, values in WEIGHTS.items() if name != "w"}
+@pytest.mark.parametrize("head", ["linear", "hidden layer"])
+def test_a_half_precision_file_has_float32_heatmaps(head, tmp_path):
+    halves = {name: values.astype(np.float16) for name, values in WEIGHTS.items()}
     body = f"x16 = Cast <to = 10> (x) {BODY.replace('(x,', '(x16,')}"
-    head = HEADS["hidden layer"].replace(" y = Gemm", " y16 = Gemm") + " y = Cast <to = 1> (y16)"
-    path, images = written(tmp_path, body, head, halves), drawn(6, *SHAPE, seed=9)
+    half = HEADS[head].replace(" y = Gemm", " y16 = Gemm") + " y = Cast <to = 1> (y16)"
+    path, images = written(tmp_path, body, half, halves), drawn(6, *SHAPE, seed=9)
     explaining, out = made(path)
     assert run(out, images, "heatmap")[0].dtype == np.float32
     assert checked(path, out, images, explaining).maps <= 2**-10  # the rounding of the map
@@ -370,3 +372,16 @@ def test_a_file_with_another_heatmap_is_refused(tmp_path):
     subject = ExplainedSubject(path, runtime=Options())
     with pytest.raises(MeasurementError, match="the heatmap in the file is not edgecheck's"):
         compare(path, out, subject, attrs.evolve(explaining, method="grad-cam"), images, Silent())
+
+
+@pytest.mark.parametrize("head", ["linear", "convolution"])
+def test_a_file_with_a_heatmap_is_explained_as_the_file_without(head, tmp_path):
+    """Also where the branch holds convolutions."""
+    given = HEADS.get(head, "d = Conv (a, by_pixel) r = Relu (d) p = GlobalAveragePool (r) y = Flatten (p)")
+    path = written(tmp_path, BODY, given, {**WEIGHTS, "by_pixel": drawn(CLASSES, K, 1, 1, seed=8)})
+    images, classes = drawn(6, *SHAPE, seed=9), np.arange(6) % CLASSES
+    _, out = made(path, layer="a")
+    sources = [opened(ExplainedSubject(file), images[:1]) for file in (path, out)]
+    assert [source.target_layer for source in sources] == ["a", "a"]
+    before, after = (source.answer(images).evidence(classes).positions() for source in sources)
+    np.testing.assert_array_equal(before, after)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgecheck.errors import ConfigError, DataError, InputError
 from edgecheck.registry import nearest
-from edgecheck.text import listed
+from edgecheck.text import first_line, listed
 
 FORMS = 'write one name per line in the order of the outputs, or JSON such as {"0": ["n01440764", "tench"], ...}'
 MOST_BYTES = 16 << 20  # of a class map; ImageNet's has 35 kB
@@ -68,7 +68,7 @@ def read_map(path: Path) -> list[Entry]:
         text = path.read_text(encoding="utf-8-sig")
         entries = _of_json(json.loads(text)) if path.suffix.lower() == ".json" else text.rstrip().splitlines()
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a class map ({str(error).splitlines()[0]}); {FORMS}") from None
+        raise InputError(f"{path}: not a class map ({first_line(error)}); {FORMS}") from None
     names: list[Any] = [[entry] if isinstance(entry, str) else entry for entry in entries]
     if not names or not all(map(_is_named, names)):
         raise InputError(f"{path}: not a class map (an output without a name, or none at all); {FORMS}")

@@ -5,15 +5,21 @@ Values are in SI or plain units; `report.format` formats them.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
-from attrs import frozen
+from attrs import Attribute, field, frozen
 
 from edgecheck.attribution.table import METHODS
 
 Unit = Literal["fraction", "pp", "score", "s", "bytes", "count", "ratio", "logit"]
 Better = Literal["higher", "lower"]
 DecidedBy = Literal["interval", "point"]
+
+
+def _known(_metric: object, attribute: Attribute[str], value: str) -> None:
+    known = get_args({"unit": Unit, "better": Better}[attribute.name])
+    if value not in known:
+        raise ValueError(f"unknown {attribute.name} {value!r}; known: {', '.join(known)}")
 
 
 @frozen
@@ -24,8 +30,8 @@ class Metric:
     """
 
     name: str
-    unit: Unit
-    better: Better
+    unit: Unit = field(validator=_known)
+    better: Better = field(validator=_known)
     meaning: str
     source: str
     decided_by: DecidedBy = "point"

@@ -35,6 +35,13 @@ class Progress(Protocol):
         """Print a line that stays on the screen."""
 
 
+class Watcher(Progress, Protocol):
+    """Progress that can also follow several things at once."""
+
+    def follow(self, line: Callable[[], str]) -> AbstractContextManager[None]:
+        """Show `line()`, which changes, again and again; it may be called from another thread, and be empty."""
+
+
 class Silent:
     """A `Progress` that shows nothing."""
 
@@ -50,6 +57,10 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Do nothing."""
+
+    def follow(self, line: Callable[[], str]) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
 
 
 @frozen

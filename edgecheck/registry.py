@@ -20,7 +20,10 @@ SUGGESTIONS = 3
 SHORTEST = 3  # shorter strings occur in most names
 
 
-# Collects the names that are registered while a plugin file is imported.
+# Names are parts of file names, metrics and options.
+_NAME = re.compile(r"\w[\w.+:-]*", re.ASCII)
+
+# Takes the names that are registered while a plugin file is imported.
 _RECORDED: ContextVar[set[str] | None] = ContextVar("recorded", default=None)
 
 
@@ -28,19 +31,36 @@ def register(registry: MutableMapping[str, Value], name: str) -> Callable[[Value
     """Return a decorator that adds its argument to `registry` under `name`.
 
     Raises:
-        ValueError: the name is already registered, which is a programming error.
+        ValueError: the name is already registered, or cannot be part of a file name: a programming error.
+        TypeError: a plugin's value is of another kind than those registered before.
     """
 
     def file(value: Value) -> Value:
         if name in registry:
             raise ValueError(f"{name!r} is registered twice")
-        registry[name] = value
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be a name: use letters, digits and _ . + : -")
         recording = _RECORDED.get()
         if recording is not None:
+            _check_kind(registry.values(), value, name)
             recording.add(name)
+        registry[name] = value
         return value
 
     return file
+
+
+def _check_kind(known: Iterable[object], value: object, name: str) -> None:
+    """Refuse a value of another kind than all known ones; where there are none yet, anything fits."""
+    kinds = {_kind(one): None for one in known}
+    if kinds and _kind(value) not in kinds:
+        raise TypeError(f"{name!r} must be {' or '.join(kinds)}, not {_kind(value)}")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, type):
+        return "a class"
+    return "a function" if callable(value) else f"of type {type(value).__name__}"
 
 
 @contextmanager

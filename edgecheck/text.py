@@ -32,6 +32,21 @@ def listed(things: Iterable[object], most: int = NAMED, separator: str = ", ") -
     return separator.join(texts[:most]) + more
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, and the name of its type where it has none."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # a type of the user's own, which cannot even say what it is
+        lines = []
+    return next(iter(lines), type(error).__name__)
+
+
+def error_line(error: BaseException) -> str:
+    """Return the type of an error and the first line of its message, such as `ValueError: not a number`."""
+    kind, line = type(error).__name__, first_line(error)
+    return kind if line == kind else f"{kind}: {line}"
+
+
 def _escape(code: int) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # surrogates by which Python represents bytes of a file name that are not UTF-8
         code -= 0xDC00

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Sequence
 from importlib import metadata
@@ -40,6 +41,7 @@ def depended_on(packages: Sequence[str]) -> dict[str, str]:
     return {"edgecheck": __version__, "python": platform.python_version(), **{name: version(name) for name in names}}
 
 
+@functools.cache  # reading it takes milliseconds, and what is imported does not change
 def version(package: str) -> str:
     """Return the installed version of a package; "" if it is not installed."""
     try:

@@ -11,6 +11,7 @@ import pytest
 from tests.benchmarks.faults import kills, mutations, outcomes
 from tests.benchmarks.faults.processes import Ended
 
+pytestmark = pytest.mark.slow
 CHECKOUT = Path(__file__).parent.parent
 
 

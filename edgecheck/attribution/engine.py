@@ -9,14 +9,14 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from edgecheck.attribution.evidence import Array
+from edgecheck.attribution.evidence import Array, Evidence
 from edgecheck.attribution.explanation import Collected, Explanation, float32, pointless
-from edgecheck.attribution.failures import refused_in_one_line
-from edgecheck.attribution.methods import function_of
+from edgecheck.attribution.methods import MapFunction, function_of
 from edgecheck.attribution.source import Answer, MapSource
 from edgecheck.attribution.table import METHODS, satisfied_by
 from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ModelError
+from edgecheck.foreign import blamed
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.progress import Progress, Silent
 from edgecheck.registry import lookup
@@ -57,7 +57,7 @@ def explain(
     require_needs(source, methods)
     outputs = _Outputs(source.network, data, classes)
     collected: Collected | None = None
-    with refused_in_one_line(source.network):
+    with blamed(f"{source.network} cannot be explained"):
         for batch, inputs in _batches(source, data, how, progress or Silent()):
             answer = source.answer(inputs)
             logits = float32(answer.logits)
@@ -85,13 +85,16 @@ def maps_of(answer: Answer, classes: Classes, methods: Sequence[str]) -> dict[st
     if not functions:
         return {}
     evidence = answer.evidence(classes)
-    maps = {name: function(evidence) for name, function in functions.items()}
-    for name, stack in maps.items():
-        if len(stack.shape) != 3 or stack.shape[0] != len(classes):
-            raise ModelError(
-                f"method {name} gives maps of shape {tuple(stack.shape)} for {len(classes)} images, not (N, h, w)"
-            )
-    return maps
+    return {name: _maps(name, function, evidence, len(classes)) for name, function in functions.items()}
+
+
+def _maps(name: str, function: MapFunction, evidence: Evidence, images: int) -> Array:
+    with blamed(f"method {name} fails"):
+        stack = function(evidence)
+        shape = tuple(stack.shape)
+    if len(shape) != 3 or shape[0] != images or 0 in shape:
+        raise ModelError(f"method {name} gives maps of shape {shape} for {images} images, not (N, h, w)")
+    return stack
 
 
 def refused(source: MapSource, methods: Sequence[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ It imports neither NumPy nor PyTorch, so that configurations and reports can be 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 from attrs import field, frozen
 
@@ -38,6 +38,8 @@ class Look:
 
 
 def _needs(needs: Iterable[Need]) -> Needs:
+    if unknown := set(needs) - set(get_args(Need)):
+        raise ValueError(f"unknown need {', '.join(map(repr, unknown))}; known: {', '.join(get_args(Need))}")
     return frozenset(needs)
 
 

@@ -14,11 +14,22 @@ import traceback
 import click
 
 from edgecheck import __version__
-from edgecheck.cli import checking, exporting, inspecting, judging, reference, running, staging, streams, sweeping
+from edgecheck.cli import (
+    blaming,
+    checking,
+    exporting,
+    inspecting,
+    judging,
+    reference,
+    running,
+    staging,
+    streams,
+    sweeping,
+)
 from edgecheck.cli.screen import say
 from edgecheck.cli.stopping import REQUEST
 from edgecheck.errors import EdgecheckError, Stopped
-from edgecheck.text import visible
+from edgecheck.text import error_line, visible
 
 # The exit code that shells report for a program ended by Ctrl-C.
 INTERRUPTED = 130
@@ -49,6 +60,7 @@ for command in (
     inspecting.count,
     inspecting.bench,
     inspecting.layers,
+    blaming.blame,
     staging.train,
     staging.prune,
     exporting.export,
@@ -92,7 +104,7 @@ def _run(words: list[str], debug: bool) -> int:
         asked = REQUEST.asked
         code = _explain(error, debug) if asked is None else _ended(asked)
     except BaseException as error:  # a user's network may call sys.exit(0), which must not look like a verdict
-        code = _say(f"the model's code ended the program ({type(error).__name__}: {error})", BROKEN)
+        code = _say(f"the code of the model or of a plugin ended the program ({type(error).__name__}: {error})", BROKEN)
     return code or 0
 
 
@@ -135,9 +147,17 @@ def _explain(error: Exception, debug: bool) -> int:
         return _say(str(error), error.exit_code)
     if isinstance(error, OSError):
         return _say(f"{error.filename or 'system'}: {error.strerror or error}", EdgecheckError.exit_code)
+    if place := _plugin_of(error):
+        return _say(f"a plugin fails: {error_line(error)} ({place})", EdgecheckError.exit_code)
     if isinstance(error, MemoryError):
         return _say("out of memory; set data.limit or a smaller batch", BROKEN)
     return _say(f"internal error: {type(error).__name__}: {error} (add --debug and please report it)", BROKEN)
+
+
+def _plugin_of(error: Exception) -> str:
+    """Return the line of a plugin that an error comes from, or nothing."""
+    plugins = sys.modules.get("edgecheck.plugins")  # where it was never imported, no plugin was
+    return plugins.place_of(error) if plugins else ""
 
 
 def _say(text: str, code: int) -> int:

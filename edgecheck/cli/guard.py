@@ -81,7 +81,7 @@ def _explain(ended: int) -> int:
     """Say how a child ended that decided nothing; return the exit code. `ended` is negative for a signal."""
     code = MeasurementError.exit_code
     if ended >= 0:
-        text = f"the model's code ended the program (os._exit with {ended}); nothing was decided"
+        text = f"the code of the model or of a plugin ended the program (os._exit with {ended}); nothing was decided"
     elif -ended in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         text, code = f"stopped by {signal.Signals(-ended).name}; {KEPT}", 128 - ended
     elif -ended == signal.SIGKILL:

@@ -58,16 +58,39 @@ class Lines:
             while not over.wait(MOST_S):
                 self._say(f"{text}, {format_duration(self._clock() - began)} so far")
 
-        thread = Thread(target=beat, daemon=True)
-        thread.start()
-        try:
+        with _beating(beat, over):
             yield
-        finally:
-            over.set()
-            thread.join()
         took_s = self._clock() - began
         if took_s >= WORTH_TELLING_S:
             self._say(f"{text}, took {format_duration(took_s)}")
+
+    @contextmanager
+    def follow(self, line: Callable[[], str]) -> Iterator[None]:
+        """Print `line()` every LEAST_S where it has changed, and every MOST_S anyway."""
+        over = Event()
+
+        def beat() -> None:
+            told, before = self._clock(), ""
+            while not over.wait(LEAST_S):
+                now, current = self._clock(), line()
+                if current and (current != before or now - told >= MOST_S):
+                    self._say(current)
+                    told, before = now, current
+
+        with _beating(beat, over):
+            yield
+
+
+@contextmanager
+def _beating(beat: Callable[[], None], over: Event) -> Iterator[None]:
+    """Run `beat` beside the block; `over` tells it to end."""
+    thread = Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _line(text: str, done: float, total: float | None, elapsed_s: float, in_images: bool) -> str:

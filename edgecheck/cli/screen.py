@@ -6,11 +6,12 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
+from edgecheck.errors import ConfigError
 from edgecheck.text import plain, visible
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ class Screen:
         """Show a spinner; without a terminal, print lines at intervals."""
         return self._spinner(text) if self._redraws else self._lines.busy(text)
 
+    def follow(self, line: Callable[[], str]) -> contextlib.AbstractContextManager[None]:
+        """Show a line that changes; without a terminal, print it now and then."""
+        return self._live(line) if self._redraws else self._lines.follow(line)
+
     def note(self, text: str) -> None:
         """Print a line that stays on the screen."""
         self._console.print(plain(text), style="dim", markup=False, soft_wrap=True)
@@ -81,6 +86,18 @@ class Screen:
                 bars.advance(task, images(item) if images else 1)
 
     @contextlib.contextmanager
+    def _live(self, line: Callable[[], str]) -> Iterator[None]:
+        from rich.live import Live
+        from rich.text import Text
+
+        class Line:
+            def __rich__(self) -> Text:
+                return Text(plain(line()), no_wrap=True, overflow="ellipsis")
+
+        with Live(Line(), console=self._console, transient=True, refresh_per_second=REDRAWS_HZ):
+            yield
+
+    @contextlib.contextmanager
     def _spinner(self, text: str) -> Iterator[None]:
         from rich.markup import escape
 
@@ -102,6 +119,8 @@ def show(report: Report, form: str) -> None:
         text = terminal.render(report, _width(), colour)
     else:
         text = renderer(form)(report)
+        if not isinstance(text, str):
+            raise ConfigError(f"format {form}: its function returned no text but {type(text).__name__}")
     if form == "junit":  # its header declares UTF-8, which may not be the encoding of stdout
         text = text.encode("ascii", "xmlcharrefreplace").decode()
     click.echo(text, nl=not text.endswith("\n"))

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from attrs import asdict, evolve, field, frozen
+from attrs import asdict, evolve, field, frozen, has
 from ruamel.yaml.comments import CommentedMap
 
 from edgecheck.config import document
 from edgecheck.config.plan import VariantSpec
 from edgecheck.errors import ConfigError
 from edgecheck.pruning.structures import find_structure, own_rate
-from edgecheck.steps import STEPS, FineTuneStep, PruneStep, Quantize, QuantizeStep, Recipe, Scope, Step
+from edgecheck.steps import (
+    STEPS,
+    FileStep,
+    FineTuneStep,
+    NetworkStep,
+    PruneStep,
+    Quantize,
+    QuantizeStep,
+    Recipe,
+    Scope,
+    Step,
+)
 from edgecheck.validators import within
+
+WORD = 40  # characters of an option in a folder's name; file systems take 255 for the whole name
 
 # Rows describe these steps by their fields, such as `criterion:`; steps of plugins are named by their kind.
 BUILT_IN = ("prune", "finetune", "quantize")
@@ -75,7 +90,7 @@ def with_others(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as written, with the steps of plugins moved to `others`."""
     kinds = [key for key in row if key in STEPS and key not in BUILT_IN]
     rest = {key: value for key, value in row.items() if key not in kinds}
-    return {**rest, "others": {kind: dict(row[kind] or {}) for kind in kinds}} if kinds else rest
+    return {**rest, "others": {kind: row[kind] or {} for kind in kinds}} if kinds else rest
 
 
 def expand(
@@ -166,10 +181,23 @@ def _schedule(row: Row) -> Iterator[str]:
 
 
 def _other(kind: str, options: Mapping[str, Any]) -> Step:
-    return document.structure(options, STEPS[kind], CommentedMap(), kind)
+    step = STEPS[kind]
+    if not has(step) or getattr(step, "kind", None) != kind or not issubclass(step, NetworkStep | FileStep):
+        raise ConfigError(
+            f"step {kind}: a plugin's step is a frozen attrs class derived from NetworkStep or FileStep, with "
+            f"kind = {kind!r}"
+        )
+    return document.structure(options, step, CommentedMap(), kind)
 
 
 def _words(step: Step) -> str:
     """Return the part of a variant's name for a step of a plugin: its kind and option values."""
     values = asdict(step).values()  # type: ignore[arg-type]
-    return "-".join([step.kind, *(f"{value:g}" if isinstance(value, float) else str(value) for value in values)])
+    return "-".join([step.kind, *map(_word, values)])
+
+
+def _word(value: object) -> str:
+    """Return a value as a part of a folder's name; one that was changed for it gets a hash, so that it stays unique."""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    safe = re.sub(r"[^\w.+-]+", "_", text)[:WORD]
+    return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -1,33 +1,49 @@
-"""Silencing image libraries, which write warnings to stderr; edgecheck reports unreadable files itself."""
+"""Keeping what libraries print off the terminal: edgecheck reports itself what a user should know."""
 
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterator
 
-import cv2
-
 STDERR = 2
 
 
 @contextlib.contextmanager
-def silenced() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Discard what Python code prints, warns and logs, as PyTorch's exporter and ONNX Runtime's quantizer do."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    sink = io.StringIO()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def quiet_decoders() -> Iterator[None]:
     """Discard what OpenCV, libpng and libjpeg print; what Python writes to `sys.stderr` still arrives.
 
     libpng has no log level and writes to file descriptor 2, so that descriptor is redirected.
     """
-    logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    import cv2
+
+    opencv = cv2.utils.logging
+    level = opencv.getLogLevel()
+    opencv.setLogLevel(opencv.LOG_LEVEL_SILENT)
     try:
         with warnings.catch_warnings(), _descriptor_redirected():
             warnings.simplefilter("ignore")  # Pillow's, about large images
             yield
     finally:
-        logging.setLogLevel(level)
+        opencv.setLogLevel(level)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from edgecheck.lab.resize import resize
 from edgecheck.npz_memmap import gather
 from edgecheck.progress import Progress
 from edgecheck.registry import lookup, register
+from edgecheck.text import first_line
 
 Split = Literal["train", "test"]
 
@@ -164,5 +165,5 @@ def _torchvision(name: str, spec: DataSpec, **split: Any) -> Any:
         advice = "check the network" if spec.download else "set data.download: true"
         raise DataError(
             f"{spec.root}: neither {PART_NAMES['test']} and {PART_NAMES['train']} "
-            f"nor torchvision's {name} ({str(error).splitlines()[0]}); {advice}"
+            f"nor torchvision's {name} ({first_line(error)}); {advice}"
         ) from None

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-import logging
 import re
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +14,7 @@ from torch.export import ExportedProgram
 
 from edgecheck.atomic import write_bytes
 from edgecheck.errors import ConfigError, ModelError
+from edgecheck.lab.chatter import quiet
 from edgecheck.lab.template import FREE_BATCH, filled
 from edgecheck.lab.user_traceback import output_of, place_of, root_cause
 from edgecheck.records import Diagnostic
@@ -56,7 +52,7 @@ def export(model: nn.Module, path: Path, input_shape: tuple[int, int, int], opse
     if opset not in OPSETS:
         raise ConfigError(f"export.opset {opset}: PyTorch {torch.__version__} writes only {OPSETS[0]} to {OPSETS[-1]}")
     model = copy.deepcopy(model).eval()
-    with _quiet():
+    with quiet():
         _check_output(model, torch.zeros(_FIXED_EXAMPLE, *input_shape))
         program, diagnostics = _captured(model, input_shape)
         written = _written(program, opset, model)
@@ -97,20 +93,6 @@ def _written(program: ExportedProgram, opset: int, model: nn.Module) -> onnx.Mod
         operator = _OPERATOR.search(str(root_cause(error)))
         reason = f"ONNX has no operator for {operator[1]}" if operator else place_of(root_cause(error))
         raise ModelError(f"{type(model).__name__} cannot be exported: {reason}") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep PyTorch's progress, warnings and logs off the terminal: what matters is returned or raised."""
-    silenced_below = logging.root.manager.disable
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-        stack.callback(logging.disable, silenced_below)
-        logging.disable(logging.CRITICAL)
-        yield
 
 
 def _strip(graph: onnx.GraphProto) -> None:

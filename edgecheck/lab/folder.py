@@ -16,7 +16,7 @@ from edgecheck.config.plan import DataSpec, Preprocessing
 from edgecheck.cores import usable_cores
 from edgecheck.errors import DataError
 from edgecheck.images import ImageSet
-from edgecheck.lab.chatter import silenced
+from edgecheck.lab.chatter import quiet_decoders
 from edgecheck.lab.decoding import Refused, read_image
 from edgecheck.lab.resize import Pixels
 from edgecheck.npz_memmap import gather
@@ -61,7 +61,7 @@ def load_folder(
     refused: list[Refused] = []
     labels: list[int] = []
     # Closed before stderr is restored, since a progress bar restores the stream that it started with.
-    with silenced(), closing(_read_all(files, how.size, progress)) as decoded:
+    with quiet_decoders(), closing(_read_all(files, how.size, progress)) as decoded:
         images = _readable(files, decoded, labels, refused)
         first = list(islice(images, 1))
         pixels = gather(chain(first, images), scratch) if first else None

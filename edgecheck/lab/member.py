@@ -25,6 +25,7 @@ from edgecheck.config.plan import Compute
 from edgecheck.errors import EdgecheckError, MeasurementError
 from edgecheck.lab.compute import placed
 from edgecheck.lab.descent import Descent, Training, descent
+from edgecheck.text import error_line
 
 # DDP warns so about nearly every small network; it writes the other half of its warnings from C++, see `parallel.team`.
 DDP_ADVICE = "Grad strides do not match bucket view strides"
@@ -47,7 +48,7 @@ def serve(connection: Connection, rank: int, processes: int, rendezvous: str, fi
         except (EOFError, ConnectionError):
             raise
         except Exception as error:
-            failed = MeasurementError(f"training process {rank + 1} of {processes} failed, {first_line(error)}")
+            failed = MeasurementError(f"training process {rank + 1} of {processes} failed, {error_line(error)}")
             connection.send(error if isinstance(error, EdgecheckError) else failed)
             connection.recv()  # stay until the end: if this member were gone, the others would report that
 
@@ -104,8 +105,3 @@ def _state(model: nn.Module) -> bytes:
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
     return buffer.getvalue()
-
-
-def first_line(error: Exception) -> str:
-    """Return the type of an error and the first line of its message."""
-    return f"{type(error).__name__}: {error}".partition("\n")[0]

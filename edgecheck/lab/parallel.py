@@ -32,8 +32,8 @@ from edgecheck.errors import ConfigError, EdgecheckError, MeasurementError, Mode
 from edgecheck.lab import member
 from edgecheck.lab.compute import share
 from edgecheck.lab.descent import Training
-from edgecheck.lab.member import first_line
 from edgecheck.spawning import ending, spawned
+from edgecheck.text import error_line
 
 # `subjects` imports the files of factories under names that start so. Other processes have to be told where they are.
 SUBJECT_MODULE = "edgecheck_subject_"
@@ -183,5 +183,5 @@ def _packed(training: Training, compute: Compute) -> bytes:
         return cloudpickle.dumps((attrs.evolve(training, model=model.cpu(), masks=masks, teacher=teacher), compute))
     except Exception as error:  # the network's own parts may raise anything
         raise ModelError(
-            f"the network cannot be sent to other processes, {first_line(error)}; set compute.processes: 1"
+            f"the network cannot be sent to other processes, {error_line(error)}; set compute.processes: 1"
         ) from None

@@ -4,12 +4,12 @@
 - `int8-dynamic` stores the weights of matrix products as int8 and determines the ranges of activations at run time.
 - `fp16` stores and computes in float16, with float32 inputs and outputs.
 
+All three leave out the nodes that `quantize.exclude` names.
 A quantized file is measured like any other. It has no twin, because rounding has no gradient.
 """
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,9 +25,11 @@ from edgecheck.atomic import atomic, write_bytes
 from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ModelError
 from edgecheck.images import ImageSet, preprocess
+from edgecheck.lab.chatter import quiet
 from edgecheck.records import Diagnostic
-from edgecheck.registry import lookup, register
+from edgecheck.registry import lookup, nearest, register
 from edgecheck.steps import Quantize
+from edgecheck.text import first_line
 
 BATCH = 16  # calibration images per run: few, because ONNX Runtime keeps all activations of a run
 
@@ -50,15 +52,14 @@ def quantize(name: str, source: Path, out: Path, calibration: Calibration) -> li
 
     Raises:
         ConfigError: unknown quantization `name`.
-        ModelError: the tools of ONNX Runtime cannot quantize the file.
+        ModelError: the tools of ONNX Runtime cannot quantize the file, or it has no node that `exclude` names.
     """
     make = lookup(QUANTIZERS, name, "quantization")
     try:
-        with _quiet():
+        with quiet():
             return make(source, out, calibration)
     except Exception as error:  # the tools raise errors of any type
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{source}: cannot be quantized to {name} ({first})") from error
+        raise ModelError(f"{source}: cannot be quantized to {name} ({first_line(error)})") from error
 
 
 @register(QUANTIZERS, "int8")
@@ -72,6 +73,7 @@ def _static(source: Path, out: Path, calibration: Calibration) -> list[Diagnosti
     }
     options = calibration.options
     with _prepared(source) as prepared, atomic(out) as temporary:
+        _check_names(onnx.load(prepared, load_external_data=False), options)
         quantize_static(
             prepared,
             temporary,
@@ -82,6 +84,7 @@ def _static(source: Path, out: Path, calibration: Calibration) -> list[Diagnosti
             activation_type=QuantType.QUInt8 if options.activations == "uint8" else QuantType.QInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=methods[options.calibration],
+            nodes_to_exclude=options.exclude,
         )
     return _range_notes(options)
 
@@ -93,6 +96,7 @@ def _dynamic(source: Path, out: Path, calibration: Calibration) -> list[Diagnost
     # Not convolutions: they would become signed ConvInteger, for which ONNX Runtime has no kernel.
     model = onnx.load(source)
     del model.graph.value_info[:]  # it holds the shapes of weights that quantize_dynamic transposes
+    _check_names(model, calibration.options)
     with atomic(out) as temporary:
         quantize_dynamic(
             model,
@@ -101,6 +105,8 @@ def _dynamic(source: Path, out: Path, calibration: Calibration) -> list[Diagnost
             per_channel=calibration.options.per_channel,
             reduce_range=calibration.options.reduce_range,
             weight_type=QuantType.QInt8,
+            # It makes a MatMul of every Gemm first, under this name.
+            nodes_to_exclude=[name + suffix for name in calibration.options.exclude for suffix in ("", "_MatMul")],
         )
     if not any(tensor.data_type == onnx.TensorProto.INT8 for tensor in onnx.load(out).graph.initializer):
         return [Diagnostic("int8-dynamic-unchanged")]
@@ -112,10 +118,21 @@ def _half(source: Path, out: Path, calibration: Calibration) -> list[Diagnostic]
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    half = OnnxModel(convert_float_to_float16(onnx.load(source), keep_io_types=True))
+    model = onnx.load(source)
+    _check_names(model, calibration.options)
+    left_out = calibration.options.exclude
+    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True, node_block_list=left_out))
     half.topological_sort()  # the converter appends the casts of inputs at the end
     write_bytes(out, half.model.SerializeToString())
     return [Diagnostic("fp16-on-cpu")]
+
+
+def _check_names(model: onnx.ModelProto, options: Quantize) -> None:
+    """Refuse to leave out a node that is not there: the quantizers would not say so."""
+    known = {node.name: node for node in model.graph.node if node.name}
+    for name in options.exclude:
+        if name not in known:
+            raise ModelError(f"quantize.exclude: it has no node {name!r}{nearest(name, known)}")
 
 
 def _range_notes(options: Quantize) -> list[Diagnostic]:
@@ -151,13 +168,3 @@ def _prepared(source: Path) -> Iterator[Path]:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         yield prepared
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

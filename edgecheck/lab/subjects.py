@@ -24,6 +24,7 @@ from edgecheck.lab.weights import load_weights
 from edgecheck.lab.weights import save_weights as save_weights
 from edgecheck.models import MODELS
 from edgecheck.registry import lookup, nearest
+from edgecheck.text import error_line, first_line
 
 Factory = Callable[..., Any]
 FORMS = "FILE.py:FUNCTION, torchvision:NAME, timm:NAME or edgecheck:NAME"
@@ -68,7 +69,7 @@ def check_fits(model: nn.Module, data: ImageSet) -> None:
             output = model.eval()(torch.zeros(1, *shape, device=device_of(model)))
     except Exception as error:  # whatever the network's own code raises
         raise ModelError(
-            f"the network does not take images of (C, H, W) = {shape}: {_first_line(error)}; see preprocessing.size"
+            f"the network does not take images of (C, H, W) = {shape}: {first_line(error)}; see preprocessing.size"
         ) from None
     if not isinstance(output, Tensor) or output.ndim != 2:
         actual = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
@@ -169,8 +170,4 @@ def _failure(error: BaseException, file: Path) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).resolve() == file.resolve()]
     frame = (own or list(frames))[-1]
-    return f"{type(error).__name__}: {_first_line(error)} ({frame.filename}:{frame.lineno})"
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "no message")
+    return f"{error_line(error)} ({frame.filename}:{frame.lineno})"

@@ -14,6 +14,7 @@ import torch_pruning
 from torch import Tensor, nn
 
 from edgecheck.errors import ModelError
+from edgecheck.text import error_line, first_line
 
 _TOOLS = tuple(
     str(Path(file).parent) + os.sep for file in (torch.__file__, torch_pruning.__file__, onnxscript.__file__, __file__)
@@ -37,10 +38,10 @@ def output_of(model: nn.Module, example: Tensor) -> Any:
 
 def place_of(error: BaseException) -> str:
     """Return the first line of the error's message and, where there is one, the innermost line of the user's code."""
-    message = (str(error).strip() or type(error).__name__).splitlines()[0]
+    message = first_line(error)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_the_users(frame.filename)]
     if not frames:
-        return f"{type(error).__name__}: {message}"
+        return error_line(error)
     return f"{message} at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}"
 
 

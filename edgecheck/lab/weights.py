@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from edgecheck.errors import ModelError
 from edgecheck.regular import MOST_WEIGHT_BYTES, require_regular
+from edgecheck.text import first_line
 
 NAMED = 3  # how many tensors a message names before it says how many more there are
 TORCH_SUFFIXES = (".pt", ".pth", ".th")
@@ -47,8 +48,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     except ModelError:
         raise
     except Exception as error:  # tensors without data, sparse or quantized ones; modules with a rule of their own
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ModelError(f"{path}: these weights cannot be loaded ({reason})") from None
+        raise ModelError(f"{path}: these weights cannot be loaded ({first_line(error)})") from None
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

@@ -85,6 +85,8 @@ def _variant(job: Run, group: merging.Group, baseline: Started[Findings], progre
         entry = yield from making.variant(job, group.spec, group.source, group.state)
         findings = yield from examine(job, entry, (yield baseline))
     except FAILURES as error:
+        if error is baseline.error:  # then there is nothing to compare any variant with
+            raise
         progress.note(f"{group.spec.name}: {error}")
         findings = _failed(job, group.spec, error)
     repeated = [Diagnostic("variant-repeated", {"repeated": name}, severity="note") for name in group.repeated]

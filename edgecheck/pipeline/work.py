@@ -10,8 +10,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
+from edgecheck import plugins
+from edgecheck.errors import EdgecheckError, ModelError
 from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.progress import Named, Progress
+from edgecheck.text import error_line
 
 Outputs = TypeVar("Outputs")
 
@@ -63,9 +66,17 @@ def compute(job: Job[Outputs], progress: Progress) -> Computed[Outputs]:
 
     Raises:
         EdgecheckError: the stage failed.
+        ModelError: the code of a plugin failed.
     """
     work, folder = job.work, job.run_folder
     told = Named(progress, work.variant) if work.variant else progress
     began = time.perf_counter()
-    outputs = work.stage.compute(Desk(folder / work.variant, folder, told))
+    try:
+        outputs = work.stage.compute(Desk(folder / work.variant, folder, told))
+    except EdgecheckError:
+        raise
+    except Exception as error:
+        if not (place := plugins.place_of(error)):
+            raise
+        raise ModelError(f"{work.stage.name}: a plugin fails: {error_line(error)} ({place})") from error
     return Computed(outputs, time.perf_counter() - began)

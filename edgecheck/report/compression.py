@@ -22,7 +22,7 @@ def describe_step(step: Step) -> str:
         case FineTuneStep():
             return _finetuning(step.recipe.epochs)
         case QuantizeStep():
-            return f"quantize to {step.scheme}"
+            return _quantization(step)
         case OtherStep(kind, {"epochs": int() | None as epochs}) if kind == FINETUNED:
             return "fine-tune" if epochs is None else _finetuning(epochs)
         case OtherStep(kind, {"scheme": str(scheme)}) if kind == QUANTIZED:
@@ -35,6 +35,11 @@ def _pruning(step: PruneStep) -> str:
     rate = format_value(step.rate * step.share, "fraction")
     multiples = f", multiples of {step.round_to}" if step.round_to > 1 else ""
     return f"prune {rate} by {step.criterion}, {step.structure} ({step.scope}){multiples}"
+
+
+def _quantization(step: QuantizeStep) -> str:
+    kept = f" except {', '.join(step.options.exclude)}" if step.options.exclude else ""
+    return f"quantize to {step.scheme}{kept}"
 
 
 def _finetuning(epochs: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from edgecheck.metrics import METRICS, Metric
 from edgecheck.records import Reading, reading
 from edgecheck.registry import register
+from edgecheck.text import error_line
 
 
 @frozen(eq=False)
@@ -46,11 +48,20 @@ def register_metric(metric: Metric, measure: Measure) -> None:
 
 def readings(variant: str, predictions: Predictions) -> list[Reading]:
     """Return a reading per registered metric; one whose function fails is missing, with the error as its note."""
-    return [_reading(variant, name, measure, predictions) for name, measure in MEASURES.items()]
+    frozen_arrays = Predictions(*map(_read_only, (predictions.logits, predictions.labels, predictions.baseline)))
+    return [_reading(variant, name, measure, frozen_arrays) for name, measure in MEASURES.items()]
+
+
+def _read_only(values: Any) -> Any:
+    """Return a view that a function cannot write to: the other readings are made from the same arrays."""
+    view = None if values is None else values.view()
+    if view is not None:
+        view.flags.writeable = False
+    return view
 
 
 def _reading(variant: str, name: str, measure: Measure, predictions: Predictions) -> Reading:
     try:
         return reading(variant, name, measure(predictions), n=len(predictions.labels))
     except Exception as error:  # a plugin's function can raise anything at all
-        return reading(variant, name, None, note=f"{type(error).__name__}: {error}")
+        return reading(variant, name, None, note=error_line(error))

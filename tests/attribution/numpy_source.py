@@ -19,7 +19,7 @@ class NumpySource:
     """The network by its two weight matrices, `(K, C)` and `(classes, K)`."""
 
     network, device, target_layer, largest_batch = "TwoLayers", "cpu", "relu", None
-    gives = frozenset(["activations", "gradients", "drops", "masks", "own-head", "input-gradients"])
+    gives = frozenset(["activations", "gradients", "drops", "masks", "own-head", "positions", "input-gradients"])
 
     lacks: ClassVar[dict] = {}
 
@@ -55,6 +55,7 @@ class NumpySource:
                 np.stack([self.maps(inputs * mask[:, None]) for mask in masks.swapaxes(0, 1)], axis=1)
             ),
             head=explained,
+            positions=lambda: np.einsum("nk,nkhw->nhw", rows, maps) / pixels,
             input_gradients=lambda: np.einsum("nkhw,kc->nchw", gradients * (maps > 0), self.first),
         )
 

@@ -130,7 +130,10 @@ def test_a_method_that_gives_no_map_per_image_is_refused(source):
 
 
 def test_a_method_that_fails_is_one_line(source):
-    with registered("toy", lambda evidence: 1 / 0), pytest.raises(ModelError, match=r"explained: ZeroDivisionError"):
+    with (
+        registered("toy", lambda evidence: 1 / 0),
+        pytest.raises(ModelError, match="method toy fails: ZeroDivisionError"),
+    ):
         engine.explain(source, DATA, HOW, ["toy"])
 
 

@@ -17,6 +17,7 @@ random = np.random.default_rng(0)
 ACTIVATIONS = random.normal(size=(3, 5, 3, 4))
 GRADIENTS = random.normal(size=(3, 5, 3, 4))
 DROPS = random.normal(size=(3, 5))
+POSITIONS = random.normal(size=(3, 3, 4))
 LOGITS = np.array([2.0, -1.5, 0.0])
 
 
@@ -29,6 +30,7 @@ def evidence(convert):
         gradients=lambda: convert(GRADIENTS),
         drops=lambda: convert(DROPS),
         score=lambda masks: masks.mean((2, 3)),
+        positions=lambda: convert(POSITIONS),
     )
 
 
@@ -59,12 +61,17 @@ def weights_of(method):
     }[method]
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "score-cam"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("score-cam", "recipro-cam")])
 def test_maps_are_the_definition(method):
     weights = weights_of(method)
     letters = "nk" if weights.ndim == 2 else "nkhw"
     expected = np.maximum(np.einsum(f"{letters},nkhw->nhw", weights, ACTIVATIONS), 0)
     np.testing.assert_allclose(function_of(method)(evidence(np.asarray)), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_recipro_cam_is_what_the_positions_give_negative_values_included():
+    np.testing.assert_array_equal(function_of("recipro-cam")(evidence(np.asarray)), POSITIONS)
+    assert POSITIONS.min() < 0
 
 
 def test_score_cam_weighs_by_the_softmax_of_what_the_masks_leave():
@@ -107,7 +114,7 @@ def test_nan_is_not_hidden_by_the_relu():
     assert np.isnan(weighted_map(Evidence(broken, LOGITS, SIZE), np.ones((3, 5, 1, 1)))).any()
 
 
-@pytest.mark.parametrize("part", ["gradients", "drops", "score", "head", "input_gradients"])
+@pytest.mark.parametrize("part", ["gradients", "drops", "score", "head", "positions", "input_gradients"])
 def test_a_part_that_a_source_cannot_give_is_refused_with_a_way_out(part):
     with pytest.raises(ModelError, match=r"the map source gives no .*; methods that work without: .*-cam"):
         getattr(Evidence(ACTIVATIONS, LOGITS, SIZE), part)()

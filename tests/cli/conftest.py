@@ -16,7 +16,7 @@ data:
   limit: 60
   train_limit: 96
 explain:
-  methods: [grad-cam, grad-cam++, ablation-cam, layer-cam, xgrad-cam, hires-cam, score-cam]
+  methods: [grad-cam, grad-cam++, ablation-cam, layer-cam, xgrad-cam, hires-cam, score-cam, recipro-cam]
   pictures: 1
 variants:
   - criterion: l1

@@ -15,7 +15,10 @@ from edgecheck.cli import stopping
 from edgecheck.errors import Stopped
 from tests.board_files import write_all
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="without fork the work is done in one process")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="without fork the work is done in one process"),
+    pytest.mark.slow,
+]
 
 # The console command with another body, which is given as code.
 CONSOLE = """
@@ -130,6 +133,8 @@ def test_a_signal_ignored_from_the_start_stays_ignored():
 
 SWALLOWED = """\
 import os, signal, time
+
+pytestmark = pytest.mark.slow
 os.kill(os.getppid(), signal.{name})
 try:
     time.sleep(60)
@@ -139,8 +144,9 @@ except BaseException:
 """
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("then", ["raise AttributeError('half an import')", "time.sleep(60)"])
+@pytest.mark.parametrize(
+    ("name", "then"), [("SIGINT", "raise AttributeError('half an import')"), ("SIGTERM", "time.sleep(60)")]
+)
 def test_a_model_that_swallows_the_request_to_stop_is_stopped(factory_file, tmp_path, tiny_config, name, then):
     factory = factory_file(SWALLOWED.format(name=name, then=then))
     config = tmp_path / "edgecheck.yaml"

@@ -136,6 +136,39 @@ def test_busy_says_that_it_goes_on(monkeypatch):
     ]
 
 
+def test_a_line_that_changes_is_told_when_it_has_and_now_and_then(monkeypatch):
+    log = Log()
+    texts, told = iter(["", "a", "a", "a", "b", "b", ""]), threading.Event()
+
+    class Over(threading.Event):
+        """Lets seven periods pass at once, then waits to be set."""
+
+        periods = 0
+
+        def wait(self, seconds):
+            self.periods += 1
+            if self.periods <= 7:
+                log.now += seconds
+                return False
+            told.set()
+            return super().wait()
+
+    monkeypatch.setattr("edgecheck.cli.lines.Event", Over)
+    with log.screen.follow(lambda: next(texts)):
+        assert told.wait(timeout=60)
+    assert log.said == ["a", "b"]
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_terminal_gets_the_line_cut_to_its_width(columns):
+    console = Console(file=Terminal(), width=columns, _environ={"TERM": "xterm"})
+    with Screen(console).follow(lambda: f"stages done: 3 | {'x' * 200}"):
+        shown = console.file.getvalue()
+    assert "stages done: 3 | xxx" in shown
+    assert f"{'x' * (columns - 18)}…" in shown
+    assert f"{'x' * (columns - 17)}" not in shown
+
+
 def test_busy_ends_with_an_error():
     log, before = Log(), threading.active_count()
     with pytest.raises(ValueError, match="wrong"), log.screen.busy("exporting"):

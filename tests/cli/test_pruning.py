@@ -8,6 +8,7 @@ import pytest
 from edgecheck.images import load_npz
 from tests.cli.conftest import TINY
 
+pytestmark = pytest.mark.slow
 TAYLOR, SAME = "taylor-filters-0.50-by8", "taylor-filters-0.45-by8"
 ROWS = """\
 variants:
@@ -49,7 +50,7 @@ def config(tmp_path_factory, tiny_config):
     head, rest = text.split("variants:")[0], "finetune:" + text.split("finetune:")[1]
     path = tmp_path_factory.mktemp("pruning") / "edgecheck.yaml"
     path.write_text(
-        head.replace(", grad-cam++, ablation-cam, layer-cam, xgrad-cam, hires-cam, score-cam", "") + ROWS + rest
+        head.replace(", grad-cam++, ablation-cam, layer-cam, xgrad-cam, hires-cam, score-cam, recipro-cam", "") + ROWS + rest
     )
     return path
 

@@ -26,7 +26,7 @@ def config(tmp_path_factory, tiny_config):
     text = TINY.format(weights=weights)
     head, rest = text.split("variants:")[0], "finetune:" + text.split("finetune:")[1]
     path = tmp_path_factory.mktemp("quantized") / "edgecheck.yaml"
-    path.write_text(head.replace(", layer-cam, xgrad-cam, hires-cam, score-cam", "") + ROWS + rest)
+    path.write_text(head.replace(", layer-cam, xgrad-cam, hires-cam, score-cam, recipro-cam", "") + ROWS + rest)
     return path
 
 

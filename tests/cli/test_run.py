@@ -140,10 +140,11 @@ def test_a_killed_run_goes_on_and_ends_the_same(tiny_config, tiny_report, tmp_pa
     command = [sys.executable, "-m", "edgecheck", "run", str(tiny_config), "--out", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not (folder / "control" / "make.json").exists() and time.monotonic() < deadline:
+    while not (folder / "control" / "finetune-0.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL, "it had ended before"
+    assert not (folder / "report.json").exists()
     made = (folder / "control" / "weights.safetensors").stat().st_mtime_ns
     code, out, _ = edgecheck("run", tiny_config, "--out", folder, "--format", "json")
     assert code == 0

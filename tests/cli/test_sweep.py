@@ -18,6 +18,8 @@ from edgecheck.errors import MeasurementError
 from edgecheck.pipeline import sweep as sweeping
 from tests.cli.conftest import TINY
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = [
     *("--criterion", "l1,random", "--structure", "filters", "--rate", "0.25,0.5"),
     *("--quantization", "none,int8", "--controls", "2"),
@@ -34,7 +36,7 @@ def config(tmp_path_factory, tiny_config):
     head, rest = text.split("variants:")[0], "finetune:" + text.split("finetune:")[1]
     path = tmp_path_factory.mktemp("sweep") / "edgecheck.yaml"
     path.write_text(
-        head.replace(", layer-cam, xgrad-cam, hires-cam, score-cam", "") + rest + "quantize: {images: 32}\n"
+        head.replace(", layer-cam, xgrad-cam, hires-cam, score-cam, recipro-cam", "") + rest + "quantize: {images: 32}\n"
     )
     return path
 

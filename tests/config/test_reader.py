@@ -183,6 +183,12 @@ def test_quantized_variants_of_the_baseline_and_of_pruned_ones():
     ]
 
 
+def test_nodes_left_out_of_quantization_are_part_of_the_step():
+    plan = read("data: {dataset: digits}\nquantize: {exclude: [a, b]}\nvariants: [{quantization: int8}]\n")
+
+    assert plan.variants[0].steps[0].options.exclude == ["a", "b"]
+
+
 @pytest.mark.parametrize("row", ["- {criterion: l1}", "- {criterion: l1, rate: 0.2}", "- {quantization: none}", "- {}"])
 def test_a_row_that_says_too_little_is_refused_at_its_line(row):
     with pytest.raises(ConfigError, match=r"edgecheck\.yaml:3: a variant needs criterion, structure and rate"):

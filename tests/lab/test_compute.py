@@ -10,6 +10,7 @@ from edgecheck.attribution.table import METHODS
 from edgecheck.config.plan import Compute
 from edgecheck.errors import DependencyError
 from edgecheck.lab import compute
+from edgecheck.lab.cam import ways
 from edgecheck.lab.cam.split import split
 from edgecheck.lab.cam.twin import TwinSource
 from edgecheck.models.cifar10_cnn7 import cifar10_cnn7
@@ -85,8 +86,9 @@ def test_the_engine_leaves_nothing_on_the_cpu(make, side):
     source = TwinSource(model, target.split, target.name)
     for module in (model, target.split.body.body, target.split.graph):
         module.to("meta")
-    source.ablation.checks_left = 0  # which way holds is found out from values, and meta has none
-    for way in (*source.ablation.candidates, source.ablation.by_copies):
+    # Which way holds is found out from values, and meta has none.
+    source.ablation.checks_left = source.ablation.position_checks_left = 0
+    for way in (*source.ablation.candidates, ways.by_copies(source.ablation.run)):
         source.ablation.candidates = [way]
         answer = source.answer(np.zeros((2, channels, side, side), np.float32))
         maps = maps_of(answer, np.zeros(2, np.int64), list(METHODS))

@@ -11,7 +11,7 @@ from torch import nn
 from edgecheck import models
 from edgecheck.config import reader
 from edgecheck.config.plan import Preprocessing
-from edgecheck.device.model import files, graph
+from edgecheck.device.model import files, graph, weights
 from edgecheck.device.runtime import saturation, session
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.images import ImageSet, draw, preprocess
@@ -170,3 +170,32 @@ def test_8_bit_weights_can_saturate(float_file, tmp_path):
     quantize("int8", float_file, out, Calibration(data(), HOW, Quantize(reduce_range=False)))
 
     assert saturation.can_saturate(files.load_model(out))
+
+
+def owned_types(path):
+    """The stored type of the weight of each convolution and product of a file."""
+    model = files.load_model(path)
+    owned = [p for p in weights.parameters(model) if p.owner is not None and len(p.tensor.shape) > 1]
+    return [p.tensor.dtype for p in sorted(owned, key=lambda p: p.name)]
+
+
+@pytest.mark.parametrize(("scheme", "small"), [("int8", "int8"), ("int8-dynamic", "int8"), ("fp16", "float16")])
+def test_an_excluded_node_keeps_its_float_weights(float_file, tmp_path, scheme, small):
+    names = [node.name for node in onnx.load(float_file).graph.node if node.op_type in ("Conv", "Gemm")]
+    linear = names[-1]
+
+    for out, excluded in (("all.onnx", []), ("but.onnx", [linear])):
+        options = Quantize(exclude=excluded)
+        quantize(scheme, float_file, tmp_path / out, Calibration(data(), HOW, options))
+
+    before, after = owned_types(tmp_path / "all.onnx"), owned_types(tmp_path / "but.onnx")
+    assert before.count("float32") == (2 if scheme == "int8-dynamic" else 0)
+    assert (after.count("float32"), after.count(small)) == (before.count("float32") + 1, before.count(small) - 1)
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int8-dynamic", "fp16"])
+def test_a_node_that_is_not_there_cannot_be_excluded(float_file, tmp_path, scheme):
+    options = Quantize(exclude=["node_linea"])
+    with pytest.raises(ModelError, match=r"quantize\.exclude: it has no node 'node_linea', did you mean 'node_linear'"):
+        quantize(scheme, float_file, tmp_path / "x.onnx", Calibration(data(), HOW, options))
+    assert not (tmp_path / "x.onnx").exists()

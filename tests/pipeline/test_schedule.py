@@ -7,11 +7,12 @@ import pytest
 
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.pipeline.executors import executor
+from edgecheck.pipeline.executors.relay import Board, Said
 from edgecheck.pipeline.schedule import Schedule
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.work import Work
 from edgecheck.progress import Silent
-from tests.pipeline.toys import Alone, Die, Interval, Refuse, Square
+from tests.pipeline.toys import Alone, Die, Interval, Loud, Refuse, Square
 
 BOTH = pytest.mark.parametrize("name", ["serial", "processes:2"])
 
@@ -120,6 +121,27 @@ def test_what_is_alone_never_runs_beside_another_stage(tmp_path):
     overlaps = [(a, b) for a, b in combinations(spans, 2) if spans[a][0] < spans[b][1] and spans[b][0] < spans[a][1]]
     assert overlaps, "processes ran side by side"
     assert not [pair for pair in overlaps if alone & set(pair)]
+
+
+def test_what_a_stage_prints_in_another_process_is_shown(tmp_path, capsys):
+    def line():
+        return (yield Work("a", Loud())).outputs.value
+
+    assert finish(tmp_path, "processes:1", line())[0] == [1]
+    assert capsys.readouterr() == ("first\nsecond \ufffd", "wrong\n")
+
+
+def test_the_line_of_all_processes():
+    board = Board(Silent())
+    assert board.line() == ""
+    board.begin(1, "b: prune-0")
+    board.begin(0, "a: export")
+    board.show(1, Said("b: pruning 50%"))
+    assert board.line() == "stages done: 0 | a: export | b: pruning 50%"
+    board.end(0)
+    assert board.line() == "stages done: 1 | b: pruning 50%"
+    board.end(1)
+    assert board.line() == ""
 
 
 def test_a_second_run_computes_nothing(tmp_path):

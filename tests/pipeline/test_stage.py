@@ -1,8 +1,6 @@
 """The key of a stage: it changes with every input, and with nothing else."""
 
-import importlib
 import pickle
-import pkgutil
 from pathlib import Path
 
 import attrs
@@ -10,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecheck.artefact import Artefact, is_locator
+from edgecheck.artefact import Artefact
 from edgecheck.config.plan import DataSpec, ModelSpec, Preprocessing
 from edgecheck.device.diagnostics import Target
 from edgecheck.device.latency.sampler import Sampling
 from edgecheck.device.runtime.ort import Options
-from edgecheck.pipeline import stages
-from edgecheck.pipeline.stage import Stage, key_of, keyed
+from edgecheck.pipeline.stage import key_of, keyed
 from edgecheck.pipeline.stages.network import Before
 from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.subject import DataSource, Drawn, Images, Network, Seen
 from edgecheck.records import Criterion, Diagnostic
-from edgecheck.steps import FileStep, FineTuneStep, NetworkStep, PruneStep, QuantizeStep, Recipe
+from edgecheck.steps import FileStep, FineTuneStep, NetworkStep, PruneStep, Quantize, QuantizeStep, Recipe
+from tests.pipeline.fields import all_stages, changed, leaves
 
 
 @attrs.frozen
@@ -85,19 +83,10 @@ EXAMPLES = {
 STEPS = {
     "Prune": PruneStep("l1", "filters", "layer", 0.5, 8, 0.5),
     "FineTune": FineTuneStep(Recipe(), 0),
-    "Quantize": QuantizeStep("int8"),
+    "Quantize": QuantizeStep("int8", Quantize(exclude=["conv"])),
     "Change": Clip(),
     "Convert": Slim(),
 }
-
-
-def all_stages():
-    for module in pkgutil.iter_modules(stages.__path__):
-        loaded = importlib.import_module(f"{stages.__name__}.{module.name}")
-        for value in vars(loaded).values():
-            here = isinstance(value, type) and issubclass(value, Stage) and value.__module__ == loaded.__name__
-            if here and hasattr(value, "kind"):  # not a base of others
-                yield value
 
 
 def example(kind):
@@ -111,52 +100,6 @@ def example(kind):
         else:
             values[field.name] = EXAMPLES.get(field.name, FILE)
     return kind(**values)
-
-
-def leaves(value, path=()):
-    """Yield where each plain value lies inside a record, and whether the key leaves it out."""
-    if attrs.has(type(value)):
-        for field in attrs.fields(type(value)):
-            hidden = is_locator(field)
-            for inner, out in leaves(getattr(value, field.name), (*path, field.name)):
-                yield inner, out or hidden
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from leaves(item, (*path, key))
-    elif isinstance(value, list | tuple) and value:
-        for place, item in enumerate(value):
-            yield from leaves(item, (*path, place))
-    else:
-        yield path, False
-
-
-def changed(value, path, salt):
-    """Return a record with the plain value at a place changed."""
-    if not path:
-        return other(value, salt)
-    head, *rest = path
-    if attrs.has(type(value)):
-        copy = pickle.loads(pickle.dumps(value))
-        object.__setattr__(copy, head, changed(getattr(value, head), rest, salt))  # past the validators
-        return copy
-    if isinstance(value, dict):
-        return {**value, head: changed(value[head], rest, salt)}
-    items = [changed(item, rest, salt) if place == head else item for place, item in enumerate(value)]
-    return type(value)(items)
-
-
-def other(value, salt):
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int | float):
-        return value + salt
-    if isinstance(value, Path):
-        return value / str(salt)
-    if value is None:
-        return salt
-    if value == "filters":  # a name that is looked up
-        return "unstructured"
-    return f"{value}{salt}" if isinstance(value, str) else [salt]
 
 
 KINDS = sorted(all_stages(), key=lambda kind: kind.__name__)

@@ -1,6 +1,7 @@
 """Small stages, in a module of their own so that other processes find them."""
 
 import os
+import sys
 import time
 
 from attrs import frozen
@@ -26,6 +27,20 @@ class Square(Stage[Value]):
         (desk.folder / "square.txt").write_text(str(self.number**2))
         desk.progress.note(f"squared {self.number}")
         return Value(self.number**2)
+
+
+@frozen
+class Loud(Stage[Value]):
+    """Prints, as the code of a model may."""
+
+    kind = "loud"
+    outputs = Value
+
+    def compute(self, desk):
+        print("first\nsecond", end="")
+        print("wrong", file=sys.stderr)
+        sys.stdout.buffer.write(b" \xff")
+        return Value(1)
 
 
 @frozen

@@ -2,7 +2,7 @@ import pytest
 
 from edgecheck.records import OtherStep, Variant
 from edgecheck.report.compression import compression
-from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, Recipe
+from edgecheck.steps import FineTuneStep, PruneStep, Quantize, QuantizeStep, Recipe
 
 HALF = PruneStep("l1", "filters", "layer", 0.5, round_to=8, share=0.5)
 
@@ -16,6 +16,7 @@ HALF = PruneStep("l1", "filters", "layer", 0.5, round_to=8, share=0.5)
             "prune 25.00 % by l1, filters (layer), multiples of 8; fine-tune 1 epoch; quantize to int8",
         ),
         ([FineTuneStep(Recipe(epochs=0), 0)], ""),
+        ([QuantizeStep("int8", Quantize(exclude=["conv1", "fc"]))], "quantize to int8 except conv1, fc"),
         (
             [OtherStep("finetuned", {"epochs": None}), OtherStep("finetuned", {"epochs": 2})],
             "fine-tune; fine-tune 2 epochs",

@@ -49,7 +49,9 @@ class Stopping:
     @classmethod
     def of(cls, policy: Policy, candidates: Sequence[str]) -> Stopping:
         """Return the rule for a policy."""
-        asked = [c for c in policy.criteria if c.metric in _VALUES and judge.by_interval(c, policy)]
+        decided = [c for c in policy.criteria if c.metric in _VALUES and judge.by_interval(c, policy)]
+        # Only what decides: a criterion that moved to another line of its file must not have all timed again.
+        asked = [Criterion(c.metric, c.op, c.limit) for c in decided]
         return cls(asked, list(candidates))
 
     def __call__(self, samples: LatencySamples) -> bool:

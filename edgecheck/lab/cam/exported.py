@@ -7,17 +7,14 @@ on values.
 
 from __future__ import annotations
 
-import io
-import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from edgecheck.lab.cam.trace import SHAPE, Shapes, Trace, labels
+from edgecheck.lab.chatter import quiet
 
 # The graph is exported with two images. These sizes show whether the Python treats one image, or more, differently.
 BATCHES_TRIED = (1, 3)
@@ -46,7 +43,7 @@ def exported(model: nn.Module, example: Tensor) -> Trace:
     sizes = torch.export.ShapesCollection()
     pair = images[:2].clone()
     sizes[pair] = {0: torch.export.Dim("images")}  # a named one: a graph for some lengths only is refused
-    with _quiet():
+    with quiet():
         free = sizes.dynamic_shapes(model, (pair,))
         graph = torch.export.export(model, (pair,), dynamic_shapes=free, strict=False).module().graph
     _plain(graph)
@@ -58,18 +55,6 @@ def exported(model: nn.Module, example: Tensor) -> Trace:
     for length in BATCHES_TRIED:
         _compare(model, whole, images[:length])
     return Trace(model, graph, _outputs(model, whole, pair), labels(graph))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence torch.export, which writes pages about what it cannot follow: that is expected here."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _plain(graph: fx.Graph) -> None:

@@ -11,86 +11,34 @@ from collections.abc import Callable
 from itertools import takewhile
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor, fx, nn
 
 from edgecheck.lab.cam.cut import Split, cut
-from edgecheck.lab.cam.trace import SHAPE, function_name, module_of
+from edgecheck.lab.cam.operators import AFFINE, CURVED, MIXES, does, tensors_of
+from edgecheck.lab.cam.sliced import Sliced, sliced, takes
+from edgecheck.lab.cam.trace import SHAPE, module_of
 
 Values = tuple[Any, ...]
-
-# By the names of torch.nn's modules and of the functions they stand for. An operator that does something else under
-# one of these names is caught by the check that every shortcut must pass (`ablate`).
-_AFFINE = frozenset(
-    [
-        "BatchNorm1d",
-        "BatchNorm2d",
-        "AvgPool2d",
-        "AdaptiveAvgPool2d",
-        "Flatten",
-        "Identity",
-        "Dropout",
-        "Dropout1d",
-        "Dropout2d",
-        "batch_norm",
-        "avg_pool2d",
-        "adaptive_avg_pool2d",
-        "flatten",
-        "view",
-        "reshape",
-        "squeeze",
-        "mean",
-        "contiguous",
-        "clone",
-        "dropout",
-        "dropout2d",
-    ]
-)
-_CURVED = frozenset(
-    [
-        "ReLU",
-        "ReLU6",
-        "LeakyReLU",
-        "PReLU",
-        "ELU",
-        "SiLU",
-        "GELU",
-        "Mish",
-        "Hardswish",
-        "Hardsigmoid",
-        "Hardtanh",
-        "Sigmoid",
-        "Tanh",
-        "MaxPool2d",
-        "AdaptiveMaxPool2d",
-        "relu",
-        "relu_",
-        "relu6",
-        "leaky_relu",
-        "elu",
-        "silu",
-        "gelu",
-        "mish",
-        "hardswish",
-        "hardsigmoid",
-        "hardtanh",
-        "clamp",
-        "sigmoid",
-        "tanh",
-        "max_pool2d",
-        "adaptive_max_pool2d",
-        "amax",
-    ]
-)
-_MIXES = frozenset(["Linear", "Conv2d", "linear", "conv2d"])
+Piece = nn.Linear | Callable[[Tensor], Tensor]
+"""Part of a chain: a linear layer, or a function of the value before it."""
 
 
 @frozen(eq=False)
 class Mixing:
-    """The layer that takes z, if its weights can be divided by channel; `after` computes the logits from its output."""
+    """The layer that takes z, if its weights can be divided by channel.
+
+    Attributes:
+        layer: the layer.
+        after: computes the logits from its output.
+        sliced: the same, for one class of each image; None where that is not seen.
+        pieces: the same as a chain of linear layers and what is between them; empty where values are not `(N, F)`.
+    """
 
     layer: nn.Linear | nn.Conv2d
     after: Callable[[Tensor], Tensor]
+    sliced: Sliced | None = None
+    pieces: list[Piece] = field(factory=list)
 
 
 @frozen(eq=False)
@@ -101,12 +49,16 @@ class Head:
         prefix: from the feature map to z, channel by channel.
         rest: from z to the logits.
         affine: whether the logits are an affine function of z.
+        affine_in_map: whether they are one of the feature map itself.
+        sliced: from z to one class of each image; None where that is not seen.
         mixing: the layer that takes z, see `Mixing`.
     """
 
     prefix: Callable[..., tuple[Tensor, Values]]
     rest: Callable[..., Tensor]
     affine: bool = False
+    affine_in_map: bool = False
+    sliced: Sliced | None = None
     mixing: Mixing | None = None
 
 
@@ -116,12 +68,13 @@ def read_head(model: nn.Module, parts: Split) -> Head:
         return Head(lambda feature, *others: (feature, others), parts.tail)
     graph = parts.graph.graph
     chain = _chain(graph)
-    by_channel = list(takewhile(lambda step: _does(step, model, _AFFINE | _CURVED), chain[1:]))
+    by_channel = list(takewhile(lambda step: does(step, model, AFFINE | CURVED), chain[1:]))
     rest = chain[1 + len(by_channel) :]
     staged = cut(model, graph, chain[len(by_channel)])
-    whole = any(user.op == "output" for user in chain[-1].users)
-    affine = whole and all(_does(step, model, _AFFINE | _MIXES) for step in rest)
-    return Head(staged.body, staged.tail, affine, _mixing(model, graph, rest) if rest else None)
+    affine = _ends(chain) and all(does(step, model, AFFINE | MIXES) for step in rest)
+    in_map = affine and all(does(step, model, AFFINE) for step in by_channel)
+    mixing = _mixing(model, graph, rest) if rest else None
+    return Head(staged.body, staged.tail, affine, in_map, sliced(model, staged.graph), mixing)
 
 
 def _chain(graph: fx.Graph) -> list[fx.Node]:
@@ -129,13 +82,14 @@ def _chain(graph: fx.Graph) -> list[fx.Node]:
     chain = [next(iter(graph.nodes))]
     while True:
         users = [user for user in chain[-1].users if SHAPE in user.meta or user.op == "output"]
-        if len(users) != 1 or users[0].op == "output" or _tensors(users[0]) != chain[-1:]:
+        if len(users) != 1 or users[0].op == "output" or tensors_of(users[0]) != chain[-1:]:
             return chain
         chain.append(users[0])
 
 
-def _tensors(step: fx.Node) -> list[fx.Node]:
-    return [value for value in step.all_input_nodes if SHAPE in value.meta and value.op != "get_attr"]
+def _ends(chain: list[fx.Node]) -> bool:
+    """Return whether a chain goes on to the logits."""
+    return any(user.op == "output" for user in chain[-1].users)
 
 
 def _mixing(model: nn.Module, graph: fx.Graph, rest: list[fx.Node]) -> Mixing | None:
@@ -144,14 +98,34 @@ def _mixing(model: nn.Module, graph: fx.Graph, rest: list[fx.Node]) -> Mixing | 
     if type(layer) is not nn.Linear and not (type(layer) is nn.Conv2d and _splits_by_channel(layer)):
         return None
     after = cut(model, graph, rest[0])
-    takes = [node for node in after.graph.graph.nodes if node.op == "placeholder"] if after.graph else []
-    return Mixing(layer, after.tail) if len(takes) == 1 else None
+    if after.graph is None or takes(after.graph) != 1:
+        return None
+    pieces = _pieces(model, after.graph) if type(layer) is nn.Linear else []
+    return Mixing(layer, after.tail, sliced(model, after.graph), pieces)
 
 
 def _splits_by_channel(layer: nn.Conv2d) -> bool:
     return layer.groups == 1 and layer.padding_mode == "zeros"
 
 
-def _does(step: fx.Node, model: nn.Module, names: frozenset[str]) -> bool:
-    module = module_of(step, model)
-    return (type(module).__name__ if module is not None else function_name(step)) in names
+def _pieces(model: nn.Module, rest: fx.GraphModule) -> list[Piece]:
+    """Return a graph as a chain of linear layers and the functions between them; empty where it is none."""
+    pieces: list[Piece] = []
+    while True:
+        chain = _chain(rest.graph)
+        if not _ends(chain) or any(len(step.meta[SHAPE]) != 2 for step in chain):
+            return []
+        place = next((n for n, step in enumerate(chain) if type(module_of(step, model)) is nn.Linear), None)
+        if place is None:
+            return [*pieces, rest.forward]
+        before, behind = (cut(model, rest.graph, chain[step]) for step in (place - 1, place))
+        if behind.graph is None or takes(before.graph) != 1 or takes(behind.graph) != 1:
+            return []
+        layer = module_of(chain[place], model)
+        assert isinstance(layer, nn.Linear)
+        pieces += [_first_of(before.body), layer]
+        rest = behind.graph
+
+
+def _first_of(body: Callable[..., tuple[Tensor, Values]]) -> Callable[[Tensor], Tensor]:
+    return lambda value: body(value)[0]

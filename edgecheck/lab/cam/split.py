@@ -12,40 +12,49 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
-from edgecheck.attribution.failures import reason
 from edgecheck.errors import ModelError
-from edgecheck.lab.cam.cut import Split, cut
+from edgecheck.lab.cam.cut import Split, Values, cut
 from edgecheck.lab.cam.exported import exported
 from edgecheck.lab.cam.fold import Folded
 from edgecheck.lab.cam.hooks import Hooked
+from edgecheck.lab.cam.probing import same
 from edgecheck.lab.cam.target import default_module, default_node
 from edgecheck.lab.cam.trace import Trace, trace, unknown_layer
 from edgecheck.records import Diagnostic
-
-LOGIT_TOLERANCE = 1e-4  # relative; float32 reordering gives about 1e-6, a wrong cut gives anything
+from edgecheck.text import error_line
 
 
 @frozen(eq=False)
 class Target:
-    """A network split at its target layer, the name of that layer, and warnings about the split."""
+    """A network split at its target layer.
+
+    Attributes:
+        name: the name of that layer.
+        split: the two parts.
+        passed: what the body gave for the example: its feature maps, and the values that bypass the layer.
+        warnings: about the split.
+    """
 
     name: str
     split: Split
+    passed: tuple[Tensor, Values]
     warnings: list[Diagnostic] = field(factory=list)
 
 
-def split(model: nn.Module, example: Tensor, target_layer: str | None = None) -> Target:
+def split(model: nn.Module, example: Tensor, target_layer: str | None = None, logits: Tensor | None = None) -> Target:
     """Split a model in eval mode at `target_layer`, or at the default one.
 
     Args:
         model: the network.
         example: two images `(2, C, H, W)` that the parts are checked on.
         target_layer: a name as in `edgecheck.lab.cam.trace`.
+        logits: those of the example, if they are known already.
 
     Raises:
         ModelError: no such layer, no default one, or one that does not give each image a feature map of real numbers.
     """
-    target, feature = _split_at(model, example, target_layer)
+    target = _split_at(model, example, target_layer, logits)
+    feature = target.passed[0]
     if len(feature) != len(example):
         raise ModelError(
             f"target layer {target.name!r} of {type(model).__name__} gives {len(feature)} feature maps for "
@@ -58,30 +67,28 @@ def split(model: nn.Module, example: Tensor, target_layer: str | None = None) ->
     return target
 
 
-def _split_at(model: nn.Module, example: Tensor, target_layer: str | None) -> tuple[Target, Tensor]:
-    """Return the split network and the feature maps of the example."""
+def _split_at(model: nn.Module, example: Tensor, target_layer: str | None, logits: Tensor | None) -> Target:
     traced, why = _traced(model, example, target_layer)
     if traced is None:
         return _by_hooks(model, example, target_layer, why)
     node = traced.find(target_layer) if target_layer else default_node(traced)
     name = target_layer or traced.name(node)
-    parts, expected = cut(traced.model, traced.graph, node), _logits(model, example)
-    feature = _feature_if_same(expected, parts, example)
-    if feature is None:
+    parts, expected = cut(traced.model, traced.graph, node), _logits(model, example) if logits is None else logits
+    target = _folded(name, parts, example, expected) or _if_same(name, parts, example, expected)
+    if target is None:
         module = name if name in dict(model.named_modules()) else target_layer
         return _by_hooks(model, example, module, "its two parts give other logits than the whole")
-    return Target(name, _faster(expected, parts, example)), feature
+    return target
 
 
-def _faster(expected: Any, parts: Split, example: Tensor) -> Split:
+def _folded(name: str, parts: Split, example: Tensor, expected: Any) -> Target | None:
     """Return the parts with a faster body, if that gives the same logits (a layer called twice cannot be folded)."""
     if parts.body_graph is None:
-        return parts
+        return None
     try:
-        folded = Split(Folded(parts.body_graph), parts.tail, parts.graph)
-        return folded if _feature_if_same(expected, folded, example) is not None else parts
+        return _if_same(name, Split(Folded(parts.body_graph), parts.tail, parts.graph), example, expected)
     except Exception:  # modules that cannot be fused or rewritten, each in its own way: the plain body remains
-        return parts
+        return None
 
 
 @torch.no_grad()
@@ -90,25 +97,10 @@ def _logits(model: nn.Module, example: Tensor) -> Any:
 
 
 @torch.no_grad()
-def _feature_if_same(expected: Any, parts: Split, example: Tensor) -> Tensor | None:
-    """Return the feature maps of the example, if the parts give the logits that the whole gives."""
+def _if_same(name: str, parts: Split, example: Tensor, expected: Any) -> Target | None:
+    """Return the parts, if they give the logits that the whole gives for the example."""
     feature, others = parts.body(example.clone())
-    return feature if same(expected, parts.tail(feature, *others)) else None
-
-
-def probe_of(images: Tensor) -> Tensor:
-    """Return the first image and one of normal noise: what holds for black images alone may not hold for others."""
-    noise = torch.randn(images[:1].shape, generator=torch.Generator().manual_seed(0))
-    return torch.cat([images[:1], noise.to(images)])
-
-
-def same(expected: Any, actual: Any) -> bool:
-    """Return whether two outputs agree up to rounding."""
-    if not isinstance(expected, Tensor) or not isinstance(actual, Tensor):
-        return type(expected) is type(actual)
-    scale = float(expected.abs().max()) if expected.isfinite().all() else 0.0
-    tolerance = LOGIT_TOLERANCE * max(1.0, scale)
-    return torch.allclose(expected.float(), actual.float(), rtol=0.0, atol=tolerance, equal_nan=True)
+    return Target(name, parts, (feature, others)) if same(expected, parts.tail(feature, *others)) else None
 
 
 def _traced(model: nn.Module, example: Tensor, target_layer: str | None) -> tuple[Trace | None, str]:
@@ -116,7 +108,7 @@ def _traced(model: nn.Module, example: Tensor, target_layer: str | None) -> tupl
     try:
         traced = trace(model, example)
     except Exception as error:  # a forward run on proxies can raise anything at all
-        why = f"its forward cannot be traced: {reason(error)}"
+        why = f"its forward cannot be traced: {error_line(error)}"
     else:
         inside = _enclosing(traced, target_layer)
         if inside is None:
@@ -135,14 +127,14 @@ def _enclosing(traced: Trace, target_layer: str | None) -> str | None:
     return next((name for name in traced.opaque if target_layer and target_layer.startswith(name + ".")), None)
 
 
-def _by_hooks(model: nn.Module, example: Tensor, target_layer: str | None, why: str) -> tuple[Target, Tensor]:
+def _by_hooks(model: nn.Module, example: Tensor, target_layer: str | None, why: str) -> Target:
     name = target_layer or default_module(model, example)
     modules = dict(model.named_modules())
     if name not in modules:
         raise unknown_layer(model, name, [known for known in modules if known])
     hooked = Hooked(model, modules[name])
-    feature, _ = hooked.body(example)
+    feature, others = hooked.body(example)
     if not isinstance(feature, Tensor) or feature.ndim != 4:
         raise unknown_layer(model, name, [known for known in modules if known])
     warning = Diagnostic("heatmaps-uncut", {"network": type(model).__name__, "layer": name, "reason": why})
-    return Target(name, Split(hooked.body, hooked.tail), [warning]), feature
+    return Target(name, Split(hooked.body, hooked.tail), (feature, others), [warning])

@@ -18,10 +18,10 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, fx, nn
 
-from edgecheck.attribution.failures import reason
 from edgecheck.errors import ModelError
 from edgecheck.lab.cam.preserved import unchanged_attributes
 from edgecheck.lab.user_traceback import place_in_stack
+from edgecheck.text import error_line
 
 _CONSTANT = "_tensor_constant"  # what fx calls them
 SHAPE = "shape"  # the key in fx's free-form node.meta under which a tensor's shape is kept
@@ -125,12 +125,15 @@ def unknown_layer(model: nn.Module, name: str, known: list[str]) -> ModelError:
 class _Tracer(fx.Tracer):
     """Traces into every module it can, keeps the others whole, and notes which value is the output of each module."""
 
-    record_stack_traces = True
-
     def __init__(self) -> None:
         super().__init__()
         self.outputs: dict[str, fx.Node] = {}
         self.opaque: dict[str, str] = {}
+
+    def create_proxy(self, kind: str, *arguments: Any, **options: Any) -> fx.Proxy:
+        """Record one step; its place in the code only where it is no module, since places take most of the time."""
+        self.record_stack_traces = kind in ("call_function", "call_method")
+        return super().create_proxy(kind, *arguments, **options)
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -141,7 +144,7 @@ class _Tracer(fx.Tracer):
             result = super().call_module(m, forward, args, kwargs)
         except Exception as error:  # a forward run on stand-ins can raise anything at all
             self._forget(before, depth)
-            self.opaque[name] = reason(error)
+            self.opaque[name] = error_line(error)
             result = self.create_proxy("call_module", name, args, kwargs)
         if isinstance(result, fx.Proxy):
             self.outputs[name] = result.node

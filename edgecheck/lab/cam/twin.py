@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import get_args
 
@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgecheck.attribution.evidence import Evidence, missing
-from edgecheck.attribution.failures import reason, refused_in_one_line
 from edgecheck.attribution.source import SOURCES, Answer, ExplainedSubject
 from edgecheck.attribution.table import Need
 from edgecheck.errors import ModelError
+from edgecheck.foreign import blamed
 from edgecheck.lab.cam.ablate import Ablation, Pass
 from edgecheck.lab.cam.cut import Split, Values
 from edgecheck.lab.cam.head import read_head
 from edgecheck.lab.cam.preserved import as_found
-from edgecheck.lab.cam.split import probe_of, same, split
+from edgecheck.lab.cam.probing import BATCH_DEPENDENT, batch_dependent, checked_logits, probe_of, same
+from edgecheck.lab.cam.split import split
 from edgecheck.lab.compute import describe, device_of, placed
 from edgecheck.records import Diagnostic
 from edgecheck.registry import register
+
+CHECKED: frozenset[Need] = frozenset({"drops", "own-head", "positions"})  # what runs the tail on changed feature maps
 
 
 @register(SOURCES, "twin")
@@ -65,15 +68,16 @@ def opened(
     """
     with torch.inference_mode(False), as_found(model):
         probe = probe_of(torch.from_numpy(example).to(device_of(model)))
-        warnings = _batch_dependent(model, probe, _checked_logits(model, probe))
+        logits = checked_logits(model, probe)
+        warnings = batch_dependent(model, probe, logits)
         if not needs:
             yield LogitSource(model, warnings)
             return
-        target = split(model, probe, target_layer)
+        target = split(model, probe, target_layer, logits)
         source = TwinSource(model, target.split, target.name, [*warnings, *target.warnings])
-        if {"drops", "own-head"} & set(needs) and not warnings:
-            with refused_in_one_line(source.network):
-                source.rehearse(probe)
+        if CHECKED & set(needs) and not warnings:
+            with blamed(f"{source.network} cannot be explained"):
+                source.rehearse(probe, *target.passed, needs)
         yield source
 
 
@@ -100,7 +104,7 @@ class LogitSource:
 class TwinSource:
     """Explains batches with one network, split once at its target layer."""
 
-    gives: frozenset[Need] = frozenset(get_args(Need)) - {"positions"}
+    gives: frozenset[Need] = frozenset(get_args(Need))
     lacks: Mapping[Need, str] = {}
 
     def __init__(
@@ -110,9 +114,10 @@ class TwinSource:
         self.network = type(model).__name__
         self.device = describe(device_of(model))
         self.head = read_head(model, parts)
+        self.sliceable = True  # until an explained logit computed alone differs from that of the whole
         self.ablation = Ablation(self.head, parts.tail)
         self.known = warnings or []
-        self.largest_batch = 1 if any(one.id == _BATCH_DEPENDENT for one in self.known) else None
+        self.largest_batch = 1 if any(one.id == BATCH_DEPENDENT for one in self.known) else None
 
     @property
     def warnings(self) -> list[Diagnostic]:
@@ -123,10 +128,13 @@ class TwinSource:
         """Return the logits of inputs `(N, C, H, W)`, and evidence for any of their classes."""
         return self._answer(torch.from_numpy(inputs).to(device_of(self.model)))
 
-    def rehearse(self, probe: Tensor) -> None:
-        """Ablate the probe, so that what is checked on the first batches is checked on noise first."""
-        answer = self._answer(probe)
-        answer.evidence(answer.logits.argmax(dim=1).cpu().numpy()).drops()
+    def rehearse(self, probe: Tensor, activations: Tensor, others: Values, needs: Collection[Need]) -> None:
+        """Check on noise first what is checked on the first batches, with what the body made of the probe."""
+        forward = _Forward(self, probe, activations.detach(), others)
+        batch = forward.batch(forward.logits.argmax(dim=1))
+        self.ablation.check(batch)
+        if "positions" in needs:
+            self.ablation.check_positions(batch)
 
     def _answer(self, inputs: Tensor) -> Answer:
         with torch.no_grad():
@@ -141,31 +149,56 @@ class _Forward:
     def __init__(self, source: TwinSource, inputs: Tensor, activations: Tensor, others: Values) -> None:
         self.source, self.inputs, self.others = source, inputs, others
         self.activations = activations.requires_grad_()
+        head = source.head
         with torch.enable_grad():
-            self.staged, passing = source.head.prefix(self.activations, *others)
-            self.logits = source.head.rest(self.staged, *passing)
+            self.staged, self.passing = head.prefix(self.activations, *others)
+            if head.sliced is None or not source.sliceable:
+                self.u, self.logits = None, head.rest(self.staged, *self.passing)
+                return
+            self.u = head.sliced.before(self.staged, *self.passing)
+        with torch.no_grad():
+            self.logits = head.sliced.logits(self.u)
 
     def evidence(self, classes: NDArray[np.int64]) -> Evidence:
         """Return the evidence for the class `(N,)` of each image."""
         chosen = torch.from_numpy(np.asarray(classes, dtype=np.int64)).to(self.logits.device)
-        with torch.enable_grad():
-            explained = self.logits.gather(1, chosen[:, None])[:, 0]
-        activations, logits = self.activations.detach(), explained.detach()
+        explained = self._explained(chosen)
         slopes = cache(lambda: self._slopes(explained))  # one backward serves all methods
-
-        def batch() -> Pass:
-            return Pass(activations, self.others, self.staged.detach(), slopes()[1], chosen, logits)
-
+        batch = cache(lambda: self._pass(chosen, explained, slopes()))
         return Evidence(
-            activations,
-            logits,
+            self.activations.detach(),
+            explained.detach(),
             (self.inputs.shape[2], self.inputs.shape[3]),
             gradients=lambda: slopes()[0],
             drops=lambda: self.source.ablation.drops(batch()),
             score=lambda masks: self._score(masks, chosen),
             head=lambda maps: self.source.ablation.head(batch(), maps),
+            positions=lambda: self.source.ablation.positions(batch()),
             input_gradients=lambda: self._input_gradients(chosen),
         )
+
+    def batch(self, classes: Tensor) -> Pass:
+        """Return what ablation takes, for the class `(N,)` of each image."""
+        explained = self._explained(classes)
+        return self._pass(classes, explained, self._slopes(explained))
+
+    def _pass(self, classes: Tensor, explained: Tensor, slopes: tuple[Tensor, Tensor]) -> Pass:
+        gradients, staged_slopes = slopes
+        maps, staged = self.activations.detach(), self.staged.detach()
+        return Pass(maps, self.others, staged, staged_slopes, gradients, classes, explained.detach())
+
+    @torch.enable_grad()
+    def _explained(self, classes: Tensor) -> Tensor:
+        """Return the explained logits `(N,)` with their graph: of their classes alone, if that gives the same."""
+        sliced = self.source.head.sliced
+        if self.u is not None and sliced is not None:
+            with suppress(RuntimeError):  # shapes that do not fit: not the operators they were taken for
+                explained = sliced.explained(self.u, classes)[:, 0]
+                if same(self.logits.gather(1, classes[:, None])[:, 0], explained.detach()):
+                    return explained
+            self.source.sliceable, self.u = False, None
+            self.logits = self.source.head.rest(self.staged, *self.passing)
+        return self.logits.gather(1, classes[:, None])[:, 0]
 
     def _slopes(self, explained: Tensor) -> tuple[Tensor, Tensor]:
         """Return dy/dA at the target layer, and dy/dz behind the head's prefix."""
@@ -200,34 +233,3 @@ def _require_gradient(explained: Tensor, of: str) -> None:
             f"the logits do not depend on the {of} in a way that has gradients: look for detach, no_grad, "
             "inference_mode or arg-max in its forward"
         )
-
-
-_BATCH_DEPENDENT = "heatmaps-batch-dependent"
-
-
-@torch.no_grad()
-def _batch_dependent(model: nn.Module, probe: Tensor, together: Tensor) -> list[Diagnostic]:
-    """Return a warning where the answer for an image depends on the others in its batch, else nothing."""
-    try:
-        alone = torch.cat([model(image[None].clone()) for image in probe])
-    except Exception:  # a network that cannot take a single image
-        return []
-    if alone.shape != together.shape or same(together, alone):
-        return []
-    return [Diagnostic(_BATCH_DEPENDENT, {"network": type(model).__name__})]
-
-
-@torch.no_grad()
-def _checked_logits(model: nn.Module, example: Tensor) -> Tensor:
-    """Return the logits of the example, once they are known to be logits."""
-    name, shape = type(model).__name__, tuple(example.shape[1:])
-    if isinstance(model, torch.jit.ScriptModule):
-        raise ModelError(f"{name} is a TorchScript module, which cannot be cut: give the Python module it was made of")
-    try:
-        output = model(example.clone())
-    except Exception as error:  # a user's forward can raise anything at all
-        raise ModelError(f"{name} cannot take images of shape (C, H, W) = {shape}: {reason(error)}") from error
-    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(example):
-        given = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
-        raise ModelError(f"{name} gives {given} for {len(example)} images, but a classifier gives logits (N, classes)")
-    return output

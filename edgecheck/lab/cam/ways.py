@@ -1,64 +1,20 @@
-"""The ways to ablate channels, and to run a tail on feature maps that were changed."""
+"""The ways to ablate channels, and to keep a single position of the feature maps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from attrs import frozen
 from torch import Tensor, nn
 
-from edgecheck.lab.cam.head import Head, Mixing
+from edgecheck.lab.cam.changes import Chain
+from edgecheck.lab.cam.head import Head, Mixing, Piece
+from edgecheck.lab.cam.runs import Pass, Run, behind, whole
+from edgecheck.lab.cam.sliced import Sliced
 
 # Bytes of ablated copies made at once. Larger chunks gain nothing once every operator is busy, and leave the cache.
 CHUNK_BYTES = 8 * 2**20
-
-
-@frozen(eq=False)
-class Pass:
-    """One batch on its way through the tail.
-
-    Attributes:
-        activations: the feature maps `(N, K, h, w)`.
-        others: the values that bypass the target layer.
-        staged: z `(N, ...)`, what the head's prefix made of the feature maps.
-        slopes: dy/dz, like `staged`.
-        classes: the explained class of each image `(N,)`.
-        logits: its logit y `(N,)`.
-    """
-
-    activations: Tensor
-    others: tuple[Any, ...]
-    staged: Tensor
-    slopes: Tensor
-    classes: Tensor
-    logits: Tensor
-
-    def rows(self, rows: slice) -> Pass:
-        """Return the pass of some of the images alone; only where `divisible`."""
-        return Pass(
-            self.activations[rows],
-            tuple(value[rows] for value in self.others),
-            self.staged[rows],
-            self.slopes[rows],
-            self.classes[rows],
-            self.logits[rows],
-        )
-
-    @property
-    def divisible(self) -> bool:
-        """Whether all others have one entry per image, so that images can be taken out and repeated."""
-        return all(
-            isinstance(value, Tensor) and value.ndim > 0 and len(value) == len(self.activations)
-            for value in self.others
-        )
-
-    @property
-    def channels(self) -> Tensor:
-        """The indices of all channels, `(K,)`."""
-        return torch.arange(self.activations.shape[1], device=self.activations.device)
 
 
 Way = Callable[[Pass, Tensor], Tensor]
@@ -75,21 +31,48 @@ def closed_form(head: Head) -> Way:
     return way
 
 
-def from_mixing(head: Head, mixing: Mixing) -> Way:
-    """Subtract channel k's share, weights times z(A) - z(0), from the mixing layer's output, and run what follows."""
+def from_classes(head: Head, sliced: Sliced) -> Way:
+    """Subtract channel k's share from the explained output of the layer that takes z and makes the classes."""
 
     def way(batch: Pass, channels: Tensor) -> Tensor:
-        change, mixed = _change(head, batch), mixing.layer(batch.staged)
-        drops = []
+        change = _change(head, batch)[:, :, None]
+        shape = (*batch.activations.shape[:2], 1, *change.shape[3:])  # of shares: (N, K, 1) or (N, K, 1, h, w)
+        rows = sliced.rows(batch.classes)
+        if len(shape) == 3:
+            shares = (rows * change.reshape(rows.shape)).reshape(*shape[:2], -1).sum(dim=2, keepdim=True)
+        else:
+            shares = rows.reshape(*shape[:3], 1, 1) * change
+        outputs = sliced.outputs(batch.staged, batch.classes) - shares[:, channels]
+        return batch.logits[:, None] - sliced.finished(outputs)
+
+    return way
+
+
+def from_chain(head: Head, layer: nn.Linear, pieces: list[Piece]) -> Way:
+    """Carry channel k's share of the output of the layer that takes z through the linear layers that follow."""
+
+    def way(batch: Pass, channels: Tensor) -> Tensor:
+        change = _change(head, batch).reshape(*batch.activations.shape[:2], -1)
+        return Chain.of(layer, pieces).drops(batch.staged, change, channels, batch.classes)
+
+    return way
+
+
+def from_mixing(head: Head, mixing: Mixing) -> Way:
+    """Subtract channel k's share, weights times z(A) - z(0), from the mixing layer's output, and run what follows."""
+    follow = whole(mixing.after) if mixing.sliced is None else behind(mixing.sliced)
+
+    def way(batch: Pass, channels: Tensor) -> Tensor:
+        change, mixed, drops = _change(head, batch), mixing.layer(batch.staged), []
         for chunk in _chunks(channels, mixed):
             ablated = mixed[:, None] - _share(mixing.layer, change, batch.activations.shape[1], chunk)
-            drops.append(batch.logits[:, None] - _pick(mixing.after(ablated.flatten(0, 1)), batch))
+            drops.append(batch.logits[:, None] - follow(ablated.flatten(0, 1), (), batch.classes))
         return torch.cat(drops, dim=1)
 
     return way
 
 
-def by_copies(tail: Callable[..., Tensor]) -> Way:
+def by_copies(run: Run) -> Way:
     """Run the tail on copies of the feature maps, each with one channel set to zero: the definition itself."""
 
     def way(batch: Pass, channels: Tensor) -> Tensor:
@@ -97,54 +80,33 @@ def by_copies(tail: Callable[..., Tensor]) -> Way:
         for chunk in _chunks(channels, batch.activations) if batch.divisible else channels.split(1):
             copies = batch.activations[:, None].repeat(1, len(chunk), 1, 1, 1)
             copies[:, torch.arange(len(chunk)), chunk] = 0
-            drops.append(batch.logits[:, None] - explained(tail, batch, copies))
+            drops.append(batch.logits[:, None] - run(batch, copies))
         return torch.cat(drops, dim=1)
 
     return way
 
 
-def one_by_one(tail: Callable[..., Tensor]) -> Way:
-    """Run the tail on one copy of one image at a time, where others in its batch would change its logits."""
+def positions_in_closed_form(batch: Pass, places: Tensor) -> Tensor:
+    """Return the explained logits `(N, C)` of single positions: y(0) + sum_k dy/dA_k A_k, where y is affine in A."""
+    parts = (batch.gradients * batch.activations).sum(dim=1).flatten(1)
+    return (batch.logits - parts.sum(dim=1))[:, None] + parts[:, places]
 
-    def way(batch: Pass, channels: Tensor) -> Tensor:
-        drops = []
-        for channel in channels:
-            ablated = batch.activations.clone()
-            ablated[:, channel] = 0
-            drops.append(batch.logits[:, None] - explained_one_by_one(tail, batch, ablated[:, None]))
-        return torch.cat(drops, dim=1)
+
+def kept(run: Run) -> Way:
+    """Run the tail on copies of the feature maps, each with one position kept and all others set to zero.
+
+    The way gives the explained logits `(N, C)` of the positions given by their indices.
+    """
+
+    def way(batch: Pass, places: Tensor) -> Tensor:
+        maps, logits = batch.activations.flatten(2), []
+        for chunk in _chunks(places, batch.activations) if batch.divisible else places.split(1):
+            copies = maps.new_zeros(len(maps), len(chunk), *maps.shape[1:])
+            copies[:, torch.arange(len(chunk)), :, chunk] = maps[:, :, chunk].permute(2, 0, 1)
+            logits.append(run(batch, copies.unflatten(3, batch.activations.shape[2:])))
+        return torch.cat(logits, dim=1)
 
     return way
-
-
-def explained(tail: Callable[..., Tensor], batch: Pass, maps: Tensor) -> Tensor:
-    """Return the explained logits `(N, C)` of feature maps `(N, C, K, h, w)`, all in one run where that is possible."""
-    count = maps.shape[1]
-    if not batch.divisible:
-        return torch.cat([_pick(tail(maps[:, place], *batch.others), batch) for place in range(count)], dim=1)
-    others = [value.repeat_interleave(count, dim=0) for value in batch.others]
-    return _pick(tail(maps.flatten(0, 1), *others), batch)
-
-
-def explained_one_by_one(tail: Callable[..., Tensor], batch: Pass, maps: Tensor) -> Tensor:
-    """Return the same from a run for each map; images are run apart as well where the others can be divided."""
-    places = [slice(place, place + 1) for place in range(maps.shape[1])]
-    if not batch.divisible:
-        return torch.cat([explained(tail, batch, maps[:, place]) for place in places], dim=1)
-    images = [slice(image, image + 1) for image in range(len(batch.classes))]
-    return torch.cat(
-        [
-            torch.cat([explained(tail, batch.rows(image), maps[image, place]) for place in places], dim=1)
-            for image in images
-        ]
-    )
-
-
-def _pick(logits: Tensor, batch: Pass) -> Tensor:
-    """Return the explained ones `(N, C)` of logits `(N * C, classes)`."""
-    stacked = logits.unflatten(0, (len(batch.classes), -1))
-    chosen = batch.classes[:, None, None].expand(-1, stacked.shape[1], 1)
-    return stacked.gather(2, chosen).squeeze(2)
 
 
 def _change(head: Head, batch: Pass) -> Tensor:

@@ -17,6 +17,7 @@ from edgecheck.pruning.criteria import CRITERIA, Importance, Ranked
 from edgecheck.pruning.structures import find_structure
 from edgecheck.registry import lookup, resolve
 from edgecheck.steps import PruneStep
+from edgecheck.text import listed
 
 
 def rank(
@@ -68,6 +69,7 @@ def score(
         raise
     except Exception as error:  # of the network's own code
         raise ModelError(f"criterion {criterion} cannot rank {_fault(model, error)}; use another") from error
+    _check_scores(criterion, scores, _shapes(targets), whole=ranked == "weights")
     return Ranking({name: values.cpu() for name, values in scores.items()}, inputs.notes)
 
 
@@ -82,11 +84,35 @@ def _targets(model: nn.Module, ranked: Ranked, example: Tensor) -> Mapping[str, 
     return prunable_weights(model)
 
 
+def _shapes(targets: Mapping[str, nn.Parameter] | list[DependencyGroup]) -> dict[str, tuple[int, ...]]:
+    if isinstance(targets, Mapping):
+        return {name: tuple(weight.shape) for name, weight in targets.items()}
+    return {group.root: (group.size,) for group in targets}
+
+
 def _scores(criterion: Importance, ranked: Ranked, inputs: RankingInput, targets: object) -> dict[str, Tensor]:
     scorer = criterion.scorer(ranked)
     assert scorer is not None, "`check_step` refuses such a pair"
     scores: dict[str, Tensor] = resolve(scorer)(inputs, targets)
     return scores
+
+
+def _check_scores(criterion: str, scores: object, shapes: Mapping[str, tuple[int, ...]], whole: bool) -> None:
+    """Refuse what cannot be compared; a criterion may leave out a group of filters, but no weights.
+
+    Raises:
+        ModelError: as said.
+    """
+    of = f"criterion {criterion} must return a score for each of {listed(shapes)}"
+    if not isinstance(scores, Mapping) or set(scores) - set(shapes) or (whole and len(scores) < len(shapes)):
+        got = f"those of {listed(scores)}" if isinstance(scores, Mapping) else type(scores).__name__
+        raise ModelError(f"{of}, not {got}")
+    for name, values in scores.items():
+        if not isinstance(values, Tensor) or tuple(values.shape) != shapes[name]:
+            got = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+            raise ModelError(f"criterion {criterion} must score {name} by a tensor of shape {shapes[name]}, not {got}")
+        if not values.isfinite().all():
+            raise ModelError(f"criterion {criterion} gives {name} scores that are not finite")
 
 
 def check_fits(criterion: str, model: nn.Module) -> None:

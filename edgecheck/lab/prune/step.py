@@ -6,7 +6,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from edgecheck.errors import ConfigError
+from edgecheck.errors import ConfigError, ModelError
 from edgecheck.lab.prune.interface import Ranking, Samples
 from edgecheck.lab.prune.ranking import rank
 from edgecheck.lab.prune.state import Compressed, uncompressed
@@ -49,7 +49,9 @@ def prune(
     structure = find_structure(step.structure)
     _check_order(state, step, structure)
     ranking = ranking or rank(state.model, step, example, seed, samples, device)
-    pruned: Compressed = resolve(structure.prune)(state, step, ranking.scores, example)
+    pruned = resolve(structure.prune)(state, step, ranking.scores, example)
+    if not isinstance(pruned, Compressed):
+        raise ModelError(f"structure {step.structure} must return a Compressed, not {type(pruned).__name__}")
     return attrs.evolve(pruned, notes=[*pruned.notes, *ranking.notes])
 
 

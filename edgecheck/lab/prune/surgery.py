@@ -45,13 +45,13 @@ def reshaped(model: nn.Module, cuts: Cuts, example: Tensor) -> nn.Module:
     return remove(model, cuts, example) if cuts else copy.deepcopy(model)
 
 
-def silenced(model: nn.Module, cuts: Cuts) -> nn.Module:
+def muted(model: nn.Module, cuts: Cuts) -> nn.Module:
     """Return a copy of `model` of the same shapes in which the weights that read these channels are zero."""
-    silent = copy.deepcopy(model)
+    copied = copy.deepcopy(model)
     with torch.no_grad():
         for name, mask in masks(model, cuts).items():
-            silent.get_parameter(name).masked_fill_(~mask, 0.0)
-    return silent
+            copied.get_parameter(name).masked_fill_(~mask, 0.0)
+    return copied
 
 
 def masks(model: nn.Module, cuts: Cuts) -> dict[str, Tensor]:
@@ -80,7 +80,7 @@ def flaw(model: nn.Module, removals: list[Removal], example: Tensor) -> Diagnost
     cuts = channels(removals)
     noise = torch.randn(example.shape, generator=torch.Generator().manual_seed(_NOISE_SEED))
     with torch.no_grad():
-        expected = silenced(model, cuts).eval()(noise)
+        expected = muted(model, cuts).eval()(noise)
         try:
             logits = remove(model, cuts, example)(noise)
         except Exception as error:  # whatever a forward pass that relies on its shapes may raise

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from edgecheck.pipeline.executors.processes import Processes
 from edgecheck.pipeline.executors.serial import Serial
 from edgecheck.pipeline.work import Executor
-from edgecheck.progress import Progress
+from edgecheck.progress import Watcher
 from edgecheck.registry import lookup, register
 
-Factory = Callable[[str, Progress], Executor]
+Factory = Callable[[str, Watcher], Executor]
 """Receives the text after the colon, or ""; raises UsageError if it is invalid."""
 
 EXECUTORS: dict[str, Factory] = {}
@@ -18,7 +18,7 @@ register(EXECUTORS, "serial")(Serial.of)
 register(EXECUTORS, "processes")(Processes.of)
 
 
-def executor(text: str, progress: Progress) -> Executor:
+def executor(text: str, progress: Watcher) -> Executor:
     """Return the executor that `serial` or `processes:4` names.
 
     Raises:

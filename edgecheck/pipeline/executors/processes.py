@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import re
 import signal
 import sys
 from collections import deque
@@ -15,9 +16,9 @@ from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 from attrs import frozen
 
@@ -25,10 +26,11 @@ from edgecheck import plugins
 from edgecheck.children import end_with_parent
 from edgecheck.cores import usable_cores
 from edgecheck.errors import MeasurementError, UsageError
-from edgecheck.pipeline.executors.relay import Board, Relay, Said
+from edgecheck.pipeline.executors.relay import Board, Printed, Relay, Said, Stream, prints
 from edgecheck.pipeline.work import Computed, Job, compute
-from edgecheck.progress import Progress
+from edgecheck.progress import Watcher
 from edgecheck.spawning import ending, spawned
+from edgecheck.text import error_line
 
 MOST_PROCESSES = 256
 THREADS = "OMP_NUM_THREADS"  # read by PyTorch when it is imported
@@ -44,20 +46,20 @@ class _Worker:
 class Processes:
     """Computes up to `slots` jobs at once."""
 
-    def __init__(self, slots: int, progress: Progress) -> None:
+    def __init__(self, slots: int, progress: Watcher) -> None:
         self.slots = slots
         self._board = Board(progress)
         self._idle: deque[_Worker] = deque()
         self._all: list[_Worker] = []
 
     @classmethod
-    def of(cls, argument: str, progress: Progress) -> Processes:
+    def of(cls, argument: str, progress: Watcher) -> Processes:
         """Return the executor; the default number of processes is the number of usable cores.
 
         Raises:
             UsageError: the argument is not a number from 1 to 256.
         """
-        number = int(argument) if argument.isascii() and argument.isdecimal() else 0
+        number = int(argument) if re.fullmatch(r"[0-9]{1,3}", argument) else 0
         if argument and not 1 <= number <= MOST_PROCESSES:
             raise UsageError(f"--executor processes:{argument}: write processes:N, with N from 1 to {MOST_PROCESSES}")
         return cls(number or usable_cores(), progress)
@@ -84,6 +86,8 @@ class Processes:
         # The plugins are sent separately and first: the job cannot be unpickled without them.
         paths = [str(plugin.path) for plugin in job.work.stage.plugins]
         packed = paths, pickle.dumps(job)
+        stage = job.work.stage.name
+        self._board.begin(worker.number, f"{job.work.variant}: {stage}" if job.work.variant else stage)
         Thread(target=self._follow, args=(worker, packed, future), daemon=True).start()
         return future
 
@@ -91,13 +95,13 @@ class Processes:
         """Show the progress of a process until it answers or dies."""
         try:
             worker.connection.send(packed)
-            while isinstance(answer := worker.connection.recv(), Said):
+            while isinstance(answer := worker.connection.recv(), Said | Printed):
                 self._board.show(worker.number, answer)
         except (EOFError, OSError):
             answer = _death(worker)
         else:
             self._idle.append(worker)
-        self._board.clear(worker.number)
+        self._board.end(worker.number)
         if isinstance(answer, BaseException):
             future.set_exception(answer)
         else:
@@ -120,10 +124,20 @@ def _death(worker: _Worker) -> MeasurementError:
 def _serve(connection: Connection, parent: int) -> None:
     """Compute one job after the other until the parent closes the connection."""
     end_with_parent(parent)
-    with contextlib.suppress(EOFError, ConnectionError), contextlib.redirect_stdout(sys.stderr):
+    sending = Lock()  # a model may print in threads of its own
+
+    def send(what: object) -> None:
+        with sending:
+            connection.send(what)
+
+    sys.stdout, sys.stderr = (prints(send, name) for name in get_args(Stream))
+    with contextlib.suppress(EOFError, ConnectionError):
         while True:
             paths, packed = connection.recv()
-            connection.send(_answer(paths, packed, Relay(connection.send)))
+            answer = _answer(paths, packed, Relay(send))
+            sys.stdout.flush()
+            sys.stderr.flush()
+            send(answer)
 
 
 def _answer(paths: list[str], packed: bytes, relay: Relay) -> object:
@@ -135,5 +149,5 @@ def _answer(paths: list[str], packed: bytes, relay: Relay) -> object:
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:  # an exception of a user's own type
-            return MeasurementError(f"{type(error).__name__}: {error}")
+            return MeasurementError(error_line(error))
         return error

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from threading import Event, Lock, Thread
+from contextlib import ExitStack, contextmanager
+from threading import Lock
+from typing import Any, Literal
 
 from attrs import frozen
 
-from edgecheck.progress import Item, Progress, Size, Text
+from edgecheck.progress import Item, Size, Text, Watcher
+
+Stream = Literal["stdout", "stderr"]
 
 TOLD_S = 0.5  # shortest interval between two messages of a worker about its progress
 
@@ -20,6 +25,14 @@ class Said:
 
     text: str
     keep: bool = False
+
+
+@frozen
+class Printed:
+    """What the code of a model printed in a worker."""
+
+    text: str
+    stream: Stream
 
 
 class Relay:
@@ -52,45 +65,65 @@ class Relay:
         self._send(Said(text, keep=True))
 
 
+class _Sending(io.RawIOBase):
+    """Sends what is written to it."""
+
+    def __init__(self, send: Callable[[Printed], None], stream: Stream) -> None:
+        self._sender, self._stream = send, stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._sender(Printed(bytes(data).decode(errors="replace"), self._stream))
+        return len(data)
+
+
+def prints(send: Callable[[Printed], None], stream: Stream) -> io.TextIOWrapper:
+    """Return a stream for a worker: what a model prints is sent line by line and shown by the main process."""
+    sending = io.BufferedWriter(_Sending(send, stream))
+    return io.TextIOWrapper(sending, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
 class Board:
     """Shows the current work of all workers in one line."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Watcher) -> None:
         self._progress = progress
         self._texts: dict[int, str] = {}
-        self._lock, self._over = Lock(), Event()
-        self._thread = Thread(target=self._follow, daemon=True)
+        self._finished = 0
+        self._lock, self._shown = Lock(), ExitStack()
 
     def open(self) -> None:
         """Start to show the line."""
-        self._thread.start()
+        self._shown.enter_context(self._progress.follow(self.line))
 
     def close(self) -> None:
         """Remove the line."""
-        self._over.set()
-        self._thread.join()
+        self._shown.close()
 
-    def show(self, worker: int, said: Said) -> None:
+    def show(self, worker: int, said: Said | Printed) -> None:
         """Show a message of a worker."""
-        if said.keep:
-            return self._progress.note(said.text)
-        with self._lock:
-            self._texts[worker] = said.text
+        if isinstance(said, Printed):
+            print(said.text, end="", flush=True, file=sys.stderr if said.stream == "stderr" else None)
+        elif said.keep:
+            self._progress.note(said.text)
+        else:
+            with self._lock:
+                self._texts[worker] = said.text
 
-    def clear(self, worker: int) -> None:
-        """Remove a worker that is done from the line."""
+    def begin(self, worker: int, text: str) -> None:
+        """Show which stage a worker begins."""
+        self.show(worker, Said(text))
+
+    def end(self, worker: int) -> None:
+        """Count the stage of a worker, which is done or has failed."""
         with self._lock:
             self._texts.pop(worker, None)
+            self._finished += 1
 
-    def _follow(self) -> None:
-        for _ in self._progress.track(self._ticks(), lambda _: self._line()):
-            pass
-
-    def _ticks(self) -> Iterator[None]:
-        while not self._over.wait(TOLD_S):
-            if self._texts:
-                yield
-
-    def _line(self) -> str:
+    def line(self) -> str:
+        """Return how many stages are done and what is being worked on; nothing where nothing is."""
         with self._lock:
-            return " | ".join(text for _, text in sorted(self._texts.items()))
+            at_work = [text for _, text in sorted(self._texts.items())]
+            return " | ".join([f"stages done: {self._finished}", *at_work]) if at_work else ""

@@ -38,6 +38,8 @@ class Change(NetworkStage):
             ModelError: the step fails on this network.
         """
         _, state = self.load()
+        from torch import nn
+
         from edgecheck.lab.user_traceback import place_of
 
         try:
@@ -46,4 +48,6 @@ class Change(NetworkStage):
             raise
         except Exception as error:  # a plugin's code can raise anything at all
             raise ModelError(f"step {self.step.kind} fails: {place_of(error)}") from error
+        if not isinstance(changed, nn.Module):
+            raise ModelError(f"step {self.step.kind} must return a torch.nn.Module, not {type(changed).__name__}")
         return self.save(attrs.evolve(state, model=changed, notes=[]), desk)

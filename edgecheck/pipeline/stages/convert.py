@@ -7,7 +7,8 @@ from attrs import frozen
 from edgecheck import versions
 from edgecheck.artefact import Artefact
 from edgecheck.atomic import atomic
-from edgecheck.errors import EdgecheckError, ModelError
+from edgecheck.errors import ModelError
+from edgecheck.foreign import blamed
 from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.stages.export import Written, file_after
 from edgecheck.plugins import using
@@ -48,11 +49,9 @@ class Convert(Stage[Written]):
         Raises:
             ModelError: the step fails on this file.
         """
-        try:
-            with atomic(desk.folder / self.files[0]) as temporary:
+        with atomic(desk.folder / self.files[0]) as temporary:
+            with blamed(f"step {self.step.kind} fails"):
                 self.step.convert(self.source.path, temporary)
-        except EdgecheckError:
-            raise
-        except Exception as error:  # a plugin's code can raise anything at all
-            raise ModelError(f"step {self.step.kind} fails: {type(error).__name__}: {error}") from error
+            if not temporary.is_file():
+                raise ModelError(f"step {self.step.kind} leaves no file")
         return Written([])

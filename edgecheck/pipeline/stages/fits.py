@@ -46,7 +46,8 @@ class CheckFit(Stage[Fits]):
         """
         network = self.network.build()
         from edgecheck.lab.cam.preserved import as_found
-        from edgecheck.lab.cam.split import probe_of, split
+        from edgecheck.lab.cam.probing import probe_of
+        from edgecheck.lab.cam.split import split
         from edgecheck.lab.subjects import check_fits
 
         with noted_reads(self.network.model.factory) as reads:

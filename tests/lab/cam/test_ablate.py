@@ -1,11 +1,17 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
+from attrs import evolve
 from torch import nn
 
-from edgecheck.lab.cam.ablate import Ablation
+from edgecheck.lab.cam import changes, ways
+from edgecheck.lab.cam.ablate import CHECKS, Ablation
 from edgecheck.lab.cam.head import Head, read_head
+from edgecheck.lab.cam.runs import Pass
 from edgecheck.lab.cam.split import split
-from edgecheck.lab.cam.ways import Pass
+from edgecheck.lab.cam.ways import Way
 from tests.lab.cam import networks
 from tests.lab.cam.networks import ConvolutionHead, Curved, Dense, Middle, Plain, Residual, seeded
 
@@ -23,46 +29,53 @@ def prepared(network: type[nn.Module], target: str | None = None) -> tuple[Head,
     staged, passing = head.prefix(activations, *others)
     logits = head.rest(staged, *passing)
     explained, classes = logits.max(1)
-    (slopes,) = torch.autograd.grad(explained.sum(), staged)
-    batch = Pass(activations.detach(), others, staged.detach(), slopes, classes, explained.detach())
+    gradients, slopes = torch.autograd.grad(explained.sum(), (activations, staged))
+    batch = Pass(activations.detach(), others, staged.detach(), slopes, gradients, classes, explained.detach())
     return head, Ablation(head, parts.tail), batch
 
 
+def by_definition(ablation: Ablation) -> Way:
+    return ways.by_copies(ablation.alone)
+
+
 @pytest.mark.parametrize(
-    ("network", "target", "affine", "mixes"),
+    ("network", "target", "affine", "in_map", "mixes", "sliced"),
     [
-        (Plain, None, True, True),
-        (Residual, None, True, True),
-        (Dense, None, True, True),
-        (Dense, "features", True, True),  # BatchNorm's output: the ReLU belongs to the channel-wise part
-        (Curved, None, False, True),
-        (ConvolutionHead, None, False, True),
-        (Middle, None, False, False),  # its convolution is followed by a value that passed by
-        (networks.Branching, None, False, False),  # hooks: nothing to be seen
+        (Plain, None, True, False, True, True),  # a max pooling before the linear layer
+        (Residual, None, True, True, True, True),
+        (Dense, None, True, True, True, True),
+        (Dense, "features", True, False, True, True),  # BatchNorm's output: the ReLU belongs to the channel-wise part
+        (Curved, None, False, False, True, True),
+        (ConvolutionHead, None, False, False, True, True),
+        (Middle, None, False, False, False, True),  # its convolution is followed by a value that passed by
+        (networks.Branching, None, False, False, False, False),  # hooks: nothing to be seen
     ],
 )
-def test_what_is_seen_of_a_tail(network: type[nn.Module], target: str | None, affine: bool, mixes: bool) -> None:
+def test_what_is_seen_of_a_tail(
+    network: type[nn.Module], target: str | None, affine: bool, in_map: bool, mixes: bool, sliced: bool
+) -> None:
     head, ablation, _ = prepared(network, target or getattr(network, "target", None))
-    assert (head.affine, head.mixing is not None) == (affine, mixes)
-    assert len(ablation.candidates) == affine + mixes
+    assert (head.affine, head.affine_in_map) == (affine, in_map)
+    assert (head.mixing is not None, head.sliced is not None) == (mixes, sliced)
+    assert len(ablation.candidates) == affine + 2 * mixes
 
 
 @pytest.mark.parametrize("network", [Plain, Residual, Dense, Curved, ConvolutionHead, Middle])
 def test_the_ways_agree_and_the_quickest_is_taken(network: type[nn.Module]) -> None:
     _, ablation, batch = prepared(network)
-    expected = ablation.by_copies(batch, torch.arange(batch.activations.shape[1]))
+    expected = by_definition(ablation)(batch, torch.arange(batch.activations.shape[1]))
     assert expected.abs().max() > 1e-3
     for way in ablation.candidates:
         torch.testing.assert_close(way(batch, torch.arange(len(expected[0]))), expected, rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(ablation.drops(batch), expected, rtol=1e-3, atol=1e-5)
-    assert ablation.way is [*ablation.candidates, ablation.by_copies][0]
+    assert not ablation.candidates or ablation.way is ablation.candidates[0]
 
 
 def test_a_shortcut_that_disagrees_is_dropped() -> None:
     _, ablation, batch = prepared(Plain)
     ablation.candidates.insert(0, lambda batch, channels: torch.zeros(len(batch.classes), len(channels)))
     ablation.drops(batch)
-    assert len(ablation.candidates) == 2
+    assert len(ablation.candidates) == 3
     assert ablation.way is ablation.candidates[0]
 
 
@@ -84,10 +97,10 @@ def test_an_operator_that_is_not_what_its_name_says_is_found_out() -> None:
             self[8] = LiesAboutItsName()
 
     _, ablation, batch = prepared(Lying)
-    assert len(ablation.candidates) == 2
-    expected = ablation.by_copies(batch, torch.arange(12))
+    assert len(ablation.candidates) == 3
+    expected = by_definition(ablation)(batch, torch.arange(12))
     torch.testing.assert_close(ablation.drops(batch), expected)
-    assert ablation.way is ablation.by_copies
+    assert not ablation.candidates
 
 
 @pytest.mark.parametrize("size", [1, 2**14, 2**30])
@@ -116,4 +129,48 @@ def test_a_number_that_passes_by_keeps_the_batch_as_it_is() -> None:
             logits = model.fc(maps.relu().sum((2, 3)))
             expected[:, channel] = batch.logits - logits[torch.arange(3), batch.classes]
     torch.testing.assert_close(ablation.drops(batch), expected, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(ablation.by_copies(batch, torch.arange(8)), expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(by_definition(ablation)(batch, torch.arange(8)), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("held", [1, 2**30])
+@pytest.mark.parametrize("dense", [0.0, 1.0])
+def test_channels_and_values_without_effect_are_skipped(
+    held: int, dense: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TwoHidden(Curved):
+        def __init__(self) -> None:
+            super().__init__()
+            hidden = [nn.Linear(32, 24), nn.ReLU(), nn.Linear(24, networks.CLASSES, bias=False)]
+            self.classifier = nn.Sequential(*self.classifier[:3], *hidden)
+
+    _, ablation, batch = prepared(TwoHidden)
+    batch.activations[:, 3] = 0  # a dead channel
+    batch.staged.reshape(3, 12, -1)[:, 3] = 0
+    logits = ablation.together(batch, batch.activations[:, None])[:, 0]
+    batch = evolve(batch, logits=logits)
+    monkeypatch.setattr(changes, "HELD_BYTES", held)
+    monkeypatch.setattr(changes, "DENSE", dense)
+    found = ablation.candidates[0](batch, torch.arange(12))
+    assert found[:, 3].eq(0).all()
+    torch.testing.assert_close(found, by_definition(ablation)(batch, torch.arange(12)), rtol=1e-3, atol=1e-5)
+    some = torch.tensor([1, 3, 8])
+    torch.testing.assert_close(ablation.candidates[0](batch, some), found[:, some])
+
+
+@pytest.mark.parametrize("network", [Plain, Residual, Curved, ConvolutionHead])
+def test_once_checked_no_class_is_computed_that_is_not_explained(network: type[nn.Module]) -> None:
+    head, ablation, batch = prepared(network)
+    for _ in range(CHECKS):
+        ablation.drops(batch)
+    assert head.sliced is not None
+    with called(head.sliced.layer) as calls:
+        ablation.drops(batch)
+    assert calls == []
+
+
+@contextmanager
+def called(layer: nn.Module) -> Iterator[list[torch.Size]]:
+    calls: list[torch.Size] = []
+    handle = layer.register_forward_hook(lambda module, inputs, output: calls.append(output.shape))
+    yield calls
+    handle.remove()

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 import edgecheck.lab  # noqa: F401  (grad-cam imports torchvision)
-from edgecheck.attribution.table import METHODS
 from edgecheck.images import preprocess
 from edgecheck.lab.cam import explain
 from edgecheck.lab.cam.cut import cut
@@ -122,9 +121,9 @@ def test_heatmaps_are_those_of_grad_cam_without_a_warning(
     model, data = seeded(network), images(5)
     assert split(model, EXAMPLE).warnings == []
     monkeypatch.setattr("edgecheck.attribution.engine.BATCH_SIZE", 4)  # the last batch is a single image
-    found = explain(model, data, HOW, list(METHODS), network.target)
+    found = explain(model, data, HOW, list(reference.METHODS), network.target)
     inputs = torch.from_numpy(preprocess(data.images, HOW))
-    for method in METHODS:
+    for method in reference.METHODS:
         expected = reference.grad_cam(model, model.get_submodule(network.target), inputs, found.classes, method)
         np.testing.assert_allclose(reference.finished(found.maps[method], (32, 32)), expected, rtol=0, atol=1e-4)
 

@@ -64,7 +64,7 @@ def _cut(state: Compressed, step: PruneStep, removals: list[Removal], example: T
     cuts = surgery.channels(removals)
     last = step.share == 1
     return Compressed(
-        surgery.remove(state.model, cuts, example) if last else surgery.silenced(state.model, cuts),
+        surgery.remove(state.model, cuts, example) if last else surgery.muted(state.model, cuts),
         masks={} if last else surgery.masks(state.model, cuts),
         cuts=cuts if last else {},
         units={group.root: units for group, units in removals},

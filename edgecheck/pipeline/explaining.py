@@ -54,7 +54,7 @@ def fidelity(run: Run, entry: Entry, floats: Entry) -> Line[Heatmaps]:
     before = yield from _seen(run, floats, ARTEFACT)
     predicted = yield from _predictions(run, floats)
     after = yield from _seen(run, entry, ARTEFACT, explained=predicted, place=FIDELITY)
-    return Heatmaps(after, before, (yield from _similarities(run, entry.name, before, after)))
+    return Heatmaps(after, before, (yield from _similarities(run, entry.name, before, after, FIDELITY)))
 
 
 def _source(run: Run, sides: Sequence[Entry]) -> str:
@@ -108,11 +108,11 @@ def _stage(run: Run, entry: Entry, source: str, layer: str | None, explained: Ar
         images=run.images,
         preprocessing=plan.preprocessing,
         methods=options.methods,
-        engine=options.engine,
+        engine=options.engine if by_twin else "edgecheck",
         layer=layer,
         classes=options.class_explained,
         explained=explained,
-        device=plan.compute.device,
+        device="cpu" if source == ARTEFACT else plan.compute.device,
         runtime=None if by_twin else run.runtime,
         machine=None if by_twin else run.machine,
         threads=plan.compute.threads,
@@ -138,13 +138,14 @@ def _predictions(run: Run, entry: Entry) -> Line[Artefact]:
     return (yield Work(entry.name, predict)).files[LOGITS]
 
 
-def _similarities(run: Run, name: str, before: Seen, after: Seen) -> Line[list[Similarity]]:
+def _similarities(run: Run, name: str, before: Seen, after: Seen, place: str = "") -> Line[list[Similarity]]:
     """Compare a variant's maps with the baseline's by the methods that both have; none where either has no maps."""
     options = run.plan.explain
     methods = [method for method in options.methods if method not in {**before.refused, **after.refused}]
     if before.file is None or after.file is None or not methods:
         return []
-    done = yield Work(name, Compare(before.file, after.file, run.images, methods, options.sam, run.plan.seed))
+    stage = Compare(before.file, after.file, run.images, methods, options.sam, run.plan.seed, place)
+    done = yield Work(name, stage)
     return [attrs.evolve(one, variant=name, source=after.source) for one in done.outputs.similarities]
 
 

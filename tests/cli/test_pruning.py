@@ -50,7 +50,9 @@ def config(tmp_path_factory, tiny_config):
     head, rest = text.split("variants:")[0], "finetune:" + text.split("finetune:")[1]
     path = tmp_path_factory.mktemp("pruning") / "edgecheck.yaml"
     path.write_text(
-        head.replace(", grad-cam++, ablation-cam, layer-cam, xgrad-cam, hires-cam, score-cam, recipro-cam", "") + ROWS + rest
+        head.replace(", grad-cam++, ablation-cam, layer-cam, xgrad-cam, hires-cam, score-cam, recipro-cam", "")
+        + ROWS
+        + rest
     )
     return path
 

@@ -36,7 +36,9 @@ def config(tmp_path_factory, tiny_config):
     head, rest = text.split("variants:")[0], "finetune:" + text.split("finetune:")[1]
     path = tmp_path_factory.mktemp("sweep") / "edgecheck.yaml"
     path.write_text(
-        head.replace(", layer-cam, xgrad-cam, hires-cam, score-cam, recipro-cam", "") + rest + "quantize: {images: 32}\n"
+        head.replace(", layer-cam, xgrad-cam, hires-cam, score-cam, recipro-cam", "")
+        + rest
+        + "quantize: {images: 32}\n"
     )
     return path
 

@@ -154,7 +154,7 @@ def test_what_depends_on_what(finished):
     """What the properties rest on, by examples that were thought through."""
     of_export = finished.users([(TWICE, "export")])
     assert {name for variant, name in of_export if variant == TWICE} == {
-        *("trial", "predict", "count", "saturation", "profile")
+        *("trial", "predict", "count", "saturation", "profile", "locate", "explain-artefact")
     }
     assert (INT8, "quantize-0") in of_export
     assert {variant for variant, _ in of_export} == {TWICE, INT8, ""}
@@ -171,7 +171,8 @@ def test_what_depends_on_what(finished):
 def test_another_input_of_a_stage_runs_it_again_and_what_depends_on_what_came_out_otherwise(finished, kind, data):
     name = data.draw(st.sampled_from([name for name in finished.names if finished.stages[name].kind == kind]))
     stage = finished.stages[name]
-    path, hidden = data.draw(st.sampled_from(list(leaves(stage))))
+    # The place is a part of the stage's name: with another one it is another stage.
+    path, hidden = data.draw(st.sampled_from([leaf for leaf in leaves(stage) if leaf[0] != ("place",)]))
     salt = data.draw(st.integers(1000, 2000))  # no place among the steps that another step has
     parts = data.draw(st.sampled_from([PARTS, ("files",), ("outputs",), ()]), label="come out otherwise")
     called = name[0], changed(stage, path, salt).name
@@ -182,11 +183,12 @@ def test_another_input_of_a_stage_runs_it_again_and_what_depends_on_what_came_ou
     assert computed == (set() if hidden else {called} | finished.users([name], parts))
 
 
-NETWORKS = {"make", "target", "rank", "prune", "finetune", "change", "export", "explain"}
-PREPROCESSED = {"data", "finetune", "predict", "saturation", "explain", "latency"}
-FILES_RUN = {"trial", "predict", "saturation", "suspect", "profile", "latency"}
+NETWORKS = {"make", "target", "rank", "prune", "finetune", "change", "export", "locate", "=explain"}
+PREPROCESSED = {"data", "finetune", "predict", "saturation", "explain", "latency", "locate"}
+ON_FILES = {"locate", "=explain-artefact", "=explain-fidelity"}
+FILES_RUN = {"trial", "predict", "saturation", "suspect", "profile", "latency", *ON_FILES}
 ON_IMAGES = {("baseline", "rank-taylor-weights"), (INT8, "quantize-0")}
-# A setting with another value, and the stages that read it: kinds, or variant and name where not all of a kind do.
+# A setting with another value, and the stages that read it: kinds, `=NAME`, or variant and name.
 SETTINGS = [
     ({"seed": 1}, {*NETWORKS, "similarity", "latency", (INT8, "quantize-0")}),
     ({"data": {"limit": 50}}, {"data", "finetune", *ON_IMAGES}),
@@ -196,11 +198,11 @@ SETTINGS = [
     ({"preprocessing": {"range": [-1, 1]}}, {*PREPROCESSED, *ON_IMAGES}),
     ({"preprocessing": {"size": [16, 16]}}, {*PREPROCESSED, *ON_IMAGES}),
     ({"explain": {"methods": ["grad-cam"]}}, {"explain", "similarity"}),
-    ({"explain": {"target_layer": "features.conv1"}}, {"target", "explain"}),
+    ({"explain": {"target_layer": "features.conv1"}}, {"target", "locate", "=explain"}),
     ({"explain": {"class_explained": "label"}}, {"explain"}),
-    ({"explain": {"engine": "grad-cam"}}, {"explain"}),
+    ({"explain": {"engine": "grad-cam"}}, {"=explain"}),
     ({"explain": {"sam": "rgb"}}, {"similarity"}),
-    ({"compute": {"device": "cpu"}}, {"rank", "finetune", "explain"}),
+    ({"compute": {"device": "cpu"}}, {"rank", "finetune", "locate", "=explain"}),
     ({"compute": {"processes": 2}}, {"finetune"}),
     ({"compute": {"threads": 2}}, set()),
     ({"train": {"epochs": 3}}, set()),
@@ -230,7 +232,11 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("setting", "readers"), SETTINGS, ids=lambda value: str(value) if type(value) is dict else "")
 def test_another_setting_runs_what_reads_it_and_what_depends_on_that(finished, setting, readers):
-    direct = {name for name in finished.names if name in readers or finished.stages[name].kind in readers}
+    direct = {
+        name
+        for name in finished.names
+        if not readers.isdisjoint((name, f"={name[1]}", finished.stages[name].kind))
+    }
     assert finished.again(plan_of(setting)) == direct | finished.users(direct)
 
 

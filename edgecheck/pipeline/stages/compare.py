@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from edgecheck import versions
-from edgecheck.artefact import Artefact
+from edgecheck.artefact import Artefact, locator
 from edgecheck.config.plan import SamKind
 from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Images
@@ -35,6 +35,12 @@ class Compare(Stage[Compared]):
     methods: list[str]
     sam: SamKind
     seed: int
+    place: str = locator(default="")
+
+    @property
+    def name(self) -> str:
+        """`similarity`, followed by the place where a variant has several."""
+        return "-".join(filter(None, (self.kind, self.place)))
 
     def compute(self, desk: Desk) -> Compared:
         """Score each method.

@@ -45,7 +45,8 @@ def copied(
 def _constant(writer: BranchWriter, name: str, real: onnx.TensorProto) -> str:
     """Return a constant of the tail: the file's own where it has it, so that weights are not stored twice."""
     if name not in writer.wiring.constants:
-        return writer.constant(numpy_helper.to_array(real))
+        values = numpy_helper.to_array(real)
+        return writer.constant(values, values.dtype.type)
     known = writer.wiring.graph.tensors.get(name)
     if known is None:  # what the tail reads is float32 or an integer, as in the file
         same = values_of(writer.wiring.graph, [name])[name].dtype == numpy_helper.to_array(real).dtype

@@ -88,7 +88,7 @@ def _kept_alone(writer: BranchWriter, maps: str) -> str:
 def _repeated(writer: BranchWriter, value: Crossing, times: int, batch: int | None) -> str:
     """Return a value that bypasses the target once for each position of an image."""
     dims = writer.shape(value.name)
-    if not dims or dims[0] != (batch or 1):
+    if len(dims) < 2 or dims[0] != (batch or 1):  # a row may be the number of images
         raise ModelError(
             f"behind the target tensor, {value.name!r} is read, which has not one entry per image: name another tensor "
             "(--target-layer)"

@@ -333,11 +333,11 @@ def test_a_second_heatmap_is_refused(tmp_path):
 def test_a_tail_that_depends_on_the_batch_is_refused_in_one_line(tmp_path):
     body = f"size = Shape (x) first = Slice (size, zero, one) {BODY}"
     head = (
-        "p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (a) rest = Concat <axis = 0> (first, minus) "
-        "f = Reshape (p, rest) y = Gemm (f, pooled_pixels, b)"
+        "p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (a) f = Flatten (p) "
+        "g = Gemm (f, pooled_pixels, b) n = Cast <to = 1> (first) y = Div (g, n)"
     )
-    ends = {"zero": np.array([0]), "one": np.array([1]), "minus": np.array([-1])}
-    with pytest.raises(ModelError, match="'rest' is read, which has not one entry per image") as refused:
+    ends = {"zero": np.array([0]), "one": np.array([1])}
+    with pytest.raises(ModelError, match="'n' is read, which has not one entry per image") as refused:
         made(written(tmp_path, body, head, {**WEIGHTS, **ends}))
     assert "\n" not in str(refused.value)
 

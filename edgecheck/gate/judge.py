@@ -70,9 +70,11 @@ def judge(
     guessing = guesses.guessing(variants, readings, chance)
     asked = [_asked(criterion, variants, readings, guessing) for criterion in policy.criteria]
     verdicts = [
-        _apply(criterion, fixed, lacking, name, taken.get((name, criterion.metric)), policy)
-        for name in candidates
+        _apply(criterion, fixed, lacking, variant.name, taken.get((variant.name, criterion.metric)), policy)
+        for variant in variants
+        if variant.role == "candidate"
         for criterion, fixed, lacking in asked
+        if preconditions.applies(criterion, variant)
     ]
     statuses = {name: _worst(policy, [v for v in verdicts if v.variant == name]) for name in candidates}
     passing = [name for name in candidates if statuses[name] in PASSING]

@@ -36,6 +36,15 @@ def needs_twin(metric: str) -> bool:
     return metric.startswith("parity.")
 
 
+def applies(criterion: Criterion, variant: Variant) -> bool:
+    """Return whether a variant is judged by a criterion.
+
+    A default gate asks for parity, which ties a twin to its file. A quantized file has no twin and is explained itself.
+    Criteria that a user wrote name their place and always apply.
+    """
+    return bool(criterion.where) or not needs_twin(criterion.metric) or variant.quantization is None
+
+
 def admit(
     policy: Policy, variants: Sequence[Variant], readings: Sequence[Reading]
 ) -> tuple[list[Reading], list[Withheld]]:

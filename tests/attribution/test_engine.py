@@ -164,8 +164,8 @@ def test_a_source_registered_from_outside_is_opened_by_name(tmp_path, monkeypatc
     with lookup(SOURCES, "numpy", "map source")(subject, preprocess(DATA.images[:1], HOW)) as opened:
         found = engine.explain(opened, DATA, HOW, ["hires-cam"])
     assert found.target_layer == "relu"
-    with pytest.raises(ConfigError, match=r"unknown map source 'artefact'; known: twin, numpy"):
-        lookup(SOURCES, "artefact", "map source")
+    with pytest.raises(ConfigError, match=r"unknown map source 'board'; known: .*numpy"):
+        lookup(SOURCES, "board", "map source")
 
 
 def test_a_subject_without_a_twin_has_no_heatmaps_of_it():

@@ -134,7 +134,6 @@ def test_a_signal_ignored_from_the_start_stays_ignored():
 SWALLOWED = """\
 import os, signal, time
 
-pytestmark = pytest.mark.slow
 os.kill(os.getppid(), signal.{name})
 try:
     time.sleep(60)

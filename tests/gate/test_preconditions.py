@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from edgecheck.gate import preconditions
 from edgecheck.gate.chance import CHANCE_ALPHA, guessing
 from edgecheck.gate.judge import judge
 from edgecheck.gate.sentence import parse
 from edgecheck.metrics import METRICS
-from edgecheck.records import Policy, Variant, reading
-from edgecheck.steps import QuantizeStep
+from edgecheck.records import Criterion, Policy, Variant, reading
+from edgecheck.steps import Quantize, QuantizeStep
 from tests.grounds import CHANCE, grounds, parity
 
 BASELINE, CONTROL, A = Variant("baseline", "baseline"), Variant("control", "control"), Variant("a", "candidate")
@@ -182,3 +183,14 @@ def test_no_variant_is_recommended_that_lacks_required_evidence(sentence, more, 
     assert judged.recommendation.variant == named
     if named is None:
         assert "lacks evidence" in judged.recommendation.reason
+
+
+@pytest.mark.parametrize(("where", "asked"), [("", False), ("edgecheck.yaml:7", True)])
+def test_a_default_gate_does_not_ask_a_quantized_file_for_a_twin(where, asked):
+    quantized = Variant("q", "candidate", steps=[QuantizeStep("int8", Quantize())])
+    pruned = Variant("p", "candidate")
+    for metric in ("parity.max_abs", "parity.agreement"):
+        criterion = Criterion(metric, "<=", 1, where=where)
+        assert preconditions.applies(criterion, quantized) == asked
+        assert preconditions.applies(criterion, pruned)
+    assert preconditions.applies(Criterion("sp2ps.grad-cam", ">=", 0.9), quantized)

@@ -17,7 +17,7 @@ def test_the_users_line_is_named():
 
 def test_without_a_line_the_kind_is():
     assert place_of(ZeroDivisionError("no\nreason")) == "ZeroDivisionError: no"
-    assert place_of(KeyError()) == "KeyError: KeyError"
+    assert place_of(KeyError()) == "KeyError"
 
 
 def test_root_cause():

@@ -111,8 +111,8 @@ def _check_scores(criterion: str, scores: object, shapes: Mapping[str, tuple[int
         if not isinstance(values, Tensor) or tuple(values.shape) != shapes[name]:
             got = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
             raise ModelError(f"criterion {criterion} must score {name} by a tensor of shape {shapes[name]}, not {got}")
-        if not values.isfinite().all():
-            raise ModelError(f"criterion {criterion} gives {name} scores that are not finite")
+        if values.isnan().any():  # infinity has its place in the order
+            raise ModelError(f"criterion {criterion} gives {name} scores that are not numbers")
 
 
 def check_fits(criterion: str, model: nn.Module) -> None:

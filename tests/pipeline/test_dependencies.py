@@ -232,9 +232,7 @@ SETTINGS = [
 @pytest.mark.parametrize(("setting", "readers"), SETTINGS, ids=lambda value: str(value) if type(value) is dict else "")
 def test_another_setting_runs_what_reads_it_and_what_depends_on_that(finished, setting, readers):
     direct = {
-        name
-        for name in finished.names
-        if not readers.isdisjoint((name, f"={name[1]}", finished.stages[name].kind))
+        name for name in finished.names if not readers.isdisjoint((name, f"={name[1]}", finished.stages[name].kind))
     }
     assert finished.again(plan_of(setting)) == direct | finished.users(direct)
 

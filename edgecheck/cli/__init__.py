@@ -14,7 +14,18 @@ import traceback
 import click
 
 from edgecheck import __version__
-from edgecheck.cli import blaming, checking, inspecting, judging, reference, running, staging, streams, sweeping
+from edgecheck.cli import (
+    blaming,
+    checking,
+    exporting,
+    inspecting,
+    judging,
+    reference,
+    running,
+    staging,
+    streams,
+    sweeping,
+)
 from edgecheck.cli.screen import say
 from edgecheck.cli.stopping import REQUEST
 from edgecheck.errors import EdgecheckError, Stopped
@@ -52,7 +63,7 @@ for command in (
     blaming.blame,
     staging.train,
     staging.prune,
-    staging.export,
+    exporting.export,
     staging.cam,
     reference.metrics,
     reference.criteria,

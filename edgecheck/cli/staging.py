@@ -1,4 +1,4 @@
-"""`edgecheck train`, `prune`, `export` and `cam`: single stages of the pipeline."""
+"""`edgecheck train`, `prune` and `cam`: single stages of the pipeline."""
 
 from __future__ import annotations
 
@@ -88,25 +88,6 @@ def prune(config: Path, out: Path, **row: Any) -> None:
     for diagnostic in made.variant.warnings:
         screen.say(f"{made.name}: {render(diagnostic)}")
     screen.say(f"{made.file.path}: written, {made.variant.effective_rate:.1%} of the prunable part removed")
-
-
-@click.command(short_help="Export the baseline to ONNX.")
-@config_argument
-@out_option("model.onnx", "File to write the model to.")
-def export(config: Path, out: Path) -> None:
-    """Export the model of CONFIG with its weights to ONNX, and compare the file with its twin on the test images.
-
-    If their logits differ by more than 1e-3, or their top-1 classes on more than 0.1 % of the images, no file is
-    written and the exit code is 3.
-    """
-    from edgecheck.config import reader
-    from edgecheck.pipeline import single
-
-    measured = single.export(reader.load(config), out, screen.Screen())
-    screen.say(
-        f"{out}: written; logits differ from the twin's by at most {measured.max_abs:.2g}, top-1 classes agree on "
-        f"{measured.agreement:.2%} of {measured.n} test images"
-    )
 
 
 @click.command(short_help="Write pictures of heatmaps.")

@@ -72,7 +72,8 @@ def open_file(path: Path, size: tuple[int, int, int], options: Options) -> OpenF
         ModelError: as `session.open_classifier` and `shapes.open_graph`.
     """
     classifier = open_classifier(path, options)
-    wiring = wire(open_graph(path, size), classifier.signature.input, classifier.layout)
+    signature = classifier.signature
+    wiring = wire(open_graph(path, size), signature.input, signature.layout, signature.output)
     return OpenFile(path, wiring, classifier)
 
 

@@ -28,7 +28,8 @@ def open_wiring(whole: Classifier, shape: tuple[int, int, int]) -> Wiring:
             f"{whole.path}: ONNX Runtime has optimized it for one kind of CPU, whose maps are in blocks of channels: "
             "explain the file that it was made from, or optimize that at level extended"
         )
-    return wire(_with_sizes(graph, whole, shape), whole.signature.input, whole.layout)
+    sized = _with_sizes(graph, whole, shape)
+    return wire(sized, whole.signature.input, whole.layout, whole.signature.output)
 
 
 def _with_sizes(graph: Graph, whole: Classifier, shape: tuple[int, int, int]) -> Graph:

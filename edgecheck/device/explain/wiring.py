@@ -34,7 +34,7 @@ class Wiring:
 
     Attributes:
         graph: the graph, functions written out.
-        nodes: the nodes that depend on the image, in the order of execution.
+        nodes: the nodes from the image to the class scores, in the order of execution.
         producers: tensor -> the node that makes it.
         users: tensor -> the nodes that depend on the image and read it.
         constants: the tensors that do not depend on the image.
@@ -66,10 +66,18 @@ class Wiring:
         return behind
 
 
-def wire(graph: Graph, input_name: str, layout: Layout) -> Wiring:
-    """Return a graph with its connections; `layout` is that of the image input."""
+def wire(graph: Graph, input_name: str, layout: Layout, output: str) -> Wiring:
+    """Return a graph with its connections, without the nodes that serve other outputs alone.
+
+    Args:
+        graph: the graph of the file.
+        input_name: the image input.
+        layout: that of the image input.
+        output: the class scores.
+    """
     users: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
-    nodes = graph.active_nodes()
+    used = {name for node in makers(graph, [output]) for name in node.output}
+    nodes = [node for node in graph.active_nodes() if not used.isdisjoint(node.output)]
     for node in nodes:
         for name in sorted(reads(node)):
             users[name].append(node)
@@ -152,13 +160,13 @@ def values_of(graph: Graph, names: Sequence[str]) -> dict[str, np.ndarray]:
     computed = [name for name in dict.fromkeys(names) if name not in known]
     if not computed:
         return known
-    content = submodel(graph, list(constant_nodes(graph, computed)), [], computed).SerializeToString()
+    content = submodel(graph, list(makers(graph, computed)), [], computed).SerializeToString()
     session = ort.start(Path("constants"), ort.Options(), content)
     return known | dict(zip(computed, map(np.asarray, session.run(computed, {})), strict=True))
 
 
-def constant_nodes(graph: Graph, names: Iterable[str]) -> Iterator[onnx.NodeProto]:
-    """Yield the nodes that compute these constants, in the order of execution."""
+def makers(graph: Graph, names: Iterable[str]) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes that these tensors are computed by, in the order of execution."""
     needed, chosen = set(names), []
     for node in reversed(list(graph.nodes)):
         if not needed.isdisjoint(node.output):

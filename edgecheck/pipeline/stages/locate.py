@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
 from edgecheck import images, versions
 from edgecheck.artefact import Artefact, locator
@@ -54,32 +57,47 @@ class Locate(Stage[Located]):
         Raises:
             ModelError: no such layer; or it was asked for by name, and no tensor of the file equals it.
         """
-        from edgecheck.device.explain import match
-
-        if self.layer and match.names_map(self.file.path, self.images.shape, self.layer):
-            return Located(self.layer)
         inputs = images.preprocess(self.images.load().images[:IMAGES], self.preprocessing)
-        feature = self._feature(inputs)
-        located = match.closest(self.file.path, inputs, feature, self.runtime)
-        if located is None and self.layer:
-            raise ModelError(
-                f"{self.file.path}: no tensor of it equals the map of {self.layer!r}: name a tensor of the file"
-            )
-        return Located(located.tensor if located else None)
+        compute = Compute(self.device, self.threads)
+        return Located(tensor_of(self.network.build, self.file.path, inputs, self.layer, compute, self.runtime))
 
-    def _feature(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the map of the twin's target layer, `(N, K, h, w)`."""
-        need_lab()
-        from edgecheck.attribution.explanation import float32
-        from edgecheck.lab.cam.twin import open_twin
 
-        needed: Any = {"activations"}
-        subject = ExplainedSubject(
-            build_twin=self.network.build,
-            target_layer=self.layer,
-            needs=needed,
-            compute=Compute(self.device, self.threads),
-        )
-        with open_twin(subject, inputs[:1]) as source:
-            answer = source.answer(inputs)
-            return float32(answer.evidence(np.zeros(len(inputs), np.int64)).activations)
+def tensor_of(
+    build: Callable[[], Any], file: Path, inputs: NDArray[np.float32], layer: str | None, compute: Compute, run: Options
+) -> str | None:
+    """Return the tensor of a file that holds the map of its twin's target layer; None where there is none by default.
+
+    Args:
+        build: makes the twin.
+        file: the file.
+        inputs: some images `(N, C, H, W)`, preprocessed.
+        layer: a name of the twin's or of the file's; None for the twin's default.
+        compute: where the twin runs.
+        run: how the file is run.
+
+    Raises:
+        ModelError: no such layer; or it was asked for by name, and no tensor of the file equals it.
+    """
+    from edgecheck.device.explain import match
+
+    if layer and match.names_map(file, (inputs.shape[1], inputs.shape[2], inputs.shape[3]), layer):
+        return layer
+    located = match.closest(file, inputs, _feature(build, inputs, layer, compute), run)
+    if located is None and layer:
+        raise ModelError(f"{file}: no tensor of it equals the map of {layer!r}: name a tensor of the file")
+    return located.tensor if located else None
+
+
+def _feature(
+    build: Callable[[], Any], inputs: NDArray[np.float32], layer: str | None, compute: Compute
+) -> NDArray[np.float32]:
+    """Return the map of the twin's target layer, `(N, K, h, w)`."""
+    need_lab()
+    from edgecheck.attribution.explanation import float32
+    from edgecheck.lab.cam.twin import open_twin
+
+    needed: Any = {"activations"}
+    subject = ExplainedSubject(build_twin=build, target_layer=layer, needs=needed, compute=compute)
+    with open_twin(subject, inputs[:1]) as source:
+        answer = source.answer(inputs)
+        return float32(answer.evidence(np.zeros(len(inputs), np.int64)).activations)

@@ -18,7 +18,8 @@ from tests.device.explain.independent import opened
 STEP = 1e-6
 TESTED = {
     "Add", "AveragePool", "BatchNormalization", "Clip", "Conv", "Div", "Dropout", "Flatten", "Gemm",
-    "GlobalAveragePool", "GlobalMaxPool", "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "ReduceMean", "ReduceSum", "Relu", "Reshape",
+    "GlobalAveragePool", "GlobalMaxPool", "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "ReduceMean",
+    "ReduceSum", "Relu", "Reshape",
     "Squeeze", "Sub", "Transpose", "Unsqueeze",
 }  # fmt: skip
 

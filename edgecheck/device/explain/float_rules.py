@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from edgecheck.device.explain.float_writer import Rule, Writer, given, spread
-from edgecheck.device.explain.scales import output_scale
+from edgecheck.device.explain.scales import fixed_scale, output_scale
 from edgecheck.device.explain.wiring import attribute_of
 from edgecheck.errors import ModelError
 from edgecheck.registry import register
@@ -41,7 +41,7 @@ def _quantize(writer: Writer, node: onnx.NodeProto) -> None:
 
 @register(RULES, "DequantizeLinear")
 def _dequantize(writer: Writer, node: onnx.NodeProto) -> None:
-    writer.add("Identity", node.input[:1], node.output[0], node)
+    writer.add("Identity", [writer.rescaled(node.input[0], node, 1)], node.output[0], node)
 
 
 @register(RULES, "DynamicQuantizeLinear")
@@ -81,7 +81,7 @@ _POOLING = ("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads"
 @register(RULES, "QLinearConv")
 def _convolution(writer: Writer, node: onnx.NodeProto) -> None:
     _refuse_channels_last(node)
-    inputs = [node.input[0], writer.weight(node, 3, 0)]
+    inputs = [writer.operand(node, 0, 0), writer.operand(node, 3, 0)]
     if len(node.input) > 8 and node.input[8]:
         bias, given, scale = writer.values(node.input[8], node.input[1], node.input[4])
         inputs.append(writer.store(f"{node.output[0]}:bias", bias * given.astype(np.float64) * scale))
@@ -90,13 +90,13 @@ def _convolution(writer: Writer, node: onnx.NodeProto) -> None:
 
 @register(RULES, "QLinearMatMul")
 def _product(writer: Writer, node: onnx.NodeProto) -> None:
-    writer.limited(node, "MatMul", [writer.weight(node, 0, -2), writer.weight(node, 3, -1)])
+    writer.limited(node, "MatMul", [writer.operand(node, 0, -2), writer.operand(node, 3, -1)])
 
 
 @register(RULES, "QGemm")
 def _gemm(writer: Writer, node: onnx.NodeProto) -> None:
     axis = 0 if attribute_of(node, "transB", 0) else -1
-    inputs = [writer.weight(node, 0, 0), writer.weight(node, 3, axis)]
+    inputs = [writer.operand(node, 0, 0), writer.operand(node, 3, axis)]
     if len(node.input) > 6 and node.input[6]:
         bias, given, scale = writer.values(node.input[6], node.input[1], node.input[4])
         inputs.append(writer.store(f"{node.output[0]}:bias", bias * given.astype(np.float64) * scale))
@@ -119,12 +119,18 @@ def _integer_convolution(writer: Writer, node: onnx.NodeProto) -> None:
 
 
 def _centred(writer: Writer, node: onnx.NodeProto, place: int, axis: int) -> str:
-    """Return an operand minus its zero point, at `place + 2`; one that depends on the image is centred already."""
+    """Return the integers of an operand minus its zero point, at `place + 2`."""
     name = node.input[place]
     if name not in writer.wiring.constants:
-        return name
+        return _integers(writer, name, f"{node.output[0]}:centred{place}")
     integers, zero = writer.values(*given(node, place, place + 2))
     return writer.store(f"{node.output[0]}:operand{place}", integers.astype(np.float32) - spread(zero, integers, axis))
+
+
+def _integers(writer: Writer, name: str, output: str) -> str:
+    """Return a tensor that depends on the image as integers minus zero point; those scaled per image have scale 1."""
+    own = fixed_scale(writer.wiring, name)
+    return writer.affine(name, output, 1 / own.scale) if own else name
 
 
 @register(RULES, "DynamicQuantizeMatMul")
@@ -141,7 +147,8 @@ def _product_to_float(writer: Writer, node: onnx.NodeProto) -> None:
     weight, scale, zero, bias = writer.values(*given(node, 1, 3, 5, 6))
     real = (weight.astype(np.float32) - spread(zero, weight, -1)) * spread(scale, weight, -1)
     product, scaled = f"{node.output[0]}:product", f"{node.output[0]}:scaled"
-    writer.add("MatMul", [node.input[0], writer.store(f"{node.output[0]}:weight", real)], product, node)
+    integers = _integers(writer, node.input[0], f"{node.output[0]}:centred")
+    writer.add("MatMul", [integers, writer.store(f"{node.output[0]}:weight", real)], product, node)
     writer.add("Mul", [product, node.input[2]], scaled, node)
     writer.add("Add", [scaled, writer.store(f"{node.output[0]}:bias", bias)], node.output[0], node)
 
@@ -183,7 +190,7 @@ def _elementwise(kind: str, *kept: str) -> Rule:
     """Return the rule of an operator on two quantized tensors."""
 
     def rule(writer: Writer, node: onnx.NodeProto) -> None:
-        writer.limited(node, kind, [writer.weight(node, 0, 1), writer.weight(node, 3, 1)], *kept)
+        writer.limited(node, kind, [writer.operand(node, 0, 1), writer.operand(node, 3, 1)], *kept)
 
     return rule
 
@@ -193,14 +200,14 @@ def _unary(kind: str, *kept: str) -> Rule:
 
     def rule(writer: Writer, node: onnx.NodeProto) -> None:
         _refuse_channels_last(node)
-        writer.limited(node, kind, node.input[:1], *kept)
+        writer.limited(node, kind, [writer.operand(node, 0, 0)], *kept)
 
     return rule
 
 
 @register(RULES, "QLinearConcat")
 def _concatenation(writer: Writer, node: onnx.NodeProto) -> None:
-    parts = [writer.weight(node, place, 0) for place in range(2, len(node.input), 3)]
+    parts = [writer.operand(node, place, 0) for place in range(2, len(node.input), 3)]
     writer.limited(node, "Concat", parts, "axis")
 
 

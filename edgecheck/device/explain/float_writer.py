@@ -9,7 +9,7 @@ import onnx
 from attrs import Factory, frozen
 from onnx import helper
 
-from edgecheck.device.explain.scales import output_scale
+from edgecheck.device.explain.scales import fixed_scale, output_scale
 from edgecheck.device.explain.wiring import Wiring, opset_of, values_of
 from edgecheck.errors import ModelError
 
@@ -56,14 +56,47 @@ class Writer:
         known = values_of(self.wiring.graph, [name for name in names if name])
         return [known[name] if name else absent for name in names]
 
-    def weight(self, node: onnx.NodeProto, place: int, axis: int) -> str:
-        """Return the float name of the operand at `place`, whose scale and zero point follow it; store a constant's."""
+    def operand(self, node: onnx.NodeProto, place: int, axis: int) -> str:
+        """Return the float name of the operand at `place`, whose scale and zero point follow it.
+
+        A constant is stored; its numbers may have a scale for each entry of `axis`.
+        """
         name = node.input[place]
         if name not in self.wiring.constants:
-            return name
+            return self.rescaled(name, node, place + 1)
         integers, scale, zero = self.values(*given(node, place, place + 1, place + 2))
         real = (integers.astype(np.float32) - spread(zero, integers, axis)) * spread(scale, integers, axis)
         return self.store(f"{node.output[0]}:operand{place}", real)
+
+    def rescaled(self, name: str, node: onnx.NodeProto, place: int) -> str:
+        """Return a tensor as a node takes it, whose scale at `place` may be another than the integers were made with.
+
+        Integers q stand for A = (q - z) s. Read with another scale and zero point, they are A s'/s + (z - z') s'.
+        """
+        if node.input[place] not in self.wiring.constants:
+            return name
+        scale, zero = self.values(*given(node, place, place + 1))
+        if scale.size != 1:
+            raise ModelError(f"behind the target tensor, {name!r} is read with a scale for each channel")
+        own = fixed_scale(self.wiring, name)
+        factor = float(scale.item()) / (own.scale if own else 1.0)
+        offset = ((own.zero_point if own else 0) - int(zero.item())) * float(scale.item())
+        return self.affine(name, f"{node.output[0]}:taken{place}", factor, offset)
+
+    def affine(self, name: str, output: str, factor: float, offset: float = 0.0) -> str:
+        """Return a tensor times a number plus a number; the tensor itself where that changes nothing."""
+        if factor != 1:
+            self.nodes.append(
+                helper.make_node("Mul", [name, self.store(f"{output}:factor", np.array(factor))], [output])
+            )
+            name = output
+        if offset:
+            moved = f"{output}:moved"
+            self.nodes.append(
+                helper.make_node("Add", [name, self.store(f"{output}:offset", np.array(offset))], [moved])
+            )
+            name = moved
+        return name
 
     def limited(self, node: onnx.NodeProto, kind: str, inputs: Sequence[str], *kept: str) -> None:
         """Add a node, and the range of the quantized operator's output."""

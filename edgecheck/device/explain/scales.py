@@ -7,7 +7,7 @@ import onnx
 from attrs import frozen
 from numpy.typing import NDArray
 
-from edgecheck.device.explain.wiring import Wiring, values_of
+from edgecheck.device.explain.wiring import Wiring, attribute_of, values_of
 from edgecheck.errors import ModelError
 
 # Where a quantized operator takes the scale and the zero point of its output.
@@ -28,7 +28,8 @@ OUTPUT_SCALES = {
 }
 # These work on integers as they are, so their output has the scale of their first input.
 PASS_ON = frozenset({
-    "Flatten", "Gather", "Identity", "MaxPool", "NhwcMaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
+    "Concat", "Flatten", "Gather", "Identity", "MaxPool", "NhwcMaxPool", "Reshape", "Slice", "Split", "Squeeze",
+    "Transpose", "Unsqueeze",
 })  # fmt: skip
 
 
@@ -60,13 +61,29 @@ def scale_of(wiring: Wiring, tensor: str) -> Scale | None:
     kind = wiring.graph.tensors[tensor].type if tensor in wiring.graph.tensors else ""
     if "INT" not in kind or kind in ("INT64", "INT32"):
         return None
-    node = wiring.producers.get(tensor)
-    while node is not None and node.op_type in PASS_ON:
-        node = wiring.producers.get(node.input[0])
+    node = origin(wiring, tensor)
     if node is None or node.op_type not in OUTPUT_SCALES:
         made = f"made by {node.op_type}" if node is not None else "an input of the graph"
         raise ModelError(f"the scale of its integer tensor {tensor!r} ({made}) is not stored in the file")
     return output_scale(wiring, node)
+
+
+def fixed_scale(wiring: Wiring, tensor: str) -> Scale | None:
+    """Return the scale of a tensor; None where it holds real numbers, or sums of integers, or is scaled per image.
+
+    Raises:
+        ModelError: integers whose scale is not known.
+    """
+    made = origin(wiring, tensor)
+    return None if made is not None and made.op_type == "DynamicQuantizeLinear" else scale_of(wiring, tensor)
+
+
+def origin(wiring: Wiring, tensor: str) -> onnx.NodeProto | None:
+    """Return the node that made the integers of a tensor, through those that leave them as they are."""
+    node = wiring.producers.get(tensor)
+    while node is not None and node.op_type in PASS_ON:
+        node = wiring.producers.get(node.input[0])
+    return node
 
 
 def output_scale(wiring: Wiring, node: onnx.NodeProto) -> Scale:
@@ -81,10 +98,16 @@ def output_scale(wiring: Wiring, node: onnx.NodeProto) -> Scale:
     if not wiring.constants.issuperset(names):
         raise ModelError(f"the scale of {node.output[0]!r} is computed for each image")
     values = values_of(wiring.graph, names)
-    zero = values[names[1]] if has_zero else np.zeros((), np.uint8)
+    zero = values[names[1]] if has_zero else _no_zero_point(node)
     if values[names[0]].size != 1 or zero.size != 1:
         raise ModelError(f"its map {node.output[0]!r} has a scale for each channel")
     if zero.dtype.kind not in "iu":
         raise ModelError(f"its map {node.output[0]!r} is quantized to {zero.dtype}, not to integers")
     limits = np.iinfo(zero.dtype)
     return Scale(float(values[names[0]].item()), int(zero.item()), int(limits.min), int(limits.max))
+
+
+def _no_zero_point(node: onnx.NodeProto) -> NDArray[np.generic]:
+    """Return 0 in the type of a quantizer's output, which is uint8 where it does not say."""
+    named = attribute_of(node, "output_dtype", 0) or onnx.TensorProto.UINT8
+    return np.zeros((), onnx.helper.tensor_dtype_to_np_dtype(named))

@@ -90,7 +90,7 @@ class ArtefactSource:
         self.tail = Tail(path, parts, options, whole.batch)
         self.ablation = Ablation(self.tail)
         self.checked = False
-        self.drowned: list[float] = []
+        self.drowned: list[float] = []  # of each image, the share of channels whose effect is below one step
 
     @property
     def warnings(self) -> list[Diagnostic]:
@@ -167,7 +167,7 @@ class ArtefactSource:
     def _drops(self, passed: Passed) -> Array:
         drops = self.ablation.drops(passed)
         if self.parts.scale:
-            self.drowned.append(float((np.abs(drops) < self.parts.scale.scale).mean()))
+            self.drowned.extend((np.abs(drops) < self.parts.scale.scale).mean(axis=1).tolist())
         return drops
 
     def _score(self, inputs: NDArray[np.float32], masks: Array, classes: NDArray[np.int64]) -> Array:

@@ -132,14 +132,14 @@ def _continues(wiring: Wiring, user: onnx.NodeProto, tensor: str) -> bool:
 
 
 def _as_read(wiring: Wiring, tensor: str) -> str:
-    """Return the integers of a map that every reader takes through one quantizer, else the map itself.
+    """Return the integers of a map that all readers take through one quantizer, else the map itself.
 
     A file computes with what the quantizer leaves of the map. To read the map before it would also keep ONNX Runtime
     from fusing the quantizer into the layer.
     """
     users = wiring.users.get(tensor, ())
     quantizers = [user for user in users if user.op_type == "QuantizeLinear"]
-    return quantizers[0].output[0] if quantizers and len(quantizers) == len(users) else tensor
+    return quantizers[0].output[0] if len(quantizers) == len(users) == 1 else tensor
 
 
 def _larger_than_1x1(wiring: Wiring, tensor: str) -> bool:

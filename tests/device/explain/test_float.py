@@ -7,6 +7,7 @@ import torch
 from edgecheck.attribution.engine import maps_of
 from edgecheck.attribution.source import ExplainedSubject
 from edgecheck.device.explain.source import opened
+from edgecheck.errors import ModelError
 from tests.device.explain import independent, networks
 
 IMAGES = 5
@@ -161,3 +162,50 @@ def test_a_tail_with_a_branch_says_that_it_has_no_gradients(tmp_path):
     source = opened(ExplainedSubject(path, target_layer=independent.tensor_of(path, x, feature)[0]), x)
     assert "gradients" not in source.gives
     assert "behind" in source.lacks["gradients"]
+
+
+@pytest.mark.parametrize("name", ["pooled", "hidden layers", "bypass", "viewed"])
+@pytest.mark.parametrize("batch", [None, 3])
+def test_scores_of_masked_images_and_of_other_maps(tmp_path, name, batch):
+    model, x = networks.seeded(FREE[name]), pixels()
+    path = networks.write(model, tmp_path / "model.onnx", batch)
+    feature = model.maps(torch.from_numpy(x[: batch or IMAGES])).detach().numpy()
+    named = independent.tensor_of(path, x[: batch or IMAGES], feature)[0]
+    answer = opened(ExplainedSubject(path, target_layer=named), x).answer(x)
+    classes, random = answer.logits.argmax(axis=1), np.random.default_rng(4)
+    masks = random.random((IMAGES, 2, *networks.SHAPE[1:]), np.float32)
+    others = random.random((IMAGES, 7, *answer.evidence(classes).activations.shape[1:]), np.float32)
+    score, head = np.empty((IMAGES, 2)), np.empty((IMAGES, 7))
+    with torch.no_grad():
+        for place in range(2):
+            masked = model(torch.from_numpy(x * masks[:, place, None]))
+            score[:, place] = masked.numpy()[np.arange(IMAGES), classes]
+        for place in range(7):
+            replaced = model.scores(torch.from_numpy(others[:, place]), torch.from_numpy(x))
+            head[:, place] = replaced.numpy()[np.arange(IMAGES), classes]
+    np.testing.assert_allclose(answer.evidence(classes).score(masks), score, atol=1e-5)
+    np.testing.assert_allclose(answer.evidence(classes).head(others), head, atol=1e-5)
+
+
+def test_a_closed_form_that_is_wrong_is_not_used(tmp_path, monkeypatch):
+    """It is compared with the definition on the first batches."""
+    model, x = networks.seeded(networks.Split), pixels()
+    source = opened(ExplainedSubject(networks.write(model, tmp_path / "model.onnx")), x)
+    assert source.ablation.closed
+    right = source.ablation._in_closed_form
+    monkeypatch.setattr(source.ablation, "_in_closed_form", lambda passed: right(passed) * np.float32(1.01))
+    answer = source.answer(x)
+    classes, wanted = expected(model, x)
+    assert_same(maps_of(answer, classes, ["ablation-cam"]), wanted)
+    assert not source.ablation.closed
+
+
+def test_a_cut_that_computes_something_else_is_refused(tmp_path, monkeypatch):
+    model, x = networks.seeded(networks.Split), pixels()
+    source = opened(ExplainedSubject(networks.write(model, tmp_path / "model.onnx")), x)
+    run = source.tail.values
+    monkeypatch.setattr(
+        source.tail, "values", lambda *given: {name: value + np.float32(0.01) for name, value in run(*given).items()}
+    )
+    with pytest.raises(ModelError, match="it gives other logits than whole"):
+        source.answer(x)

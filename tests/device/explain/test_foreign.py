@@ -144,11 +144,10 @@ def test_gradients_are_those_of_finite_differences(path, answer, evidence):
     np.testing.assert_allclose(found[smooth], slopes[smooth], atol=1e-5)
 
 
+@pytest.mark.parametrize("path", [averaged], indirect=True)  # equal maxima have no gradient to compare with
 @pytest.mark.parametrize("method", ["grad-cam", "grad-cam++"])
 def test_maps_by_gradients_are_those_of_finite_differences(path, answer, evidence, method):
     maps, _, classes, _, own = evidence
-    if "pool" in tensors(path):
-        return  # equal maxima have no gradient to compare with
     slopes = independent.differences(path, MAP, LOGITS, own[0], classes[0], last=True)[None]
     formula = {"grad-cam": independent.grad_cam, "grad-cam++": independent.grad_cam_plusplus}[method]
     wanted = independent.heatmaps(formula(maps[:1], slopes), SIZE)

@@ -135,7 +135,7 @@ def test_a_stage_whose_plugin_fails_names_its_line(tmp_path):
         (lambda weights: {}, "a score for each of"),
         (lambda weights: dict.fromkeys(weights, torch.zeros(3)), r"not shape \(3,\)"),
         (lambda weights: dict.fromkeys(weights, 1.0), "not float"),
-        (lambda weights: {n: w * np.nan for n, w in weights.items()}, "not finite"),
+        (lambda weights: {n: w * np.nan for n, w in weights.items()}, "not numbers"),
     ],
 )
 def test_scores_that_cannot_be_compared_are_refused(scores, says):

@@ -66,10 +66,10 @@ def matched(baseline: Sequence[Layer], candidate: Sequence[Layer]) -> list[Pair]
 
 def related(one: Layer, other: Layer) -> bool:
     """Return whether two layers have weights of one shape that point in the same directions."""
-    return _same_shape(one, other) and likeness(one.matrix, other.matrix) >= RELATED
+    return _same_shape(one, other) and mean_cosine(one.matrix, other.matrix) >= RELATED
 
 
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
+def mean_cosine(one: np.ndarray, other: np.ndarray) -> float:
     """Return the mean |cosine| between the rows of two matrices; that of a row of zeros is 0."""
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     cosines = np.abs(np.einsum("ij,ij->i", one, other)) / np.where(norms > 0, norms, 1)

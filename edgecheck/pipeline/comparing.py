@@ -175,7 +175,7 @@ def across_architectures(baseline: Findings, variant: Findings, compared: Heatma
 
     Pruning leaves every layer and the size of its map, and takes channels away.
     """
-    if not compared.similarities or len(baseline.layers) == len(variant.layers) == 0:
+    if not compared.similarities:
         return []
     pairs = zip(baseline.layers, variant.layers, strict=False)
     same = len(baseline.layers) == len(variant.layers) and all(

@@ -80,14 +80,13 @@ def _compared(run: Run, findings: Findings, baseline: Findings, heatmaps: Heatma
     floats = comparing.float_file(findings, baseline)
     if entry is None or findings.logits is None or floats is None:
         return [*comparing.heatmaps(run, name, heatmaps), *comparing.not_quantized(run, findings.variant)]
-    predict = Predict(floats.file, run.images, run.plan.preprocessing, run.runtime, run.machine)
-    predicted = yield Work(floats.name, predict)
+    predicted = yield from explaining.predictions(run, floats)
     alone = yield from explaining.fidelity(run, entry, floats)
     theirs = (yield from explaining.explain(run, floats, baseline)) if floats.name != baseline.name else None
     return [
         *comparing.heatmaps(run, name, heatmaps, floats.name, theirs),
         *comparing.fidelity(run, name, alone),
-        *comparing.quantization(name, findings.logits, load_logits(predicted.files[LOGITS].path)),
+        *comparing.quantization(name, findings.logits, load_logits(predicted.path)),
     ]
 
 

@@ -27,7 +27,7 @@ from edgecheck.records import Similarity
 
 AUTO = "auto"
 FIDELITY, PARITY = "fidelity", "parity"
-NO_TWIN = "explain.source is twin, and this file has none"
+TWIN_ASKED = "explain.source is twin, and this file has none"
 
 
 def explain(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Heatmaps]:
@@ -43,8 +43,10 @@ def explain(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[He
 
 def twin_logits(run: Run, entry: Entry, own: Seen) -> Line[NDArray[np.float32] | None]:
     """Return what the twin of a file answers to the images; None where it has none."""
-    if own.source == TWIN or entry.twin is None:
-        return own.logits if own.source == TWIN else None
+    if own.source == TWIN:
+        return own.logits
+    if entry.twin is None:
+        return None
     stage = attrs.evolve(_stage(run, entry, TWIN, None, None), methods=[], place=PARITY)
     return load_logits((yield Work(entry.twin.folder, stage)).files[stage.cams].path)
 
@@ -52,7 +54,7 @@ def twin_logits(run: Run, entry: Entry, own: Seen) -> Line[NDArray[np.float32] |
 def fidelity(run: Run, entry: Entry, floats: Entry) -> Line[Heatmaps]:
     """Compare the maps of a quantized file with those of its float file, of the class that the float file predicts."""
     before = yield from _seen(run, floats, ARTEFACT)
-    predicted = yield from _predictions(run, floats)
+    predicted = yield from predictions(run, floats)
     after = yield from _seen(run, entry, ARTEFACT, explained=predicted, place=FIDELITY)
     return Heatmaps(after, before, (yield from _similarities(run, entry.name, before, after, FIDELITY)))
 
@@ -68,7 +70,7 @@ def _class_of(run: Run, baseline: Entry, before: Seen) -> Line[Artefact | None]:
     """Return the file whose predictions are explained of a variant; None for its own predictions, or the labels."""
     if run.plan.explain.class_explained != "baseline":
         return None
-    return (yield from _predictions(run, baseline)) if before.source == ARTEFACT else before.file
+    return (yield from predictions(run, baseline)) if before.source == ARTEFACT else before.file
 
 
 def _seen(
@@ -82,11 +84,11 @@ def _seen(
     """Return the maps of a model from a source; where that cannot give them, the reason in their place."""
     options, twin, by_twin = run.plan.explain, entry.twin, source == TWIN
     if by_twin and twin is None:
-        return Seen.missing(source, NO_TWIN)
+        return Seen.missing(source, TWIN_ASKED)
     try:
         layer = yield from _layer(run, entry, source, baseline)
         if source == ARTEFACT and explained is None and options.class_explained != "label":
-            explained = yield from _predictions(run, entry)
+            explained = yield from predictions(run, entry)
         stage = _stage(run, entry, source, layer, explained)
         stage = attrs.evolve(stage, place=("" if by_twin else source) if place is None else place)
         done = yield Work(twin.folder if twin and by_twin else entry.name, stage)
@@ -133,7 +135,8 @@ def _layer(run: Run, entry: Entry, source: str, baseline: Seen | None) -> Line[s
     return (yield Work(entry.name, attrs.evolve(stage, threads=plan.compute.threads))).outputs.tensor
 
 
-def _predictions(run: Run, entry: Entry) -> Line[Artefact]:
+def predictions(run: Run, entry: Entry) -> Line[Artefact]:
+    """Return the file that holds what a model predicts."""
     predict = Predict(entry.file, run.images, run.plan.preprocessing, run.runtime, run.machine)
     return (yield Work(entry.name, predict)).files[LOGITS]
 

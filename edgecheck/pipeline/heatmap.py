@@ -28,14 +28,13 @@ from edgecheck.device.runtime.ort import Options
 from edgecheck.pipeline import preflight
 from edgecheck.pipeline.stage import Desk
 from edgecheck.pipeline.stages import images as image_stage
-from edgecheck.pipeline.stages.locate import tensor_of
+from edgecheck.pipeline.stages import locate
 from edgecheck.pipeline.subject import DataSource, build_module
 from edgecheck.progress import Progress
 from edgecheck.records import Reading
 from edgecheck.report.format import format_difference, format_interval, format_value
 
 IMAGES = 200  # the first test images, on which the files are compared: some branches take long
-LOCATED_BY = 2  # images: enough to tell one map of a network from another
 WITHOUT, WITH = "without", "with"
 
 
@@ -84,7 +83,7 @@ def of_twin(plan: Plan, source: Path, out: Path, method: BranchMethod | None, pr
     inputs = _inputs(plan, out, progress)
     build = functools.partial(build_module, preflight.need_weights(plan), plan.seed)
     compute, options = Compute(plan.compute.device, plan.compute.threads), Options.of(plan.measure)
-    tensor = tensor_of(build, source, inputs[:LOCATED_BY], plan.explain.target_layer, compute, options)
+    tensor = locate.tensor_of(build, source, inputs[: locate.IMAGES], plan.explain.target_layer, compute, options)
     located = attrs.evolve(plan, explain=attrs.evolve(plan.explain, target_layer=tensor))
     return _write(located, source, out, method, inputs, progress)
 

@@ -20,9 +20,9 @@ from edgecheck.pipeline.run import run
 from edgecheck.pipeline.stage import key_of
 from edgecheck.pipeline.store import Store
 from edgecheck.progress import Silent
-from edgecheck.steps import FileStep, NetworkStep
 from tests.pipeline.fakes import Fakes, number
 from tests.pipeline.fields import all_stages, changed, leaves
+from tests.pipeline.toys import Clip, Slim
 
 TEXT = f"""
 model: {{factory: 'edgecheck:digits_cnn', weights: {resources.files("edgecheck.models") / "digits_cnn.safetensors"}}}
@@ -36,18 +36,6 @@ gate: {{criteria: [latency.ratio <= 0.9, accuracy_drop_pp <= 1]}}
 """
 PARTS = ("files", "outputs")  # of what a stage gives
 TWICE, INT8, TAYLOR = "l1-filters-0.50-2steps", "l1-filters-0.50-2steps-int8", "taylor-unstructured-0.25"
-
-
-@attrs.frozen
-class Clip(NetworkStep):
-    kind = "clip"
-    limit: float = 0.5
-
-
-@attrs.frozen
-class Slim(FileStep):
-    kind = "slim"
-    share: float = 0.5
 
 
 class Altered(Store):

@@ -18,21 +18,9 @@ from edgecheck.pipeline.stages.network import Before
 from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.subject import DataSource, Drawn, Images, Network, Seen
 from edgecheck.records import Criterion, Diagnostic
-from edgecheck.steps import FileStep, FineTuneStep, NetworkStep, PruneStep, Quantize, QuantizeStep, Recipe
+from edgecheck.steps import FineTuneStep, PruneStep, Quantize, QuantizeStep, Recipe
 from tests.pipeline.fields import all_stages, changed, leaves
-
-
-@attrs.frozen
-class Clip(NetworkStep):
-    kind = "clip"
-    limit: float = 0.5
-
-
-@attrs.frozen
-class Slim(FileStep):
-    kind = "slim"
-    share: float = 0.5
-
+from tests.pipeline.toys import Clip, Slim
 
 FILE = Artefact("5ea1", Path("a.onnx"))
 SOURCE = DataSource(DataSpec("folder", Path("images")), ["c0ffee"])

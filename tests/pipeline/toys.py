@@ -8,6 +8,7 @@ from attrs import frozen
 
 from edgecheck.errors import ModelError
 from edgecheck.pipeline.stage import Stage
+from edgecheck.steps import FileStep, NetworkStep
 
 
 @frozen
@@ -82,3 +83,15 @@ class Interval(Stage[Value]):
 class Alone(Interval):
     kind = "alone"
     alone = True
+
+
+@frozen
+class Clip(NetworkStep):
+    kind = "clip"
+    limit: float = 0.5
+
+
+@frozen
+class Slim(FileStep):
+    kind = "slim"
+    share: float = 0.5

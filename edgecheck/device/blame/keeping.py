@@ -5,7 +5,7 @@ A tensor keeps its quantizer where a quantized node beside it still needs it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import onnx
 from attrs import Factory, frozen
@@ -14,7 +14,7 @@ from onnx import helper
 from edgecheck.device.blame.layers import ACTIVATIONS
 from edgecheck.device.blame.places import Place
 from edgecheck.device.explain.scales import OUTPUT_SCALES
-from edgecheck.device.explain.wiring import Wiring, values_of
+from edgecheck.device.explain.wiring import Wiring, makers, values_of
 from edgecheck.device.model.shapes import reads
 
 INTEGER_KINDS = ("QLinear", "QGemm")
@@ -176,8 +176,9 @@ def _model(grafts: Grafts, nodes: Sequence[onnx.NodeProto]) -> onnx.ModelProto:
     """Return the candidate with these nodes, without what nothing reads any more."""
     model = onnx.ModelProto()
     model.CopyFrom(grafts.candidate.graph.model)
-    alive = list(_alive(nodes, {value.name for value in model.graph.output}))
-    read = {name for node in alive for name in reads(node)} | {value.name for value in model.graph.output}
+    outputs = {value.name for value in model.graph.output}
+    alive = makers(nodes, outputs)
+    read = outputs.union(*map(reads, alive))
     made = {name for node in alive for name in node.output}
     stored = [tensor for tensor in (*model.graph.initializer, *grafts.stored) if tensor.name in read]
     told = [value for value in model.graph.value_info if value.name in made]
@@ -188,13 +189,3 @@ def _model(grafts: Grafts, nodes: Sequence[onnx.NodeProto]) -> onnx.ModelProto:
     further = [entry for entry in grafts.baseline.graph.model.opset_import if entry.domain not in known]
     model.opset_import.extend(further)
     return model
-
-
-def _alive(nodes: Sequence[onnx.NodeProto], needed: set[str]) -> Iterator[onnx.NodeProto]:
-    """Yield the nodes that the outputs depend on, in the order of execution."""
-    chosen = []
-    for node in reversed(nodes):
-        if not needed.isdisjoint(node.output):
-            chosen.append(node)
-            needed = needed | reads(node)
-    return reversed(chosen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import attrs
 import numpy as np
@@ -15,9 +14,8 @@ from edgecheck.config.plan import Preprocessing
 from edgecheck.device.blame.places import OpenFile, Place, between
 from edgecheck.device.blame.powers import Power
 from edgecheck.device.explain.scales import Scale
-from edgecheck.device.explain.wiring import Wiring, submodel
+from edgecheck.device.explain.wiring import Wiring, body, submodel
 from edgecheck.device.runtime import ort
-from edgecheck.errors import MeasurementError
 from edgecheck.images import ImageSet, preprocess
 from edgecheck.progress import Progress
 
@@ -108,12 +106,9 @@ class Tapped:
     """A file that also gives some of its tensors, with the scale of those that are integers."""
 
     def __init__(self, file: OpenFile, scales: dict[str, Scale | None]) -> None:
-        model = onnx.ModelProto()
-        model.CopyFrom(file.wiring.graph.model)
-        given = {value.name for value in (*model.graph.output, *model.graph.input)}
-        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in scales if name not in given)
         self.file, self.scales = file, scales
-        self.inputs = {value.name for value in model.graph.input}
+        self.inputs = {value.name for value in file.wiring.graph.model.graph.input}
+        model = body(file.wiring.graph, [name for name in scales if name not in self.inputs])
         self.session = ort.start(file.path, file.classifier.options, model.SerializeToString())
 
     def run(self, pixels: NDArray[np.float32]) -> Tensors:
@@ -129,7 +124,7 @@ class Tapped:
     def _run(self, pixels: NDArray[np.float32]) -> Tensors:
         feed = self.file.classifier.feed(pixels)
         names = [name for name in self.scales if name not in self.inputs]
-        values = feed | dict(zip(names, _outputs(self.file.path, self.session, names, feed), strict=True))
+        values = feed | dict(zip(names, ort.run(self.file.path, self.session, names, feed), strict=True))
         batch = len(next(iter(feed.values())))
         return {
             name: real(values[name], scale)[: len(pixels) if len(values[name]) == batch else None]
@@ -158,7 +153,7 @@ class Alone:
         Raises:
             MeasurementError: the run failed.
         """
-        return real(_outputs(self.path, self.session, [self.gives], {self.input: inputs})[0], self.scale)
+        return real(ort.run(self.path, self.session, [self.gives], {self.input: inputs})[0], self.scale)
 
 
 def _part(wiring: Wiring, place: Place) -> onnx.ModelProto:
@@ -189,10 +184,3 @@ def _stored(name: str, scale: Scale, dtype: str) -> list[onnx.TensorProto]:
 def real(values: np.ndarray, scale: Scale | None) -> NDArray[np.float32]:
     """Return what a tensor stands for."""
     return scale.real(values) if scale else values.astype(np.float32)
-
-
-def _outputs(path: Path, session: object, names: Sequence[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-    try:
-        return [np.asarray(value) for value in session.run(list(names), feed)]  # type: ignore[attr-defined]
-    except Exception as error:  # ONNX Runtime's exceptions have no common base class
-        raise MeasurementError(f"{path}: the run failed ({ort.one_line(error)})") from None

@@ -12,7 +12,7 @@ from attrs import frozen
 from edgecheck.device.blame.layers import affine_in, bounds, chain, source
 from edgecheck.device.blame.matching import Pair
 from edgecheck.device.explain.scales import Scale, scale_of
-from edgecheck.device.explain.wiring import Wiring, wire
+from edgecheck.device.explain.wiring import Wiring, makers, wire
 from edgecheck.device.model.shapes import open_graph, reads
 from edgecheck.device.runtime.ort import Options
 from edgecheck.device.runtime.session import Classifier, open_classifier
@@ -111,12 +111,9 @@ def between(wiring: Wiring, start: str, end: str) -> list[onnx.NodeProto]:
     Raises:
         ModelError: `end` also depends on something else.
     """
-    needed, chosen = {end}, []
-    for node in reversed(list(wiring.graph.nodes)):
-        if start not in node.output and not needed.isdisjoint(node.output):
-            chosen.append(node)
-            needed |= reads(node)
+    chosen = makers([node for node in wiring.graph.nodes if start not in node.output], [end])
+    needed = {end}.union(*map(reads, chosen))
     made = {name for node in chosen for name in node.output} | wiring.constants | {start}
     if missing := sorted(needed - made):
         raise ModelError(f"it also depends on {missing[0]!r}, not only on its input {start!r}")
-    return chosen[::-1]
+    return chosen

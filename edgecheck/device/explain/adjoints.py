@@ -12,7 +12,7 @@ import onnx
 from attrs import frozen
 from numpy.typing import NDArray
 
-from edgecheck.device.explain.wiring import attribute_of
+from edgecheck.device.explain.wiring import attribute_of, axes_of
 from edgecheck.registry import register
 
 Array = NDArray[np.float32]
@@ -177,9 +177,8 @@ def _clipped(local: Local, gradient: Array) -> Array:
 
 def _kept(local: Local, gradient: Array) -> Array:
     """Return the gradient of a reduction with the reduced axes as axes of length 1."""
-    given = len(local.node.input) > 1 and bool(local.node.input[1])
-    axes = local.constant(1) if given else attribute_of(local.node, "axes", None)
-    reduced = range(local.x.ndim) if axes is None else [int(axis) % local.x.ndim for axis in axes]
+    axes = axes_of(local.node, local.constants)
+    reduced = range(local.x.ndim) if axes is None else [axis % local.x.ndim for axis in axes]
     return gradient.reshape([1 if axis in reduced else size for axis, size in enumerate(local.x.shape)])
 
 

@@ -41,10 +41,7 @@ class WithHeatmap(Classifier):
         return self._outputs(feed)[0]
 
     def _outputs(self, feed: Feed) -> list[np.ndarray]:
-        try:
-            return [np.asarray(value) for value in self.session.run([self.signature.output, OUTPUT], feed)]
-        except Exception as error:  # ONNX Runtime's exceptions have no common base class
-            raise MeasurementError(f"{self.path}: the run failed ({ort.one_line(error)})") from None
+        return ort.run(self.path, self.session, [self.signature.output, OUTPUT], feed)
 
 
 @frozen

@@ -8,7 +8,7 @@ from edgecheck.device.explain.branch_copy import copied
 from edgecheck.device.explain.branch_writer import BranchWriter, map_shape
 from edgecheck.device.explain.chain import Step
 from edgecheck.device.explain.cut import Crossing
-from edgecheck.device.explain.wiring import attribute_of
+from edgecheck.device.explain.wiring import MAP_RANK, attribute_of, axes_of
 from edgecheck.errors import ModelError
 
 
@@ -54,9 +54,8 @@ def _is_average(writer: BranchWriter, step: Step) -> bool:
         return not last
     if node.op_type != "ReduceMean":
         return False
-    given = len(node.input) > 1 and bool(node.input[1])
-    axes = writer.parts.chain.constants[node.input[1]].tolist() if given else attribute_of(node, "axes", ())
-    return {int(axis) % 4 for axis in axes} == ({1, 2} if last else {2, 3})
+    axes = axes_of(node, writer.parts.chain.constants) or ()
+    return {axis % MAP_RANK for axis in axes} == ({1, 2} if last else {2, 3})
 
 
 def _averages(writer: BranchWriter, maps: str, mean: Step) -> str:

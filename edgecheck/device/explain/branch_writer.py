@@ -90,8 +90,7 @@ class BranchWriter:
 
 def map_shape(writer: BranchWriter) -> tuple[int, int, int]:
     """Return channels, height and width of the map at the target."""
-    dims = stored_shape(writer.parts)
-    return (dims[2], dims[0], dims[1]) if writer.parts.target.layout == "NHWC" else dims
+    return writer.parts.target.shape(stored_shape(writer.parts))
 
 
 def stored_shape(parts: Cut) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ import onnx
 from attrs import frozen
 
 from edgecheck.device.explain.adjoints import AFFINE, adjoint_of
-from edgecheck.device.explain.wiring import TO_FIRST, TO_LAST, attribute_of, permutation
+from edgecheck.device.explain.wiring import MAP_RANK, TO_FIRST, TO_LAST, attribute_of, axes_of, permutation
 from edgecheck.device.model.signature import Layout
 
 Channels = Literal["first", "last", "major", "minor"]
@@ -126,10 +126,8 @@ def _channels_behind(node: onnx.NodeProto, channels: Channels, constants: Mappin
 
 def _behind_reduction(node: onnx.NodeProto, channels: Channels, constants: Mapping[str, np.ndarray]) -> Channels | None:
     """Return where the channels are behind a reduction over the pixels; None over anything else."""
-    given = len(node.input) > 1 and bool(node.input[1])
-    axes = constants[node.input[1]].tolist() if given else attribute_of(node, "axes", ())
     pixels = {2, 3} if channels == "first" else {1, 2}
-    if {int(axis) % 4 for axis in axes} != pixels:
+    if {axis % MAP_RANK for axis in axes_of(node, constants) or ()} != pixels:
         return None
     return channels if attribute_of(node, "keepdims", 1) else "major"
 

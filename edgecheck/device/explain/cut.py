@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from edgecheck.device.explain.chain import Chain, read_chain
 from edgecheck.device.explain.floats import FloatNodes, in_float
-from edgecheck.device.explain.reduced import needed, part, reduced
+from edgecheck.device.explain.reduced import part, reduced
 from edgecheck.device.explain.scales import Scale, scale_of
 from edgecheck.device.explain.target import Target
-from edgecheck.device.explain.wiring import Wiring, body
+from edgecheck.device.explain.wiring import Wiring, body, makers
 from edgecheck.errors import ModelError
 
 # What a file may do to its logits at its end. Heatmaps explain the logits.
@@ -69,7 +69,7 @@ def cut(wiring: Wiring, target: Target, output: str) -> Cut:
             on the target.
     """
     logits = _before_softmax(wiring, output)
-    behind = needed(wiring.dependents([target.tensor]), logits)
+    behind = makers(wiring.dependents([target.tensor]), [logits])
     passed = _from_last_layer(wiring, logits)
     if not behind:
         raise ModelError(f"its class scores do not depend on {target.name!r}: name another tensor")

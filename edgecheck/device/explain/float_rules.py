@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-from edgecheck.device.explain.float_writer import Rule, Writer, given, spread
+from edgecheck.device.explain.float_writer import Rule, Writer, dequantized, given, spread
 from edgecheck.device.explain.scales import fixed_scale, output_scale
 from edgecheck.device.explain.wiring import attribute_of
 from edgecheck.errors import ModelError
@@ -82,10 +82,16 @@ _POOLING = ("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads"
 def _convolution(writer: Writer, node: onnx.NodeProto) -> None:
     _refuse_channels_last(node)
     inputs = [writer.operand(node, 0, 0), writer.operand(node, 3, 0)]
-    if len(node.input) > 8 and node.input[8]:
-        bias, given, scale = writer.values(node.input[8], node.input[1], node.input[4])
-        inputs.append(writer.store(f"{node.output[0]}:bias", bias * given.astype(np.float64) * scale))
+    inputs += _bias(writer, node, 8)
     writer.limited(node, "Conv", inputs, *_CONVOLUTION)
+
+
+def _bias(writer: Writer, node: onnx.NodeProto, place: int) -> list[str]:
+    """Return the float bias of a layer, whose integers have the scale of data times weight; nothing without one."""
+    if len(node.input) <= place or not node.input[place]:
+        return []
+    integers, data, weight = writer.values(node.input[place], node.input[1], node.input[4])
+    return [writer.store(f"{node.output[0]}:bias", integers * data.astype(np.float64) * weight)]
 
 
 @register(RULES, "QLinearMatMul")
@@ -97,9 +103,7 @@ def _product(writer: Writer, node: onnx.NodeProto) -> None:
 def _gemm(writer: Writer, node: onnx.NodeProto) -> None:
     axis = 0 if attribute_of(node, "transB", 0) else -1
     inputs = [writer.operand(node, 0, 0), writer.operand(node, 3, axis)]
-    if len(node.input) > 6 and node.input[6]:
-        bias, given, scale = writer.values(node.input[6], node.input[1], node.input[4])
-        inputs.append(writer.store(f"{node.output[0]}:bias", bias * given.astype(np.float64) * scale))
+    inputs += _bias(writer, node, 6)
     kept = ("alpha", "transA", "transB")
     if len(node.input) > 7 and node.input[7]:
         writer.limited(node, "Gemm", inputs, *kept)
@@ -136,7 +140,7 @@ def _integers(writer: Writer, name: str, output: str) -> str:
 @register(RULES, "DynamicQuantizeMatMul")
 def _dynamic_product(writer: Writer, node: onnx.NodeProto) -> None:
     weight, scale, zero, bias = writer.values(*given(node, 1, 2, 3, 4))
-    real = (weight.astype(np.float32) - spread(zero, weight, -1)) * spread(scale, weight, -1)
+    real = dequantized(weight, scale, zero, -1)
     product = f"{node.output[0]}:product"
     writer.add("MatMul", [node.input[0], writer.store(f"{node.output[0]}:weight", real)], product, node)
     writer.add("Add", [product, writer.store(f"{node.output[0]}:bias", bias)], node.output[0], node)
@@ -145,7 +149,7 @@ def _dynamic_product(writer: Writer, node: onnx.NodeProto) -> None:
 @register(RULES, "MatMulIntegerToFloat")
 def _product_to_float(writer: Writer, node: onnx.NodeProto) -> None:
     weight, scale, zero, bias = writer.values(*given(node, 1, 3, 5, 6))
-    real = (weight.astype(np.float32) - spread(zero, weight, -1)) * spread(scale, weight, -1)
+    real = dequantized(weight, scale, zero, -1)
     product, scaled = f"{node.output[0]}:product", f"{node.output[0]}:scaled"
     integers = _integers(writer, node.input[0], f"{node.output[0]}:centred")
     writer.add("MatMul", [integers, writer.store(f"{node.output[0]}:weight", real)], product, node)

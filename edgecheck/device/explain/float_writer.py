@@ -65,8 +65,7 @@ class Writer:
         if name not in self.wiring.constants:
             return self.rescaled(name, node, place + 1)
         integers, scale, zero = self.values(*given(node, place, place + 1, place + 2))
-        real = (integers.astype(np.float32) - spread(zero, integers, axis)) * spread(scale, integers, axis)
-        return self.store(f"{node.output[0]}:operand{place}", real)
+        return self.store(f"{node.output[0]}:operand{place}", dequantized(integers, scale, zero, axis))
 
     def rescaled(self, name: str, node: onnx.NodeProto, place: int) -> str:
         """Return a tensor as a node takes it, whose scale at `place` may be another than the integers were made with.
@@ -119,6 +118,11 @@ class Writer:
 def given(node: onnx.NodeProto, *places: int) -> list[str]:
     """Return the inputs at these places, empty for those left out."""
     return [node.input[place] if place < len(node.input) else "" for place in places]
+
+
+def dequantized(integers: np.ndarray, scale: np.ndarray, zero: np.ndarray, axis: int) -> np.ndarray:
+    """Return what the integers of a weight stand for; scale and zero point are one for all, or run along `axis`."""
+    return (integers.astype(np.float32) - spread(zero, integers, axis)) * spread(scale, integers, axis)
 
 
 def spread(values: np.ndarray, like: np.ndarray, axis: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck.device.explain.opening import open_wiring
-from edgecheck.device.explain.target import Target, find_target, maps_of
+from edgecheck.device.explain.target import Target, find_target, map_names
 from edgecheck.device.explain.wiring import Wiring, body
 from edgecheck.device.runtime import ort
 from edgecheck.device.runtime.ort import Options
@@ -44,8 +44,10 @@ def closest(path: Path, inputs: NDArray[np.float32], feature: NDArray[np.float32
     whole = open_classifier(path, options)
     shape = (inputs.shape[1], inputs.shape[2], inputs.shape[3])
     wiring = open_wiring(whole, shape)
-    targets = [target for name in maps_of(wiring) if (target := _readable(wiring, name)) is not None]
-    alike = [target for target in targets if _shape(wiring, target) == feature.shape[1:]]
+    targets = [target for name in map_names(wiring) if (target := _readable(wiring, name)) is not None]
+    alike = [
+        target for target in targets if target.shape(wiring.graph.tensors[target.tensor].shape[1:]) == feature.shape[1:]
+    ]
     if not alike:
         return None
     differences = _differences(whole, wiring, alike, inputs, feature)
@@ -60,7 +62,7 @@ def names_map(path: Path, shape: tuple[int, int, int], name: str) -> bool:
         ModelError: the file cannot be read.
     """
     whole = open_classifier(path)
-    return name in maps_of(open_wiring(whole, shape))
+    return name in map_names(open_wiring(whole, shape))
 
 
 def _readable(wiring: Wiring, name: str) -> Target | None:
@@ -68,11 +70,6 @@ def _readable(wiring: Wiring, name: str) -> Target | None:
         return find_target(wiring, name)
     except ModelError:  # integers without a scale of their own
         return None
-
-
-def _shape(wiring: Wiring, target: Target) -> tuple[int, ...]:
-    shape = wiring.graph.tensors[target.tensor].shape
-    return (shape[3], shape[1], shape[2]) if target.layout == "NHWC" else shape[1:]
 
 
 def _differences(
@@ -84,9 +81,9 @@ def _differences(
     squares = np.zeros(len(targets))
     for start in range(0, len(inputs), step):
         part = slice(start, start + step)
-        given = session.run(names, whole.feed(inputs[part]))
+        given = ort.run(whole.path, session, names, whole.feed(inputs[part]), ModelError)
         for place, (target, values) in enumerate(zip(targets, given, strict=True)):
-            real = target.channels_first(np.asarray(values))[: len(feature[part])]
+            real = target.channels_first(values)[: len(feature[part])]
             squares[place] += float(np.square(real - feature[part], dtype=np.float64).sum())
     size = max(float(np.square(feature, dtype=np.float64).sum()), np.finfo(np.float64).tiny)
     return [float(value) for value in np.sqrt(squares / size)]

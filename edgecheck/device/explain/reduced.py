@@ -6,15 +6,12 @@ They remain of quantizers whose scale was computed for each image, and of sizes 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import onnx
 
 from edgecheck.device.explain.floats import FloatNodes
-from edgecheck.device.runtime import ort
-
-LEAST_IR_VERSION = 4  # from here on, stored tensors need not be inputs
+from edgecheck.device.explain.wiring import computed, makers, model_of
 
 
 def reduced(nodes: FloatNodes, output: str, model: onnx.ModelProto) -> FloatNodes:
@@ -25,7 +22,7 @@ def reduced(nodes: FloatNodes, output: str, model: onnx.ModelProto) -> FloatNode
         output: the tensor that is wanted.
         model: the file that they are from; gives the versions of its operators.
     """
-    kept = needed(nodes.nodes, output)
+    kept = makers(nodes.nodes, [output])
     fixed, known = [], set(nodes.constants) | {""}
     for node in kept:
         if known.issuperset(node.input) and not known.issuperset(node.output):
@@ -37,16 +34,6 @@ def reduced(nodes: FloatNodes, output: str, model: onnx.ModelProto) -> FloatNode
     return FloatNodes(rest, {name: value for name, value in constants.items() if name in read})
 
 
-def needed(nodes: Sequence[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
-    """Return the nodes that a tensor is made by, in the order of execution."""
-    wanted, chosen = {output}, []
-    for node in reversed(nodes):
-        if not wanted.isdisjoint(node.output):
-            chosen.append(node)
-            wanted.update(node.input)
-    return chosen[::-1]
-
-
 def part(
     nodes: Sequence[onnx.NodeProto],
     inputs: Sequence[onnx.ValueInfoProto],
@@ -56,17 +43,11 @@ def part(
 ) -> onnx.ModelProto:
     """Return a model of nodes in float32, in the versions of a file."""
     stored = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = onnx.helper.make_graph(
-        nodes, "part", list(inputs), [onnx.ValueInfoProto(name=name) for name in outputs], stored
-    )
-    return onnx.helper.make_model(
-        graph, ir_version=max(model.ir_version, LEAST_IR_VERSION), opset_imports=list(model.opset_import)
-    )
+    return model_of(nodes, inputs, outputs, stored, model)
 
 
 def _computed(
     nodes: Sequence[onnx.NodeProto], constants: Mapping[str, np.ndarray], model: onnx.ModelProto
 ) -> dict[str, np.ndarray]:
     names = [name for node in nodes for name in node.output if name]
-    session = ort.start(Path("constants"), ort.Options(), part(nodes, [], names, constants, model).SerializeToString())
-    return dict(zip(names, map(np.asarray, session.run(names, {})), strict=True))
+    return computed(part(nodes, [], names, constants, model), names)

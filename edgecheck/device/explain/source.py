@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from edgecheck.attribution.evidence import Evidence, missing
@@ -132,7 +131,7 @@ class ArtefactSource:
         names = [self.parts.target.tensor, self.parts.logits, *(value.name for value in self.parts.crossing)]
         step = self.whole.batch or len(inputs)
         chunks = [
-            _outputs(self.path, self.body, names, self.whole.feed(inputs[start : start + step]))
+            ort.run(self.path, self.body, names, self.whole.feed(inputs[start : start + step]), ModelError)
             for start in range(0, len(inputs), step)
         ]
         maps, logits, *others = [
@@ -208,12 +207,3 @@ def _lacking(parts: Cut) -> dict[Need, str]:
     """Return why there are no gradients, where there are none."""
     why = parts.chain.without_gradient
     return {"gradients": f"behind {parts.target.name!r}, {why}"} if why else {}
-
-
-def _outputs(
-    path: Path, session: onnxruntime.InferenceSession, names: list[str], feed: dict[str, np.ndarray]
-) -> list[NDArray[np.generic]]:
-    try:
-        return [np.asarray(value) for value in session.run(names, feed)]
-    except Exception as error:  # ONNX Runtime's exceptions have no common base class
-        raise ModelError(f"{path}: the run failed ({ort.one_line(error)})") from None

@@ -7,7 +7,7 @@ the graph of the file, through quantizers, casts and transposes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -39,6 +39,11 @@ class Target:
     layout: Layout
     scale: Scale | None
 
+    def shape(self, stored: Sequence[int]) -> tuple[int, int, int]:
+        """Return channels, height and width of a map that is stored as `(first, second, third)`."""
+        first, second, third = stored
+        return (third, first, second) if self.layout == "NHWC" else (first, second, third)
+
     def channels_first(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
         """Return the map as the file gives it as real numbers `(N, K, h, w)`."""
         return self.ordered(self.scale.real(values) if self.scale else values.astype(np.float32, copy=False))
@@ -68,7 +73,7 @@ def find_target(wiring: Wiring, name: str | None) -> Target:
     return Target(tensor, read, layout, scale_of(wiring, read))
 
 
-def maps_of(wiring: Wiring) -> list[str]:
+def map_names(wiring: Wiring) -> list[str]:
     """Return the maps larger than 1x1 that the file computes, in the order of execution."""
     made = [name for node in wiring.nodes for name in node.output]
     return [name for name in made if _larger_than_1x1(wiring, name)]
@@ -102,7 +107,7 @@ def _named(wiring: Wiring, name: str) -> str:
 
 
 def _known(wiring: Wiring) -> str:
-    known = maps_of(wiring)
+    known = map_names(wiring)
     return f"; its last maps: {listed(known[-MOST_LISTED:])}" if known else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from attrs import frozen
 from onnx import numpy_helper
 
 from edgecheck.device.model.lowering import STANDARD_DOMAINS, channels_first, is_channels_last, lowered
-from edgecheck.device.model.shapes import Graph, reads
+from edgecheck.device.model.shapes import INDEPENDENT_INITIALIZERS, Graph, reads
 from edgecheck.device.model.signature import Layout
 from edgecheck.device.runtime import ort
+from edgecheck.errors import ModelError
 
 MAP_RANK = 4
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
@@ -76,7 +77,7 @@ def wire(graph: Graph, input_name: str, layout: Layout, output: str) -> Wiring:
         output: the class scores.
     """
     users: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
-    used = {name for node in makers(graph, [output]) for name in node.output}
+    used = {name for node in makers(graph.nodes, [output]) for name in node.output}
     nodes = [node for node in graph.active_nodes() if not used.isdisjoint(node.output)]
     for node in nodes:
         for name in sorted(reads(node)):
@@ -144,6 +145,14 @@ def attribute_of(node: onnx.NodeProto, name: str, default: Any) -> Any:
     return default
 
 
+def axes_of(node: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> list[int] | None:
+    """Return the axes that a reduction names, as an input or, in older files, an attribute; None for all of them."""
+    if len(node.input) > 1 and node.input[1]:
+        return [int(axis) for axis in constants[node.input[1]]]
+    axes = attribute_of(node, "axes", None)
+    return None if axes is None else list(axes)
+
+
 def opset_of(graph: Graph) -> int:
     """Return the version of the standard operators that a file is written in."""
     return max((entry.version for entry in graph.model.opset_import if entry.domain in STANDARD_DOMAINS), default=1)
@@ -157,39 +166,55 @@ def values_of(graph: Graph, names: Sequence[str]) -> dict[str, np.ndarray]:
     """
     stored = {tensor.name: tensor for tensor in graph.model.graph.initializer}
     known = {name: numpy_helper.to_array(stored[name]) for name in names if name in stored}
-    computed = [name for name in dict.fromkeys(names) if name not in known]
-    if not computed:
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    if not unknown:
         return known
-    content = submodel(graph, list(makers(graph, computed)), [], computed).SerializeToString()
-    session = ort.start(Path("constants"), ort.Options(), content)
-    return known | dict(zip(computed, map(np.asarray, session.run(computed, {})), strict=True))
+    return known | computed(submodel(graph, makers(graph.nodes, unknown), [], unknown), unknown)
 
 
-def makers(graph: Graph, names: Iterable[str]) -> Iterator[onnx.NodeProto]:
-    """Yield the nodes that these tensors are computed by, in the order of execution."""
+def computed(model: onnx.ModelProto, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return tensors that a model without inputs computes.
+
+    Raises:
+        ModelError: ONNX Runtime cannot compute them.
+    """
+    where = Path("constants")
+    session = ort.start(where, ort.Options(), model.SerializeToString())
+    return dict(zip(names, ort.run(where, session, names, {}, ModelError), strict=True))
+
+
+def makers(nodes: Iterable[onnx.NodeProto], names: Iterable[str]) -> list[onnx.NodeProto]:
+    """Return those of the nodes that tensors are made by, at any distance; the order stays that of execution."""
     needed, chosen = set(names), []
-    for node in reversed(list(graph.nodes)):
+    for node in reversed(list(nodes)):
         if not needed.isdisjoint(node.output):
             chosen.append(node)
             needed |= reads(node)
-    return reversed(chosen)
+    return chosen[::-1]
 
 
 def submodel(
-    graph: Graph,
-    nodes: Sequence[onnx.NodeProto],
-    inputs: Sequence[onnx.ValueInfoProto],
-    outputs: Sequence[str],
+    graph: Graph, nodes: Sequence[onnx.NodeProto], inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[str]
 ) -> onnx.ModelProto:
     """Return a model of some nodes with the stored tensors that they read."""
     needed = {name for node in nodes for name in reads(node)} | set(outputs)
     stored = [tensor for tensor in graph.model.graph.initializer if tensor.name in needed]
-    made = onnx.helper.make_graph(
-        nodes, "part", list(inputs), [onnx.ValueInfoProto(name=name) for name in outputs], stored
+    return model_of(nodes, inputs, outputs, stored, graph.model)
+
+
+def model_of(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[str],
+    stored: Sequence[onnx.TensorProto],
+    file: onnx.ModelProto,
+) -> onnx.ModelProto:
+    """Return a model of nodes, in the versions of the file that they are from."""
+    graph = onnx.helper.make_graph(
+        nodes, "part", list(inputs), [onnx.ValueInfoProto(name=name) for name in outputs], list(stored)
     )
-    return onnx.helper.make_model(
-        made, ir_version=max(graph.model.ir_version, 4), opset_imports=list(graph.model.opset_import)
-    )
+    version = max(file.ir_version, INDEPENDENT_INITIALIZERS)
+    return onnx.helper.make_model(graph, ir_version=version, opset_imports=list(file.opset_import))
 
 
 def body(graph: Graph, outputs: Sequence[str]) -> onnx.ModelProto:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnxruntime
 from attrs import frozen
 
-from edgecheck.errors import ConfigError, ModelError
+from edgecheck.errors import ConfigError, EdgecheckError, MeasurementError, ModelError
 
 if TYPE_CHECKING:
     from edgecheck.config.plan import Measure
@@ -89,6 +91,31 @@ def start(path: Path, options: Options, content: bytes | None = None, **extra: A
         return onnxruntime.InferenceSession(content or str(path), settings, providers=[options.provider])
     except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({one_line(error)})") from None
+
+
+def run(
+    path: Path,
+    session: onnxruntime.InferenceSession,
+    names: Sequence[str],
+    feed: Mapping[str, np.ndarray],
+    kind: type[EdgecheckError] = MeasurementError,
+) -> list[np.ndarray]:
+    """Return the named outputs of one run.
+
+    Args:
+        path: the file, for the message.
+        session: an open session.
+        names: the outputs.
+        feed: the inputs, by name.
+        kind: the error that is raised where the run fails.
+
+    Raises:
+        EdgecheckError: of this kind, the run failed.
+    """
+    try:
+        return [np.asarray(value) for value in session.run(list(names), dict(feed))]
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
+        raise kind(f"{path}: the run failed ({one_line(error)})") from None
 
 
 def one_line(error: Exception) -> str:

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.",
 )
-@click.option("--target-layer", metavar="NAME", help="Dotted name of the layer to explain.")
+@click.option("--target-layer", metavar="NAME", help="Layer of the twins, or tensor of the files, to explain.")
 @click.option(
     "--time-budget",
     metavar="SECONDS",
@@ -98,10 +98,10 @@ if TYPE_CHECKING:
 def check(
     context: click.Context, baseline: Path, candidates: tuple[Path, ...], out: Path | None, form: str, **flags: Any
 ) -> None:
-    """Gate each candidate against the baseline: accuracy, size, latency, and with twins the heatmaps.
+    """Gate each candidate against the baseline: accuracy, size, latency and heatmaps.
 
-    Without twins, the default gate omits the heatmaps and the report says so; an Sp2PS criterion given with --gate is
-    then MISSING.
+    With twins, heatmaps are those of the twins. Otherwise they are those of the files, by ONNX Runtime alone, and the
+    default gate does not ask for parity.
     """
     import tempfile
 

@@ -15,7 +15,6 @@ measurement, and at layer scope all criteria leave the same shapes. With --json,
 from __future__ import annotations
 
 import argparse
-import copy
 import functools
 import json
 import sys
@@ -36,11 +35,10 @@ from edgecheck.device.runtime import session
 from edgecheck.errors import ConfigError
 from edgecheck.lab.export import export
 from edgecheck.lab.prune import Samples, check_fits, prune, rank, uncompressed
-from edgecheck.lab.prune.dependency_groups import find_groups
 from edgecheck.pruning.checks import check_step
 from edgecheck.pruning.criteria import CRITERIA
 from edgecheck.steps import PruneStep
-from tests.benchmarks.peers import hand_count, kill, params, peer_params
+from tests.benchmarks.peers import dead_channels, hand_count, params, peer_params
 from tests.benchmarks.subjects import PRUNABLE, Prunable
 from tests.device.exports import macs as torch_macs
 from tests.lab.prune.networks import randomized
@@ -120,10 +118,10 @@ def measure(name: str, criteria: list[str], folder: Path, say: Callable[[str], N
             continue
         rows.append(row(setting, spec))
         say(line(rows[-1]))
-    dead = attempt(lambda: dead_channels(setting))
+    moved = attempt(lambda: dead(setting))
     broken = [f"{r['criterion']} {r['structure']} {what}" for r in rows for what in r["broken"]]
-    broken += ["dead channels"] if "error" in dead or dead["moved"] > DEAD * dead["scale"] else []
-    found: dict[str, Any] = {"rows": rows, "refused": refused, "dead": dead, "peer": setting.peer, "broken": broken}
+    broken += ["dead channels"] if "error" in moved or moved["moved"] > DEAD * moved["scale"] else []
+    found: dict[str, Any] = {"rows": rows, "refused": refused, "dead": moved, "peer": setting.peer, "broken": broken}
     found |= {"seconds": time.perf_counter() - began}
     say(summary(name, found))
     return found
@@ -239,19 +237,8 @@ def ratio(setting: Setting, structure: str, twin: nn.Module, path: Path) -> dict
     return setting.ratios[key]
 
 
-def dead_channels(setting: Setting) -> dict[str, float]:
-    """Make 30 % of each layer's filters dead, remove them, and return how far logits move, and the largest of them."""
-    model, spec = copy.deepcopy(setting.model), PruneStep("l1", "filters", "layer", RATE)
-    gone = prune(uncompressed(model), attrs.evolve(spec, criterion="random"), setting.example, SEED).units
-    for group in find_groups(copy.deepcopy(model), setting.example)[0]:
-        if group.root in gone:
-            kill(model, group, gone[group.root])
-    pruned = prune(uncompressed(model), spec, setting.example, SEED)
-    assert all(torch.equal(removed, gone[root]) for root, removed in pruned.units.items())  # the dead ones went
-    images = setting.samples(IMAGES).images
-    with torch.no_grad():
-        expected, found = model(images), pruned.model(images)
-    return {"moved": float((found - expected).abs().max()), "scale": max(1.0, float(expected.abs().max()))}
+def dead(setting: Setting) -> dict[str, float]:
+    return dead_channels(setting.model, setting.example, setting.samples(IMAGES).images, RATE, SEED)
 
 
 HEADER = (

@@ -6,12 +6,15 @@ import copy
 from typing import Any
 from unittest import mock
 
+import attrs
 import torch
 import torch_pruning
 from torch import Tensor, nn
 
-from edgecheck.lab.prune.dependency_groups import DependencyGroup
+from edgecheck.lab.prune import prune, uncompressed
+from edgecheck.lab.prune.dependency_groups import DependencyGroup, find_groups
 from edgecheck.models import resnet_cifar
+from edgecheck.steps import PruneStep
 
 
 @torch.no_grad()
@@ -63,6 +66,20 @@ def peer_params(name: str, model: nn.Module, side: int, rate: float) -> tuple[in
 
 def count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def dead_channels(model: nn.Module, example: Tensor, images: Tensor, rate: float, seed: int) -> dict[str, float]:
+    """Make this share of each layer's filters dead, remove them, and return how far logits move, and the largest."""
+    model, spec = copy.deepcopy(model), PruneStep("l1", "filters", "layer", rate)
+    gone = prune(uncompressed(model), attrs.evolve(spec, criterion="random"), example, seed).units
+    for group in find_groups(copy.deepcopy(model), example)[0]:
+        if group.root in gone:
+            kill(model, group, gone[group.root])
+    pruned = prune(uncompressed(model), spec, example, seed)
+    assert all(torch.equal(removed, gone[root]) for root, removed in pruned.units.items())  # the dead ones went
+    with torch.no_grad():
+        expected, found = model(images), pruned.model(images)
+    return {"moved": float((found - expected).abs().max()), "scale": max(1.0, float(expected.abs().max()))}
 
 
 def kill(model: nn.Module, group: DependencyGroup, removed: Tensor) -> None:

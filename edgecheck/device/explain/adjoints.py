@@ -42,6 +42,8 @@ class Local:
 Adjoint = Callable[[Local, Array], Array]
 """Gives the gradient of x, from that of y."""
 
+HARD_SWISH_ENDS = 3  # below -3 it is 0, above 3 it is x
+
 AFFINE: dict[str, Adjoint] = {}
 """Operators that are affine in x, so that their gradient is the same everywhere."""
 
@@ -173,6 +175,30 @@ def _leaky(local: Local, gradient: Array) -> Array:
 def _clipped(local: Local, gradient: Array) -> Array:
     """0 where the bounds hold, except at a bound that was reached from inside: y = x there."""
     return np.where(local.y == local.x, gradient, np.float32(0))
+
+
+@register(CURVED, "HardSwish")
+def _hard_swish(local: Local, gradient: Array) -> Array:
+    """The operator gives x * clip(x / 6 + 1 / 2, 0, 1)."""
+    inside = np.where(local.x >= HARD_SWISH_ENDS, gradient, np.float32(0))
+    return np.where(np.abs(local.x) < HARD_SWISH_ENDS, gradient * (local.x / 3 + np.float32(0.5)), inside)
+
+
+@register(CURVED, "HardSigmoid")
+def _hard_sigmoid(local: Local, gradient: Array) -> Array:
+    """The operator gives clip(alpha x + beta, 0, 1)."""
+    slope = np.float32(attribute_of(local.node, "alpha", 0.2))
+    return np.where((local.y > 0) & (local.y < 1), gradient * slope, np.float32(0))
+
+
+@register(CURVED, "Sigmoid")
+def _sigmoid(local: Local, gradient: Array) -> Array:
+    return gradient * local.y * (1 - local.y)
+
+
+@register(CURVED, "Tanh")
+def _tanh(local: Local, gradient: Array) -> Array:
+    return gradient * (1 - np.square(local.y))
 
 
 def _kept(local: Local, gradient: Array) -> Array:

@@ -9,6 +9,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck.device.explain.opening import open_wiring
+from edgecheck.device.explain.rehearsal import rehearse_outputs
 from edgecheck.device.explain.target import Target, find_target, map_names
 from edgecheck.device.explain.wiring import Wiring, body
 from edgecheck.device.runtime import ort
@@ -40,6 +41,7 @@ def closest(path: Path, inputs: NDArray[np.float32], feature: NDArray[np.float32
 
     Raises:
         ModelError: the file cannot be read or run.
+        MeasurementError: ONNX Runtime crashes on its parts.
     """
     whole = open_classifier(path, options)
     shape = (inputs.shape[1], inputs.shape[2], inputs.shape[3])
@@ -50,6 +52,7 @@ def closest(path: Path, inputs: NDArray[np.float32], feature: NDArray[np.float32
     ]
     if not alike:
         return None
+    rehearse_outputs(path, options, shape, [target.tensor for target in alike])
     differences = _differences(whole, wiring, alike, inputs, feature)
     best = int(np.argmin(differences))
     return Match(alike[best].name, differences[best]) if differences[best] <= TOLERANCE else None

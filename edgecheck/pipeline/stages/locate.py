@@ -77,6 +77,7 @@ def tensor_of(
 
     Raises:
         ModelError: no such layer; or it was asked for by name, and no tensor of the file equals it.
+        MeasurementError: ONNX Runtime crashes on parts of the file.
     """
     from edgecheck.device.explain import match
 

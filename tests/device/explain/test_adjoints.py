@@ -18,9 +18,9 @@ from tests.device.explain.independent import opened
 STEP = 1e-6
 TESTED = {
     "Add", "AveragePool", "BatchNormalization", "Clip", "Conv", "Div", "Dropout", "Flatten", "Gemm",
-    "GlobalAveragePool", "GlobalMaxPool", "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "ReduceMean",
-    "ReduceSum", "Relu", "Reshape",
-    "Squeeze", "Sub", "Transpose", "Unsqueeze",
+    "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "MatMul", "MaxPool",
+    "Mul", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Sigmoid", "Squeeze", "Sub", "Tanh", "Transpose",
+    "Unsqueeze",
 }  # fmt: skip
 
 
@@ -86,7 +86,12 @@ def floats(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32) + 0.1
 
 
-@pytest.mark.parametrize("kind", ["Identity", "Relu", "GlobalAveragePool", "GlobalMaxPool", "Dropout"])
+WITHOUT_CONSTANTS = [
+    "Identity", "Relu", "GlobalAveragePool", "GlobalMaxPool", "Dropout", "HardSwish", "Sigmoid", "Tanh",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WITHOUT_CONSTANTS)
 @few
 @given(shape=maps, seed=st.integers(0, 9))
 def test_without_constants(kind, shape, seed):
@@ -227,6 +232,12 @@ def by_runtime(node: onnx.NodeProto, x: np.ndarray) -> np.ndarray:
 @given(shape=maps, alpha=st.floats(0.01, 0.5))
 def test_leaky(shape, alpha):
     check("LeakyRelu", shape, alpha=alpha)
+
+
+@few
+@given(shape=maps, alpha=st.sampled_from([0.1, 0.2, 0.3]), beta=st.sampled_from([0.4, 0.5]))
+def test_hard_sigmoid(shape, alpha, beta):
+    check("HardSigmoid", shape, alpha=alpha, beta=beta)
 
 
 @few

@@ -1,13 +1,18 @@
 """The tensor of a file that holds a known feature map."""
 
+import sys
+
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnxruntime.quantization import QuantFormat, QuantType
 
+from edgecheck.attribution.source import ExplainedSubject
 from edgecheck.device.explain.match import TOLERANCE, closest, names_map
+from edgecheck.device.explain.source import open_artefact
 from edgecheck.device.runtime.ort import Options
+from edgecheck.errors import MeasurementError
 from tests.device.explain import independent, networks
 from tests.device.explain.test_float import pixels
 from tests.device.explain.test_quantized import quantized
@@ -84,3 +89,14 @@ def test_names(tmp_path):
     assert names_map(path, networks.SHAPE, name)
     assert not names_map(path, networks.SHAPE, "scores")
     assert not names_map(path, networks.SHAPE, "features")
+
+
+def test_a_crash_of_the_runtime_is_an_error(tmp_path, monkeypatch):
+    model, x = networks.seeded(networks.Split), pixels(2)
+    path = networks.write(model, tmp_path / "a.onnx")
+    crash = [sys.executable, "-c", "import os; os.abort()"]
+    monkeypatch.setattr("edgecheck.children.command", lambda *_: crash)
+    with pytest.raises(MeasurementError, match="ONNX Runtime crashed on it"):
+        closest(path, x, feature(model, x), Options())
+    with pytest.raises(MeasurementError, match="ONNX Runtime crashed on it"), open_artefact(ExplainedSubject(path), x):
+        pass

@@ -21,6 +21,7 @@ SLOW = {
     "cifar10_cnn7": (cifar10_cnn7, 32),
     "resnet18": (torchvision("resnet18"), 64),
     "mobilenet_v2": (torchvision("mobilenet_v2"), 64),
+    "mobilenet_v3_small": (torchvision("mobilenet_v3_small"), 64),
     "densenet121": (torchvision("densenet121"), 64),
     "squeezenet1_1": (torchvision("squeezenet1_1"), 64),
     "efficientnet_b0": (torchvision("efficientnet_b0"), 64),

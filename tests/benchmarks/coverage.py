@@ -29,16 +29,14 @@ SIDE = 128
 TRANSFORMERS = ("swin_t", "vit_b_16", "levit_128s", "deit_tiny_patch16_224")  # they take one size only
 TRANSFORMER_SIDE = 224
 TORCHVISION = """
-alexnet vgg11_bn squeezenet1_0 squeezenet1_1 resnet18 resnet34 resnet50 resnext50_32x4d wide_resnet50_2 densenet121
-densenet169 googlenet inception_v3 shufflenet_v2_x0_5 shufflenet_v2_x1_0 mobilenet_v2 mobilenet_v3_small
-mobilenet_v3_large mnasnet0_5 mnasnet1_0 efficientnet_b0 efficientnet_b1 efficientnet_v2_s regnet_x_400mf regnet_y_400mf
-convnext_tiny swin_t vit_b_16
+alexnet vgg11_bn squeezenet1_0 squeezenet1_1 resnet18 resnet50 resnext50_32x4d densenet121 googlenet inception_v3
+shufflenet_v2_x0_5 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large mnasnet0_5 efficientnet_b0 efficientnet_v2_s
+regnet_x_400mf regnet_y_400mf convnext_tiny swin_t vit_b_16
 """
 TIMM = """
-resnet10t resnet26d skresnet18 res2net50_26w_4s ghostnet_100 repghostnet_050 mobilenetv3_small_050 lcnet_050 tinynet_e
-efficientnet_lite0 mixnet_s hardcorenas_a fbnetc_100 spnasnet_100 semnasnet_075 rexnet_100 hrnet_w18_small dla34
-repvgg_a0 mobileone_s0 regnetx_002 regnety_002 ese_vovnet19b_dw selecsls42b cspresnet50 edgenext_xx_small mobilevit_xxs
-convnext_atto poolformer_s12 levit_128s deit_tiny_patch16_224
+resnet10t resnet26d skresnet18 ghostnet_100 repghostnet_050 mobilenetv3_small_050 lcnet_050 tinynet_e efficientnet_lite0
+mixnet_s spnasnet_100 rexnet_100 hrnet_w18_small dla34 repvgg_a0 mobileone_s0 regnetx_002 regnety_002 ese_vovnet19b_dw
+edgenext_xx_small mobilevit_xxs convnext_atto poolformer_s12 levit_128s deit_tiny_patch16_224
 """
 NETWORKS = [
     f"{library}:{name}" for library, names in [("torchvision", TORCHVISION), ("timm", TIMM)] for name in names.split()

@@ -26,8 +26,9 @@ from edgecheck.atomic import write_text
 LIMIT_S = 120.0  # a cell
 CELLS = ("export", "counts", "twin maps", "artefact maps", "int8", "filter pruning")
 SIDE = 128
-TRANSFORMERS = ("swin_t", "vit_b_16", "levit_128s", "deit_tiny_patch16_224")  # they take one size only
-TRANSFORMER_SIDE = 224
+# Built for one size: transformers, and heads whose pooling would enlarge a smaller map.
+WHOLE = ("alexnet", "vgg11_bn", "swin_t", "vit_b_16", "levit_128s", "deit_tiny_patch16_224")
+WHOLE_SIDE = 224
 TORCHVISION = """
 alexnet vgg11_bn squeezenet1_0 squeezenet1_1 resnet18 resnet50 resnext50_32x4d densenet121 googlenet inception_v3
 shufflenet_v2_x0_5 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large mnasnet0_5 efficientnet_b0 efficientnet_v2_s
@@ -98,7 +99,7 @@ def measure(network: str, kept: Kept, limit_s: float) -> None:
 
 def answered(network: str, cells: Sequence[str], folder: Path, limit_s: float) -> Iterator[Row]:
     """Yield what a process says of each cell; of the one that it does not survive, how it ended."""
-    side = TRANSFORMER_SIDE if network.partition(":")[2] in TRANSFORMERS else SIDE
+    side = WHOLE_SIDE if network.partition(":")[2] in WHOLE else SIDE
     command = [sys.executable, "-m", "tests.benchmarks.coverage_cells", network, str(side), str(folder), *cells]
     with (folder / "stderr.txt").open("w+") as errors:
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=one_thread())
@@ -150,8 +151,8 @@ def page(networks: Sequence[str], rows: Sequence[Row]) -> str:
         full=full,
         limit=f"{LIMIT_S:g}",
         side=SIDE,
-        transformers=", ".join(TRANSFORMERS),
-        transformer_side=TRANSFORMER_SIDE,
+        whole=", ".join(WHOLE),
+        whole_side=WHOLE_SIDE,
         versions=", ".join(f"{name} {version(name).partition('+')[0]}" for name in PACKAGES),
         names=" | ".join(CELLS),
         rule=" | ".join("---" for _ in CELLS),
@@ -175,8 +176,8 @@ HEADER = """# Which networks edgecheck takes
 Measured by `python -m tests.benchmarks.coverage` with {versions}.
 All six cells are *yes* for {full} of {count} networks.
 
-Networks have random weights and random BatchNorm statistics, and see noise of {side} px ({transformers}:
-{transformer_side} px). The figures show that the parts fit together, not how well a trained network survives
+Networks have random weights and random BatchNorm statistics, and see noise of {side} px ({whole}:
+{whole_side} px). The figures show that the parts fit together, not how well a trained network survives
 compression. A cell gets at most {limit} s.
 
 - **export**: ONNX Runtime gives the logits of the network; the largest difference, relative to the largest logit

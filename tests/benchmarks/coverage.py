@@ -2,8 +2,7 @@
 
 python -m tests.benchmarks.coverage [--networks NAME ...] [--folder FOLDER] [--out FILE] [--json]
 
-Cells that are in the folder already are not measured again, so that a run that was stopped goes on. Networks have
-random weights and random BatchNorm statistics: with those of a fresh network, many mistakes leave no trace.
+Cells that are in the folder already are not measured again, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -176,9 +175,9 @@ HEADER = """# Which networks edgecheck takes
 Measured by `python -m tests.benchmarks.coverage` with {versions}.
 All six cells are *yes* for {full} of {count} networks.
 
-Networks have random weights and random BatchNorm statistics, and see noise of {side} px ({whole}:
-{whole_side} px). The figures show that the parts fit together, not how well a trained network survives
-compression. A cell gets at most {limit} s.
+Networks have random weights, and BatchNorm statistics of noise that are changed at random. They see noise of {side} px
+({whole}: {whole_side} px). The figures show that
+the parts fit together, not how well a trained network survives compression. A cell gets at most {limit} s.
 
 - **export**: ONNX Runtime gives the logits of the network; the largest difference, relative to the largest logit
 - **counts**: the multiply-adds of the file are those that PyTorch counts of the network

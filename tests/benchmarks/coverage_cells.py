@@ -100,7 +100,38 @@ def network(name: str, side: int, folder: Path) -> Network:
     torch.manual_seed(0)
     pixels = np.random.default_rng(0).integers(0, 256, (CALIBRATION_IMAGES, side, side, 3), dtype=np.uint8)
     images = ImageSet(pixels, np.zeros(CALIBRATION_IMAGES, np.int64), ("none",))
-    return Network(randomized(build(ModelSpec(name))), images, folder)
+    model = randomized(build(ModelSpec(name)))
+    settle(model, torch.from_numpy(preprocess(images.images, HOW)))
+    return Network(model, images, folder)
+
+
+@torch.no_grad()
+def settle(model: nn.Module, pixels: torch.Tensor) -> None:
+    """Keep the numbers of deep networks in the range of trained ones, without making any of them 0 or 1.
+
+    BatchNorm statistics become those of the images, changed at random: with others, logits grow to 1e8 and hold
+    rounding alone. What a fresh network fills with one number, such as LayerNorm or layer scales of 1e-6, is drawn at
+    random.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        if parameter.numel() > 1 and parameter.min() == parameter.max():
+            low, high = (0.5, 1.5) if parameter.any() else (-0.1, 0.1)
+            parameter.uniform_(low, high, generator=generator)
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [module.momentum for module in norms]
+    for module in norms:
+        module.reset_running_stats()
+        module.momentum = None  # the mean over what comes: the statistics of these images
+        module.train()  # not the whole network: some have further heads while they are trained
+    model(pixels)
+    model.eval()
+    for module, momentum in zip(norms, momenta, strict=True):
+        module.momentum = momentum
+        if module.running_mean is not None and module.running_var is not None:
+            spread = module.running_var.sqrt()
+            module.running_mean += 0.1 * spread * torch.randn(spread.shape, generator=generator)
+            module.running_var *= torch.empty_like(spread).uniform_(0.7, 1.4, generator=generator)
 
 
 def exported(subject: Network) -> Cell:

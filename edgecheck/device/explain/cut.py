@@ -47,7 +47,8 @@ class Cut:
         logits: the tensor that holds them: what the file gives, before any softmax.
         crossing: the values that bypass the target.
         chain: the operators of the tail.
-        scale: that of the logits; None where they are not quantized.
+        integers: what its integers stand for; None where it holds real numbers.
+        scale: that of the last quantizer of the logits; None where they are not quantized.
         rounded: the file computes with less than float32 somewhere.
     """
 
@@ -57,6 +58,7 @@ class Cut:
     logits: str
     crossing: Sequence[Crossing]
     chain: Chain
+    integers: Scale | None
     scale: Scale | None
     rounded: bool
 
@@ -84,6 +86,7 @@ def cut(wiring: Wiring, target: Target, output: str) -> Cut:
         crossing,
         chain,
         _scale(wiring, passed),
+        scale_of(wiring, logits),
         _rounded(wiring),
     )
 

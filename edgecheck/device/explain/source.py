@@ -138,7 +138,8 @@ class ArtefactSource:
             self._joined(name, given, len(inputs)) for name, given in zip(names, zip(*chunks, strict=True), strict=True)
         ]
         crossing = {value.name: value.real(given) for value, given in zip(self.parts.crossing, others, strict=True)}
-        return self.parts.target.channels_first(maps), crossing, flat(logits)
+        scale = self.parts.integers
+        return self.parts.target.channels_first(maps), crossing, flat(scale.real(logits) if scale else logits)
 
     def _joined(self, name: str, given: Sequence[NDArray[np.generic]], images: int) -> NDArray[np.generic]:
         """Return the entries of all chunks; what has no entry per image, such as a size, is the same in each."""

@@ -131,7 +131,7 @@ def _onward(wiring: Wiring, tensor: str) -> Iterator[onnx.NodeProto]:
 
 def _continues(wiring: Wiring, user: onnx.NodeProto, tensor: str) -> bool:
     kind = standardized(user).op_type
-    stops = "Pool" in kind or kind.startswith("Reduce") or kind == "LayerNormalization"
+    stops = "Pool" in kind or kind.startswith("Reduce") or kind in ("DynamicQuantizeLinear", "LayerNormalization")
     weighted = is_convolution(user, wiring.constants) or is_linear(user, wiring.constants)
     return not stops and not weighted and wiring.map_size(user.output[0]) == wiring.map_size(tensor)
 

@@ -46,7 +46,8 @@ class Head:
 def limits(parts: Cut, tail: Tail) -> list[Step] | None:
     """Return the quantizers' limits in a head that is affine otherwise; None where it is not a linear head.
 
-    Limits are known as Clips of pooled values or of the logits, of which the gradient is 0 or 1 for each.
+    Limits are known as Clips of pooled values or of the logits, of which the gradient is 0 or 1 for each. Those of the
+    pixels of class maps (a 1x1 convolution before the pooling) differ from pixel to pixel.
     """
     chain = parts.chain
     if chain.without_gradient:
@@ -59,7 +60,8 @@ def limits(parts: Cut, tail: Tail) -> list[Step] | None:
     for clip in clips:
         place = chain.steps.index(clip)
         pooled = place < chain.by_channel and values[clip.source].size == channels
-        last = not any(step.node.op_type in _MIXES for step in chain.steps[place:])
+        mixed = any(step.node.op_type in _MIXES for step in chain.steps[place:])
+        last = not mixed and values[clip.source].size == values[parts.logits].size
         if not (pooled or last):
             return None
     return clips

@@ -23,7 +23,7 @@ TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 # Where layers take their weights; either side of a product may be the weight.
 CONVOLUTIONS = {"Conv": (1,), "ConvInteger": (1,), "QLinearConv": (3,)}
-PRODUCTS = {"Gemm": (0, 1), "MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
+PRODUCTS = {"Einsum": (0, 1), "Gemm": (0, 1), "MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
 
 # What changes neither the values of a map nor their place, apart from rounding; Transpose changes the layout alone.
 UNCHANGED = frozenset({"Cast", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear"})

@@ -372,6 +372,18 @@ def test_a_second_heatmap_is_refused(tmp_path):
         with_heatmap(out, SHAPE, PLAIN, None, None)
 
 
+def test_a_name_inside_a_branch_of_the_graph_is_taken_too(tmp_path):
+    chosen = """
+    s = ReduceMax <keepdims = 0> (x) some = Greater (s, zero)
+    x0 = If (some) <then_branch = one () => (float[n, 3, 5, 6] heatmap) { heatmap = Identity (x) },
+                    else_branch = other () => (float[n, 3, 5, 6] o) { o = Neg (x) }>
+    """
+    body = chosen + BODY.replace("(x,", "(x0,")
+    path = written(tmp_path, body, HEADS["linear"], {**WEIGHTS, "zero": np.float32(0)})
+    with pytest.raises(ModelError, match="it has a tensor 'heatmap' already"):
+        made(path)
+
+
 def test_a_tail_that_depends_on_the_batch_is_refused_in_one_line(tmp_path):
     body = f"size = Shape (x) first = Slice (size, zero, one) {BODY}"
     head = (

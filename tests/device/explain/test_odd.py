@@ -1,5 +1,7 @@
 """Float files that exporters rarely write, against the whole file with one channel or position left."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -25,10 +27,10 @@ POOLED = "p = GlobalAveragePool (map) f = Flatten (p) logits = Gemm (f, fc, bias
 ROWS = "r = Reshape (n, pixels) p = ReduceMean <axes = [1], keepdims = 0> (r) f = Reshape (p, rows)"
 
 
-def write(path, behind, opset=11, scores="scores"):
+def write(path, behind, opset=11, scores="scores", more=None):
     text = f"""file (float[n, 3, {SIZE[0]}, {SIZE[1]}] image) => (float[n, {CLASSES}] {scores}) {{
         c = Conv <pads = [1, 1, 1, 1]> (image, w) map = Relu (c) {behind} }}"""
-    stored = {name: values for name, values in WEIGHTS.items() if f"{name})" in text or f"{name}," in text}
+    stored = {name: values for name, values in (WEIGHTS | (more or {})).items() if re.search(rf"\b{name}[,)]", text)}
     return graphs.save(path, text, stored, opset=opset, ir_version=8)
 
 
@@ -95,3 +97,26 @@ def test_a_softmax_over_single_numbers_is_no_end_of_logits(tmp_path, images):
     path = write(tmp_path / "a.onnx", f"{behind} scores = Flatten (ones)", 12)
     evidence = opened(ExplainedSubject(path), images).answer(images).evidence(np.zeros(len(images), int))
     np.testing.assert_array_equal(evidence.drops(), 0)
+
+
+@pytest.mark.parametrize(
+    "product",
+    ['Einsum <equation = "nk,kc->nc"> (f, fc)', "com.microsoft.FusedMatMul <transA = 0, transB = 1> (f, rows_of)"],
+)
+def test_other_products_are_heads_too(tmp_path, images, product):
+    """The last convolution before them is the target, not the one before that."""
+    behind = (
+        f"d = Conv <pads = [1, 1, 1, 1]> (map, more) n = Relu (d) {POOLED.partition(' logits')[0].replace('map', 'n')}"
+    )
+    weights = {
+        "more": RANDOM.standard_normal((CHANNELS, CHANNELS, 3, 3)).astype(np.float32),
+        "rows_of": WEIGHTS["fc"].T,
+    }
+    path = write(tmp_path / "a.onnx", f"{behind} logits = {product}", 13, "logits", weights)
+    assert assert_that_of_the_whole(path, images).target_layer == "n"
+
+
+def test_an_empty_name_is_no_node_without_a_name(tmp_path, images):
+    path = write(tmp_path / "a.onnx", POOLED, scores="logits")
+    with pytest.raises(ModelError, match="no feature map ''"):
+        opened(ExplainedSubject(path, target_layer=""), images)

@@ -25,6 +25,7 @@ from edgecheck.device.explain.tail import Array, Tail
 SAME = 1e-6  # largest difference, relative to the largest weight, of numbers that differ by float32 rounding
 CHUNK_BYTES = 64 * 2**20  # of gradients at once
 _MIXES = frozenset({"Conv", "Gemm", "MatMul"})
+_PACKED = (onnx.TensorProto.INT4, onnx.TensorProto.UINT4)  # two numbers in a byte, which Gather cannot take apart
 
 
 @frozen(eq=False)
@@ -157,8 +158,8 @@ def _of_class(writer: BranchWriter, values: Array, classes: str) -> str:
 
 
 def _candidates(writer: BranchWriter, rows: Array) -> list[onnx.TensorProto]:
-    """Return the stored tensors with as many elements as the rows."""
-    stored = writer.wiring.graph.model.graph.initializer
+    """Return the stored tensors with as many elements as the rows, of a type that Gather takes."""
+    stored = (tensor for tensor in writer.wiring.graph.model.graph.initializer if tensor.data_type not in _PACKED)
     return [tensor for tensor in stored if len(tensor.dims) > 1 and np.prod(tensor.dims) == rows.size]
 
 

@@ -1,6 +1,7 @@
 """A file with a heatmap as a further output: against hand arithmetic, and against its own tail run by position."""
 
 import attrs
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
@@ -332,6 +333,20 @@ def test_weights_that_the_file_stores_are_not_stored_twice(tmp_path):
     agree(heatmap, np.maximum(np.einsum("nk,nkhw->nhw", rows, maps) / PIXELS, 0))
     added = graph.count(out, SHAPE).weight_bytes["float32"] - graph.count(path, SHAPE).weight_bytes["float32"]
     assert added < outputs * 4 * 3  # a factor and a shift for each class, and no row of four
+    checked(path, out, images, explaining)
+
+
+def test_weights_of_four_bits_are_stored_as_floats(tmp_path):
+    packed = np.random.default_rng(1).integers(-7, 8, (K, CLASSES)).astype(ml_dtypes.int4)
+    head = "p = GlobalAveragePool (a) f = Flatten (p) r = DequantizeLinear (packed, step) y = Gemm (f, r, b)"
+    path = written(
+        tmp_path, BODY, head, {**WEIGHTS, "packed": packed, "step": np.float32(0.3)}, opset=21, ir_version=10
+    )
+    images = drawn(6, *SHAPE, seed=9)
+    explaining, out = made(path)
+    maps, heatmap, scores = run(out, images, "a", "heatmap", "y")
+    rows = (packed.astype(np.float32) * np.float32(0.3)).T[scores.argmax(axis=1)]
+    agree(heatmap, np.maximum(np.einsum("nk,nkhw->nhw", rows, maps) / PIXELS, 0))
     checked(path, out, images, explaining)
 
 

@@ -120,3 +120,13 @@ def test_an_empty_name_is_no_node_without_a_name(tmp_path, images):
     path = write(tmp_path / "a.onnx", POOLED, scores="logits")
     with pytest.raises(ModelError, match="no feature map ''"):
         opened(ExplainedSubject(path, target_layer=""), images)
+
+
+@pytest.mark.parametrize("none", ["", ", none"])
+def test_a_reduction_over_no_axes(tmp_path, images, none):
+    head = f"n = ReduceMean <noop_with_empty_axes = 1> (map{none}) {POOLED.replace('(map)', '(n)')}"
+    path = write(tmp_path / "a.onnx", head, 18, "logits", {"none": np.array([], np.int64)})
+    source = assert_that_of_the_whole(path, images)
+    gradients = source.answer(images).evidence(np.ones(len(images), int)).gradients()
+    wanted = np.broadcast_to(WEIGHTS["fc"][:, 1, None, None] / PIXELS, gradients.shape)
+    np.testing.assert_allclose(gradients, wanted, rtol=1e-5)

@@ -71,6 +71,7 @@ def test_a_good_file_has_values(verdicts):
         (bad_files.one_pixel, "with a map larger than 1x1"),
         (bad_files.conditional_behind, "control flow (If)"),
         (bad_files.loop_behind, "control flow (Loop)"),
+        (bad_files.centred_over_the_batch, "depend on the other images in the batch"),
     ],
 )
 def test_criteria_without_a_value(verdicts, write, reason):

@@ -22,6 +22,7 @@ from edgecheck.device.explain.opening import open_wiring
 from edgecheck.device.explain.tail import Tail
 from edgecheck.device.explain.target import find_target
 from edgecheck.device.explain.wiring import Wiring
+from edgecheck.device.model.files import subgraphs
 from edgecheck.device.model.shapes import data_inputs
 from edgecheck.device.runtime.ort import Options
 from edgecheck.device.runtime.session import open_classifier
@@ -115,11 +116,13 @@ def _require_free_names(wiring: Wiring) -> None:
 
 
 def _names(wiring: Wiring) -> Iterator[str]:
-    graph = wiring.graph.model.graph
-    yield from (value.name for value in graph.input)
-    yield from (tensor.name for tensor in graph.initializer)
-    for node in graph.node:
-        yield from node.output
+    graphs = [wiring.graph.model.graph]
+    for graph in graphs:
+        yield from (value.name for value in graph.input)
+        yield from (tensor.name for tensor in graph.initializer)
+        for node in graph.node:
+            yield from node.output
+            graphs.extend(subgraphs([node]))
 
 
 def _assembled(writer: BranchWriter, image: str, method: BranchMethod) -> onnx.ModelProto:

@@ -25,6 +25,7 @@ from edgecheck.device.explain.tail import Array, Tail
 SAME = 1e-6  # largest difference, relative to the largest weight, of numbers that differ by float32 rounding
 CHUNK_BYTES = 64 * 2**20  # of gradients at once
 _MIXES = frozenset({"Conv", "Gemm", "MatMul"})
+_PACKED = (onnx.TensorProto.INT4, onnx.TensorProto.UINT4)  # two numbers in a byte, which Gather cannot take apart
 
 
 @frozen(eq=False)
@@ -46,7 +47,8 @@ class Head:
 def limits(parts: Cut, tail: Tail) -> list[Step] | None:
     """Return the quantizers' limits in a head that is affine otherwise; None where it is not a linear head.
 
-    Limits are known as Clips of pooled values or of the logits, of which the gradient is 0 or 1 for each.
+    Limits are known as Clips of pooled values or of the logits, of which the gradient is 0 or 1 for each. Those of the
+    pixels of class maps (a 1x1 convolution before the pooling) differ from pixel to pixel.
     """
     chain = parts.chain
     if chain.without_gradient:
@@ -59,7 +61,8 @@ def limits(parts: Cut, tail: Tail) -> list[Step] | None:
     for clip in clips:
         place = chain.steps.index(clip)
         pooled = place < chain.by_channel and values[clip.source].size == channels
-        last = not any(step.node.op_type in _MIXES for step in chain.steps[place:])
+        mixed = any(step.node.op_type in _MIXES for step in chain.steps[place:])
+        last = not mixed and values[clip.source].size == values[parts.logits].size
         if not (pooled or last):
             return None
     return clips
@@ -155,8 +158,8 @@ def _of_class(writer: BranchWriter, values: Array, classes: str) -> str:
 
 
 def _candidates(writer: BranchWriter, rows: Array) -> list[onnx.TensorProto]:
-    """Return the stored tensors with as many elements as the rows."""
-    stored = writer.wiring.graph.model.graph.initializer
+    """Return the stored tensors with as many elements as the rows, of a type that Gather takes."""
+    stored = (tensor for tensor in writer.wiring.graph.model.graph.initializer if tensor.data_type not in _PACKED)
     return [tensor for tensor in stored if len(tensor.dims) > 1 and np.prod(tensor.dims) == rows.size]
 
 

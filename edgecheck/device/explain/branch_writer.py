@@ -11,11 +11,12 @@ from onnx import helper, numpy_helper
 
 from edgecheck.device.explain.cut import Cut
 from edgecheck.device.explain.scales import Scale
-from edgecheck.device.explain.wiring import Wiring
+from edgecheck.device.explain.wiring import Wiring, opset_of
 from edgecheck.errors import ModelError
 
 PREFIX = "heatmap/"  # of all tensors and nodes of the branch
 HALF = ("FLOAT16", "BFLOAT16")
+INTEGER_CONSTANTS = 9  # from this opset on, Constant gives any type
 
 
 @frozen(eq=False)
@@ -40,6 +41,8 @@ class BranchWriter:
 
     def constant(self, values: Any, dtype: type = np.float32) -> str:
         """Add a tensor; return its name. As a node, it need not be an input of the graph in old files."""
+        if dtype is np.int64 and opset_of(self.wiring.graph) < INTEGER_CONSTANTS:
+            return self.add("Cast", self.constant(values), to=onnx.TensorProto.INT64)
         return self.add("Constant", value=numpy_helper.from_array(np.asarray(values, dtype)))
 
     def reshape(self, name: str, *dims: int) -> str:
@@ -84,8 +87,9 @@ class BranchWriter:
 
     def pick(self, scores: str, classes: str, count: int) -> str:
         """Return the scores `(N, M, count)` of one class for each image, `(N, M, 1)`."""
-        chosen = self.add("OneHot", classes, self.constant(count, np.int64), self.constant([0, 1]))
-        return self.add("MatMul", scores, self.reshape(chosen, 0, count, 1))
+        # Not OneHot, which opsets 7 and 8 lack.
+        chosen = self.add("Equal", self.reshape(classes, -1, 1, 1), self.constant(np.arange(count)[:, None], np.int64))
+        return self.add("MatMul", scores, self.floats(chosen))
 
 
 def map_shape(writer: BranchWriter) -> tuple[int, int, int]:

@@ -63,7 +63,7 @@ class Chain:
         unknown = next((step.node.op_type for step in self.steps if not _supported(step, self.constants)), "")
         if unknown:
             return f"{unknown} has no gradient here"
-        return "" if self.complete else "its operators are not a chain (a branch, or a sum)"
+        return "" if self.complete else "its operators are not a chain (a branch, a sum, or a reshape of images)"
 
     @property
     def affine(self) -> bool:
@@ -78,14 +78,27 @@ class Chain:
 
 
 def read_chain(
-    nodes: Sequence[onnx.NodeProto], start: str, end: str, constants: Mapping[str, np.ndarray], layout: Layout
+    nodes: Sequence[onnx.NodeProto],
+    ends: tuple[str, str],
+    constants: Mapping[str, np.ndarray],
+    layout: Layout,
+    folded: Collection[str] = (),
 ) -> Chain:
-    """Return the chain from the map `start` towards the logits `end`; `nodes` are those of the tail, in float32."""
+    """Return the chain from the map towards the logits.
+
+    Args:
+        nodes: those of the tail, in float32.
+        ends: the map and the logits.
+        constants: the values of what the nodes read beside each other's outputs.
+        layout: that of the map.
+        folded: tensors without one entry per image on the first axis, at which the chain ends.
+    """
+    start, end = ends
     steps: list[Step] = []
     value = start
     while value != end:
         users = [node for node in nodes if value in node.input]
-        if len(users) != 1 or not _alone(users[0], value, constants):
+        if len(users) != 1 or not _alone(users[0], value, constants) or users[0].output[0] in folded:
             break
         steps.append(Step(users[0], value, users[0].output[0]))
         value = users[0].output[0]
@@ -149,6 +162,8 @@ def _supported(step: Step, constants: Mapping[str, np.ndarray]) -> bool:
     if node.op_type in ("AveragePool", "MaxPool"):
         even = set(attribute_of(node, "dilations", (1, 1))) == {1} and not attribute_of(node, "ceil_mode", 0)
         return even and len(attribute_of(node, "kernel_shape", ())) == 2
+    if node.op_type == "BatchNormalization":
+        return first and constants[node.input[1]].ndim == 1  # before opset 9, statistics may be of each pixel
     if node.op_type == "MatMul":
         return first and constants[node.input[1]].ndim == 2
     if node.op_type == "Gemm":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,11 +15,12 @@ from edgecheck.device.explain.floats import FloatNodes, in_float
 from edgecheck.device.explain.reduced import part, reduced
 from edgecheck.device.explain.scales import Scale, scale_of
 from edgecheck.device.explain.target import Target
-from edgecheck.device.explain.wiring import Wiring, body, makers
+from edgecheck.device.explain.wiring import Wiring, attribute_of, body, makers, opset_of
 from edgecheck.errors import ModelError
 
 # What a file may do to its logits at its end. Heatmaps explain the logits.
 _NORMALIZES = frozenset({"LogSoftmax", "QLinearSigmoid", "QLinearSoftmax", "Sigmoid", "Softmax"})
+SOFTMAX_OF_ONE_AXIS = 13  # from this opset on; before, it was over its axis and all later ones
 _RESHAPES = frozenset({"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze"})
 
 
@@ -45,9 +47,10 @@ class Cut:
         tail: from the map and what crosses to the logits, in float32; gives every value of the chain as well.
         target: where the file is cut.
         logits: the tensor that holds them: what the file gives, before any softmax.
+        integers: what its integers stand for; None where it holds real numbers.
         crossing: the values that bypass the target.
         chain: the operators of the tail.
-        scale: that of the logits; None where they are not quantized.
+        scale: that of the last quantizer of the logits; None where they are not quantized.
         rounded: the file computes with less than float32 somewhere.
     """
 
@@ -55,6 +58,7 @@ class Cut:
     tail: onnx.ModelProto
     target: Target
     logits: str
+    integers: Scale | None
     crossing: Sequence[Crossing]
     chain: Chain
     scale: Scale | None
@@ -75,17 +79,26 @@ def cut(wiring: Wiring, target: Target, output: str) -> Cut:
         raise ModelError(f"its class scores do not depend on {target.name!r}: name another tensor")
     tail = reduced(in_float(wiring, behind, passed), logits, wiring.graph.model)
     crossing = _crossing(wiring, tail, target)
-    chain = read_chain(tail.nodes, target.tensor, logits, tail.constants, target.layout)
+    ends, folded = (target.tensor, logits), _folded(wiring, target)
+    chain = read_chain(tail.nodes, ends, tail.constants, target.layout, folded)
     return Cut(
         body(wiring.graph, [target.tensor, logits, *(value.name for value in crossing)]),
         _tail(wiring, tail, target, crossing, _outputs(chain, logits)),
         target,
         logits,
+        scale_of(wiring, logits),
         crossing,
         chain,
         _scale(wiring, passed),
         _rounded(wiring),
     )
+
+
+def _folded(wiring: Wiring, target: Target) -> set[str]:
+    """Return the tensors without one entry per image, such as maps reshaped to `(N K, h w)`."""
+    tensors = wiring.graph.tensors
+    images = tensors[target.tensor].shape[0]
+    return {name for name, tensor in tensors.items() if tensor.shape[:1] != (images,)}
 
 
 def _outputs(chain: Chain, logits: str) -> list[str]:
@@ -97,11 +110,22 @@ def _before_softmax(wiring: Wiring, output: str) -> str:
     name = output
     while (node := wiring.producers.get(name)) is not None:
         if node.op_type in _NORMALIZES:
-            return node.input[0]
+            return node.input[0] if _over_classes(wiring, node) else output
         if node.op_type not in _RESHAPES:
             return output
         name = node.input[0]
     return output
+
+
+def _over_classes(wiring: Wiring, node: onnx.NodeProto) -> bool:
+    """Return whether a softmax is one over the classes of each image, not over images or single numbers."""
+    known = wiring.graph.tensors.get(node.input[0])
+    if "Softmax" not in node.op_type or known is None:
+        return True
+    flattens = attribute_of(node, "opset", opset_of(wiring.graph)) < SOFTMAX_OF_ONE_AXIS
+    axis = attribute_of(node, "axis", 1 if flattens else -1) % len(known.shape)
+    summed = known.shape[axis:] if flattens else known.shape[axis : axis + 1]
+    return axis > 0 and math.prod(summed) == math.prod(known.shape[1:])
 
 
 def _from_last_layer(wiring: Wiring, logits: str) -> dict[str, None]:

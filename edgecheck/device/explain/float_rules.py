@@ -86,12 +86,12 @@ def _convolution(writer: Writer, node: onnx.NodeProto) -> None:
     writer.limited(node, "Conv", inputs, *_CONVOLUTION)
 
 
-def _bias(writer: Writer, node: onnx.NodeProto, place: int) -> list[str]:
-    """Return the float bias of a layer, whose integers have the scale of data times weight; nothing without one."""
+def _bias(writer: Writer, node: onnx.NodeProto, place: int, alpha: float = 1.0) -> list[str]:
+    """Return the float bias of a layer, whose integers have the scale of its products; nothing without one."""
     if len(node.input) <= place or not node.input[place]:
         return []
     integers, data, weight = writer.values(node.input[place], node.input[1], node.input[4])
-    return [writer.store(f"{node.output[0]}:bias", integers * data.astype(np.float64) * weight)]
+    return [writer.store(f"{node.output[0]}:bias", integers * data.astype(np.float64) * weight * alpha)]
 
 
 @register(RULES, "QLinearMatMul")
@@ -103,7 +103,7 @@ def _product(writer: Writer, node: onnx.NodeProto) -> None:
 def _gemm(writer: Writer, node: onnx.NodeProto) -> None:
     axis = 0 if attribute_of(node, "transB", 0) else -1
     inputs = [writer.operand(node, 0, 0), writer.operand(node, 3, axis)]
-    inputs += _bias(writer, node, 6)
+    inputs += _bias(writer, node, 6, attribute_of(node, "alpha", 1.0))
     kept = ("alpha", "transA", "transB")
     if len(node.input) > 7 and node.input[7]:
         writer.limited(node, "Gemm", inputs, *kept)

@@ -138,7 +138,8 @@ class ArtefactSource:
             self._joined(name, given, len(inputs)) for name, given in zip(names, zip(*chunks, strict=True), strict=True)
         ]
         crossing = {value.name: value.real(given) for value, given in zip(self.parts.crossing, others, strict=True)}
-        return self.parts.target.channels_first(maps), crossing, flat(logits)
+        scale = self.parts.integers
+        return self.parts.target.channels_first(maps), crossing, flat(scale.real(logits) if scale else logits)
 
     def _joined(self, name: str, given: Sequence[NDArray[np.generic]], images: int) -> NDArray[np.generic]:
         """Return the entries of all chunks; what has no entry per image, such as a size, is the same in each."""
@@ -194,12 +195,28 @@ class ArtefactSource:
                 f"{self.path}: cut at {self.target_layer!r}, it gives other logits than whole (up to {apart:.2g}): "
                 "name another tensor (explain.target_layer)"
             )
-        whole = self.whole.run(inputs[: self.whole.batch or len(inputs)]).argmax(axis=1)
-        changed = int((whole != logits[: len(whole)].argmax(axis=1)).sum())
-        if changed > max(1, CHANGED_CLASSES * len(whole)):
+        self._check_alone(inputs, logits, allowed)
+        self._check_classes(inputs[: self.whole.batch or len(inputs)])
+
+    def _check_alone(self, inputs: NDArray[np.float32], logits: Array, allowed: float) -> None:
+        """Refuse a file that mixes images: maps are computed from copies of one image, changed in one place each."""
+        alone = self._run(inputs[:1])[2]
+        apart = float(np.abs(alone - logits[:1]).max(initial=0))
+        if not apart <= allowed:
+            raise ModelError(
+                f"{self.path}: its logits for an image depend on the other images in the batch (up to {apart:.2g}), so "
+                "no image has a heatmap of its own: export it in inference mode"
+            )
+
+    def _check_classes(self, inputs: NDArray[np.float32]) -> None:
+        """Refuse a body that predicts other classes than the file: it is fused in another way."""
+        name = self.whole.signature.output
+        cut = flat(ort.run(self.path, self.body, [name], self.whole.feed(inputs), ModelError)[0])[: len(inputs)]
+        changed = int((self.whole.run(inputs).argmax(axis=1) != cut.argmax(axis=1)).sum())
+        if changed > max(1, CHANGED_CLASSES * len(inputs)):
             raise ModelError(
                 f"{self.path}: with its feature map as a further output, it predicts another class for {changed} of "
-                f"{len(whole)} images: its graph cannot be cut at {self.target_layer!r}"
+                f"{len(inputs)} images: its graph cannot be cut at {self.target_layer!r}"
             )
 
 

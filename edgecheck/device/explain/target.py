@@ -97,7 +97,7 @@ def _default(wiring: Wiring) -> str:
 
 
 def _named(wiring: Wiring, name: str) -> str:
-    node = next((node for node in wiring.nodes if node.name == name), None)
+    node = next((node for node in wiring.nodes if name and node.name == name), None)
     tensor = node.output[0] if node is not None and name not in wiring.producers else name
     if tensor not in wiring.producers or wiring.map_size(tensor) is None:
         raise ModelError(f"it has no feature map {name!r} (explain.target_layer){_known(wiring)}")
@@ -131,7 +131,7 @@ def _onward(wiring: Wiring, tensor: str) -> Iterator[onnx.NodeProto]:
 
 def _continues(wiring: Wiring, user: onnx.NodeProto, tensor: str) -> bool:
     kind = standardized(user).op_type
-    stops = "Pool" in kind or kind.startswith("Reduce") or kind == "LayerNormalization"
+    stops = "Pool" in kind or kind.startswith("Reduce") or kind in ("DynamicQuantizeLinear", "LayerNormalization")
     weighted = is_convolution(user, wiring.constants) or is_linear(user, wiring.constants)
     return not stops and not weighted and wiring.map_size(user.output[0]) == wiring.map_size(tensor)
 

@@ -23,7 +23,7 @@ TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 # Where layers take their weights; either side of a product may be the weight.
 CONVOLUTIONS = {"Conv": (1,), "ConvInteger": (1,), "QLinearConv": (3,)}
-PRODUCTS = {"Gemm": (0, 1), "MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
+PRODUCTS = {"Einsum": (0, 1), "Gemm": (0, 1), "MatMul": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
 
 # What changes neither the values of a map nor their place, apart from rounding; Transpose changes the layout alone.
 UNCHANGED = frozenset({"Cast", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear"})
@@ -147,10 +147,9 @@ def attribute_of(node: onnx.NodeProto, name: str, default: Any) -> Any:
 
 def axes_of(node: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> list[int] | None:
     """Return the axes that a reduction names, as an input or, in older files, an attribute; None for all of them."""
-    if len(node.input) > 1 and node.input[1]:
-        return [int(axis) for axis in constants[node.input[1]]]
-    axes = attribute_of(node, "axes", None)
-    return None if axes is None else list(axes)
+    named = constants[node.input[1]] if len(node.input) > 1 and node.input[1] else attribute_of(node, "axes", ())
+    axes = [int(axis) for axis in named]
+    return axes if axes or attribute_of(node, "noop_with_empty_axes", 0) else None
 
 
 def opset_of(graph: Graph) -> int:

@@ -122,6 +122,14 @@ def loop_behind(path: Path) -> Path:
     return file.save(path, shape=["n", CLASSES])
 
 
+def centred_over_the_batch(path: Path) -> Path:
+    """The scores of an image depend on the other images of its batch, as BatchNormalization makes them in training."""
+    file = File()
+    scores = file.head(file.conv("image", "map", 3), "plain")
+    file.node("Sub", [scores, file.node("ReduceMean", [scores], "mean", axes=[0])], "scores")
+    return file.save(path, shape=["n", CLASSES])
+
+
 def two_inputs(path: Path) -> Path:
     file = File()
     file.head(file.conv(file.node("Add", ["image", "other"], "both"), "map", 3))

@@ -1,6 +1,7 @@
 """A file with a heatmap as a further output: against hand arithmetic, and against its own tail run by position."""
 
 import attrs
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
@@ -207,6 +208,48 @@ def test_integers_are_explained_by_what_they_stand_for(head, method, tmp_path):
     checked(path, out, images, explaining)
 
 
+def test_limits_of_the_pixels_of_class_maps_have_recipro_cam(tmp_path):
+    """As in an int8 SqueezeNet: they are limits neither of pooled values nor of the logits."""
+    head = """
+    aq = QuantizeLinear (a, scale, zero) ar = DequantizeLinear (aq, scale, zero)
+    d = Conv (ar, by_pixel) dq = QuantizeLinear (d, score_scale, score_zero)
+    dr = DequantizeLinear (dq, score_scale, score_zero) p = GlobalAveragePool (dr) y = Flatten (p)
+    """
+    weights = {**WEIGHTS, **QUANTIZED, "by_pixel": drawn(CLASSES, K, 1, 1, seed=8)}
+    path, images = written(tmp_path, BODY, head, weights), drawn(6, *SHAPE, seed=9)
+    explaining, out = made(path)
+    assert explaining.method == "recipro-cam"
+    checked(path, out, images, explaining)
+    with pytest.raises(ModelError, match="grad-cam needs a head of pooling and one linear layer"):
+        made(path, "grad-cam")
+
+
+def test_images_and_channels_on_one_axis_have_recipro_cam(tmp_path):
+    head = "v = Reshape (a, pixels) m = ReduceMean <axes = [1], keepdims = 0> (v) f = Reshape (m, rows)"
+    weights = {**WEIGHTS, "pixels": np.array([-1, PIXELS]), "rows": np.array([-1, K])}
+    path, images = written(tmp_path, BODY, f"{head} y = Gemm (f, w, b)", weights), drawn(6, *SHAPE, seed=9)
+    explaining, out = made(path)
+    maps, heatmap, scores = run(out, images, "a", "heatmap", "y")
+    rows, offsets = (WEIGHTS[name].T[scores.argmax(axis=1)] for name in ("w", "b"))
+    agree(heatmap, np.einsum("nk,nkhw->nhw", rows, maps) / PIXELS + offsets[:, None, None])
+    checked(path, out, images, explaining)
+
+
+@pytest.mark.parametrize("opset", [7, 8])
+@pytest.mark.parametrize("head", ["linear", "hidden layer"])
+def test_the_oldest_opsets(head, opset, tmp_path):
+    path, images = written(tmp_path, BODY, HEADS[head], opset=opset, ir_version=3), drawn(6, *SHAPE, seed=9)
+    model = onnx.load(path)
+    stored = model.graph.initializer
+    model.graph.input.extend(onnx.helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in stored)
+    onnx.save(model, path)
+    explaining, out = made(path, "recipro-cam")
+    maps, heatmap, scores = run(out, images, "a", "heatmap", "y")
+    logits = by_position(HEADS[head], maps)
+    agree(heatmap, logits[np.arange(6), :, scores.argmax(axis=1)].reshape(6, HEIGHT, WIDTH))
+    checked(path, out, images, explaining)
+
+
 def test_a_limit_of_the_logits_has_no_gradient(tmp_path):
     head = "p = GlobalAveragePool (a) f = Flatten (p) m = MatMul (f, w) l = Clip (m, low, high) y = Add (l, b)"
     weights = {**WEIGHTS, "low": np.float32(-0.5), "high": np.float32(0.5)}
@@ -293,6 +336,20 @@ def test_weights_that_the_file_stores_are_not_stored_twice(tmp_path):
     checked(path, out, images, explaining)
 
 
+def test_weights_of_four_bits_are_stored_as_floats(tmp_path):
+    packed = np.random.default_rng(1).integers(-7, 8, (K, CLASSES)).astype(ml_dtypes.int4)
+    head = "p = GlobalAveragePool (a) f = Flatten (p) r = DequantizeLinear (packed, step) y = Gemm (f, r, b)"
+    path = written(
+        tmp_path, BODY, head, {**WEIGHTS, "packed": packed, "step": np.float32(0.3)}, opset=21, ir_version=10
+    )
+    images = drawn(6, *SHAPE, seed=9)
+    explaining, out = made(path)
+    maps, heatmap, scores = run(out, images, "a", "heatmap", "y")
+    rows = (packed.astype(np.float32) * np.float32(0.3)).T[scores.argmax(axis=1)]
+    agree(heatmap, np.maximum(np.einsum("nk,nkhw->nhw", rows, maps) / PIXELS, 0))
+    checked(path, out, images, explaining)
+
+
 def test_rows_that_no_stored_tensor_holds_are_stored(tmp_path):
     """A scale for each channel between pooling and layer is part of the rows."""
     head = "p = GlobalAveragePool (a) n1 = Mul (p, each) f = Flatten (n1) y = Gemm (f, w, b)"
@@ -328,6 +385,18 @@ def test_a_second_heatmap_is_refused(tmp_path):
     _, out = made(written(tmp_path, BODY, HEADS["linear"]))
     with pytest.raises(ModelError, match="it has a tensor 'heatmap' already"):
         with_heatmap(out, SHAPE, PLAIN, None, None)
+
+
+def test_a_name_inside_a_branch_of_the_graph_is_taken_too(tmp_path):
+    chosen = """
+    s = ReduceMax <keepdims = 0> (x) some = Greater (s, zero)
+    x0 = If (some) <then_branch = one () => (float[n, 3, 5, 6] heatmap) { heatmap = Identity (x) },
+                    else_branch = other () => (float[n, 3, 5, 6] o) { o = Neg (x) }>
+    """
+    body = chosen + BODY.replace("(x,", "(x0,")
+    path = written(tmp_path, body, HEADS["linear"], {**WEIGHTS, "zero": np.float32(0)})
+    with pytest.raises(ModelError, match="it has a tensor 'heatmap' already"):
+        made(path)
 
 
 def test_a_tail_that_depends_on_the_batch_is_refused_in_one_line(tmp_path):

@@ -131,6 +131,65 @@ def test_a_quantizer_that_names_its_type_alone(tmp_path, images):
     np.testing.assert_allclose(evidence.drops(), wanted, atol=1e-5)
 
 
+def test_alpha_scales_the_bias_of_integers_too(tmp_path, images):
+    """ONNX Runtime multiplies the sum of product and bias."""
+    integers = np.round(WEIGHTS["fc"] / 0.02).clip(-127, 127).astype(np.int8)
+    bias = np.array([3000, -4000, 5000, 900], np.int32)
+    path = write(
+        tmp_path / "a.onnx",
+        """mean = GlobalAveragePool(map) flat = Flatten(mean) q = QuantizeLinear(flat, s, z)
+           scores = com.microsoft.QGemm<alpha=0.5>(q, s, z, b, t, zw, bias)""",
+        b=integers,
+        t=np.float32(0.02),
+        zw=np.int8(0),
+        bias=bias,
+    )
+    maps, whole, evidence = explained(path, images)
+    real = integers * np.float32(0.02)
+    wanted, logits = drops(maps, lambda a: 0.5 * (a.mean(axis=(2, 3)) @ real + bias * STEP * np.float32(0.02)))
+    np.testing.assert_allclose(logits, whole, atol=0.02)
+    np.testing.assert_allclose(evidence.logits, logits[:, 1], atol=1e-5)
+    np.testing.assert_allclose(evidence.drops(), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("last", ["Softmax", "Sigmoid"])
+def test_logits_that_are_integers_before_probabilities(tmp_path, images, last):
+    integers = np.round(WEIGHTS["fc"] / 0.02).clip(-127, 127).astype(np.int8)
+    more = "<axis=1, opset=13>" if last == "Softmax" else ""
+    path = write(
+        tmp_path / "a.onnx",
+        f"""mean = GlobalAveragePool(map) flat = Flatten(mean) q = QuantizeLinear(flat, s, z)
+           logits = com.microsoft.QGemm(q, s, z, b, t, zw, , t, middle)
+           p = com.microsoft.QLinear{last}{more}(logits, t, middle, share, z) scores = DequantizeLinear(p, share, z)""",
+        b=integers,
+        t=np.float32(0.02),
+        zw=np.int8(0),
+        middle=np.uint8(128),
+        share=np.float32(1 / 256),
+    )
+    maps, _, evidence = explained(path, images)
+    wanted, logits = drops(maps, lambda a: a.mean(axis=(2, 3)) @ (integers * np.float32(0.02)))
+    np.testing.assert_allclose(evidence.logits, logits[:, 1], atol=1e-5)
+    np.testing.assert_allclose(evidence.drops(), wanted, atol=1e-5)
+
+
+def test_the_map_that_a_convolution_quantizes_for_each_image(tmp_path, images):
+    """The target is the map, not its integers, whose scale no file stores."""
+    integers = np.round(WEIGHTS["fc"].T / 0.02).clip(-127, 127).astype(np.int8)
+    path = write(
+        tmp_path / "a.onnx",
+        """q, scale, zero = DynamicQuantizeLinear(map) sums = ConvInteger(q, b, zero) real = Cast<to=1>(sums)
+           factor = Mul(scale, t) classes = Mul(real, factor) mean = GlobalAveragePool(classes) scores = Flatten(mean)
+        """,
+        b=integers[:, :, None, None],
+        t=np.float32(0.02),
+    )
+    maps, whole, evidence = explained(path, images)
+    wanted, logits = drops(maps, lambda a: a.mean(axis=(2, 3)) @ (integers.T * np.float32(0.02)))
+    np.testing.assert_allclose(logits, whole, atol=0.02)
+    np.testing.assert_allclose(evidence.drops(), wanted, atol=1e-5)
+
+
 def test_a_quantizer_keeps_its_range(tmp_path, images):
     """What it cuts off is what the file cuts off."""
     path = write(

@@ -97,7 +97,7 @@ def columns(report: Report) -> list[Column]:
         _metric(("accuracy",), "accuracy", 50),
         _metric(("drop",), "accuracy_drop_pp", 90),
         *(_sp2ps(report, method) for method in methods(report)),
-        Column(("maps", "from"), _source, 5, number=False),
+        Column(("maps", "from"), _source, 5),
         _metric(("latency", "p50"), "latency.p50_s", 40),
         evolve(_metric(("latency", "ratio"), "latency.ratio", 65), beside=_interval_of_ratio),
         _metric(("size",), "size.bytes", 60),

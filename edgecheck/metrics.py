@@ -46,7 +46,8 @@ def metrics_of(method: str) -> tuple[Metric, Metric, Metric]:
     """Return the metrics of an attribution method: `sp2ps.METHOD`, `pe_like.METHOD` and `fidelity.METHOD`."""
     similarity = f"similarity of the {method} heatmaps of baseline and variant"
     alone = (
-        f"Sp2PS of a quantized file against its own float file, {method}: how much quantization alone moved the maps"
+        f"Sp2PS of a quantized file against its own float file, {method}, for the class that the float file predicts: "
+        "how much quantization alone moved the maps"
     )
     combined = f"SSIM, IoU and confidence change on {method} heatmaps"
     return (

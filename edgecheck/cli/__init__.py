@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import traceback
+from typing import Any
 
 import click
 
@@ -39,7 +40,20 @@ BROKEN = 3
 COMPLETE = "_EDGECHECK_COMPLETE"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _ReaderGoneError(Exception):
+    """Whoever read stdout has closed it, as `| head` does."""
+
+
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; click itself would turn a closed pipe into an exit that looks like one by the model's code."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="edgecheck")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error, and what libraries write to stderr.")
 def cli(debug: bool) -> None:
@@ -95,8 +109,8 @@ def _run(words: list[str], debug: bool) -> int:
         code = _interrupted()
     except Stopped as stop:
         code = _stopped(stop)
-    except BrokenPipeError:
-        # The reader closed the pipe, as `| head` does. Redirect stdout, or Python reports the error again at exit.
+    except _ReaderGoneError:
+        # Redirect stdout, or Python reports the error again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EdgecheckError.exit_code
     except Exception as error:

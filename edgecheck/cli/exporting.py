@@ -44,10 +44,11 @@ def export(subject: Path, out: Path | None, with_heatmap: bool, **flags: Any) ->
     written and the exit code is 3.
 
     With --with-heatmap, a second file is written beside it, with the suffix .heatmap.onnx. Its further output
-    `heatmap` (batch, h, w) is the heatmap of the arg-max class, before min-max normalization and resizing. Instead of
-    CONFIG, name a float or quantized ONNX file and its --data; with an .npz, this needs no PyTorch. If, on the first
-    200 test images, the arg-max class changes, a class score changes without graph optimization, or the heatmap is not
-    that of edgecheck, the file is not written and the exit code is 3.
+    `heatmap` (batch, h, w) is the heatmap of the arg-max class, before min-max normalization and resizing: for a
+    picture, scale each map to 0..1 and resize it to the image. Instead of CONFIG, name a float or quantized ONNX file
+    and its --data; with an .npz, this needs no PyTorch. If, on the first 200 test images, the arg-max class changes, a
+    class score changes without graph optimization, or the heatmap is not that of edgecheck, the file is not written
+    and the exit code is 3.
     """
     from edgecheck.errors import UsageError
 
@@ -65,6 +66,7 @@ def _export(config: Path, out: Path, with_heatmap: bool, flags: dict[str, Any]) 
     from edgecheck.atomic import require_writable
     from edgecheck.errors import UsageError
     from edgecheck.pipeline import single
+    from edgecheck.report.format import format_value
 
     if flags["config"]:
         raise UsageError("--config goes with an ONNX file: leave it out")
@@ -72,9 +74,10 @@ def _export(config: Path, out: Path, with_heatmap: bool, flags: dict[str, Any]) 
     if with_heatmap:
         require_writable(_beside(out))
     found = single.export(plan, out, screen.Screen())
+    agreement = format_value(found.agreement, "fraction")
     screen.say(
         f"{out}: written; logits differ from the twin's by at most {found.max_abs:.2g}, top-1 classes agree on "
-        f"{found.agreement:.2%} of {found.n} test images"
+        f"{agreement} of {found.n} test images"
     )
     if with_heatmap:
         from edgecheck.pipeline import heatmap

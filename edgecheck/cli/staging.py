@@ -110,7 +110,10 @@ def prune(config: Path, out: Path, **row: Any) -> None:
 )
 @out_option("cams", "Folder to write the pictures to.")
 def cam(config: Path, images: tuple[int, ...], count: int, out: Path) -> None:
-    """Write pictures of the heatmaps of the model of CONFIG, one per method and image."""
+    """Write pictures of the heatmaps of the PyTorch model of CONFIG, one per method and image.
+
+    Heatmaps of ONNX files are in the report of `edgecheck check --out`.
+    """
     from edgecheck.config import reader
     from edgecheck.pipeline import single
 

@@ -132,7 +132,8 @@ def _check_names(model: onnx.ModelProto, options: Quantize) -> None:
     known = {node.name: node for node in model.graph.node if node.name}
     for name in options.exclude:
         if name not in known:
-            raise ModelError(f"quantize.exclude: it has no node {name!r}{nearest(name, known)}")
+            hint = nearest(name, known) or "; `edgecheck blame` lists the names of nodes"
+            raise ModelError(f"quantize.exclude: it has no node {name!r}{hint}")
 
 
 def _range_notes(options: Quantize) -> list[Diagnostic]:

@@ -78,7 +78,10 @@ def parity_of(variant: Variant, logits: NDArray[np.float32], of_twin: NDArray[np
     if of_twin is None:
         why = NO_TWIN
         if variant.quantization:
-            why = f"an {variant.quantization} file has no twin; its heatmaps come from the file itself"
+            why = (
+                f"an {variant.quantization} file has no twin, and its heatmaps do not need one: leave parity out of "
+                "the gate"
+            )
         return [reading(variant.name, metric, None, note=why) for metric in ("parity.max_abs", "parity.agreement")]
     apart = parity(logits, of_twin)
     return [

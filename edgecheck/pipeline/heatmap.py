@@ -107,8 +107,8 @@ def describe(written: Written) -> list[str]:
 def _describe(cost: Cost) -> str:
     size, work = (after - before for before, after in (cost.bytes, cost.macs))
     added = (
-        f"the heatmap costs {format_difference(size, 'bytes')} ({size / cost.bytes[0]:+.2%}) and "
-        f"{format_difference(work, 'count')} MACs ({work / max(cost.macs[0], 1):+.2%})"
+        f"the heatmap costs {format_difference(size, 'bytes')} ({100 * size / cost.bytes[0]:+.2f} %) and "
+        f"{format_difference(work, 'count')} MACs ({100 * work / max(cost.macs[0], 1):+.2f} %)"
     )
     if cost.latency is None:
         return f"{added}; latency was not measured"

@@ -81,7 +81,8 @@ def _heatmaps(report: Report) -> Iterable[str]:
     cells_by_name = list(reasons.heatmap_rows(report))
     if not cells_by_name:
         return
-    yield from ("", "<details><summary>Heatmaps</summary>", "", reasons.DRIFT, "")
+    words = "\n".join(map(escape, reasons.heatmap_words(report)))
+    yield from ("", "<details><summary>Heatmaps</summary>", "", words, "")
     titles = reasons.heatmap_titles(report)
     yield table_row(("variant", *(escape(" ".join(title)) for title in titles)))
     yield table_row(("---", *("---:" for _ in titles)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from edgecheck.gate.floor import absolute
 from edgecheck.gate.floor import floor as floor_of
@@ -37,12 +37,16 @@ _DECIDED: dict[DecidedBy, str] = {"interval": "95 % interval", "point": "measure
 # Headings of two lines, because columns are narrow.
 HEATMAP_FACTS = (
     ("maps", "from"),
-    ("predicts another", "class"),
+    ("class", "differs"),
     ("all-zero", "maps"),
     ("explained", "logit < 0"),
     ("parity", "max_abs"),
 )
 FIDELITY = ("lowest", "fidelity")
+SOURCES = "Maps from: twin, the PyTorch module behind a file; artefact, the ONNX file itself."
+FIDELITY_IS = (
+    "Fidelity: Sp2PS of a quantized file against its own float file, for the class that the float file predicts."
+)
 
 
 def verdicts_of(report: Report, variant: str) -> list[Verdict]:
@@ -63,7 +67,7 @@ def asked(report: Report, criterion: Criterion) -> str:
 
 
 def sentence(report: Report, verdict: Verdict) -> str:
-    """Return `sp2ps.grad-cam 0.912, limit >= 0.95, noise floor 0.962: reason`."""
+    """Return `sp2ps.grad-cam 0.912 (twin), limit >= 0.95, noise floor 0.962: reason`."""
     limit = format_resolved(verdict.metric, verdict.limit, verdict.offset, verdict.actual)
     facts = [_measured(report, verdict), f"limit {verdict.op} {limit}", _floor(report, verdict)]
     reason = f": {plain(verdict.reason)}" if verdict.reason else ""
@@ -81,9 +85,11 @@ def _measured(report: Report, verdict: Verdict) -> str:
     """Return the metric and its value, with the interval if the verdict is inconclusive."""
     if verdict.actual is None:
         return verdict.metric
-    interval = format_interval(report.value(verdict.variant, verdict.metric))
+    reading = report.value(verdict.variant, verdict.metric)
+    interval = format_interval(reading)
     beside = f" ({interval})" if verdict.status == "INCONCLUSIVE" and interval != MISSING else ""
-    return f"{verdict.metric} {format_actual(verdict)}{beside}"
+    source = f" ({plain(reading.source)})" if reading and reading.source else ""
+    return f"{verdict.metric} {format_actual(verdict)}{source}{beside}"
 
 
 def deciding(policy: Policy) -> str:
@@ -160,6 +166,31 @@ def heatmap_rows(report: Report) -> Iterator[tuple[str, list[str]]]:
             facts = [source, differing(similarities[0]), format_integer(worst), format_integer(negative)]
         if similarities or parity != MISSING:
             yield plain(variant.name), [*facts, parity, _fidelity(report, variant)][: len(titles)]
+
+
+def heatmap_words(report: Report) -> list[str]:
+    """Return what the columns of `heatmap_rows` mean, and the figures of float files beside those of quantized ones."""
+    quantized = FIDELITY in heatmap_titles(report)
+    return [DRIFT, SOURCES, *([FIDELITY_IS] if quantized else []), *float_figures(report, rows(report))]
+
+
+def float_figures(report: Report, variants: Sequence[Variant]) -> list[str]:
+    """Return `NAME: Sp2PS grad-cam 0.91, the float file OTHER has 0.92 (by the twin)` of each quantized variant."""
+    lines = []
+    for variant in variants:
+        scores = [
+            (one, report.value(variant.name, f"sp2ps.{one.method}")) for one in similarities_of(report, variant.name)
+        ]
+        parts = [f"{plain(one.method)} {format_reading(r)}, {plain(r.note)}" for one, r in scores if r and r.note]
+        if parts:
+            lines.append(f"{plain(variant.name)}: Sp2PS {'; '.join(parts)}")
+    return lines
+
+
+def fidelity_of(report: Report, similarity: Similarity) -> str:
+    """Return the fidelity of a quantized file by the method of a similarity; nothing for others."""
+    reading = report.value(similarity.variant, f"fidelity.{similarity.method}")
+    return format_reading(reading) if reading and reading.source else MISSING
 
 
 def _fidelity(report: Report, variant: Variant) -> str:

@@ -97,6 +97,7 @@ def columns(report: Report) -> list[Column]:
         _metric(("accuracy",), "accuracy", 50),
         _metric(("drop",), "accuracy_drop_pp", 90),
         *(_sp2ps(report, method) for method in methods(report)),
+        Column(("maps", "from"), _source, 5),
         _metric(("latency", "p50"), "latency.p50_s", 40),
         evolve(_metric(("latency", "ratio"), "latency.ratio", 65), beside=_interval_of_ratio),
         _metric(("size",), "size.bytes", 60),
@@ -150,6 +151,12 @@ def _metric(title: tuple[str, ...], metric: str, importance: int) -> Column:
         return format_reading(report.value(variant.name, metric))
 
     return Column(title, cell, importance, metric=metric)
+
+
+def _source(report: Report, variant: Variant) -> str:
+    """Return what the Sp2PS of a variant are taken from: its twin, or the artefact."""
+    scores = (report.value(variant.name, f"sp2ps.{method}") for method in methods(report))
+    return next((plain(one.source) for one in scores if one and one.source and one.value is not None), MISSING)
 
 
 def _macs(report: Report, variant: Variant) -> str:

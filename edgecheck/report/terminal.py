@@ -166,8 +166,8 @@ def _heatmaps(report: Report) -> list[RenderableType]:
     for title in reasons.heatmap_titles(report):
         table.add_column("\n".join(title), justify="right", vertical="bottom", overflow="fold")
     for name, cells in reasons.heatmap_rows(report):
-        table.add_row(Text(name), *cells)
-    return [table, Text(reasons.DRIFT, _QUIET)] if table.row_count else []
+        table.add_row(Text(name), *(cell.replace(" (", "\n(") for cell in cells))  # a share below its number
+    return [table, *(Text(text, _QUIET) for text in reasons.heatmap_words(report))] if table.row_count else []
 
 
 def _ruled() -> Table:

@@ -65,7 +65,7 @@ def test_the_line_to_paste_is_understood(blame):
 def test_a_healthy_file_has_no_layer_to_blame(blame):
     _, out, _ = blame("int8.onnx")
 
-    assert "no single layer did it" in " ".join(out.split()) or "changes no prediction" in out
+    assert "no single layer is to blame" in " ".join(out.split()) or "changes no prediction" in out
 
 
 def test_calibration_on_black_images_blames_the_calibration(folder, blame):

@@ -43,7 +43,7 @@ def test_export_says_how_far_file_and_twin_are_apart(grouped, edgecheck, tmp_pat
     code, _, err = edgecheck("export", grouped, "--out", tmp_path / "m.onnx")
     assert code == 0, err
     assert "m.onnx: written; logits differ from the twin's by at most " in err
-    assert "top-1 classes agree on 100.00% of 60 test images" in err
+    assert "top-1 classes agree on 100.00 % of 60 test images" in err
 
 
 def test_a_wrong_export_is_not_written(grouped, edgecheck, tmp_path, monkeypatch):

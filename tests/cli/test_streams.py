@@ -51,6 +51,18 @@ def test_an_error_stands_alone_and_debug_shows_what_libraries_say():
     assert "\x1b" not in shown
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    long = NOISY.replace("    with open", '    [click.echo("x" * 4096) for _ in range(1000)]\n    with open')
+    command = [sys.executable, "-c", "import click\n" + long, "noisy"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"x"
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 2
+
+
 def test_a_terminal_of_few_characters_gets_plainer_ones():
     code, _, err = run("noisy", PYTHONIOENCODING="latin-1")
     assert code == 2

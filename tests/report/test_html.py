@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from edgecheck.metrics import METRICS
-from edgecheck.report import html, svg
+from edgecheck.report import html, markdown, reasons, svg, terminal
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 FETCHING = {"src", "href", "xlink:href", "srcset", "data", "poster", "action"}
@@ -152,3 +152,21 @@ def test_class_without_a_name_is_its_number(report):
     assert html.class_name(report, 3) == "cat"
     assert html.class_name(report, 10) == "10"
     assert html.class_name(report, -1) == "-1"
+
+
+def test_each_sp2ps_names_its_source_and_that_of_a_quantized_file_has_the_float_file_beside_it(report):
+    name, figure = "l1-filters-0.4", "the float file other has 0.987 (by the twin)"
+    mine = [one for one in report.readings if one.variant == name and one.metric == "sp2ps.grad-cam"]
+    others = [one for one in report.readings if one not in mine]
+    score = evolve(mine[0], source="artefact", note=figure)
+    fidelity = evolve(score, metric="fidelity.grad-cam", value=0.9876, note="")
+    maps = [evolve(one, source="artefact") if one.variant == name else one for one in report.similarities]
+    quantized = evolve(report, readings=[*others, score, fidelity], similarities=maps)
+
+    for render in (html.render, terminal.render, markdown.render):
+        shown = " ".join(render(quantized).replace("\\", "").split())
+        assert figure in shown
+        assert "0.988" in shown  # the fidelity
+        assert all(words in shown for words in (reasons.SOURCES, reasons.FIDELITY_IS, "artefact"))
+    assert figure not in html.render(report)
+    assert "Fidelity:" not in terminal.render(report)

@@ -21,6 +21,7 @@ from edgecheck.errors import ModelError
 from edgecheck.text import listed
 
 MOST_LISTED = 8  # of the maps of a file, the last ones
+STEPS = {"QuantizeLinear", "DequantizeLinear"}  # give a map that another node computed, under names of a quantizer
 
 
 @frozen(eq=False)
@@ -107,8 +108,8 @@ def _named(wiring: Wiring, name: str) -> str:
 
 
 def _known(wiring: Wiring) -> str:
-    known = map_names(wiring)
-    return f"; its last maps: {listed(known[-MOST_LISTED:])}" if known else ""
+    known = [name for name in map_names(wiring) if wiring.producers[name].op_type not in STEPS]
+    return f"; its last maps, from the end: {listed(known[::-1], MOST_LISTED)}" if known else ""
 
 
 def _settled(wiring: Wiring, tensor: str) -> str:

@@ -31,7 +31,10 @@ SHOWN = 20  # layers; JSON has all
 # int8 layers have about 30 dB; here the noise has a tenth of the signal's amplitude.
 LOW_DB = 20
 LOW = 10 ** (-LOW_DB / 10)
-LOCAL = "local SQNR: this layer alone is quantized and gets the inputs of the float file; a low value is its own fault"
+LOCAL = (
+    "local SQNR, signal-to-quantization-noise ratio: this layer alone is quantized and gets the inputs of the float "
+    "file; a low value is its own fault"
+)
 ACCUMULATED = (
     "accumulated SQNR: the same tensor in the quantized file, with all errors before it; it blames whatever lies "
     "downstream"
@@ -173,8 +176,8 @@ def _advice(found: Found) -> list[str]:
         return []
     before = f"{format_share(changed, total)} predictions differ from those of the float file"
     if (advised := found.advised) is None:
-        first = f"{before}. No file above undoes half of that beyond chance: no single layer did it"
-        return [f"{first}. To keep the worst one in float all the same:", _line(found.kept[0].nodes)]
+        first = f"{before}. No row above gets rid of half of them beyond chance: no single layer is to blame"
+        return [f"{first}. To keep the worst one in float all the same, in edgecheck.yaml:", _line(found.kept[0].nodes)]
     what = "the worst layer" if len(advised.nodes) == 1 else f"the worst {len(advised.nodes)} layers"
     after = format_share(advised.changed(found.baseline) or 0, total)
     return [f"{before}; with {what} in float {after}. In edgecheck.yaml:", _line(advised.nodes)]

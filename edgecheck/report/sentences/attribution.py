@@ -8,12 +8,12 @@ from typing import Any
 
 def _quantized(fields: Mapping[str, Any]) -> str:
     parts = [
-        f"one step of the feature map is {fields['map_step']:.3g}" if fields["map_step"] else "",
+        f"one quantization step of the explained feature map is {fields['map_step']:.3g}" if fields["map_step"] else "",
         f"one step of the logits is {fields['logit_step']:.3g}" if fields["logit_step"] else "",
     ]
     below = (
-        f"; {100 * fields['below']:.0f} % of the channels change the explained logit by less than that, so the tail "
-        "behind the map was run in float"
+        f". {100 * fields['below']:.0f} % of the channels change the explained logit by less than one step of the "
+        "logits, so the layers behind the map were run in float to explain the file"
         if fields["below"] is not None
         else ""
     )

@@ -115,6 +115,8 @@ def check(
     ):
         report = _checked(baseline, candidates, store, {**flags, "form": form})
     screen.show(report, form)
+    if out:
+        screen.say_where(store)
     if flags["timings"]:
         screen.show_timings(report)
     context.exit(report.exit_code)

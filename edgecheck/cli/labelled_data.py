@@ -80,7 +80,7 @@ def plan_of(flags: dict[str, Any], file: Path, further: dict[str, Any]) -> Plan:
     overrides = _given({**_sections(flags), **further})
     if flags["config"]:
         return reader.load(flags["config"], overrides)
-    return reader.parse("", Path("command line"), overrides)
+    return reader.parse("", Path("command line"), {"name": file.name, **overrides})
 
 
 def _size_of(file: Path) -> list[int] | None:

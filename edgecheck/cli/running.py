@@ -18,7 +18,7 @@ from edgecheck.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from edgecheck.pipeline.store import Store
+    pass
 
 DEMO_CONFIG = "digits_cnn.yaml"
 INIT_TEMPLATE = "edgecheck.yaml"
@@ -46,7 +46,7 @@ def run(context: click.Context, config: Path, out: Path, executor: str, timings:
     screen.show(report, form)
     if timings:
         screen.show_timings(report)
-    _say_where(store)
+    screen.say_where(store)
     context.exit(report.exit_code)
 
 
@@ -69,14 +69,8 @@ def demo(out: Path, form: str) -> None:
     with resources.as_file(resources.files("edgecheck.models")) as folder, Store(out).attempt() as store:
         report = carry_out(reader.load(folder / DEMO_CONFIG), store, screen.Screen(), command=command_line())
     screen.show(report, form)
-    _say_where(store)
+    screen.say_where(store)
     screen.say(f"the demo exits 0; `edgecheck gate {out}` exits with {report.exit_code}")
-
-
-def _say_where(store: Store) -> None:
-    if store.kept:
-        screen.say(f"{store.kept} finished stages were reused")
-    screen.say(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml")
 
 
 @click.command(short_help="Write a commented configuration.")

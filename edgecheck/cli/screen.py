@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgecheck.cli.lines import Lines
+    from edgecheck.pipeline.store import Store
     from edgecheck.progress import Item, Size, Text
     from edgecheck.records import Report
     from edgecheck.report.listing import Listing
@@ -137,6 +138,13 @@ def show_listing(listing: Listing, form: str) -> None:
 def say(text: str) -> None:
     """Print one line on stderr."""
     click.echo(plain(text), err=True)
+
+
+def say_where(store: Store) -> None:
+    """Say where the reports of a run are, and what was not computed again."""
+    if store.kept:
+        say(f"{store.kept} finished stages were reused")
+    say(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml")
 
 
 def _width() -> int:

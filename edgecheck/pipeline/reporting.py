@@ -137,7 +137,7 @@ def _subject(run: Run, baseline: Findings) -> Subject:
     how = to_dict(plan.preprocessing)
     return Subject(
         name=plan.name,
-        model=twin.description if twin else str(baseline.variant.file),
+        model=twin.description if twin else Path(str(baseline.variant.file)).name,
         weights_sha256=_weights(twin.network) if twin else baseline.variant.sha256 or "",
         dataset=_dataset(run),
         data_sha256=run.data_sha256,

@@ -27,7 +27,7 @@ EXAMPLES = {
     "subnormal-weights": {"weights": 3, "as_is_s": 0.02, "flushed_s": 0.01, "helps": True, "not_measured": None},
     "opset-too-new": {"version": 23, "supported": 21, "runtime": "1.18"},
     "ir-version-too-new": {"version": 11, "supported": 10, "runtime": None},
-    "heatmaps-quantized": {"map_step": 0.08, "logit_step": 0.19, "below": 0.58},
+    "heatmaps-quantized": {"map": "relu_18", "map_step": 0.08, "logit_step": 0.19, "below": 0.58},
     "clock-not-fixed": {"governor": "ondemand", "paced": False},
     "latency-ratio-unsteady": {"ratios": [{"name": "a", "low": 0.9, "high": 1.2}]},
     "gate-fewer-macs-slower": {"ratios": [{"name": "a", "ratio": 1.2}]},

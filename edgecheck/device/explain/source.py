@@ -101,6 +101,7 @@ class ArtefactSource:
             Diagnostic(
                 "heatmaps-quantized",
                 {
+                    "map": self.target_layer,
                     "map_step": map_scale.scale if map_scale else None,
                     "logit_step": scale.scale if scale else None,
                     "below": float(np.mean(self.drowned)) if self.drowned else None,

@@ -7,8 +7,11 @@ from typing import Any
 
 
 def _quantized(fields: Mapping[str, Any]) -> str:
+    name = f" ({fields['map']})" if fields.get("map") else ""  # not in reports of older versions
     parts = [
-        f"one quantization step of the explained feature map is {fields['map_step']:.3g}" if fields["map_step"] else "",
+        f"one quantization step of the explained feature map{name} is {fields['map_step']:.3g}"
+        if fields["map_step"]
+        else "",
         f"one step of the logits is {fields['logit_step']:.3g}" if fields["logit_step"] else "",
     ]
     below = (

@@ -26,12 +26,12 @@ LIMIT_S = 120.0  # a cell
 CELLS = ("export", "counts", "twin maps", "artefact maps", "int8", "filter pruning")
 SIDE = 128
 # Built for one size: transformers, and heads whose pooling would enlarge a smaller map.
-WHOLE = ("alexnet", "vgg11_bn", "swin_t", "vit_b_16", "levit_128s", "deit_tiny_patch16_224")
+WHOLE = ("alexnet", "vgg11_bn", "levit_128s", "deit_tiny_patch16_224")
 WHOLE_SIDE = 224
 TORCHVISION = """
 alexnet vgg11_bn squeezenet1_0 squeezenet1_1 resnet18 resnet50 resnext50_32x4d densenet121 googlenet inception_v3
 shufflenet_v2_x0_5 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large mnasnet0_5 efficientnet_b0 efficientnet_v2_s
-regnet_x_400mf regnet_y_400mf convnext_tiny swin_t vit_b_16
+regnet_x_400mf regnet_y_400mf convnext_tiny
 """
 TIMM = """
 resnet10t resnet26d skresnet18 ghostnet_100 repghostnet_050 mobilenetv3_small_050 lcnet_050 tinynet_e efficientnet_lite0

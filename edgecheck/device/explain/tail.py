@@ -19,6 +19,7 @@ Array = NDArray[np.float32]
 
 # Bytes of feature maps that the tail takes at once: larger runs leave the cache and gain nothing.
 CHUNK_BYTES = 8 * 2**20
+COPY_TOLERANCE = 1e-4  # relative to the largest logit: float32 sums in another order
 
 
 @frozen(eq=False)
@@ -50,6 +51,7 @@ class Tail:
         self.where, self.cut, self.batch = where, cut, batch
         self.outputs = [output.name for output in cut.tail.graph.output]
         self.session = ort.start(where, options, cut.tail.SerializeToString())
+        self.copies: bool | None = None  # whether it takes more maps at once than the batch has, once that was tried
 
     def values(self, maps: Array, others: Mapping[str, NDArray[np.generic]]) -> dict[str, Array]:
         """Return the values of the chain for maps `(N, K, h, w)`, by name; one entry per image."""
@@ -66,7 +68,7 @@ class Tail:
     def explained(self, passed: Passed, maps: Array) -> Array:
         """Return the explained logits `(N, C)` with the maps of a batch replaced by each of `(N, C, K, h, w)`."""
         images, count = maps.shape[:2]
-        if not passed.divisible:
+        if not passed.divisible or not self._takes_copies(passed):
             columns = [self.logits(maps[:, place], passed.others) for place in range(count)]
             return np.stack([_pick(logits, passed.classes) for logits in columns], axis=1)
         at_once = max(1, CHUNK_BYTES // max(1, maps[:, 0].nbytes))
@@ -77,6 +79,21 @@ class Tail:
             logits = self.logits(part.reshape(-1, *part.shape[2:]), others)
             parts.append(_pick(logits, np.repeat(passed.classes, part.shape[1])).reshape(images, -1))
         return np.concatenate(parts, axis=1)
+
+    def _takes_copies(self, passed: Passed) -> bool:
+        """Return whether the tail gives the same for more maps at once; what crosses may belong to one batch size."""
+        if self.copies is None:
+            zeros, count = np.zeros_like(passed.maps), len(passed.maps)
+            others = {name: np.concatenate([value, value]) for name, value in passed.others.items()}
+            alone = [flat(passed.values[self.cut.logits]), self.logits(zeros, passed.others)]
+            allowed = COPY_TOLERANCE * max(1.0, *(float(np.abs(logits).max(initial=0)) for logits in alone))
+            try:
+                together = self.logits(np.concatenate([passed.maps, zeros]), others)
+            except (ModelError, ValueError):
+                together = np.empty((0, 0), np.float32)
+            same = together.shape == (2 * count, alone[0].shape[1])
+            self.copies = same and float(np.abs(together - np.concatenate(alone)).max(initial=0)) <= allowed
+        return self.copies
 
     def gradient(self, passed: Passed, behind: int = 0) -> Array:
         """Return the gradient of the explained logits with respect to what the first `behind` steps give."""
@@ -101,9 +118,12 @@ class Tail:
 
 
 def by_image(value: NDArray[np.generic], images: int) -> bool:
-    """Return whether a value has one entry per image; a row of integers is the size of something."""
+    """Return whether a value has one entry per image.
+
+    A row of integers is the size of something, and further int64 values are places in a whole batch.
+    """
     row = value.ndim == 1 and value.dtype.kind == "f"
-    return (row or value.ndim > 1) and len(value) == images
+    return (row or value.ndim > 1) and len(value) == images and value.dtype != np.int64
 
 
 def flat(scores: NDArray[np.generic]) -> Array:

@@ -130,3 +130,17 @@ def test_a_reduction_over_no_axes(tmp_path, images, none):
     gradients = source.answer(images).evidence(np.ones(len(images), int)).gradients()
     wanted = np.broadcast_to(WEIGHTS["fc"][:, 1, None, None] / PIXELS, gradients.shape)
     np.testing.assert_allclose(gradients, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [6, 7], ids=["int32", "int64"])
+def test_places_in_a_batch_do_not_fit_more_images(tmp_path, images, kind):
+    more = {
+        "all": np.array([-1]),
+        **{name: np.array(value) for name, value in (("zero", 0), ("one", 1), ("width", CHANNELS))},
+        "columns": np.arange(CHANNELS),
+    }
+    behind = f"""p = GlobalAveragePool (map) row = Reshape (p, all)
+        s = Shape (image) count = Gather (s, zero) r = Range (zero, count, one) starts = Mul (r, width)
+        upright = Unsqueeze <axes = [1]> (starts) places = Add (upright, columns) index = Cast <to = {kind}> (places)
+        f = Gather (row, index) logits = Gemm (f, fc, bias) scores = Softmax (logits)"""
+    assert_that_of_the_whole(write(tmp_path / "a.onnx", behind, more=more), images)

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.benchmarks import coverage
+from tests.benchmarks import coverage, coverage_cells
 from tests.benchmarks.coverage import CELLS, Kept
 
 PAGE = Path(__file__).parent.parent / "models" / "coverage.md"
@@ -37,9 +37,9 @@ def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_network_of_ours(tmp_path):
-    kept = Kept(tmp_path / "cells.jsonl")
-    coverage.measure("edgecheck:resnet8", kept, 100)
-    assert [one["state"] for one in kept.rows] == ["yes"] * len(CELLS), kept.rows
+    subject = coverage_cells.network("edgecheck:resnet8", 32, tmp_path)
+    measured = {cell: coverage_cells.attempt(subject, cell) for cell in CELLS}
+    assert {cell: one.state for cell, one in measured.items()} == dict.fromkeys(CELLS, "yes"), measured
 
 
 def test_equal_reasons_have_one_number():

@@ -109,6 +109,7 @@ def answered(network: str, cells: Sequence[str], folder: Path, limit_s: float) -
             timer.start()
             line = child.stdout.readline()
             timer.cancel()
+            timer.join()
             if not line:
                 child.wait()
                 errors.seek(0)

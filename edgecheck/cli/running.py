@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,9 +15,6 @@ from edgecheck.cli.options import (
     out_option,
     timings_option,
 )
-
-if TYPE_CHECKING:
-    pass
 
 DEMO_CONFIG = "digits_cnn.yaml"
 INIT_TEMPLATE = "edgecheck.yaml"

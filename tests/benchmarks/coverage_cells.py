@@ -29,7 +29,7 @@ from edgecheck.config.plan import ModelSpec, Preprocessing
 from edgecheck.device.explain.source import opened
 from edgecheck.device.model import graph
 from edgecheck.device.runtime.session import open_classifier
-from edgecheck.images import ImageSet, preprocess
+from edgecheck.images import ImageSet, head, preprocess
 from edgecheck.lab.cam import reference
 from edgecheck.lab.cam.split import split
 from edgecheck.lab.cam.twin import TwinSource
@@ -77,11 +77,11 @@ class Network:
 
     @property
     def pixels(self) -> NDArray[np.float32]:
-        return preprocess(self.images.images[:IMAGES], HOW)
+        return preprocess(self.few.images, HOW)
 
     @property
     def few(self) -> ImageSet:
-        return ImageSet(self.images.images[:IMAGES], self.images.labels[:IMAGES], self.images.classes)
+        return head(self.images, IMAGES)
 
     @property
     def file(self) -> Path:

@@ -32,7 +32,7 @@ unverified_option = click.option(
     "sentences",
     metavar="CRITERION",
     multiple=True,
-    help="A criterion that replaces those of the same metric. Repeatable.",
+    help="A criterion that replaces those of the same metric and device. Repeatable.",
 )
 @click.option("--only", is_flag=True, help="Use only the --gate criteria.")
 @click.option("--require", type=click.Choice(["all", "any"]), help="Whether every candidate must pass.")
@@ -113,7 +113,7 @@ def _policy(
         raise UsageError("--only needs at least one --gate")
     if sentences:
         given = [parse(text, reader.FLAG) for text in sentences]
-        changed = {criterion.metric for criterion in given}
-        kept = [] if only else [criterion for criterion in policy.criteria if criterion.metric not in changed]
+        changed = {criterion.name for criterion in given}
+        kept = [] if only else [criterion for criterion in policy.criteria if criterion.name not in changed]
         policy = attrs.evolve(policy, criteria=[*kept, *given])
     return attrs.evolve(policy, require=require) if require else policy

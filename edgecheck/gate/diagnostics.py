@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from edgecheck.gate.chance import near_guessing
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.slowdowns import slowdowns
-from edgecheck.records import Diagnostic, Policy, Reading, Variant, on_host
+from edgecheck.records import HOST, Diagnostic, Policy, Reading, Variant, on_host
 
 # Starts the id of each diagnostic of the gate: a new judgement replaces these.
 PREFIX = "gate-"
@@ -58,7 +58,8 @@ def _limits_above_floor(
     A limit relative to the control is not one of them: whoever writes it knows where it lies.
     """
     for criterion in policy.criteria:
-        metric, is_lower_limit = criterion.metric, criterion.op in (">=", ">") and criterion.offset is None
+        metric = criterion.metric
+        is_lower_limit = criterion.op in (">=", ">") and criterion.offset is None and criterion.device == HOST
         floor = floor_of(variants, readings, metric)
         if metric.startswith("sp2ps.") and is_lower_limit and floor and floor.mean < criterion.limit:
             yield Diagnostic(

@@ -23,7 +23,10 @@ class Floor:
 
 
 def floor(variants: Iterable[Variant], readings: Iterable[Reading], metric: str) -> Floor | None:
-    """Return the noise floor of a metric on the host, None where no control has a finite reading of it."""
+    """Return the noise floor of a metric on the host, None where no control has a finite reading of it.
+
+    `records.on` gives the readings of another device.
+    """
     controls = {variant.name for variant in variants if variant.role == "control"}
     taken = (r.value for r in on_host(readings) if r.variant in controls and r.metric == metric)
     values = [value for value in taken if value is not None and math.isfinite(value)]

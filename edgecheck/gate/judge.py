@@ -14,6 +14,7 @@ from edgecheck.gate.leniency import PASSING, missed, status_of
 from edgecheck.gate.sentence import holds
 from edgecheck.metrics import METRICS
 from edgecheck.records import (
+    HOST,
     Criterion,
     Policy,
     Reading,
@@ -22,6 +23,7 @@ from edgecheck.records import (
     Variant,
     Verdict,
     Withheld,
+    on,
     on_host,
 )
 
@@ -49,28 +51,35 @@ class Judgement:
 
 
 def judge(
-    policy: Policy, variants: Sequence[Variant], measured: Iterable[Reading], chance: float | None = None
+    policy: Policy,
+    variants: Sequence[Variant],
+    measured: Iterable[Reading],
+    chance: float | None = None,
+    chances: Mapping[str, float] | None = None,
 ) -> Judgement:
     """Apply every criterion of the policy to every candidate; baseline and controls are never judged.
 
-    A criterion is judged by the readings of the host; those of other devices pass through.
+    A criterion is judged by the readings of its device. The recommendation compares those of the host.
 
     Args:
         policy: the criteria, and how they combine.
         variants: of the run.
         measured: their readings, at most one for each variant, metric and device.
         chance: share of the test images in the most frequent class; without it no accuracy is judged.
+        chances: the same of the images of other devices, by device; a device that is not in it has the host's images.
     """
     measured = list(measured)
     readings, withheld = preconditions.admit(policy, variants, on_host(measured))
     admitted = {r.key: r for r in readings}
-    taken = {(r.variant, r.metric): r for r in readings}
+    host = _Basis.from_readings(readings, guesses.guessing(variants, readings, chance))
+    bases = {HOST: host}
+    for device in {criterion.device for criterion in policy.criteria} - {HOST}:
+        bases[device] = _basis(device, variants, on(device, measured), host, chances or {})
     candidates = [v.name for v in variants if v.role == "candidate"]
     baseline = next((v.name for v in variants if v.role == "baseline"), "")
-    guessing = guesses.guessing(variants, readings, chance)
-    asked = [_asked(criterion, variants, readings, guessing) for criterion in policy.criteria]
+    asked = [(criterion, *bases[criterion.device].limit(criterion, variants)) for criterion in policy.criteria]
     verdicts = [
-        _apply(criterion, fixed, lacking, variant.name, taken.get((variant.name, criterion.metric)), policy)
+        _apply(criterion, fixed, lacking, variant.name, bases[criterion.device].reading(variant, criterion), policy)
         for variant in variants
         if variant.role == "candidate"
         for criterion, fixed, lacking in asked
@@ -81,17 +90,47 @@ def judge(
     # Without a candidate or a criterion, nothing can pass.
     passed = bool(passing and policy.criteria) and (policy.require == "any" or len(passing) == len(candidates))
     lacking = {v.variant for v in verdicts if v.status == "MISSING" and v.level == "fail"}
-    recommendation = _recommend(passing, lacking, baseline, taken)
+    recommendation = _recommend(passing, lacking, baseline, host.taken)
     judged = [admitted.get(reading.key, reading) for reading in measured]
     return Judgement(verdicts, statuses, passed, recommendation, judged, withheld)
 
 
-def _asked(
-    criterion: Criterion, variants: Sequence[Variant], readings: Sequence[Reading], guessing: str
-) -> tuple[Criterion, Criterion | None, str]:
-    """Return a criterion, the same with its limit as a number, and why no reading can be judged by it."""
-    fixed, lacking = absolute(criterion, variants, readings)
-    return criterion, fixed, lacking or (guessing if guesses.on_labels(criterion.metric) else "")
+@frozen
+class _Basis:
+    """What the criteria on one device are judged by.
+
+    `taken` holds its readings by variant and metric. `guessing` is why no accuracy can be judged, `lacking` why nothing
+    can; "" where it can.
+    """
+
+    taken: Mapping[tuple[str, str], Reading]
+    guessing: str = ""
+    lacking: str = ""
+
+    @classmethod
+    def from_readings(cls, readings: Iterable[Reading], guessing: str) -> _Basis:
+        return cls({(r.variant, r.metric): r for r in readings}, guessing)
+
+    def reading(self, variant: Variant, criterion: Criterion) -> Reading | None:
+        return self.taken.get((variant.name, criterion.metric))
+
+    def limit(self, criterion: Criterion, variants: Sequence[Variant]) -> tuple[Criterion | None, str]:
+        """Return a criterion with its limit as a number, and why no reading can be judged by it."""
+        fixed, lacking = absolute(criterion, variants, list(self.taken.values()))
+        guessing = self.guessing if guesses.on_labels(criterion.metric) else ""
+        return fixed, self.lacking or lacking or guessing
+
+
+def _basis(
+    device: str, variants: Sequence[Variant], readings: list[Reading], host: _Basis, chances: Mapping[str, float]
+) -> _Basis:
+    """Return what the criteria on a device other than the host are judged by."""
+    if not readings:
+        missing = f"no readings of {device}: run `edgecheck device run` there, then `edgecheck merge` its result"
+        return _Basis({}, lacking=missing)
+    own_images = device in chances
+    guessing = guesses.guessing(variants, readings, chances[device]) if own_images else host.guessing
+    return _Basis.from_readings(readings, guessing)
 
 
 def _apply(
@@ -110,6 +149,7 @@ def _apply(
         reason=reason,
         n=reading.n if reading else None,
         offset=criterion.offset,
+        device=criterion.device,
     )
 
 

@@ -81,7 +81,7 @@ def _parity_asked(policy: Policy, variants: Sequence[Variant], readings: Sequenc
     """Return the policy's limits on parity as numbers, and the usual ones where it has none."""
     asked = []
     for usual in PARITY:
-        own = [c for c in policy.criteria if c.metric == usual.metric]
+        own = [c for c in policy.criteria if c.name == usual.name]
         fixed = [absolute(criterion, variants, readings)[0] for criterion in own]
         asked += [criterion for criterion in fixed if criterion] or [usual]
     return asked

@@ -1,4 +1,4 @@
-"""Parses gate sentences such as `latency.p90_s <= 5 ms warn` into criteria."""
+"""Parses gate sentences such as `latency.p90_s@pi4 <= 5 ms warn` into criteria."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import get_args
 
 from edgecheck.errors import ConfigError
 from edgecheck.metrics import METRICS, Metric, Unit
-from edgecheck.records import Criterion, Level, Operator
+from edgecheck.records import HOST, Criterion, Level, Operator
 from edgecheck.registry import lookup
 
 _HOLDS: dict[Operator, Callable[[float, float], bool]] = {
@@ -49,25 +49,26 @@ SUFFIXES: dict[Unit, dict[str, float]] = {
 
 
 def parse(sentence: str, where: str = "") -> Criterion:
-    """Read `METRIC OP LIMIT [warn|fail]`; the limit is returned in the metric's own unit.
+    """Read `METRIC[@DEVICE] OP LIMIT [warn|fail]`; the limit is returned in the metric's own unit.
 
     Args:
         sentence: for example `size.bytes <= 300 kB`, or `sp2ps.grad-cam >= control - 0.02`.
         where: file and line, for the error and the report.
 
     Raises:
-        ConfigError: no such form, unknown metric, a unit that does not fit it, seconds without a unit, a limit that is
-            not finite, or a latency relative to the control.
+        ConfigError: no such form, unknown metric, a name that no device can have, a unit that does not fit the metric,
+            seconds without a unit, a limit that is not finite, or a latency relative to the control.
     """
     place = f"{where}: " if where else ""
     match = _SENTENCE.fullmatch(sentence)
     if not match:
         raise ConfigError(
-            f"{place}{sentence!r} is not a gate; write METRIC {'|'.join(_OPERATORS)} LIMIT [warn], where LIMIT is "
-            "NUMBER [UNIT], control, control + NUMBER [UNIT] or control - NUMBER [UNIT]"
+            f"{place}{sentence!r} is not a gate; write METRIC[@DEVICE] {'|'.join(_OPERATORS)} LIMIT [warn], where "
+            "LIMIT is NUMBER [UNIT], control, control + NUMBER [UNIT] or control - NUMBER [UNIT]"
         )
+    name, _, device = match["metric"].partition("@")
     try:
-        metric = lookup(METRICS, match["metric"], "metric")
+        metric = lookup(METRICS, name, "metric")
     except ConfigError as error:
         raise ConfigError(f"{place}{error}") from None
     if match["reference"] and metric.name.startswith("latency."):
@@ -82,7 +83,11 @@ def parse(sentence: str, where: str = "") -> Criterion:
     if not math.isfinite(limit):
         raise ConfigError(f"{place}{sentence!r}: the limit is too large to be a number")
     reference = match["reference"] or ""
-    return Criterion(metric.name, match["op"], limit, level, sentence.strip(), where, reference)  # type: ignore[arg-type]
+    written = metric.name, match["op"], limit, level, sentence.strip(), where, reference
+    try:
+        return Criterion(*written, device if "@" in match["metric"] else HOST)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ConfigError(f"{place}{sentence!r}: {error}") from None
 
 
 def holds(criterion: Criterion, value: float) -> bool:
@@ -97,7 +102,7 @@ def check_directions(criteria: Sequence[Criterion]) -> None:
         ConfigError: `accuracy_drop_pp >= 2` without `accuracy_drop_pp <= 3`, or with one that only warns.
     """
     for criterion in criteria:
-        sides = [c for c in criteria if c.metric == criterion.metric and criterion.level in (c.level, "warn")]
+        sides = [c for c in criteria if c.name == criterion.name and criterion.level in (c.level, "warn")]
         if _reversed(criterion) and not any(c.op[0] in "<>" and not _reversed(c) for c in sides):
             raise ConfigError(_refusal(criterion))
 
@@ -110,7 +115,7 @@ def _reversed(criterion: Criterion) -> bool:
 def _refusal(criterion: Criterion) -> str:
     turned = criterion.op.translate(str.maketrans("<>", "><"))
     better, place = METRICS[criterion.metric].better, f"{criterion.where}: " if criterion.where else ""
-    written = criterion.text or f"{criterion.metric} {criterion.op} {criterion.limit:g}"
+    written = criterion.text or f"{criterion.name} {criterion.op} {criterion.limit:g}"
     return (
         f"{place}{written!r} rejects only better values, since {better} is better for {criterion.metric}; write "
         f"{turned}, or add a criterion with {turned} to make it a two-sided limit"

@@ -4,7 +4,7 @@ from edgecheck.records.diagnostic import Diagnostic, Severity
 from edgecheck.records.form import from_dict, to_dict, to_json
 from edgecheck.records.migrations import SCHEMA_VERSION
 from edgecheck.records.policy import Criterion, Level, Operator, Policy, Recommendation, Status, Verdict
-from edgecheck.records.readings import HOST, Reading, on_host, reading
+from edgecheck.records.readings import HOST, Reading, on, on_host, reading
 from edgecheck.records.report import Environment, Report, Subject, Tool, Withheld
 from edgecheck.records.similarity import ImageScore, Similarity
 from edgecheck.records.variant import LayerCost, OtherStep, Role, Variant
@@ -34,6 +34,7 @@ __all__ = [
     "Verdict",
     "Withheld",
     "from_dict",
+    "on",
     "on_host",
     "reading",
     "to_dict",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,12 +13,23 @@ from attrs import Attribute
 from edgecheck.metrics import METRICS
 from edgecheck.registry import nearest
 
+DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 
 def known_metric(_record: object, _attribute: object, name: str) -> None:
     """Refuse a metric that is not in `METRICS`."""
     if name not in METRICS:
         known = nearest(name, METRICS)
         raise ValueError(f"unknown metric {name!r}{known}; if a plugin defines it, name its file with --plugin FILE")
+
+
+def device_name(_record: object, attribute: Attribute[Any], name: str) -> None:
+    """Refuse a name of a device that cannot stand after the `@` of a criterion, or in a file name."""
+    if not DEVICE_NAME.fullmatch(name):
+        raise ValueError(
+            f"{attribute.name} is {name!r}; a device name has up to 64 letters, digits, dots, hyphens or underscores, "
+            "and begins with a letter or digit"
+        )
 
 
 def unique(key: Callable[[Any], object]) -> Any:

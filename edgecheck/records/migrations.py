@@ -15,7 +15,7 @@ from edgecheck.records.diagnostic import Diagnostic
 from edgecheck.records.variant import FINETUNED, QUANTIZED
 from edgecheck.structuring import described
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MOST_ITERATIONS = 1000  # as the configuration allows
 
 Document = dict[str, Any]
@@ -64,6 +64,11 @@ def _from_3_to_4(document: Document) -> Document:
     }
 
 
+def _from_4_to_5(document: Document) -> Document:
+    """Version 5 names the device of criteria and verdicts, which was the host."""
+    return document
+
+
 def _of_twin(reading: Document) -> Document:
     metric = reading.get("metric")
     about_heatmaps = isinstance(metric, str) and metric.startswith(("sp2ps.", "pe_like.", "cam."))
@@ -74,6 +79,7 @@ MIGRATIONS: dict[int, Callable[[Document], Document]] = {
     1: _from_1_to_2,
     2: _from_2_to_3,
     3: _from_3_to_4,
+    4: _from_4_to_5,
 }
 READABLE_VERSIONS = (*MIGRATIONS, SCHEMA_VERSION)
 

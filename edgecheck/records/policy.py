@@ -6,16 +6,32 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from edgecheck.records.checks import finite, known_metric, not_negative
+from edgecheck.records.checks import device_name, finite, known_metric, not_negative
+from edgecheck.records.readings import HOST
 
 Operator = Literal[">=", "<=", ">", "<", "=="]
 Level = Literal["fail", "warn"]
 Status = Literal["PASS", "FAIL", "WARN", "INCONCLUSIVE", "MISSING"]
 
 
+class _OnDevice:
+    """What is said of one metric on one device."""
+
+    metric: str
+    device: str
+
+    @property
+    def name(self) -> str:
+        """The metric as a gate names it: `METRIC`, or `METRIC@DEVICE` where the device is not the host."""
+        return self.metric if self.device == HOST else f"{self.metric}@{self.device}"
+
+
 @frozen
-class Criterion:
-    """A criterion, written as `text` at `where`; with `relative_to`, `limit` is added to the control's value."""
+class Criterion(_OnDevice):
+    """A criterion, written as `text` at `where`; with `relative_to`, `limit` is added to the control's value.
+
+    It is judged by the readings of `device`.
+    """
 
     metric: str = field(validator=known_metric)
     op: Operator
@@ -24,6 +40,7 @@ class Criterion:
     text: str = ""
     where: str = ""
     relative_to: Literal["", "control"] = ""
+    device: str = field(default=HOST, validator=device_name)
 
     @property
     def offset(self) -> float | None:
@@ -43,7 +60,7 @@ class Policy:
 
 
 @frozen
-class Verdict:
+class Verdict(_OnDevice):
     """A criterion applied to a reading; given an `offset`, `limit` is that beyond the control: None without one."""
 
     variant: str
@@ -56,6 +73,7 @@ class Verdict:
     reason: str
     n: int | None = field(default=None, validator=not_negative)
     offset: float | None = None
+    device: str = field(default=HOST, validator=device_name)
 
 
 @frozen

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from edgecheck.metrics import METRICS, Unit
-from edgecheck.records.checks import known_metric, not_negative, of_the_metric, ordered
+from edgecheck.records.checks import device_name, known_metric, not_negative, of_the_metric, ordered
 
 HOST = "host"  # the device name of the machine that made the report
 
@@ -30,7 +30,7 @@ class Reading:
     high: float | None = field(default=None, validator=ordered)
     n: int | None = field(default=None, validator=not_negative)
     note: str = ""
-    device: str = HOST
+    device: str = field(default=HOST, validator=device_name)
     source: str | None = None
 
     @property
@@ -40,8 +40,15 @@ class Reading:
 
 
 def on_host(readings: Iterable[Reading]) -> list[Reading]:
-    """Return the readings that the host measured: the gate judges these."""
+    """Return the readings that the host measured."""
     return [reading for reading in readings if reading.device == HOST]
+
+
+def on(device: str, readings: Iterable[Reading]) -> list[Reading]:
+    """Return the readings of a device as if they were those of the host."""
+    if device == HOST:
+        return on_host(readings)
+    return [evolve(reading, device=HOST) for reading in readings if reading.device == device]
 
 
 def reading(

@@ -62,7 +62,7 @@ def floor(report: Report, metric: str) -> Floor | None:
 
 def limits(report: Report, metric: str) -> list[float]:
     """Return the gate's limits on a metric as numbers; a limit on the accuracy drop also limits the accuracy."""
-    asked = [criterion for criterion in report.policy.criteria if criterion.metric == metric]
+    asked = [criterion for criterion in report.policy.criteria if criterion.name == metric]
     fixed = [absolute(criterion, report.variants, report.readings)[0] for criterion in asked]
     numbers = [criterion.limit for criterion in fixed if criterion]
     if metric == "accuracy":

@@ -148,7 +148,7 @@ def _told_apart(metric: str, value: float | None, other: float | None) -> str:
 
 def format_criterion(asked: Criterion | Verdict) -> str:
     """Return the criterion, `sp2ps.grad-cam >= 0.95` or `sp2ps.grad-cam >= control - 0.02`, without measured values."""
-    return f"{asked.metric} {asked.op} {format_limit(asked.metric, asked.limit, asked.offset)}"
+    return f"{asked.name} {asked.op} {format_limit(asked.metric, asked.limit, asked.offset)}"
 
 
 def format_floor(metric: str, floor: Floor | None) -> str:

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from edgecheck.metrics import METRICS
-from edgecheck.records import HOST, Report, Similarity, Variant
+from edgecheck.records import Report, Similarity, Variant
 from edgecheck.report import charts, diagnostics, format, provenance, reasons, svg, table, timings
 from edgecheck.report.compression import compression
 from edgecheck.report.layers import layer_rows
@@ -103,6 +103,5 @@ def class_rows(report: Report, variant: Variant) -> list[tuple[str, float | None
 
 
 def cell_status(report: Report, row: table.Row, metric: str) -> str:
-    """Return the status of the first criterion on this metric that the host's row does not meet; "" if it meets all."""
-    missed = [verdict.status for verdict in reasons.unmet(report, row.variant.name) if verdict.metric == metric]
-    return missed[0] if missed and row.device == HOST else ""
+    """Return the status of the first criterion on this metric that a row does not meet; "" if it meets all."""
+    return reasons.missed(report, row.variant.name, metric, row.device)

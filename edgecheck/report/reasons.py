@@ -8,7 +8,7 @@ from edgecheck.gate.floor import absolute
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.leniency import PASSING
 from edgecheck.metrics import METRICS, DecidedBy
-from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld
+from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on
 from edgecheck.report import diagnostics
 from edgecheck.report.format import (
     MISSING,
@@ -59,11 +59,17 @@ def unmet(report: Report, variant: str) -> list[Verdict]:
     return [verdict for verdict in verdicts_of(report, variant) if verdict.status != "PASS"]
 
 
+def missed(report: Report, variant: str, metric: str, device: str) -> str:
+    """Return the status of the first criterion on a metric and device that is not PASS; "" if there is none."""
+    about = (one for one in unmet(report, variant) if (one.metric, one.device) == (metric, device))
+    return next((verdict.status for verdict in about), "")
+
+
 def asked(report: Report, criterion: Criterion) -> str:
     """Return `sp2ps.grad-cam >= 0.95`, or `sp2ps.grad-cam >= control - 0.02 (0.942)`, with its value in this run."""
-    fixed, _ = absolute(criterion, report.variants, report.readings)
+    fixed, _ = absolute(criterion, report.variants, on(criterion.device, report.readings))
     limit = format_resolved(criterion.metric, fixed.limit if fixed else None, criterion.offset)
-    return f"{criterion.metric} {criterion.op} {limit}"
+    return f"{criterion.name} {criterion.op} {limit}"
 
 
 def sentence(report: Report, verdict: Verdict) -> str:
@@ -76,7 +82,7 @@ def sentence(report: Report, verdict: Verdict) -> str:
 
 def _floor(report: Report, verdict: Verdict) -> str:
     """Return the noise floor for an Sp2PS and for limits relative to it; "" for other metrics."""
-    floor = floor_of(report.variants, report.readings, verdict.metric)
+    floor = floor_of(report.variants, on(verdict.device, report.readings), verdict.metric)
     asked_for = verdict.metric.startswith("sp2ps.") or verdict.offset is not None
     return f"noise floor {describe_floor(verdict.metric, floor)}" if floor and asked_for else ""
 
@@ -84,19 +90,19 @@ def _floor(report: Report, verdict: Verdict) -> str:
 def _measured(report: Report, verdict: Verdict) -> str:
     """Return the metric and its value, with the interval if the verdict is inconclusive."""
     if verdict.actual is None:
-        return verdict.metric
-    reading = report.value(verdict.variant, verdict.metric)
+        return verdict.name
+    reading = report.value(verdict.variant, verdict.metric, verdict.device)
     interval = format_interval(reading)
     beside = f" ({interval})" if verdict.status == "INCONCLUSIVE" and interval != MISSING else ""
     source = f" ({plain(reading.source)})" if reading and reading.source else ""
-    return f"{verdict.metric} {format_actual(verdict)}{source}{beside}"
+    return f"{verdict.name} {format_actual(verdict)}{source}{beside}"
 
 
 def deciding(policy: Policy) -> str:
     """Return a sentence on how the criteria of a policy are decided: by value or by interval."""
     if policy.decide is not None:
         return f"Every criterion is decided by its {_DECIDED[policy.decide]}."
-    names = {criterion.metric for criterion in policy.criteria if METRICS[criterion.metric].decided_by == "interval"}
+    names = {criterion.name for criterion in policy.criteria if METRICS[criterion.metric].decided_by == "interval"}
     if not names:
         return f"Every criterion is decided by its {_DECIDED['point']}."
     return f"{', '.join(sorted(names))}: decided by the {_DECIDED['interval']}; the others by the {_DECIDED['point']}."

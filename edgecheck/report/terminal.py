@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgecheck.records import HOST, Criterion, Report
+from edgecheck.records import Criterion, Report
 from edgecheck.report import provenance, reasons
 from edgecheck.report.format import describe_cpu, describe_runs, format_integer
 from edgecheck.report.table import ALWAYS, Column, Row, candidates, columns, table_rows, verdict_word
@@ -142,9 +142,8 @@ def _cell(report: Report, row: Row, column: Column) -> Text:
     text = row.text(column)
     if column.cell is verdict_word:
         return Text(text, _style(text))
-    judged = reasons.unmet(report, row.variant.name) if row.device == HOST else []
-    missed = [verdict.status for verdict in judged if verdict.metric == column.metric]
-    return Text(text, _style(missed[0]) if missed else "")
+    missed = reasons.missed(report, row.variant.name, column.metric, row.device)
+    return Text(text, _style(missed))
 
 
 def _reasons(report: Report) -> list[RenderableType]:

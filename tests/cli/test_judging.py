@@ -92,7 +92,7 @@ def test_a_run_folder_of_an_older_version_is_judged_and_rendered(version, tmp_pa
     assert {1: "has no digest", 2: "is missing"}[version] in refused("gate", tmp_path)
     code, out, _ = edgecheck("gate", tmp_path, "--unverified", "--format", "json")
     judged = json.loads(out)
-    assert (code, judged["schema_version"]) == (1, 4)
+    assert (code, judged["schema_version"]) == (1, 5)
     code, out, _ = edgecheck("report", tmp_path, "--unverified", "--out", tmp_path / "again", "--format", "json")
     assert (code, json.loads(out)["verdicts"]) == (0, judged["verdicts"])
     assert (tmp_path / "report.json").read_text() == old

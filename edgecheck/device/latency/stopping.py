@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgecheck import stats
 from edgecheck.device.latency.timings import LEAST_SAMPLES, LatencySamples
 from edgecheck.gate import judge
-from edgecheck.records import Criterion, Policy
+from edgecheck.records import HOST, Criterion, Policy
 
 ALPHA = 0.001
 FIRST_LOOK = 12  # blocks; the fewest whose extremes hold the median at the first look's level
@@ -48,8 +48,9 @@ class Stopping:
 
     @classmethod
     def of(cls, policy: Policy, candidates: Sequence[str]) -> Stopping:
-        """Return the rule for a policy."""
-        decided = [c for c in policy.criteria if c.metric in _VALUES and judge.by_interval(c, policy)]
+        """Return the rule for the criteria of a policy on this machine."""
+        here = [criterion for criterion in policy.criteria if criterion.device == HOST]
+        decided = [c for c in here if c.metric in _VALUES and judge.by_interval(c, policy)]
         # Only what decides: a criterion that moved to another line of its file must not have all timed again.
         asked = [Criterion(c.metric, c.op, c.limit) for c in decided]
         return cls(asked, list(candidates))

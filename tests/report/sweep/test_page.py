@@ -24,7 +24,7 @@ def numbers(text):
 
 
 def test_markdown_against_the_golden_file(report, told, golden):
-    assert SCHEMA_VERSION == 4
+    assert SCHEMA_VERSION == 5
     golden("sweep.md", page.markdown(report, told))
 
 

@@ -18,6 +18,7 @@ from edgecheck import __version__
 from edgecheck.cli import (
     blaming,
     checking,
+    devices,
     exporting,
     inspecting,
     judging,
@@ -71,6 +72,9 @@ for command in (
     checking.check,
     judging.gate,
     judging.report,
+    devices.bundle,
+    devices.device,
+    devices.merge,
     inspecting.count,
     inspecting.bench,
     inspecting.layers,

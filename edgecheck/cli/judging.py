@@ -60,7 +60,7 @@ def gate(
     from edgecheck.pipeline import reporting
     from edgecheck.pipeline import saved as folder
 
-    _prepare(plugin_files, form)
+    prepare(plugin_files, form)
     saved = folder.read(run, unverified)
     judged = judge(saved, _policy(saved.policy, **asked))
     if out:
@@ -81,14 +81,14 @@ def report(run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Pat
     from edgecheck.pipeline import reporting
     from edgecheck.pipeline import saved as folder
 
-    _prepare(plugin_files, form)
+    prepare(plugin_files, form)
     saved = folder.read(run, unverified)
     judged = judge(saved, saved.policy)
     reporting.write(judged, out or run, pictures_from=run)
     screen.show(judged, form)
 
 
-def _prepare(plugin_files: Sequence[Path], form: str) -> None:
+def prepare(plugin_files: Sequence[Path], form: str) -> None:
     """Load the plugins, then refuse an unknown format, before anything is read."""
     from edgecheck.report import renderer
 

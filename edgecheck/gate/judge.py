@@ -77,14 +77,7 @@ def judge(
         bases[device] = _basis(device, variants, on(device, measured), host, chances or {})
     candidates = [v.name for v in variants if v.role == "candidate"]
     baseline = next((v.name for v in variants if v.role == "baseline"), "")
-    asked = [(criterion, *bases[criterion.device].limit(criterion, variants)) for criterion in policy.criteria]
-    verdicts = [
-        _apply(criterion, fixed, lacking, variant.name, bases[criterion.device].reading(variant, criterion), policy)
-        for variant in variants
-        if variant.role == "candidate"
-        for criterion, fixed, lacking in asked
-        if preconditions.applies(criterion, variant)
-    ]
+    verdicts = _verdicts(policy, variants, bases)
     statuses = {name: _worst(policy, [v for v in verdicts if v.variant == name]) for name in candidates}
     passing = [name for name in candidates if statuses[name] in PASSING]
     # Without a candidate or a criterion, nothing can pass.
@@ -93,6 +86,17 @@ def judge(
     recommendation = _recommend(passing, lacking, baseline, host.taken)
     judged = [admitted.get(reading.key, reading) for reading in measured]
     return Judgement(verdicts, statuses, passed, recommendation, judged, withheld)
+
+
+def _verdicts(policy: Policy, variants: Sequence[Variant], bases: Mapping[str, _Basis]) -> list[Verdict]:
+    asked = [(criterion, *bases[criterion.device].limit(criterion, variants)) for criterion in policy.criteria]
+    return [
+        _apply(criterion, fixed, lacking, variant.name, bases[criterion.device].reading(variant, criterion), policy)
+        for variant in variants
+        if variant.role == "candidate"
+        for criterion, fixed, lacking in asked
+        if preconditions.applies(criterion, variant)
+    ]
 
 
 @frozen

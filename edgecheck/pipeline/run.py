@@ -7,21 +7,18 @@ from collections.abc import Sequence
 import attrs
 
 from edgecheck.config.plan import Plan, VariantSpec
-from edgecheck.errors import EdgecheckError, MeasurementError, ModelError
-from edgecheck.metrics import METRICS
-from edgecheck.pipeline import beginning, making, merging, reporting, timing
+from edgecheck.errors import EdgecheckError
+from edgecheck.pipeline import beginning, duplicates, making, reporting, timing
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
+from edgecheck.pipeline.failures import FAILURES, failed
 from edgecheck.pipeline.making import State
 from edgecheck.pipeline.schedule import Line, Schedule, Started
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.work import Executor
 from edgecheck.progress import Progress
-from edgecheck.records import Diagnostic, Report, reading
-
-# Errors that fail a single variant: its criteria are MISSING, and the other variants continue.
-FAILURES = (MeasurementError, ModelError)
+from edgecheck.records import Diagnostic, Report
 
 
 def run(
@@ -65,7 +62,7 @@ def _start_variants(
     """Prune all variants, merge equal ones, and start the remaining steps of each."""
     specs = [*job.plan.controls, *job.plan.variants]
     pruned = schedule.finish(schedule.start(_first_state(job, spec) for spec in specs))
-    groups = merging.merge(list(zip(specs, pruned, strict=True)))
+    groups = duplicates.grouped(list(zip(specs, pruned, strict=True)))
     return schedule.start(_variant(job, group, baseline, progress) for group in groups)
 
 
@@ -77,7 +74,7 @@ def _first_state(job: Run, spec: VariantSpec) -> Line[State | EdgecheckError]:
         return error
 
 
-def _variant(job: Run, group: merging.Group, baseline: Started[Findings], progress: Progress) -> Line[Findings]:
+def _variant(job: Run, group: duplicates.Group, baseline: Started[Findings], progress: Progress) -> Line[Findings]:
     """Make and examine a variant; if that fails, its criteria are MISSING, with the reason."""
     try:
         if isinstance(group.state, EdgecheckError):
@@ -88,12 +85,6 @@ def _variant(job: Run, group: merging.Group, baseline: Started[Findings], progre
         if error is baseline.error:  # then there is nothing to compare any variant with
             raise
         progress.note(f"{group.spec.name}: {error}")
-        findings = _failed(job, group.spec, error)
+        findings = failed(making.record_of(job, group.spec), error)
     repeated = [Diagnostic("variant-repeated", {"repeated": name}, severity="note") for name in group.repeated]
     return attrs.evolve(findings, warnings=[*findings.warnings, *repeated])
-
-
-def _failed(job: Run, spec: VariantSpec, error: EdgecheckError) -> Findings:
-    missing = [reading(spec.name, metric, None, note=str(error)) for metric in METRICS]
-    told = Diagnostic("variant-failed", {"reason": str(error)})
-    return Findings(making.record_of(job, spec), readings=missing, warnings=[told])

@@ -50,6 +50,8 @@ def _timed(run: Run, findings: Sequence[Findings]) -> Line[tuple[list[Findings],
     if measure.latency_budget_s == 0:
         return list(findings), []
     files = {each.name: each.entry.file for each in findings if each.entry is not None}
+    if not files:
+        return list(findings), []
     candidates = [each.name for each in findings if each.name in files and each.variant.role == "candidate"]
     stopping = Stopping.of(plan.policy, candidates)
     sampling = Sampling(measure.latency_budget_s, plan.seed, measure.pace_hz, measure.batch)

@@ -1,5 +1,6 @@
 """The frozen records of a run and its report, one module per idea."""
 
+from edgecheck.records.device import DeviceRun
 from edgecheck.records.diagnostic import Diagnostic, Severity
 from edgecheck.records.form import from_dict, to_dict, to_json
 from edgecheck.records.migrations import SCHEMA_VERSION
@@ -13,6 +14,7 @@ __all__ = [
     "HOST",
     "SCHEMA_VERSION",
     "Criterion",
+    "DeviceRun",
     "Diagnostic",
     "Environment",
     "ImageScore",

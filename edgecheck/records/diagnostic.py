@@ -14,10 +14,12 @@ class Diagnostic:
     """A warning or note about a run or one of its variants.
 
     `id` names the sentence in `report.diagnostics`; `fields` are what the sentence mentions, as plain JSON values in SI
-    units. `variant` is None for the whole run, and until a stage's result is put into the report.
+    units. `variant` is None for the whole run, and until a stage's result is put into the report; `device` is None on
+    the host.
     """
 
     id: str
     fields: dict[str, Any] = field(factory=dict)
     severity: Severity = "warning"
     variant: str | None = None
+    device: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from edgecheck.records.checks import not_negative, unique
+from edgecheck.records.device import DeviceRun
 from edgecheck.records.diagnostic import Diagnostic
 from edgecheck.records.policy import Policy, Recommendation, Status, Verdict
 from edgecheck.records.readings import HOST, Reading
@@ -87,10 +88,14 @@ class Withheld:
 
 
 def _describes_every_device(report: Report, _attribute: object, environments: dict[str, Environment]) -> None:
-    """Refuse environments without one of the devices that readings name, or with another one for the host."""
+    """Refuse environments without one of the devices that readings name, or with another one for the host.
+
+    Nothing is known of the machine of external figures.
+    """
     if HOST in environments:
         raise ValueError(f"environments must not hold {HOST!r}: environment describes it")
-    unknown = {reading.device for reading in report.readings} - {HOST, *environments}
+    external = [name for name, run in report.devices.items() if run.external is not None]
+    unknown = {reading.device for reading in report.readings} - {HOST, *environments, *external}
     if unknown:
         raise ValueError(f"readings name the device {min(unknown)!r}, which environments lacks")
 
@@ -102,6 +107,7 @@ class Report:
     Attributes:
         environment: of the host.
         environments: of the other devices, by device name.
+        devices: how the readings of the other devices came about, by device name.
         evidence: SHA-256 of each record and file in the run folder that the readings come from, by path.
         seconds: time that each stage took when it was computed, by stage.
         unverified: each mismatch with the digests that was overridden by `--unverified`.
@@ -129,6 +135,7 @@ class Report:
     seconds: dict[str, float] = field(factory=dict)
     unverified: list[str] = field(factory=list)
     withheld: list[Withheld] = field(factory=list)
+    devices: dict[str, DeviceRun] = field(factory=dict)
     environments: dict[str, Environment] = field(factory=dict, validator=_describes_every_device)
     created: str | None = None
     command: list[str] | None = None

@@ -40,13 +40,17 @@ def render(diagnostic: Diagnostic, options: Mapping[str, str] = CONFIGURATION) -
 
 def of_run(report: Report, severity: Severity) -> list[str]:
     """Return the diagnostics of the whole run that have this severity, as text."""
-    return [render(diagnostic) for diagnostic in report.warnings if diagnostic.severity == severity]
+    return [
+        render(diagnostic) if diagnostic.device is None else f"@{plain(diagnostic.device)}: {render(diagnostic)}"
+        for diagnostic in report.warnings
+        if diagnostic.severity == severity
+    ]
 
 
 def of_variants(report: Report, severity: Severity) -> list[str]:
     """Return the diagnostics of variants that have this severity, as text; equal ones once, with all variant names."""
     return by_name(
-        (variant.name, render(diagnostic))
+        (variant.name if diagnostic.device is None else f"{variant.name}@{diagnostic.device}", render(diagnostic))
         for variant in report.variants
         for diagnostic in variant.warnings
         if diagnostic.severity == severity

@@ -15,7 +15,7 @@ from edgecheck.pipeline.entry import Entry, Twin
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
 from edgecheck.pipeline.making import State
-from edgecheck.pipeline.merging import Group
+from edgecheck.pipeline.duplicates import Group
 from edgecheck.pipeline.schedule import Schedule
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import Network

@@ -115,8 +115,12 @@ def readings(samples: LatencySamples, baseline: str | None = None) -> list[Readi
         cold = samples.cold_starts(name)
         taken.append(_over_blocks(name, "latency.cold_s", cold, len(cold)))
         if name != baseline:
-            taken.append(_ratio(samples, name, baseline))
+            taken.append(_ratio(samples, name, baseline) if baseline in samples.names else _alone(name, baseline))
     return taken
+
+
+def _alone(name: str, baseline: str) -> Reading:
+    return reading(name, "latency.ratio", None, note=f"{baseline} was not timed, so there is nothing to compare with")
 
 
 def _ratio(samples: LatencySamples, name: str, baseline: str) -> Reading:

@@ -1,4 +1,4 @@
-"""Merges variants with equal content: the first one is made, and the others are named in a note on it."""
+"""Finds variants with equal content: the first one is made, and the others are named in a note on it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Group:
     repeated: list[str] = field(factory=list)
 
 
-def merge(outcomes: Sequence[tuple[VariantSpec, Outcome]]) -> list[Group]:
+def grouped(outcomes: Sequence[tuple[VariantSpec, Outcome]]) -> list[Group]:
     """Return one group per distinct content, in the order of their first variants."""
     groups: dict[Hashable, Group] = {}
     sources: dict[Hashable, str] = {}

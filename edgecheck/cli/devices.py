@@ -1,0 +1,163 @@
+"""`edgecheck bundle`, `device run`, `device selftest` and `merge`: measure the files of a run on another device."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgecheck.cli import screen
+from edgecheck.cli.judging import run_argument
+from edgecheck.cli.options import command_line, format_option, plugin_option
+
+bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
+
+
+@click.command(short_help="Pack a run for another device.")
+@run_argument
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default="bundle.zip",
+    show_default=True,
+    help="The bundle; any file there is replaced.",
+)
+@click.option(
+    "--variant",
+    "variants",
+    metavar="NAME",
+    multiple=True,
+    help="Pack only this variant, beside the baseline. Repeatable. [default: all]",
+)
+@click.option(
+    "--images",
+    metavar="N",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="Number of test images, drawn by the seed of the run.",
+)
+@click.option("--no-images", is_flag=True, help="Pack noise in the place of images that must not leave this machine.")
+@click.option(
+    "--time-budget",
+    "budget_s",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Seconds of latency sampling per file on the device; 0 for none.",
+)
+@click.option(
+    "--target-layer",
+    metavar="TENSOR",
+    help="Tensor of the files to explain. [default: that of the run, or the last feature map]",
+)
+def bundle(run: Path, out: Path, images: int, no_images: bool, **asked: Any) -> None:
+    """Pack the ONNX files of a saved RUN, test images and expected outputs into one file for `edgecheck device run`.
+
+    Equal content gives equal bytes.
+    """
+    from edgecheck.pipeline.bundle import Asked
+    from edgecheck.pipeline.bundle import bundle as pack
+
+    wanted = Asked(images=images, real_images=not no_images, **asked)
+    manifest = pack(run, out, wanted, screen.Screen())
+    what = "synthetic images" if manifest.synthetic else f"{len(manifest.images):,} images"
+    packed = f"{len(manifest.variants)} files, {what}, {out.stat().st_size:,} bytes"
+    screen.say(f"{out}: written, {packed}; copy it to the device, and run there:")
+    screen.say(f"  edgecheck device run {out.name} -o result.json")
+
+
+@click.group(short_help="Measure a bundle on this device.")
+def device() -> None:
+    """Measure or verify a bundle on this device. Needs neither PyTorch nor the run folder."""
+
+
+@device.command("run", short_help="Measure a bundle here.")
+@bundle_argument
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default="result.json",
+    show_default=True,
+    help="The result; OUT.unfinished beside it keeps finished stages until it is complete.",
+)
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of this device, which criteria such as 'latency.p50_s@NAME <= 30 ms' use. [default: host name]",
+)
+@click.option("--provider", metavar="NAME", help="Execution provider of ONNX Runtime. [default: CPUExecutionProvider]")
+@click.option("--threads", metavar="N", type=click.IntRange(1, 256), help="Intra-op threads. [default: as in the run]")
+def run_here(bundle: Path, out: Path, name: str | None, provider: str | None, threads: int | None) -> None:
+    """Measure all files of BUNDLE on this device, and write the result for `edgecheck merge`.
+
+    Exits with 0 if it measured, whatever the figures are. The same command resumes an interrupted measurement.
+    """
+    from edgecheck.atomic import require_writable, write_text
+    from edgecheck.device.bundle.result import to_text
+    from edgecheck.device.bundle.unpack import unpack
+    from edgecheck.pipeline.device_run import Here, measure
+    from edgecheck.pipeline.store import Store
+
+    require_writable(out)
+    here = Here(_named(name), provider, threads)
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    with Store(unfinished).attempt() as store, screen.own_words():
+        unpacked = unpack(bundle, unfinished / "bundle")
+        result = measure(unpacked, here, store, screen.Screen(), command_line())
+    write_text(out, to_text(result))
+    shutil.rmtree(unfinished, ignore_errors=True)
+    screen.say(f"{out}: written, {len(result.variants)} files measured on {here.name}; merge it into the run:")
+    screen.say(f"  edgecheck merge RUN {out.name}")
+
+
+@click.command(short_help="Add results of devices to a run, and judge it.")
+@run_argument
+@click.argument("results", nargs=-1, type=click.Path(path_type=Path), required=True)
+@click.option("--replace", is_flag=True, help="Replace readings of a device that was merged before.")
+@plugin_option
+@format_option
+@click.pass_context
+def merge(
+    context: click.Context,
+    run: Path,
+    results: tuple[Path, ...],
+    replace: bool,
+    form: str,
+    plugin_files: tuple[Path, ...],
+) -> None:
+    """Add RESULTS of `edgecheck device run` to a saved RUN, and judge it; exit 0 if the gate holds, else 1.
+
+    Refuses results of other files, images or preprocessing. Writes the reports of RUN again.
+    """
+    from edgecheck.cli.judging import prepare
+    from edgecheck.pipeline.merge import merge as merged
+    from edgecheck.pipeline.merge import of_results
+
+    prepare(plugin_files, form)
+    report = merged(run, of_results(results), replace)
+    screen.show(report, form)
+    context.exit(report.exit_code)
+
+
+def _named(name: str | None) -> str:
+    """Return the name of this device, by default its host name without what no device name holds."""
+    from edgecheck.errors import UsageError
+    from edgecheck.records import HOST
+    from edgecheck.records.checks import DEVICE_NAME
+
+    if name is None:
+        name = re.sub(r"[^A-Za-z0-9._-]", "-", platform.node()).strip("-._")[:64] or "device"
+    if not DEVICE_NAME.fullmatch(name) or name == HOST:
+        raise UsageError(
+            f"--name {name}: a device name has up to 64 letters, digits, dots, hyphens or underscores, begins with a "
+            f"letter or digit, and is not {HOST!r}"
+        )
+    return name

@@ -1,0 +1,150 @@
+"""What a bundle holds: `bundle.json`, its first member."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from edgecheck.config.plan import Explain, Measure, Preprocessing
+from edgecheck.errors import InputError
+from edgecheck.hashing import digest
+from edgecheck.records import SCHEMA_VERSION, Policy, Tool, Variant, from_dict, to_dict
+from edgecheck.records.checks import not_negative, unique
+
+MANIFEST = "bundle.json"
+DATA = "data.npz"
+LOGITS, GOLDEN = "logits.npz", "golden.npz"
+MOST_MANIFEST_BYTES = 64 << 20  # a thousand variants take about 1 MB
+
+
+@frozen
+class Manifest:
+    """The content of a bundle.
+
+    Attributes:
+        version: the schema version of reports, whose records it holds.
+        tool: the edgecheck that packed it.
+        name: of the subject.
+        variants: the baseline first; `file` is the path in the bundle, `sha256` covers external data.
+        images: indices of the packed images in the test split of the run.
+        golden: indices among the packed images of those that the self-test runs.
+        data_sha256: fingerprint of all test images of the run.
+        packed_sha256: fingerprint of the packed images.
+        preprocessing: of all files; the packed images already have their size.
+        preprocessing_sha256: as in the report of the run.
+        explain: settings of the heatmaps.
+        measure: settings of the measurements.
+        policy: the gate of the run; only the criteria of a device decide how long latency is sampled there.
+        policy_sha256: its digest.
+        seed: for the order in which files are timed.
+        answers: without real images, the SHA-256 of the classes that each variant predicts for the synthetic ones; else
+            empty.
+        files: SHA-256 of every other member, by path.
+    """
+
+    version: int
+    tool: Tool
+    name: str
+    variants: list[Variant] = field(validator=unique(lambda variant: variant.name))
+    images: list[int]
+    golden: list[int]
+    data_sha256: str
+    packed_sha256: str
+    preprocessing: Preprocessing
+    preprocessing_sha256: str
+    explain: Explain
+    measure: Measure
+    policy: Policy
+    policy_sha256: str
+    seed: int = field(validator=not_negative)
+    files: dict[str, str]
+    answers: dict[str, str] = field(factory=dict)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the images are noise, in the place of images that must not travel."""
+        return bool(self.answers)
+
+    def folder(self, variant: str) -> str:
+        """Return the folder of a variant in the bundle."""
+        return folder_of([each.name for each in self.variants].index(variant))
+
+
+def folder_of(place: int) -> str:
+    """Return the folder of the variant at a place: a number, since names may hold what no file name may."""
+    return f"variants/{place:03}"
+
+
+def policy_digest(policy: Policy) -> str:
+    """Return the digest of a policy, without the places that its criteria were written at."""
+    criteria = [{**to_dict(one), "where": "", "text": ""} for one in policy.criteria]
+    return digest({**to_dict(policy), "criteria": criteria})
+
+
+def answers_digest(logits: NDArray[np.floating]) -> str:
+    """Return the digest of the classes that outputs `(N, classes)` predict."""
+    return digest({"classes": logits.argmax(axis=1).tolist()})
+
+
+def to_text(manifest: Manifest) -> str:
+    """Return the JSON of a manifest: equal manifests give equal text."""
+    return json.dumps(to_dict(manifest), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def from_text(text: str, where: Path) -> Manifest:
+    """Return the manifest that `to_text` wrote.
+
+    Raises:
+        InputError: another schema version, or not the form of a manifest.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: {MANIFEST} is not JSON ({error}); pack it again") from None
+    require_version(data, where, "bundle")
+    try:
+        manifest = from_dict(data, Manifest)
+        _check(manifest)
+    except (InputError, ValueError) as error:
+        raise InputError(f"{where}: {MANIFEST}: {error}; pack it again") from None
+    return manifest
+
+
+def require_version(data: Any, where: Path, kind: str) -> None:
+    """Refuse a document that another version of edgecheck wrote.
+
+    Raises:
+        InputError: as said, or it is no mapping with a version.
+    """
+    version = data.get("version") if isinstance(data, Mapping) else None
+    if type(version) is not int:
+        raise InputError(f"{where}: not a {kind} of edgecheck")
+    if version != SCHEMA_VERSION:
+        age = "a newer" if version > SCHEMA_VERSION else "an older"
+        raise InputError(
+            f"{where}: a {kind} of schema version {version}, from {age} edgecheck; this one reads version "
+            f"{SCHEMA_VERSION}: use the same edgecheck on both machines"
+        )
+
+
+def _check(manifest: Manifest) -> None:
+    """Refuse a manifest whose parts do not fit together.
+
+    Raises:
+        ValueError: as said.
+    """
+    roles = [variant.role for variant in manifest.variants]
+    if roles[:1] != ["baseline"] or roles.count("baseline") != 1:
+        raise ValueError("variants must begin with the baseline, and hold only one")
+    if not all(0 <= place < len(manifest.images) for place in manifest.golden):
+        raise ValueError("golden names images that are not packed")
+    needed = [DATA, *(variant.file or "" for variant in manifest.variants)]
+    absent = [name for name in needed if name not in manifest.files]
+    if absent:
+        raise ValueError(f"files lacks {absent[0]!r}")

@@ -1,0 +1,139 @@
+"""Puts what devices measured of a bundle beside the readings of the host, and judges the run again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import attrs
+
+from edgecheck import images
+from edgecheck.atomic import write_text
+from edgecheck.device.bundle import result as results
+from edgecheck.device.bundle.manifest import DATA
+from edgecheck.device.bundle.result import Result
+from edgecheck.errors import InputError
+from edgecheck.gate.judgement import judged
+from edgecheck.hashing import sha256
+from edgecheck.pipeline import reporting, saved
+from edgecheck.records import DeviceRun, Diagnostic, Reading, Report, Variant
+
+FOLDER = "devices"
+
+
+@attrs.frozen
+class Measured:
+    """Readings from one device, and the file that they were read from."""
+
+    name: str
+    file: Path
+    run: DeviceRun
+    readings: list[Reading]
+    warnings: list[Diagnostic]
+    result: Result | None = None  # None for external figures
+
+
+def of_results(paths: Sequence[Path]) -> list[Measured]:
+    """Read results of `device run`.
+
+    Raises:
+        InputError: a file is no result, of another schema version, or damaged.
+    """
+    read = [(path, results.read(path)) for path in paths]
+    return [Measured(one.name, path, one.run, one.readings, one.warnings, one) for path, one in read]
+
+
+def merge(folder: Path, measured: Sequence[Measured], replace: bool = False) -> Report:
+    """Add the readings of devices to a saved run, judge it again, and write its reports.
+
+    Nothing is written unless everything fits. The results are kept in the run folder.
+
+    Args:
+        folder: the run folder.
+        measured: from any number of devices.
+        replace: whether readings of a device that was merged before are replaced.
+
+    Raises:
+        InputError: the run was changed since it was measured; or a device was merged before, or is given twice, or
+            measured other files, images or preprocessing than the run.
+    """
+    report = saved.read(folder)
+    _check_names(report, measured, replace)
+    for one in measured:
+        if one.result is not None:
+            _check_same(folder, report, one.file, one.result)
+    for one in measured:
+        report = _with(report, one, _kept(folder, one))
+    report = judged(report, report.policy)
+    reporting.write(report, folder)
+    return report
+
+
+def _check_names(report: Report, measured: Sequence[Measured], replace: bool) -> None:
+    counts = Counter(one.name for one in measured)
+    twice = next((name for name, count in counts.items() if count > 1), None)
+    if twice is not None:
+        files = " and ".join(str(one.file) for one in measured if one.name == twice)
+        raise InputError(f"{files}: both are of the device {twice!r}; measure with another --name")
+    for one in measured:
+        if one.name in report.devices and not replace:
+            raise InputError(f"{one.file}: the run already has readings of {one.name!r}; add --replace to replace them")
+
+
+def _check_same(folder: Path, report: Report, file: Path, result: Result) -> None:
+    """Refuse a result that was not measured on files, images and preprocessing of this run."""
+    for what, there, here in _compared(folder, report, result):
+        if there != here:
+            raise InputError(f"{file}: not of this run: {what} differs (device {there[:12]}, run {here[:12]})")
+
+
+def _compared(folder: Path, report: Report, result: Result) -> Iterator[tuple[str, str, str]]:
+    """Yield what must be equal, with the digest on the device and that of the run."""
+    known = {variant.name: variant.sha256 or "none" for variant in report.variants}
+    for name, there in result.variants.items():
+        yield f"the file of {name}", there, known.get(name, "none")
+    yield "the test images", result.data_sha256, report.subject.data_sha256
+    yield "the preprocessing", result.preprocessing_sha256, report.subject.preprocessing_sha256
+    if result.images and (folder / DATA).is_file():
+        whole = images.load_npz(folder / DATA)
+        within = max(result.images) < len(whole)
+        yield "the subset of images", result.packed_sha256, images.take(whole, result.images).sha256 if within else ""
+
+
+def _kept(folder: Path, one: Measured) -> tuple[str, str]:
+    """Copy the file of a device into the run folder; return its path there and its SHA-256."""
+    kept = folder / FOLDER / f"{one.name}{one.file.suffix}"
+    kept.parent.mkdir(exist_ok=True)
+    if one.file.resolve() != kept.resolve():
+        write_text(kept, one.file.read_text(encoding="utf-8"))
+    return kept.relative_to(folder).as_posix(), sha256(kept)
+
+
+def _with(report: Report, one: Measured, kept: tuple[str, str]) -> Report:
+    """Return a report with the readings and warnings of a device, in place of earlier ones."""
+    environments = {name: known for name, known in report.environments.items() if name != one.name}
+    if one.result is not None:
+        environments[one.name] = one.result.environment
+    warnings = [attrs.evolve(warning, device=one.name) for warning in one.warnings]
+    return attrs.evolve(
+        report,
+        environments=environments,
+        devices={**report.devices, one.name: one.run},
+        readings=[*(r for r in report.readings if r.device != one.name), *one.readings],
+        variants=[_warned(variant, one.name, warnings) for variant in report.variants],
+        warnings=[*_others(report.warnings, one.name), *(each for each in warnings if each.variant is None)],
+        evidence={**report.evidence, kept[0]: kept[1]},
+    )
+
+
+def _warned(variant: Variant, device: str, warnings: Sequence[Diagnostic]) -> Variant:
+    """Add the warnings of a device about a variant, except those that the host gave in the same words."""
+    others = _others(variant.warnings, device)
+    known = [(one.id, one.fields) for one in others if one.device is None]
+    own = [one for one in warnings if one.variant == variant.name and (one.id, one.fields) not in known]
+    return attrs.evolve(variant, warnings=[*others, *own])
+
+
+def _others(warnings: Sequence[Diagnostic], device: str) -> list[Diagnostic]:
+    return [warning for warning in warnings if warning.device != device]

@@ -79,7 +79,10 @@ def parse(sentence: str, where: str = "") -> Criterion:
     limit = _number(match["number"] or match["offset"] or "0", sentence, place)
     words = match["rest"].split()
     level: Level = words.pop() if words and words[-1] in _LEVELS else "fail"  # type: ignore[assignment]
-    limit *= _factor(" ".join(words), metric, sentence, place)
+    try:
+        limit *= factor(" ".join(words), metric, sentence)
+    except ConfigError as error:
+        raise ConfigError(f"{place}{error}") from None
     if not math.isfinite(limit):
         raise ConfigError(f"{place}{sentence!r}: the limit is too large to be a number")
     reference = match["reference"] or ""
@@ -132,11 +135,16 @@ def _number(text: str, sentence: str, place: str) -> float:
     return number
 
 
-def _factor(suffix: str, metric: Metric, sentence: str, place: str) -> float:
+def factor(suffix: str, metric: Metric, sentence: str) -> float:
+    """Return what a number with this unit is multiplied by to give the metric's own unit; `sentence` is for the error.
+
+    Raises:
+        ConfigError: the unit does not fit the metric, or is missing where one is needed.
+    """
     known = SUFFIXES[metric.unit]
     units = ", ".join(filter(None, known)) or "no unit"
     if not suffix and "" not in known:
-        raise ConfigError(f"{place}{sentence!r}: the limit needs a unit; write one of {units} after the number")
+        raise ConfigError(f"{sentence!r}: the number needs a unit; write one of {units} after it")
     if suffix not in known:
-        raise ConfigError(f"{place}{sentence!r}: {suffix!r} does not fit {metric.name}, which takes {units}")
+        raise ConfigError(f"{sentence!r}: {suffix!r} does not fit {metric.name}, which takes {units}")
     return known[suffix]

@@ -21,6 +21,7 @@ from edgecheck.device.runtime import environment
 from edgecheck.errors import DataError
 from edgecheck.gate.chance import on_labels
 from edgecheck.gate.preconditions import from_heatmaps, needs_twin
+from edgecheck.metrics import METRICS
 from edgecheck.pipeline import beginning, timing
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.pipeline.examining import examine
@@ -43,6 +44,7 @@ from edgecheck.records import (
 from edgecheck.score.parity import parity
 from edgecheck.steps import QuantizeStep
 
+NO_BASELINE = "the baseline could not be measured on this device"
 NO_IMAGES = "the bundle holds no real images (bundle --no-images)"
 
 
@@ -82,7 +84,7 @@ def measure(
         others = schedule.start(_variant(run, entry, baseline, progress) for entry in entries[1:])
         findings = schedule.finish([baseline, *others])
         timed, warnings = timing.time_all(run, schedule, findings)
-    answered = [_beside_host(bundle, each) for each in timed]
+    answered = [_completed(_beside_host(bundle, each), timed[0]) for each in timed]
     return _result(bundle, here, run, store, answered, warnings, command)
 
 
@@ -141,13 +143,19 @@ def _variant(run: Run, entry: Entry, baseline: Started[Findings], progress: Prog
     try:
         if before.entry is not None:
             return (yield from examine(run, entry, before))
-        alone = yield from examine(run, entry)
-        taken, why = {r.metric for r in alone.readings}, "the baseline could not be measured on this device"
-        lacking = [reading(entry.name, r.metric, None, note=why) for r in before.readings if r.metric not in taken]
-        return attrs.evolve(alone, readings=[*alone.readings, *lacking])
+        return (yield from examine(run, entry))
     except FAILURES as error:
         progress.note(f"{entry.name}: {error}")
         return failed(entry.variant, error)
+
+
+def _completed(findings: Findings, baseline: Findings) -> Findings:
+    """Where the baseline failed here, say so in the place of each comparison with it."""
+    if baseline.entry is not None:
+        return findings
+    taken = {one.metric for one in findings.readings}
+    lacking = [reading(findings.name, metric, None, note=NO_BASELINE) for metric in METRICS if metric not in taken]
+    return attrs.evolve(findings, readings=[*findings.readings, *lacking])
 
 
 def _beside_host(bundle: Bundle, findings: Findings) -> Findings:

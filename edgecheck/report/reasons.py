@@ -9,7 +9,7 @@ from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.leniency import PASSING
 from edgecheck.metrics import METRICS, DecidedBy
 from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on
-from edgecheck.report import diagnostics
+from edgecheck.report import devices, diagnostics
 from edgecheck.report.format import (
     MISSING,
     describe_floor,
@@ -95,7 +95,8 @@ def _measured(report: Report, verdict: Verdict) -> str:
     interval = format_interval(reading)
     beside = f" ({interval})" if verdict.status == "INCONCLUSIVE" and interval != MISSING else ""
     source = f" ({plain(reading.source)})" if reading and reading.source else ""
-    return f"{verdict.name} {format_actual(verdict)}{source}{beside}"
+    external = f" ({devices.EXTERNAL})" if devices.is_external(report, verdict.device) else ""
+    return f"{verdict.name} {format_actual(verdict)}{source}{external}{beside}"
 
 
 def deciding(policy: Policy) -> str:

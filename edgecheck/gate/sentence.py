@@ -59,38 +59,38 @@ def parse(sentence: str, where: str = "") -> Criterion:
         ConfigError: no such form, unknown metric, a name that no device can have, a unit that does not fit the metric,
             seconds without a unit, a limit that is not finite, or a latency relative to the control.
     """
-    place = f"{where}: " if where else ""
+    try:
+        return _criterion(sentence, where)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from None
+
+
+def _criterion(sentence: str, where: str) -> Criterion:
     match = _SENTENCE.fullmatch(sentence)
     if not match:
         raise ConfigError(
-            f"{place}{sentence!r} is not a gate; write METRIC[@DEVICE] {'|'.join(_OPERATORS)} LIMIT [warn], where "
-            "LIMIT is NUMBER [UNIT], control, control + NUMBER [UNIT] or control - NUMBER [UNIT]"
+            f"{sentence!r} is not a gate; write METRIC[@DEVICE] {'|'.join(_OPERATORS)} LIMIT [warn], where LIMIT is "
+            "NUMBER [UNIT], control, control + NUMBER [UNIT] or control - NUMBER [UNIT]"
         )
-    name, _, device = match["metric"].partition("@")
-    try:
-        metric = lookup(METRICS, name, "metric")
-    except ConfigError as error:
-        raise ConfigError(f"{place}{error}") from None
+    name, at, device = match["metric"].partition("@")
+    metric = lookup(METRICS, name, "metric")
     if match["reference"] and metric.name.startswith("latency."):
         raise ConfigError(
-            f"{place}{sentence!r}: latency is sampled until it is decided, so its limit must be known beforehand; "
-            "write a number, or gate latency.ratio, which is relative to the baseline"
+            f"{sentence!r}: latency is sampled until it is decided, so its limit must be known beforehand; write a "
+            "number, or gate latency.ratio, which is relative to the baseline"
         )
-    limit = _number(match["number"] or match["offset"] or "0", sentence, place)
+    limit = _number(match["number"] or match["offset"] or "0", sentence)
     words = match["rest"].split()
     level: Level = words.pop() if words and words[-1] in _LEVELS else "fail"  # type: ignore[assignment]
-    try:
-        limit *= factor(" ".join(words), metric, sentence)
-    except ConfigError as error:
-        raise ConfigError(f"{place}{error}") from None
+    limit *= factor(" ".join(words), metric, sentence)
     if not math.isfinite(limit):
-        raise ConfigError(f"{place}{sentence!r}: the limit is too large to be a number")
+        raise ConfigError(f"{sentence!r}: the limit is too large to be a number")
     reference = match["reference"] or ""
     written = metric.name, match["op"], limit, level, sentence.strip(), where, reference
     try:
-        return Criterion(*written, device if "@" in match["metric"] else HOST)  # type: ignore[arg-type]
+        return Criterion(*written, device if at else HOST)  # type: ignore[arg-type]
     except ValueError as error:
-        raise ConfigError(f"{place}{sentence!r}: {error}") from None
+        raise ConfigError(f"{sentence!r}: {error}") from None
 
 
 def holds(criterion: Criterion, value: float) -> bool:
@@ -125,13 +125,13 @@ def _refusal(criterion: Criterion) -> str:
     )
 
 
-def _number(text: str, sentence: str, place: str) -> float:
+def _number(text: str, sentence: str) -> float:
     try:
         number = float("".join(text.split()).lower().replace(".nan", "nan").replace(".inf", "inf"))
     except ValueError:
-        raise ConfigError(f"{place}{sentence!r}: {text!r} is not a number") from None
+        raise ConfigError(f"{sentence!r}: {text!r} is not a number") from None
     if not math.isfinite(number):
-        raise ConfigError(f"{place}{sentence!r}: a limit of {text} has no effect; give a finite number")
+        raise ConfigError(f"{sentence!r}: a limit of {text} has no effect; give a finite number")
     return number
 
 

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from edgecheck.gate.judgement import judged
 from edgecheck.records import reading
-from edgecheck.report import RENDERERS, html
+from edgecheck.report import RENDERERS, devices, html
 from edgecheck.report.sweep import page
 from edgecheck.report.table import columns, table_rows
 
@@ -53,8 +53,33 @@ def test_a_criterion_is_judged_on_the_host(report):
 @pytest.mark.parametrize("form", ["terminal", "markdown"])
 def test_text_formats_show_the_board(report, form):
     text = RENDERERS[form](report)
-    assert text.replace("@<!-- -->", "@").count("@pi4") == 2
+    lines = text.replace("@<!-- -->", "@").splitlines()
+    assert sum(line.lstrip("| ").startswith("@pi4 ") for line in lines) == 2  # its rows
+    assert any("@pi4: Cortex-A76 of the board" in line for line in lines)
     assert "0.97x" in text
+
+
+def test_what_differs_between_host_and_board_beyond_noise(report):
+    rows = {(name, metric): cells for name, metric, *cells in devices.differences(report)}
+    assert rows[("l1-filters-0.4", "latency.ratio")] == ["0.52x (0.51..0.53)", "0.97x (0.96..0.98)"]
+    assert set(rows) == {("l1-filters-0.4", "latency.ratio")}
+    inside = [evolve(r, low=0.5, high=1.0) if r.device == BOARD and r.low else r for r in report.readings]
+    assert list(devices.differences(evolve(report, readings=inside))) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "differs"),
+    [
+        ("parity.max_abs", 0.0009, False),
+        ("parity.max_abs", 0.0011, True),
+        ("parity.agreement", 1.0, False),
+        ("parity.agreement", 0.9999, True),
+        ("size.bytes", 1e9, False),
+    ],
+)
+def test_parity_on_the_board_is_that_with_the_outputs_on_the_host(report, metric, value, differs):
+    other = evolve(report, readings=[*report.readings, reading("control", metric, value, device=BOARD)])
+    assert (("control", metric) in {(name, what) for name, what, *_ in devices.differences(other)}) == differs
 
 
 def test_the_page_shows_the_board_and_its_environment(report):

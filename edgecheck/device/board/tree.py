@@ -74,9 +74,9 @@ class Tree:
         """Remember that no file matches a pattern."""
         self._failed.setdefault((f"/{source}".replace("[0-9]", ""), "absent"), set())
 
-    def failed(self, path: Path, reason: str) -> None:
-        """Remember that a file cannot be used."""
-        self._remember(path, reason)
+    def why(self, path: Path) -> str:
+        """Return why a file could not be read the last time that failed; "" if it always could."""
+        return next((reason for (_, reason), paths in reversed(self._failed.items()) if path in paths), "")
 
     def unread(self) -> list[Unread]:
         """Return what could not be read so far; files that differ in a number only are one entry."""

@@ -11,7 +11,8 @@ from edgecheck.device.board.ticker import STOP_S, Ticker
 from edgecheck.device.board.tree import Tree
 from edgecheck.records.board import Clock, Conditions, Temperature, Unread
 
-# Temperatures change within seconds. Reading all sensors takes about a millisecond, so that this costs a thousandth.
+# Temperatures change within seconds. On planted trees, reading all sensors took 0.06 ms of CPU time for four cores with
+# one clock and 2.4 ms for 64 cores with 64 clocks; real drivers add their own time.
 PERIOD_S = 1.0
 
 

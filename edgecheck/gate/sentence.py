@@ -34,8 +34,8 @@ _SENTENCE = re.compile(
 )
 
 # Units and their factors. kB = 1000 bytes, KiB = 1024; `%` is for fractions and `pp` for differences of percentages.
-# Seconds need a unit: `latency.p90_s <= 5`, meant as milliseconds, would pass everything. Bytes do not: a number meant
-# as kB gives a limit that is 1000 times too strict, which is noticed.
+# Seconds and joules need a unit: `latency.p90_s <= 5`, meant as milliseconds, would pass everything. Bytes do not: a
+# number meant as kB gives a limit that is 1000 times too strict, which is noticed.
 SUFFIXES: dict[Unit, dict[str, float]] = {
     "fraction": {"": 1.0, "%": 0.01},
     "pp": {"": 1.0, "pp": 1.0},
@@ -45,6 +45,7 @@ SUFFIXES: dict[Unit, dict[str, float]] = {
     "count": {"": 1, "k": 1e3, "M": 1e6, "G": 1e9},
     "ratio": {"": 1.0, "x": 1.0},
     "logit": {"": 1.0},
+    "J": {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "µJ": 1e-6},
 }
 
 

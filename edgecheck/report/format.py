@@ -25,6 +25,7 @@ LIMIT_DIGITS = 12  # enough for any written limit, and few enough to hide float 
 MAX_DIGITS = 15  # the decimal precision of a float
 
 _TIME = ((1.0, " s"), (1e-3, " ms"), (1e-6, " µs"))
+_ENERGY = ((1.0, " J"), (1e-3, " mJ"), (1e-6, " µJ"))
 _BYTES = ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B"))
 _COUNT = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
 _NOUNS = {"macs": " MACs", "flops": " FLOPs"}
@@ -53,6 +54,8 @@ def style(value: float, unit: Unit, noun: str = "") -> Style:
     match unit:
         case "s":
             return _prefixed(value, _TIME)
+        case "J":
+            return _prefixed(value, _ENERGY)
         case "bytes":
             return _prefixed(value, _BYTES)
         case "count" if abs(value) < EXACT_COUNT_LIMIT:

@@ -26,7 +26,7 @@ class Environment:
     """The machine, software versions and runtime options of the measurements.
 
     `cpu_flags` are the vector features of the CPU that choose kernels. `pace_hz` is the rate at which runs were
-    started, None where each followed the last.
+    started, None where each followed the last. `emulated` tells that the CPU was emulated on one of another family.
     """
 
     cpu: str
@@ -42,6 +42,7 @@ class Environment:
     pace_hz: float | None = None
     batch: int = 1
     cpu_flags: list[str] = field(factory=list)
+    emulated: bool = False
 
 
 @frozen

@@ -49,6 +49,7 @@ class LatencySamples:
             gave to other machines. None if unknown.
         clock_s: resolution of the clock.
         governor: the CPU frequency governor, "" if unknown.
+        emulated: whether an emulator ran this process.
         blocks: file name -> its times, block by block.
     """
 
@@ -67,6 +68,7 @@ class LatencySamples:
     stolen: float | None = None
     clock_s: float = 0.0
     governor: str = ""
+    emulated: bool = False
 
     @property
     def names(self) -> list[str]:

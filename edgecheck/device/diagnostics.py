@@ -164,18 +164,18 @@ def _too_new(counts: GraphCounts, target: Target) -> Iterator[Diagnostic]:
 
 def throttling(conditions: Conditions) -> list[Diagnostic]:
     """Return a warning if the device was throttled, and notes on what its sensors could not tell."""
-    found = []
+    told = []
     if conditions.throttled:
-        found.append(Diagnostic("device-throttled", {"signs": [asdict(sign) for sign in conditions.signs]}))
+        told.append(Diagnostic("device-throttled", {"signs": [asdict(sign) for sign in conditions.signs]}))
     if conditions.throttled is None:
-        found.append(Diagnostic("throttling-unknown", severity="note"))
+        told.append(Diagnostic("throttling-unknown", severity="note"))
     if conditions.before:
-        found.append(Diagnostic("throttled-before", {"kinds": list(conditions.before)}, severity="note"))
+        told.append(Diagnostic("throttled-before", {"kinds": list(conditions.before)}, severity="note"))
     if conditions.unread:
-        found.append(
+        told.append(
             Diagnostic("sensors-unread", {"sources": [asdict(unread) for unread in conditions.unread]}, severity="note")
         )
-    return found
+    return told
 
 
 def fallback(placement: Placement) -> list[Diagnostic]:

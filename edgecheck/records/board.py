@@ -165,12 +165,3 @@ class Placement:
         if not whole:
             return None
         return 0.0 if self.asked == CPU else amounts.get(CPU, 0) / whole
-
-
-@frozen
-class Evidence:
-    """What a device told about one variant; None for what was not asked."""
-
-    conditions: Conditions | None = None
-    energy: Energy | None = None
-    placement: Placement | None = None

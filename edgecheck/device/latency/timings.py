@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgecheck import stats
 from edgecheck.records import Reading, reading
+from edgecheck.records.board import Conditions
 
 LEAST_SAMPLES = 64  # of each file, below which no 90th percentile is claimed (MLPerf LoadGen's early-stopping estimate)
 
@@ -50,6 +51,7 @@ class LatencySamples:
         clock_s: resolution of the clock.
         governor: the CPU frequency governor, "" if unknown.
         emulated: whether an emulator ran this process.
+        conditions: temperature, clock and throttling meanwhile; None if they were not watched.
         blocks: file name -> its times, block by block.
     """
 
@@ -69,6 +71,7 @@ class LatencySamples:
     clock_s: float = 0.0
     governor: str = ""
     emulated: bool = False
+    conditions: Conditions | None = None
 
     @property
     def names(self) -> list[str]:

@@ -89,8 +89,8 @@ def find(tree: Tree) -> Rapl | None:
     Raises:
         MeasurementError: there are, but they cannot be read.
     """
-    folders = [folder for folder in tree.paths(ZONES) if folder.name.count(":") == 1]
-    packages = [_package(tree, folder) for folder in folders if tree.name(folder / "name").startswith(PACKAGE)]
+    zones = tree.paths(ZONES)
+    packages = [_package(tree, zone) for zone in zones if tree.name(zone / "name").startswith(PACKAGE)]
     for package in packages:
         if tree.number(package.path, 0, MOST_MICROJOULES) is None:
             raise MeasurementError(_refusal(tree, package.path))

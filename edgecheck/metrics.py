@@ -86,9 +86,9 @@ _ALL = (
     Metric("memory.rss_bytes", "bytes", "lower", "peak resident memory of a fresh process that runs the file", "operating system"),
     Metric("energy.per_inference_j", "J", "lower", "energy of one inference, of all that the device's counter covers and with its idle power", "RAPL or INA3221 counter of the device"),
     Metric("provider.fallback_share", "fraction", "lower", "share of nodes that ran on the CPU although another execution provider was asked for", "node assignment and profile of ONNX Runtime"),
-    Metric("parity.max_abs", "logit", "lower", "largest difference between the logits of ONNX file and twin", "all test images"),
+    Metric("parity.max_abs", "logit", "lower", "largest difference between the logits of ONNX file and twin; on another device, between those of the file there and on the host", "all images of the comparison"),
     Metric("quantization.agreement", "fraction", "higher", "share of images on which a quantized file and its float file predict the same class", "top-1"),
-    Metric("parity.agreement", "fraction", "higher", "share of images on which ONNX file and twin predict the same class", "top-1"),
+    Metric("parity.agreement", "fraction", "higher", "share of images on which ONNX file and twin predict the same class; on another device, the file there and on the host", "top-1"),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

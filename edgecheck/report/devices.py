@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgecheck.records import HOST, DeviceRun, Environment, Reading, Report, Variant
+from edgecheck.records.board import Clock, Conditions
 from edgecheck.report.format import (
     MISSING,
     describe_cpu,
     describe_runs,
+    format_celsius,
     format_count,
+    format_hertz,
     format_interval,
     format_reading,
 )
@@ -67,7 +70,26 @@ def _of_run(run: DeviceRun) -> list[str]:
     if run.external is not None:
         return [f"read from {run.external}, not measured by edgecheck"]
     images = format_count(run.images, "image") if run.images is not None else "synthetic images"
-    return [images, f"measured {moment(run.created)}" if run.created else ""]
+    when = f"measured {moment(run.created)}" if run.created else ""
+    return [images, *(_of_sensors(run.conditions) if run.conditions else []), _of_counters(run), when]
+
+
+def _of_sensors(seen: Conditions) -> list[str]:
+    """Return the hottest zone, the clock, and whether the device was throttled, as far as they are known."""
+    hottest = max(seen.temperatures, key=lambda zone: zone.highest_celsius, default=None)
+    heat = f"{hottest.zone} {format_celsius(hottest.first_celsius, hottest.highest_celsius)}" if hottest else ""
+    told = {True: "throttled", False: "not throttled", None: ""}[seen.throttled]
+    return [heat, _of_clock(seen.clock) if seen.clock else "", told]
+
+
+def _of_clock(clock: Clock) -> str:
+    allowed = f" of {format_hertz(clock.allowed_hz)}" if clock.allowed_hz else ""
+    return f"clock {format_hertz(clock.lowest_hz)} to {format_hertz(clock.highest_hz)}{allowed}"
+
+
+def _of_counters(run: DeviceRun) -> str:
+    counters = {energy.counter for energy in run.energies.values() if energy.counter}
+    return f"energy by {', '.join(sorted(counters))}" if counters else ""
 
 
 def titles(report: Report) -> list[str]:

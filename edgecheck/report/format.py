@@ -178,6 +178,17 @@ def format_percent(share: float, signed: bool = False) -> str:
     return f"{100 * share:{'+' if signed else ''}.0f} %"
 
 
+def format_celsius(first: float, highest: float) -> str:
+    """Return `48.2 to 61.0 °C`."""
+    return f"{first:.1f} to {highest:.1f} °C"
+
+
+def format_hertz(value: float) -> str:
+    """Return `1.80 GHz`, `600 MHz`."""
+    scale, suffix = (1e9, " GHz") if value >= 1e9 else (1e6, " MHz")
+    return f"{value / scale:.{_decimals(value / scale)}f}{suffix}"
+
+
 def format_integer(value: int | None) -> str:
     """Return a whole number in full, `10,000`."""
     return MISSING if value is None else f"{value:,}"

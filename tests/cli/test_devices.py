@@ -326,7 +326,7 @@ def test_an_interrupted_measurement_resumes(packed, tmp_path, edgecheck, monkeyp
 
     monkeypatch.setattr(Store, "keep", noted)
     assert edgecheck("device", "run", packed, "-o", out, "--name", "pi4")[0] == 0
-    assert set(finished) <= {"profile", "latency"}
+    assert set(finished) <= {"profile", "latency", "placement", "energy"}
 
 
 def test_the_bundle_of_a_changed_run_is_refused(run_folder, refused, tmp_path):
@@ -334,3 +334,33 @@ def test_the_bundle_of_a_changed_run_is_refused(run_folder, refused, tmp_path):
     assert "not the file that was measured" in refused("bundle", run_folder, "-o", tmp_path / "c.zip")
     shutil.rmtree(run_folder)
     assert "no such file" in refused("bundle", run_folder, "-o", tmp_path / "c.zip")
+
+
+def test_a_provider_that_takes_no_node_is_told_and_can_be_gated(packed, run_folder, edgecheck, tmp_path):
+    """AzureExecutionProvider is part of the package and runs no node of a classifier: all fall back to the CPU."""
+    out = tmp_path / "azure.json"
+    words = ["-o", out, "--name", "npu", "--provider", "AzureExecutionProvider"]
+    assert edgecheck("device", "run", packed, *words)[0] == 0
+    _, text, _ = edgecheck("merge", run_folder, out)
+    assert "ran on the CPU although" in text
+    report = json.loads((run_folder / "report.json").read_text())
+    assert value(report, "candidate", "provider.fallback_share", "npu")["value"] == 1
+    assert report["environments"]["npu"]["provider"] == "AzureExecutionProvider"
+    assert edgecheck("gate", run_folder, "--only", "--gate", "provider.fallback_share@npu <= 0 %")[0] == 1
+
+
+def test_a_throttled_board_says_so(packed, run_folder, edgecheck, tmp_path, monkeypatch):
+    """The firmware of a Raspberry Pi says that it is throttled now (bit 2)."""
+    from edgecheck.device.board.meter import Meter
+    from edgecheck.pipeline.stages import latency
+
+    firmware = tmp_path / "sys" / "devices" / "platform" / "soc" / "soc:firmware" / "get_throttled"
+    firmware.parent.mkdir(parents=True)
+    firmware.write_text("4\n")
+    monkeypatch.setattr(latency, "Meter", lambda: Meter(tmp_path))
+    out = tmp_path / "r.json"
+    assert edgecheck("device", "run", packed, "-o", out, "--name", "pi4")[0] == 0
+    _, text, _ = edgecheck("merge", run_folder, out)
+    assert "@pi4: the device was throttled while it measured" in text
+    assert "throttled told by the" in text
+    assert json.loads(out.read_text())["run"]["conditions"]["signs"]

@@ -7,7 +7,8 @@ import pytest
 from attrs import evolve
 
 from edgecheck.gate.judgement import judged
-from edgecheck.records import reading
+from edgecheck.records import DeviceRun, reading
+from edgecheck.records.board import Clock, Conditions, Energy, Sign, Temperature
 from edgecheck.report import RENDERERS, devices, html
 from edgecheck.report.sweep import page
 from edgecheck.report.table import columns, table_rows
@@ -99,3 +100,30 @@ def test_csv_has_a_column_for_the_board(report):
     assert table["l1-filters-0.4"]["latency.ratio@pi4"] == "0.97"
     assert table["l1-filters-0.4"]["latency.ratio@pi4.low"] == "0.96"
     assert table["control"]["latency.ratio@pi4"] == ""
+
+
+def test_how_a_board_measured(report):
+    hot = Conditions(
+        60.0,
+        60,
+        [Temperature("cpu-thermal", 48.25, 61.0, 60.0), Temperature("gpu", 40.0, 45.0, 45.0)],
+        Clock(6e8, 1.8e9, 1.5e9, 1.8e9),
+        [Sign("throttled", "firmware", 3)],
+        ["firmware"],
+    )
+    run = DeviceRun(
+        bundle_sha256="0",
+        images=500,
+        created="2026-11-30T10:05:00+00:00",
+        conditions=hot,
+        energies={"baseline": Energy(3.5, "INA3221 VDD_IN", 5.0)},
+    )
+    (name, text), *_ = devices.facts(evolve(report, devices={BOARD: run}))
+    assert name == "@pi4"
+    assert text.endswith(
+        "500 images, cpu-thermal 48.2 to 61.0 °C, clock 600 MHz to 1.80 GHz of 1.80 GHz, throttled, "
+        "energy by INA3221 VDD_IN, measured 2026-11-30 10:05 UTC"
+    )
+    quiet = evolve(run, images=None, conditions=Conditions(1.0, 2), energies={})
+    (_, text), *_ = devices.facts(evolve(report, devices={BOARD: quiet}))
+    assert text.endswith("synthetic images, measured 2026-11-30 10:05 UTC")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from attrs import field, frozen
 
 from edgecheck.records.checks import not_negative, unique
@@ -145,7 +147,11 @@ class Report:
 
     def value(self, variant: str, metric: str, device: str = HOST) -> Reading | None:
         """Return the reading of a metric on one variant and device, None where there is none."""
-        return next((reading for reading in self.readings if reading.key == (variant, metric, device)), None)
+        return self._by_key.get((variant, metric, device))
+
+    @cached_property
+    def _by_key(self) -> dict[tuple[str, str, str], Reading]:
+        return {reading.key: reading for reading in self.readings}
 
     @property
     def exit_code(self) -> int:

@@ -66,7 +66,7 @@ on_board() {
     if by_namespace true 2>/dev/null; then
         by_namespace chroot "$root" "${inside[@]}"
     else
-        proot -q qemu-aarch64-static -0 -r "$root" -b "$folder/cpuinfo:/proc/cpuinfo" -b /proc -b /dev -b /sys \
+        proot -w / -q qemu-aarch64-static -0 -r "$root" -b "$folder/cpuinfo:/proc/cpuinfo" -b /proc -b /dev -b /sys \
             "${inside[@]}"
     fi
 }
@@ -91,7 +91,7 @@ exec "$@"'
 install() {
     local wheel wheels=$root/wheels packages=$root/opt/board/lib/python3.11/site-packages
     rm -rf "$folder/built"
-    "$python" -m pip wheel --quiet --no-deps --wheel-dir "$folder/built" "$here"
+    fetch "$python" -m pip wheel --quiet --no-deps --wheel-dir "$folder/built" "$here"
     wheel=$(basename "$folder"/built/edgecheck-*.whl)
     recipe "$folder/built/$wheel" >"$folder/wanted"
     if cmp -s "$folder/installed" "$folder/wanted"; then return; fi

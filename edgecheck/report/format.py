@@ -236,7 +236,7 @@ def format_weights(weight_bytes: Mapping[str, int]) -> str:
 def describe_cpu(machine: Environment) -> str:
     """Return the processor and its vector extensions, which determine the kernels in use, and any emulation."""
     cpu = f"{machine.cpu} ({' '.join(machine.cpu_flags)})" if machine.cpu_flags else machine.cpu
-    return f"{cpu}, {machine.machine} emulated" if machine.emulated else cpu
+    return f"{cpu}, emulated" if machine.emulated else cpu
 
 
 def describe_runs(machine: Environment) -> str:

@@ -34,6 +34,7 @@ from edgecheck.report import RENDERERS, html, junit, markdown
 from edgecheck.report.format import format_value
 from edgecheck.report.html import InlinePicture, class_name
 from edgecheck.run_folder import REPORT
+from edgecheck.steps import FineTuneStep
 
 SAMPLES = "latency.json"
 ASSUMED = " (the default: no range, mean or std was given)"
@@ -60,7 +61,7 @@ def assemble(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
         environment=attrs.evolve(environment.describe(run.runtime), pace_hz=measure.pace_hz, batch=measure.batch),
-        subject=_subject(run, findings[0]),
+        subject=_subject(run, findings),
         variants=[_with_warnings(each) for each in findings],
         readings=[reading for each in findings for reading in each.readings],
         similarities=[similarity for each in findings for similarity in each.similarities],
@@ -131,7 +132,12 @@ def _dataset(run: Run) -> str:
     return f"{source}; {chosen.describe()}" if chosen else source
 
 
-def _subject(run: Run, baseline: Findings) -> Subject:
+def _finetuned(findings: Sequence[Findings]) -> bool:
+    return any(isinstance(step, FineTuneStep) for each in findings for step in each.variant.steps)
+
+
+def _subject(run: Run, findings: Sequence[Findings]) -> Subject:
+    baseline = findings[0]
     plan, twin = run.plan, baseline.entry.twin if baseline.entry else None
     seen = baseline.heatmaps.own if baseline.heatmaps else None
     how = to_dict(plan.preprocessing)
@@ -150,7 +156,7 @@ def _subject(run: Run, baseline: Findings) -> Subject:
         class_explained=plan.explain.class_explained,
         sam=plan.explain.sam,
         seed=plan.seed,
-        finetune=describe_recipe(plan.finetune, plan.data.train_limit),
+        finetune=describe_recipe(plan.finetune, plan.data.train_limit) if _finetuned(findings) else "",
         explained_on=seen.device if seen else "",
         skipped_images=run.data.skipped,
         revision=revision_of(plan),

@@ -53,6 +53,7 @@ class Subject:
 
     `chance` is the share of the test images in the most frequent class, None in reports that do not hold it.
     `outputs` lists the network's output for each of `classes`; where it is empty, output i is class i.
+    `finetune` describes the recipe, "" where no variant was fine-tuned.
     `revision` is the git revision of the folder that holds the model's factory or the configuration.
     """
 

@@ -65,6 +65,13 @@ def test_without_twins_files_are_judged_by_heatmaps_of_their_own(tiny_run, tmp_p
         assert own == pytest.approx(theirs, abs=1e-4)
 
 
+def test_files_made_elsewhere_are_not_called_fine_tuned(check, files):
+    check("--gate", "agreement >= 0", "--out", files / "run")
+    report = json.loads((files / "run" / "report.json").read_text())
+    assert report["subject"]["finetune"] == ""
+    assert ">fine-tuning<" not in (files / "run" / "report.html").read_text()
+
+
 def test_what_cannot_be_explained_is_missing_with_the_reason(check, files):
     code, report, _ = check("--gate", "sp2ps.grad-cam >= 0.95", "--gate", "parity.max_abs <= 0.001")
     assert code == 1

@@ -38,6 +38,10 @@ def test_the_document_is_whole(tiny_report):
     assert all(len(v["sha256"]) == 64 for v in tiny_report["variants"])
 
 
+def test_the_recipe_of_the_fine_tuned_variants_is_told(tiny_report):
+    assert tiny_report["subject"]["finetune"].startswith("SGD, learning rate 0.001")
+
+
 def test_every_contract_metric_is_measured_for_a_candidate(tiny_report):
     from edgecheck.metrics import METRICS
 

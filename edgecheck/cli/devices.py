@@ -11,7 +11,7 @@ import click
 
 from edgecheck.cli import remote, screen
 from edgecheck.cli.judging import run_argument
-from edgecheck.cli.options import command_line, format_option, plugin_option
+from edgecheck.cli.options import command_line, format_option, listing_format_option, plugin_option
 from edgecheck.errors import UsageError
 
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
@@ -152,6 +152,28 @@ def _run_here(bundle: Path, out: Path, name: str, provider: str | None, threads:
 
 
 device.add_command(remote.install)
+
+
+@device.command(short_help="Verify this device.")
+@bundle_argument
+@click.option("--provider", metavar="NAME", help="Execution provider of ONNX Runtime. [default: CPUExecutionProvider]")
+@click.option("--threads", metavar="N", type=click.IntRange(1, 256), help="Intra-op threads. [default: as in the run]")
+@listing_format_option
+@click.pass_context
+def selftest(context: click.Context, bundle: Path, provider: str | None, threads: int | None, form: str) -> None:
+    """Run the golden images of BUNDLE on every file; exit 0 if classes, outputs and heatmaps are those of the host.
+
+    Exits with 1 if those of any file are not.
+    """
+    import tempfile
+
+    from edgecheck.device.bundle.unpack import unpack
+    from edgecheck.pipeline.inspect.selftest import tested
+
+    with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch:
+        listing, passed = tested(unpack(bundle, Path(scratch)), provider, threads)
+    screen.show_listing(listing, form)
+    context.exit(0 if passed else 1)
 
 
 @click.command(short_help="Add results of devices to a run, and judge it.")

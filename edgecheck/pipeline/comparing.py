@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import attrs
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,6 @@ from edgecheck.score import predictions as predictions_of
 from edgecheck.score.parity import parity
 
 NO_TWIN = "no twin to compare the file with: give the PyTorch module that it was exported from"
-FLOAT_TYPES = {"float32", "float64"}  # of weights; in others, a file is quantized
 NO_METHODS = "no heatmaps: explain.methods names none"
 
 
@@ -149,7 +146,7 @@ def fidelity(run: Run, variant: str, alone: Heatmaps) -> list[Reading]:
 
 def not_quantized(run: Run, variant: Variant) -> list[Reading]:
     """Return the fidelity of a file that nothing was quantized in; missing where its float file is not known."""
-    if _types(variant.weight_bytes) <= FLOAT_TYPES:
+    if variant.is_float:
         value, note = 1.0, "not quantized: it is its own float file"
     else:
         value, note = None, "its float file is not known: the layers of the baseline are others"
@@ -164,13 +161,8 @@ def float_file(findings: Findings, baseline: Findings) -> Entry | None:
     entry = findings.entry
     if entry is None or entry.source is not None:
         return entry.source if entry else None
-    kinds, theirs = _types(findings.variant.weight_bytes), _types(baseline.variant.weight_bytes)
-    quantized = not kinds <= FLOAT_TYPES and theirs <= FLOAT_TYPES
+    quantized = not findings.variant.is_float and baseline.variant.is_float
     return baseline.entry if quantized and findings.layers == baseline.layers else None
-
-
-def _types(weight_bytes: Mapping[str, int]) -> set[str]:
-    return {kind for kind, size in weight_bytes.items() if size}
 
 
 def across_architectures(baseline: Findings, variant: Findings, compared: Heatmaps) -> list[Diagnostic]:

@@ -13,6 +13,8 @@ from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, Step
 
 Role = Literal["baseline", "control", "candidate"]
 
+FLOAT_TYPES = {"float32", "float64"}
+
 # How migrated documents name steps of which only this was recorded: epochs without a recipe, a scheme without options.
 FINETUNED, QUANTIZED = "finetuned", "quantized"
 
@@ -86,6 +88,11 @@ class Variant:
     def iterations(self) -> int:
         """The number of pruning steps."""
         return sum(isinstance(step, PruneStep) for step in self.steps)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether all weights of the file are float32 or float64; those of others are rounded."""
+        return {kind for kind, size in self.weight_bytes.items() if size} <= FLOAT_TYPES
 
     @property
     def quantization(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -41,19 +42,12 @@ def on_all(
         work: is called in a thread per host.
         left: is called with each open connection when the user interrupts, before it is closed.
     """
-    lines: dict[Host, Connection] = {}
-    lock = Lock()
+    connections = _Open()
 
     def one(host: Host) -> Outcome[Done]:
         try:
-            with Connection(host, access, *modules) as line:
-                with lock:
-                    lines[host] = line
-                try:
-                    return Outcome(host, work(line))
-                finally:
-                    with lock:
-                        del lines[host]
+            with Connection(host, access, *modules) as line, connections.holding(line):
+                return Outcome(host, work(line))
         except EdgecheckError as error:
             return Outcome(host, error=error)
 
@@ -62,8 +56,29 @@ def on_all(
         try:
             yield from (future.result() for future in as_completed(futures))
         except BaseException:
-            with lock:
-                for line in lines.values():
-                    left(line)
-                    line.kill()
+            connections.leave(left)
             raise
+
+
+class _Open:
+    """The connections that are open."""
+
+    def __init__(self) -> None:
+        self._lines: list[Connection] = []
+        self._lock = Lock()
+
+    @contextmanager
+    def holding(self, line: Connection) -> Iterator[None]:
+        with self._lock:
+            self._lines.append(line)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._lines.remove(line)
+
+    def leave(self, left: Callable[[Connection], None]) -> None:
+        with self._lock:
+            for line in self._lines:
+                left(line)
+                line.kill()

@@ -135,7 +135,7 @@ def _started(work: Work, size: int) -> bool:
         keeper = subprocess.Popen(
             ["sh", "-c", KEEPER, "sh", *command, *work.options],
             cwd=work.folder,
-            env={name: value for name, value in os.environ.items() if name != "FORCE_COLOR"},
+            env=_environment(work.folder),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -146,6 +146,12 @@ def _started(work: Work, size: int) -> bool:
         return False
     finally:
         os.close(lock)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a run: nothing colours its lines, and ONNX Runtime keeps its cache in the folder."""
+    kept = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    return {**kept, "XDG_CACHE_HOME": str(private(folder / "cache"))}
 
 
 def _follow(wire: Wire, work: Work) -> None:

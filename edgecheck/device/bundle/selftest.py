@@ -1,0 +1,110 @@
+"""Verifies a device after integration: the golden images of a bundle must give the answers that they gave on the host.
+
+Like ExecuTorch's BundledProgram, a bundle carries inputs and expected outputs, so that the device needs no other data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from attrs import frozen
+
+from edgecheck import images
+from edgecheck.device.bundle import expected
+from edgecheck.device.bundle.manifest import DATA, GOLDEN, Manifest
+from edgecheck.device.bundle.unpack import Bundle
+from edgecheck.device.runtime.ort import Options
+from edgecheck.errors import InputError, MeasurementError, ModelError
+from edgecheck.images import ImageSet
+from edgecheck.records import Variant
+from edgecheck.score.cam_file import CamFile, load_cams
+from edgecheck.score.compare import Scoring, compare_images
+
+# Largest difference of an output, relative to the largest output. Float32 sums in another order stay below the first,
+# which is also the parity that a gate asks of a twin. Quantized and float16 files round each layer, and kernels of
+# another CPU round in another way: the second is a few steps of an int8 quantizer.
+FLOAT_TOLERANCE, ROUNDED_TOLERANCE = 1e-3, 0.1
+SAME_PIXELS = 0.95  # Sp2PS from which on Renza & Ballesteros 2023 take two explanations as the same
+
+
+@frozen
+class Tested:
+    """What the golden images gave on one file.
+
+    Attributes:
+        variant: its name.
+        images: the number of golden images; `same` is the number of those in the expected class.
+        max_abs: largest difference of an output, and its `limit`; None if the file did not run.
+        similarity: lowest mean Sp2PS of a method with the heatmaps of the host; None without heatmaps.
+        reason: why the file did not run, or was not explained; "" if it was.
+    """
+
+    variant: str
+    images: int
+    same: int = 0
+    max_abs: float | None = None
+    limit: float = 0.0
+    similarity: float | None = None
+    reason: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether classes, outputs and heatmaps are those of the host."""
+        near = self.max_abs is not None and self.max_abs <= self.limit
+        alike = self.similarity is None or self.similarity >= SAME_PIXELS
+        return near and alike and self.same == self.images and not self.reason
+
+
+def test(bundle: Bundle, options: Options) -> Iterator[Tested]:
+    """Run and explain the golden images on every file, and yield the outcome of each.
+
+    Raises:
+        InputError: the bundle holds no real images.
+        DataError: its images or expected answers are damaged.
+    """
+    manifest = bundle.manifest
+    if not manifest.golden:
+        raise InputError(f"{bundle.folder}: no golden images, since it was packed with --no-images: pack real images")
+    golden = images.take(images.load_npz(bundle.folder / DATA), manifest.golden)
+    for variant in manifest.variants:
+        yield _tested(bundle, variant, golden, options)
+
+
+def _tested(bundle: Bundle, variant: Variant, golden: ImageSet, options: Options) -> Tested:
+    manifest, path = bundle.manifest, bundle.folder / (variant.file or "")
+    there = load_cams(path.with_name(GOLDEN))
+    try:
+        logits = expected.outputs(path, golden, manifest.preprocessing, options)
+        here = expected.heatmaps(
+            path, golden, manifest.preprocessing, list(there.maps), manifest.explain.target_layer, options
+        )
+    except (ModelError, MeasurementError) as error:
+        return Tested(variant.name, len(golden), reason=str(error))
+    if logits.shape != there.logits.shape:
+        return Tested(variant.name, len(golden), reason=f"outputs of shape {logits.shape}, not {there.logits.shape}")
+    lacking = sorted(set(there.maps) - set(here.maps))
+    return Tested(
+        variant=variant.name,
+        images=len(golden),
+        same=int((logits.argmax(axis=1) == there.logits.argmax(axis=1)).sum()),
+        max_abs=float(np.abs(logits - there.logits).max()),
+        limit=_tolerance(variant) * max(1.0, float(np.abs(there.logits).max())),
+        similarity=_similarity(manifest, golden, there, here),
+        reason=f"no heatmaps by {', '.join(lacking)} here" if lacking else "",
+    )
+
+
+def _tolerance(variant: Variant) -> float:
+    return FLOAT_TOLERANCE if variant.is_float else ROUNDED_TOLERANCE
+
+
+def _similarity(manifest: Manifest, golden: ImageSet, there: CamFile, here: CamFile) -> float | None:
+    """Return the lowest mean Sp2PS of a method; None without maps."""
+    scoring = Scoring(golden.shape[1:], manifest.explain.sam)
+    means = [
+        compare_images("", method, there.cams(method), here.cams(method), golden.labels, scoring).sp2ps.mean()
+        for method in there.maps
+        if method in here.maps
+    ]
+    return float(min(means)) if means else None

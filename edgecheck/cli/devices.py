@@ -121,6 +121,8 @@ def run_on(
     """
     for name in names:
         _check_name(name)
+        if names.count(name) > 1:
+            raise UsageError(f"--name {name} is given twice; each device needs a name of its own")
     if hosts:
         options = [("--provider", provider), ("--threads", threads)]
         given = [word for option, value in options if value is not None for word in (option, str(value))]
@@ -139,6 +141,7 @@ def _run_here(bundle: Path, out: Path, name: str, provider: str | None, threads:
     from edgecheck.pipeline.device_run import Here, measure
     from edgecheck.pipeline.store import Store
 
+    _check_name(name)
     require_writable(out)
     here = Here(name, provider, threads)
     unfinished = out.with_name(f"{out.name}.unfinished")

@@ -54,8 +54,8 @@ def run(bundle: Path, out: Path | None, asked: Asked) -> int:
     from edgecheck.remote.several import on_all
 
     hosts, access = _reached(asked.hosts, asked.python, asked.ssh_config)
-    places = _places(hosts, asked.names, out)
     job = Job(bundle, verify(bundle), tuple(asked.options))
+    places = _places(hosts, asked.names, out)
     shown = screen.Screen()
     code, written = 0, []
     for outcome in on_all(hosts, access, MODULES, lambda line: measure(line, job, places[line.host], shown), _say_left):

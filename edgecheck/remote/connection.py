@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shlex
+import signal
 import subprocess
 from collections import deque
 from contextlib import suppress
@@ -31,8 +33,10 @@ OPTIONS = {
     "LogLevel": "ERROR",  # errors are explained; banners are not shown
 }
 ANSWER_S = 120.0  # a shell there that waits for input never starts Python
+MOST_BYTES_OF_A_LINE = 1 << 20
 CLOSE_S = 2.0
 LINES_KEPT = 50
+NOT_UNDERSTOOD = "the other end sends what edgecheck does not understand"
 OLDEST_PYTHON = (3, 11)
 DEFAULT_PYTHON = "python3"
 THERE = "edgecheck.remote.there"
@@ -73,6 +77,13 @@ class Access:
     ssh_config: Path | None = None
 
 
+class Message(dict[str, Any]):
+    """A message of the other end; it may be any machine, and one that lacks a field is refused."""
+
+    def __missing__(self, field: str) -> Any:
+        raise MeasurementError(f"{NOT_UNDERSTOOD} (without {field})")
+
+
 class Connection:
     """The host's end of a connection; a context manager that closes it.
 
@@ -92,7 +103,7 @@ class Connection:
         self._token = f"edgecheck-{secrets.token_hex(8)}"
         self._noise: deque[str] = deque(maxlen=LINES_KEPT)
         self._said: deque[str] = deque(maxlen=LINES_KEPT)
-        self._begun = False
+        self._begun = self._late = False
         source = _source(modules)
         try:
             self._process = subprocess.Popen(
@@ -121,14 +132,15 @@ class Connection:
         try:
             self._process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
-            self.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._listener.join(CLOSE_S)
         self._stdout.close()
 
     def kill(self) -> None:
-        """End the connection at once; may be called from another thread."""
-        self._process.kill()
+        """End the connection, with what `ssh` started to reach the host; may be called from another thread."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
 
     def begin(self) -> None:
         """Wait for Python to answer.
@@ -136,7 +148,8 @@ class Connection:
         Raises:
             MeasurementError: it does not, or is too old.
         """
-        alarm = Timer(ANSWER_S, self.kill)
+        alarm = Timer(ANSWER_S, self._give_up)
+        alarm.daemon = True
         alarm.start()
         try:
             major, minor = (int(part) for part in self._line().split("."))
@@ -160,13 +173,16 @@ class Connection:
             self._stdin.write(content)
             self._stdin.flush()
 
-    def hear(self) -> dict[str, Any]:
+    def hear(self) -> Message:
         """Return the next message.
 
         Raises:
             MeasurementError: the other end refuses, or the connection dropped.
         """
-        message: dict[str, Any] = json.loads(self._line())
+        try:
+            message = Message(json.loads(self._line()))
+        except ValueError:
+            raise MeasurementError(f"{self.host}: {NOT_UNDERSTOOD}") from None
         if message["event"] == "refused":
             raise MeasurementError(f"{self.host}: {plain(message['text'])}")
         return message
@@ -182,9 +198,13 @@ class Connection:
             raise self._ended()
         return content
 
+    def _give_up(self) -> None:
+        self._late = True
+        self.kill()
+
     def _line(self) -> str:
         """Return the next line with the token, without it."""
-        for line in self._stdout:
+        while line := self._stdout.readline(MOST_BYTES_OF_A_LINE):
             text = line.decode(errors="replace").rstrip("\r\n")
             if text.startswith(self._token) and line.endswith(b"\n"):
                 return text[len(self._token) + 1 :]
@@ -194,6 +214,8 @@ class Connection:
     def _ended(self) -> MeasurementError:
         code = self._process.wait()
         self._listener.join(CLOSE_S)
+        if self._late:
+            return endings.late(self.host, ANSWER_S)
         if not self._begun:
             return endings.not_begun(self.host, self._python, code, self._said, self._noise)
         return endings.lost(self.host, self.doing, self.resume)

@@ -45,6 +45,13 @@ def not_begun(host: Host, python: str, code: int, said: Sequence[str], noise: Se
     )
 
 
+def late(host: Host, limit_s: float) -> MeasurementError:
+    """Return the error of a host that accepts a connection and then does nothing."""
+    return MeasurementError(
+        f"{host}: no answer within {limit_s:.0f} s; do start-up files there wait for input? Try `ssh {host}`"
+    )
+
+
 def lost(host: Host, doing: str, resume: str) -> MeasurementError:
     """Return the error of a connection that dropped."""
     return MeasurementError(f"{host}: connection lost while {doing}; {resume}")

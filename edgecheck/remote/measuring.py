@@ -18,6 +18,7 @@ from edgecheck.errors import EdgecheckError, InputError, MeasurementError, Usage
 from edgecheck.progress import Named, Progress
 from edgecheck.records import SCHEMA_VERSION
 from edgecheck.records.checks import device_name_of
+from edgecheck.regular import MOST_REPORT_BYTES
 from edgecheck.remote.connection import Connection
 from edgecheck.remote.names import Host
 
@@ -171,6 +172,8 @@ def _fetch(line: Connection, path: Path, folder: str, expected: tuple[str, str])
         InputError: it cannot be written.
     """
     told = line.hear()
+    if told["size"] > MOST_REPORT_BYTES:
+        raise MeasurementError(f"{line.host}: a result of {told['size']:,} bytes is none of edgecheck")
     content = line.read(told["size"])
     if hashlib.sha256(content).hexdigest() != told["sha256"]:
         raise MeasurementError(f"{line.host}: the result changed on the way (its SHA-256 differs); {FETCH}")

@@ -64,13 +64,7 @@ class Work:
 
     def lock(self) -> int | None:
         """Return a descriptor of the lock; None if a run holds it."""
-        handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        return handle
+        return _locked(self.folder / LOCK)
 
     def runs(self) -> bool:
         """Return whether a run is alive."""
@@ -102,6 +96,17 @@ def _measure(wire: Wire, _request: dict[str, Any]) -> None:
     wire.tell("cleaned")
 
 
+def _locked(path: Path) -> int | None:
+    """Lock a file; return its descriptor, or None if another process has locked it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
 def _installed() -> dict[str, Any]:
     """Return the versions of edgecheck and its records, or why it cannot be imported."""
     done = subprocess.run(
@@ -126,6 +131,7 @@ def _started(work: Work, size: int) -> bool:
     lock = work.lock()
     if lock is None or work.finished:
         return True
+    alone = _alone(work)
     try:
         # The archive is unpacked; the other results are small beside it.
         require_room(work.folder, size if not (work.folder / f"{RESULT}.unfinished").exists() else 0)
@@ -139,13 +145,35 @@ def _started(work: Work, size: int) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[lock],
+            pass_fds=[lock, alone],
             start_new_session=True,
         )
-        (work.folder / PID).write_text(str(keeper.pid))
+        for file in (work.folder / PID, _device_lock(work)):
+            file.write_text(str(keeper.pid))
         return False
     finally:
         os.close(lock)
+        os.close(alone)
+
+
+def _device_lock(work: Work) -> Path:
+    """Return the file that all runs on this device lock: two at once would disturb each other's latencies."""
+    return work.bundle.parent.with_name(LOCK)
+
+
+def _alone(work: Work) -> int:
+    """Return a descriptor of the lock of this device.
+
+    Raises:
+        RefusedError: another run holds it.
+    """
+    path = _device_lock(work)
+    handle = _locked(path)
+    if handle is None:
+        raise RefusedError(
+            f"another measurement runs there (process group {path.read_text()}); start again when it has ended"
+        )
+    return handle
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -15,7 +15,8 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,16 +63,11 @@ class Work:
             return int((self.folder / PID).read_text())
         return None
 
-    def lock(self) -> int | None:
-        """Return a descriptor of the lock; None if a run holds it."""
-        return _locked(self.folder / LOCK)
-
+    @property
     def runs(self) -> bool:
-        """Return whether a run is alive."""
-        handle = self.lock()
-        if handle is not None:
-            os.close(handle)
-        return handle is None
+        """Whether a run is alive."""
+        with _locked(self.folder / LOCK) as lock:
+            return lock is None
 
 
 def main(token: str) -> None:
@@ -84,7 +80,7 @@ def _measure(wire: Wire, _request: dict[str, Any]) -> None:
     asked = wire.hear()
     work = _work(asked)
     wire.tell("folder", folder=str(work.folder))
-    if not work.runs() and not work.finished:
+    if not work.runs and not work.finished:
         private(work.bundle.parent)
         receive(wire, work.bundle, asked["size"], asked["sha256"])
     attached = _started(work, asked["size"])
@@ -96,15 +92,22 @@ def _measure(wire: Wire, _request: dict[str, Any]) -> None:
     wire.tell("cleaned")
 
 
-def _locked(path: Path) -> int | None:
-    """Lock a file; return its descriptor, or None if another process has locked it."""
+@contextmanager
+def _locked(path: Path) -> Iterator[int | None]:
+    """Lock a file within a block: yield its descriptor, or None if another process has locked it.
+
+    A process that inherits the descriptor keeps the lock beyond the block.
+    """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield handle
+    finally:
         os.close(handle)
-        return None
-    return handle
 
 
 def _installed() -> dict[str, Any]:
@@ -127,53 +130,48 @@ def _work(asked: dict[str, Any]) -> Work:
 
 
 def _started(work: Work, size: int) -> bool:
-    """Start the run unless it is alive or finished; return whether it was."""
-    lock = work.lock()
-    if lock is None or work.finished:
-        return True
-    alone = _alone(work)
-    try:
-        # The archive is unpacked; the other results are small beside it.
-        require_room(work.folder, size if not (work.folder / f"{RESULT}.unfinished").exists() else 0)
-        for name in (EXIT, LOG):
-            (work.folder / name).unlink(missing_ok=True)
-        command = [sys.executable, "-P", "-m", "edgecheck", "device", "run", str(work.bundle), "-o", RESULT]
-        keeper = subprocess.Popen(
-            ["sh", "-c", KEEPER, "sh", *command, *work.options],
-            cwd=work.folder,
-            env=_environment(work.folder),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[lock, alone],
-            start_new_session=True,
-        )
-        for file in (work.folder / PID, _device_lock(work)):
-            file.write_text(str(keeper.pid))
-        return False
-    finally:
-        os.close(lock)
-        os.close(alone)
+    """Start the run unless it is alive or finished; return whether it was.
+
+    Raises:
+        RefusedError: another run is alive, or the disk has no room.
+        OSError: the run cannot be started.
+    """
+    with _locked(work.folder / LOCK) as lock:
+        if lock is None or work.finished:
+            return True
+        with _locked(_device_lock(work)) as alone:
+            if alone is None:
+                other = _device_lock(work).read_text()
+                raise RefusedError(f"another measurement runs there (process group {other}); start again at its end")
+            # The archive is unpacked; what else a run writes is small beside it.
+            unpacked = (work.folder / f"{RESULT}.unfinished").exists()
+            require_room(work.folder, 0 if unpacked else size)
+            _start(work, [lock, alone])
+    return False
+
+
+def _start(work: Work, locks: list[int]) -> None:
+    """Start the run, which holds the locks until it ends."""
+    for name in (EXIT, LOG):
+        (work.folder / name).unlink(missing_ok=True)
+    command = [sys.executable, "-P", "-m", "edgecheck", "device", "run", str(work.bundle), "-o", RESULT]
+    keeper = subprocess.Popen(
+        ["sh", "-c", KEEPER, "sh", *command, *work.options],
+        cwd=work.folder,
+        env=_environment(work.folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=locks,
+        start_new_session=True,
+    )
+    for file in (work.folder / PID, _device_lock(work)):
+        file.write_text(str(keeper.pid))
 
 
 def _device_lock(work: Work) -> Path:
     """Return the file that all runs on this device lock: two at once would disturb each other's latencies."""
     return work.bundle.parent.with_name(LOCK)
-
-
-def _alone(work: Work) -> int:
-    """Return a descriptor of the lock of this device.
-
-    Raises:
-        RefusedError: another run holds it.
-    """
-    path = _device_lock(work)
-    handle = _locked(path)
-    if handle is None:
-        raise RefusedError(
-            f"another measurement runs there (process group {path.read_text()}); start again when it has ended"
-        )
-    return handle
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -186,7 +184,7 @@ def _follow(wire: Wire, work: Work) -> None:
     """Send the lines that the run prints, until it ends."""
     sent = 0
     while True:
-        alive = work.runs()  # asked first: what it prints before its end is then read after it
+        alive = work.runs  # asked first: what it prints before its end is then read after it
         sent = _told(wire, work.folder / LOG, sent, whole=not alive)
         if not alive:
             return

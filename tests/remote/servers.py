@@ -22,6 +22,7 @@ PidFile {folder}/sshd.pid
 StrictModes no
 UsePAM no
 PasswordAuthentication yes
+KbdInteractiveAuthentication no
 SetEnv XDG_CACHE_HOME={home}/.cache PYTHONPATH={home}/python BOARD={home}
 """
 

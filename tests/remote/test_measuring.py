@@ -195,6 +195,16 @@ def test_two_measurements_do_not_disturb_each_other(refused, board, bundle, tmp_
 # Hosts that cannot measure.
 
 
+def test_a_file_that_cannot_be_written_there(refused, board, bundle, tmp_path):
+    board.hook("ulimit -f 16")  # blocks of 512 bytes: the copy fails in its middle
+    assert refused(*asked(bundle, tmp_path / "r.json")) == "board: its disk: File too large"
+
+
+def test_a_folder_that_cannot_be_made_there(refused, board, bundle, tmp_path):
+    (board.home / ".cache").touch()
+    assert "/.cache/edgecheck" in refused(*asked(bundle, tmp_path / "r.json"))
+
+
 def test_a_host_without_python(refused, board, bundle, tmp_path):
     said = refused(*asked(bundle, tmp_path / "r.json", "--python", "python9"))
     assert said == "board: no python9 there; name the interpreter with --python"

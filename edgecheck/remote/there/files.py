@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -58,10 +57,7 @@ def receive(wire: Wire, path: Path, size: int, checksum: str) -> None:
     for _ in range(ATTEMPTS):
         if is_whole(path, checksum):
             return
-        try:
-            _append(wire, part, size)
-        except OSError as error:
-            raise _full(path.parent, error) from None
+        _append(wire, part, size)
         if sha256(part) == checksum:
             os.replace(part, path)
             return
@@ -93,9 +89,3 @@ def _append(wire: Wire, part: Path, size: int) -> None:
         for chunk in wire.chunks(size - have):
             file.write(chunk)
         file.truncate(size)
-
-
-def _full(folder: Path, error: OSError) -> Exception:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return RefusedError(f"{folder}: no space left on the disk there; free some and start again")
-    return error

@@ -24,7 +24,7 @@ def main(token: str) -> None:
 
 
 def _install(wire: Wire, request: dict[str, Any]) -> None:
-    venv = Path(os.path.expanduser(request["venv"])) if request["venv"] else cache() / VENV
+    venv = Path(request["venv"]).absolute() if request["venv"] else cache() / VENV
     _check(venv)
     wheels = private(cache() / "wheels")
     for name, size, checksum in request["wheels"]:
@@ -58,9 +58,12 @@ def _pip(wheels: Path, python: Path) -> list[str]:
     carried = sorted(wheels.glob("pip-*.whl"))
     if carried:
         return [str(python), "-P", str(carried[-1] / "pip")]
+    own = [str(python), "-P", "-m", "pip"]
+    if python.with_name("pip3").exists():
+        return own
     if importlib.util.find_spec("ensurepip"):
         _run([str(python), "-P", "-m", "ensurepip"])
-        return [str(python), "-P", "-m", "pip"]
+        return own
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-P", "-m", "pip", "--python", str(python)]
     raise RefusedError("there is no pip there: add its wheel to the others (`pip download --no-deps pip`)")

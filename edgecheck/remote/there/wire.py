@@ -6,6 +6,7 @@ message.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or what the user may have of it
 CHUNK_BYTES = 1 << 16  # what a pipe holds
 
 
@@ -103,4 +105,5 @@ def serve(token: str, work: Callable[[Wire, dict[str, Any]], None]) -> None:
     except RefusedError as error:
         wire.tell("refused", text=str(error))
     except OSError as error:
-        wire.tell("refused", text=f"{error.filename or 'its system'}: {error.strerror or error}")
+        full = "; free some and start again" if error.errno in FULL else ""
+        wire.tell("refused", text=f"{error.filename or 'its disk'}: {error.strerror or error}{full}")

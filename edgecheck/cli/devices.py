@@ -73,9 +73,12 @@ def bundle(run: Path, out: Path, images: int, no_images: bool, **asked: Any) -> 
     screen.say(f"  edgecheck device run {out.name} -o result.json")
 
 
-@click.group(short_help="Measure a bundle on this device.")
+@click.group(short_help="Measure a bundle on a device.")
 def device() -> None:
-    """Measure or verify a bundle on this device. Needs neither PyTorch nor the run folder."""
+    """Measure or verify a bundle on this device, or measure it on others over SSH.
+
+    Needs neither PyTorch nor the run folder.
+    """
 
 
 @device.command("run", short_help="Measure a bundle, here or over SSH.")

@@ -218,6 +218,8 @@ class Connection:
             return endings.late(self.host, ANSWER_S)
         if not self._begun:
             return endings.not_begun(self.host, self._python, code, self._said, self._noise)
+        if 0 < code != endings.OF_SSH:
+            return endings.crashed(self.host, self.doing, code, self._said)
         return endings.lost(self.host, self.doing, self.resume)
 
 
@@ -232,7 +234,7 @@ def _command(host: Host, access: Access, token: str, n: int) -> list[str]:
 def _source(modules: tuple[str, ...]) -> bytes:
     """Return Python source that defines modules, and calls `main` of the last one."""
     folder = resources.files(THERE)
-    sources = {f"{THERE}.{name}": (folder / f"{name}.py").read_text() for name in modules}
+    sources = {f"{THERE}.{name}": (folder / f"{name}.py").read_text(encoding="utf-8") for name in modules}
     return f"import sys\nMODULES = {sources!r}\n{_LOAD}".encode()
 
 

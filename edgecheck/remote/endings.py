@@ -36,8 +36,7 @@ def not_begun(host: Host, python: str, code: int, said: Sequence[str], noise: Se
         return MeasurementError(f"{host}: {why}")
     if code in (NOT_FOUND, NOT_EXECUTABLE):
         return MeasurementError(f"{host}: no {python} there; name the interpreter with --python")
-    last = plain(next((line for line in reversed([*noise, *said]) if line.strip()), ""))
-    told = f": {last}" if last else ""
+    told = _last([*noise, *said])
     if code == OF_SSH:
         return MeasurementError(f"{host}: ssh ended the connection{told}; try `ssh {host}`")
     return MeasurementError(
@@ -52,9 +51,21 @@ def late(host: Host, limit_s: float) -> MeasurementError:
     )
 
 
+def crashed(host: Host, doing: str, code: int, said: Sequence[str]) -> MeasurementError:
+    """Return the error of a Python that ended on a connection that did not drop."""
+    return MeasurementError(
+        f"{host}: Python ended there while {doing} (exit code {code}){_last(said)}; the same command tries again"
+    )
+
+
 def lost(host: Host, doing: str, resume: str) -> MeasurementError:
     """Return the error of a connection that dropped."""
     return MeasurementError(f"{host}: connection lost while {doing}; {resume}")
+
+
+def _last(lines: Sequence[str]) -> str:
+    last = plain(next((line for line in reversed(lines) if line.strip()), ""))
+    return f": {last}" if last else ""
 
 
 def _of_ssh(host: Host, said: Sequence[str]) -> str | None:

@@ -14,11 +14,11 @@ from edgecheck.errors import InputError, MeasurementError
 from edgecheck.hashing import sha256
 from edgecheck.progress import Named, Progress
 from edgecheck.remote.connection import Connection
+from edgecheck.remote.sending import send
 from edgecheck.text import listed
 
 MODULES = ("wire", "files", "install")
 RESUME = "the same command goes on from there"
-CHUNK_BYTES = 1 << 20
 
 
 @frozen
@@ -67,27 +67,20 @@ def install(line: Connection, wheels: list[Wheel], venv: str | None, progress: P
         requirement=f"edgecheck=={__version__}",
         wheels=[(wheel.path.name, wheel.size, wheel.sha256) for wheel in wheels],
     )
+    shown.note(f"copying {len(wheels)} wheels, {sum(wheel.size for wheel in wheels):,} bytes, unless they are there")
     by_name = {wheel.path.name: wheel for wheel in wheels}
     wheel = wheels[0]
     while (message := line.hear())["event"] != "installing":
         if message["event"] == "wheel":
             wheel = by_name[message["name"]]
         else:
-            shown.note(f"copying {wheel.path.name}, {wheel.size - message['first']:,} bytes")
-            _send(line, wheel.path, message["first"])
+            send(line, wheel.path, message["first"], shown)
     line.doing = "installing"
     shown.note(f"installing into {message['venv']}")
     done = line.hear()
     if done["event"] != "installed":
         raise MeasurementError(f"{line.host}: answers {done['event']!r} to an installation")
     return f"edgecheck {__version__} for Python {done['python']} in {done['venv']}"
-
-
-def _send(line: Connection, path: Path, first: int) -> None:
-    with open(path, "rb") as file:
-        file.seek(first)
-        while chunk := file.read(CHUNK_BYTES):
-            line.write(chunk)
 
 
 def _needed(wheel: Path) -> set[str]:

@@ -21,16 +21,16 @@ from edgecheck.records.checks import device_name_of
 from edgecheck.regular import MOST_REPORT_BYTES
 from edgecheck.remote.connection import Connection
 from edgecheck.remote.names import Host
+from edgecheck.remote.sending import send
+from edgecheck.remote.there.files import RESULT
 
 RESUME = "the same command goes on from there"
 ATTACH = "the measurement goes on there, and the same command attaches to it"
 FETCH = "the result is kept there, and the same command fetches it"
 MODULES = ("wire", "files", "run")
-CHUNK_BYTES = 1 << 20
-TELL_S = 10.0  # between two lines about a copy, as other progress in logs
 WRONG_CLOCK_S = 86_400.0  # a clock that was never set is years off; one that drifts, minutes
 # What `device run` says about its own result, which is not where the host writes it.
-OWN_ENDING = (f"{'result.json'}: written", "edgecheck merge RUN")
+OWN_ENDING = (f"{RESULT}: written", "edgecheck merge RUN")
 
 
 @frozen
@@ -125,23 +125,18 @@ def _note_clock(there_s: float, progress: Progress) -> None:
 def _copy(line: Connection, bundle: Path, progress: Progress) -> int:
     """Send what the other end asks for, until it says that the run is alive; return its process group."""
     while (message := line.hear())["event"] == "want":
-        _send(line, bundle, message["first"], progress)
+        _say_copy(bundle, message["first"], progress)
+        send(line, bundle, message["first"], progress)
     if message["attached"]:
         progress.note("attached to the measurement that an earlier command began")
     pid: int = message["pid"]
     return pid
 
 
-def _send(line: Connection, path: Path, first: int, progress: Progress) -> None:
-    size, told = path.stat().st_size, time.monotonic()
-    progress.note(f"copying {path.name}, {size - first:,} bytes" + (f" of {size:,}, the rest is there" * bool(first)))
-    with open(path, "rb") as file:
-        file.seek(first)
-        while chunk := file.read(CHUNK_BYTES):
-            line.write(chunk)
-            if time.monotonic() - told > TELL_S:
-                told = time.monotonic()
-                progress.note(f"copying {path.name}, {100 * file.tell() / size:.0f} %")
+def _say_copy(path: Path, first: int, progress: Progress) -> None:
+    size = path.stat().st_size
+    rest = f" of {size:,}, the rest is there" if first else ""
+    progress.note(f"copying {path.name}, {size - first:,} bytes{rest}")
 
 
 def _follow(line: Connection, progress: Progress) -> tuple[int | None, list[str]]:

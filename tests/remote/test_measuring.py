@@ -284,6 +284,13 @@ def test_a_machine_without_ssh(refused, bundle, tmp_path, monkeypatch):
     assert refused(*asked(bundle, tmp_path / "r.json"), code=2) == "ssh: not found; install the OpenSSH client"
 
 
+def test_a_python_that_ends(refused, board, bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("edgecheck.remote.connection._source", lambda modules: b"raise SystemExit('out of memory')")
+    assert refused(*asked(bundle, tmp_path / "r.json")) == (
+        "board: Python ended there while connecting (exit code 1): out of memory; the same command tries again"
+    )
+
+
 def test_an_answer_that_is_none(refused, board, bundle, tmp_path):
     token_only = 'exec {} -c "import sys; print(sys.argv[1], \'3.11\'); print(sys.argv[1], {})" "$3" "$4"'
     for answer in ("'not JSON'", "'{}'", "'[]'"):

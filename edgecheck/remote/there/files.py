@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgecheck.remote.there.wire import RefusedError, Wire
 
+RESULT = "result.json"
 PRIVATE = 0o700  # a bundle may hold images that others must not see
 ATTEMPTS = 2  # a part from before a power cut may be damaged; a whole copy that is damaged points to faulty hardware
 

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgecheck.remote.there.files import cache, private, receive, require_room
+from edgecheck.remote.there.files import RESULT, cache, private, receive, require_room
 from edgecheck.remote.there.wire import RefusedError, Wire, serve
 
-RESULT, LOG, EXIT, PID, LOCK = "result.json", "log", "exit", "pid", "lock"
+LOG, EXIT, PID, LOCK = "log", "exit", "pid", "lock"
 # Rare enough not to disturb what is measured.
 POLL_S = 0.5
 # Runs the arguments, and keeps their exit code. A shell: it takes less memory than another Python.

@@ -114,6 +114,7 @@ def run_here(bundle: Path, out: Path, name: str | None, provider: str | None, th
         result = measure(unpacked, here, store, screen.Screen(), command_line())
     write_text(out, to_text(result))
     shutil.rmtree(unfinished, ignore_errors=True)
+    screen.say_kept(store)
     screen.say(f"{out}: written, {len(result.variants)} files measured on {here.name}; merge it into the run:")
     screen.say(f"  edgecheck merge RUN {out.name}")
 

@@ -1,4 +1,6 @@
+import functools
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,16 @@ def data_root() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("set EDGECHECK_DATA to the folder with cifar10/ and weights/ to run this test")
     return Path(named)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _torchlib_read_once():
+    """Keep the table of ONNX functions that PyTorch parses anew, in half a second, for each file it exports."""
+    if "edgecheck.lab.export" not in sys.modules:  # nothing that was collected exports
+        yield
+        return
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
+        yield

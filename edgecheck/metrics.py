@@ -11,7 +11,7 @@ from attrs import Attribute, field, frozen
 
 from edgecheck.attribution.table import METHODS
 
-Unit = Literal["fraction", "pp", "score", "s", "bytes", "count", "ratio", "logit"]
+Unit = Literal["fraction", "pp", "score", "s", "bytes", "count", "ratio", "logit", "J"]
 Better = Literal["higher", "lower"]
 DecidedBy = Literal["interval", "point"]
 
@@ -84,9 +84,11 @@ _ALL = (
     Metric("flops", "count", "lower", "2 x MACs", "ONNX graph"),
     Metric("memory.activation_bytes", "bytes", "lower", "peak of live activations over the execution order", "liveness over the graph that ONNX Runtime runs"),
     Metric("memory.rss_bytes", "bytes", "lower", "peak resident memory of a fresh process that runs the file", "operating system"),
-    Metric("parity.max_abs", "logit", "lower", "largest difference between the logits of ONNX file and twin", "all test images"),
+    Metric("energy.per_inference_j", "J", "lower", "energy of one inference, of all that the device's counter covers and with its idle power", "RAPL or INA3221 counter of the device"),
+    Metric("provider.fallback_share", "fraction", "lower", "share of nodes that ran on the CPU although another execution provider was asked for", "node assignment and profile of ONNX Runtime"),
+    Metric("parity.max_abs", "logit", "lower", "largest difference between the logits of ONNX file and twin; on another device, between those of the file there and on the host", "all images of the comparison"),
     Metric("quantization.agreement", "fraction", "higher", "share of images on which a quantized file and its float file predict the same class", "top-1"),
-    Metric("parity.agreement", "fraction", "higher", "share of images on which ONNX file and twin predict the same class", "top-1"),
+    Metric("parity.agreement", "fraction", "higher", "share of images on which ONNX file and twin predict the same class; on another device, the file there and on the host", "top-1"),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

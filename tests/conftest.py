@@ -1,4 +1,7 @@
+import functools
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,3 +29,46 @@ def data_root() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("set EDGECHECK_DATA to the folder with cifar10/ and weights/ to run this test")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def made_run(tmp_path_factory):
+    """The run folder of `tests.device.bundle.small_run`; not to be changed."""
+    from edgecheck.cli import main
+    from tests.device.bundle import small_run
+
+    folder = small_run.write(tmp_path_factory.mktemp("small"))
+    with pytest.raises(SystemExit):
+        main(small_run.command(folder))
+    return folder / "run"
+
+
+@pytest.fixture
+def run_folder(made_run, tmp_path):
+    """A copy of that run, with its files."""
+    shutil.copytree(made_run.parent, tmp_path / "small")
+    return tmp_path / "small" / "run"
+
+
+@pytest.fixture(scope="session")
+def packed(made_run, tmp_path_factory):
+    """Its bundle; not to be changed."""
+    from edgecheck.pipeline.bundle import Asked, bundle
+    from edgecheck.progress import Silent
+
+    out = tmp_path_factory.mktemp("packed") / "b.zip"
+    bundle(made_run, out, Asked(images=20, budget_s=0.05), Silent())
+    return out
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _torchlib_read_once():
+    """Keep the table of ONNX functions that PyTorch parses anew, in half a second, for each file it exports."""
+    if "edgecheck.lab.export" not in sys.modules:  # nothing that was collected exports
+        yield
+        return
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
+        yield

@@ -1,4 +1,4 @@
-"""Diagnoses properties of an ONNX file that make measurements misleading, or that a device may not support."""
+"""Diagnoses what makes measurements misleading: properties of an ONNX file, and conditions on the device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import onnx
-from attrs import frozen
+from attrs import asdict, frozen
 
 from edgecheck.device.model.graph import GraphCounts
 from edgecheck.device.model.lowering import lowered
@@ -17,6 +17,7 @@ from edgecheck.device.runtime.denormals import Gain
 from edgecheck.device.runtime.layers import LAYOUT
 from edgecheck.errors import MeasurementError
 from edgecheck.records import Diagnostic, LayerCost
+from edgecheck.records.board import CPU, Conditions, Placement
 
 PADDED_SHARE = 0.10  # of the MACs; with less padding, another channel count gains almost nothing
 HELPFUL = (
@@ -159,3 +160,37 @@ def _too_new(counts: GraphCounts, target: Target) -> Iterator[Diagnostic]:
     if ir_version > target.max_ir:
         runtime = next((name for name, _, newest in RUNTIMES if newest == target.max_ir), None)
         yield Diagnostic("ir-version-too-new", {"version": ir_version, "supported": target.max_ir, "runtime": runtime})
+
+
+def throttling(conditions: Conditions) -> list[Diagnostic]:
+    """Return a warning if the device was throttled, and notes on what its sensors could not tell."""
+    told = []
+    if conditions.throttled:
+        told.append(Diagnostic("device-throttled", {"signs": [asdict(sign) for sign in conditions.signs]}))
+    if conditions.throttled is None:
+        told.append(Diagnostic("throttling-unknown", severity="note"))
+    if conditions.before:
+        told.append(Diagnostic("throttled-before", {"kinds": list(conditions.before)}, severity="note"))
+    if conditions.unread:
+        told.append(
+            Diagnostic("sensors-unread", {"sources": [asdict(unread) for unread in conditions.unread]}, severity="note")
+        )
+    return told
+
+
+def fallback(placement: Placement) -> list[Diagnostic]:
+    """Return a warning if nodes ran on the CPU although another provider was asked for."""
+    if not placement.fallback_share:
+        return []
+    nodes = sum(ran.nodes for ran in placement.providers.values())
+    return [
+        Diagnostic(
+            "provider-fallback",
+            {
+                "provider": placement.asked,
+                "on_cpu": placement.providers[CPU].nodes,
+                "nodes": nodes,
+                "time_share": placement.fallback_time_share,
+            },
+        )
+    ]

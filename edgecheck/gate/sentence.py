@@ -34,8 +34,8 @@ _SENTENCE = re.compile(
 )
 
 # Units and their factors. kB = 1000 bytes, KiB = 1024; `%` is for fractions and `pp` for differences of percentages.
-# Seconds need a unit: `latency.p90_s <= 5`, meant as milliseconds, would pass everything. Bytes do not: a number meant
-# as kB gives a limit that is 1000 times too strict, which is noticed.
+# Seconds and joules need a unit: `latency.p90_s <= 5`, meant as milliseconds, would pass everything. Bytes do not: a
+# number meant as kB gives a limit that is 1000 times too strict, which is noticed.
 SUFFIXES: dict[Unit, dict[str, float]] = {
     "fraction": {"": 1.0, "%": 0.01},
     "pp": {"": 1.0, "pp": 1.0},
@@ -45,6 +45,7 @@ SUFFIXES: dict[Unit, dict[str, float]] = {
     "count": {"": 1, "k": 1e3, "M": 1e6, "G": 1e9},
     "ratio": {"": 1.0, "x": 1.0},
     "logit": {"": 1.0},
+    "J": {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "µJ": 1e-6},
 }
 
 
@@ -59,35 +60,38 @@ def parse(sentence: str, where: str = "") -> Criterion:
         ConfigError: no such form, unknown metric, a name that no device can have, a unit that does not fit the metric,
             seconds without a unit, a limit that is not finite, or a latency relative to the control.
     """
-    place = f"{where}: " if where else ""
+    try:
+        return _criterion(sentence, where)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from None
+
+
+def _criterion(sentence: str, where: str) -> Criterion:
     match = _SENTENCE.fullmatch(sentence)
     if not match:
         raise ConfigError(
-            f"{place}{sentence!r} is not a gate; write METRIC[@DEVICE] {'|'.join(_OPERATORS)} LIMIT [warn], where "
-            "LIMIT is NUMBER [UNIT], control, control + NUMBER [UNIT] or control - NUMBER [UNIT]"
+            f"{sentence!r} is not a gate; write METRIC[@DEVICE] {'|'.join(_OPERATORS)} LIMIT [warn], where LIMIT is "
+            "NUMBER [UNIT], control, control + NUMBER [UNIT] or control - NUMBER [UNIT]"
         )
-    name, _, device = match["metric"].partition("@")
-    try:
-        metric = lookup(METRICS, name, "metric")
-    except ConfigError as error:
-        raise ConfigError(f"{place}{error}") from None
+    name, at, device = match["metric"].partition("@")
+    metric = lookup(METRICS, name, "metric")
     if match["reference"] and metric.name.startswith("latency."):
         raise ConfigError(
-            f"{place}{sentence!r}: latency is sampled until it is decided, so its limit must be known beforehand; "
-            "write a number, or gate latency.ratio, which is relative to the baseline"
+            f"{sentence!r}: latency is sampled until it is decided, so its limit must be known beforehand; write a "
+            "number, or gate latency.ratio, which is relative to the baseline"
         )
-    limit = _number(match["number"] or match["offset"] or "0", sentence, place)
+    limit = _number(match["number"] or match["offset"] or "0", sentence)
     words = match["rest"].split()
     level: Level = words.pop() if words and words[-1] in _LEVELS else "fail"  # type: ignore[assignment]
-    limit *= _factor(" ".join(words), metric, sentence, place)
+    limit *= factor(" ".join(words), metric, sentence)
     if not math.isfinite(limit):
-        raise ConfigError(f"{place}{sentence!r}: the limit is too large to be a number")
+        raise ConfigError(f"{sentence!r}: the limit is too large to be a number")
     reference = match["reference"] or ""
     written = metric.name, match["op"], limit, level, sentence.strip(), where, reference
     try:
-        return Criterion(*written, device if "@" in match["metric"] else HOST)  # type: ignore[arg-type]
+        return Criterion(*written, device if at else HOST)  # type: ignore[arg-type]
     except ValueError as error:
-        raise ConfigError(f"{place}{sentence!r}: {error}") from None
+        raise ConfigError(f"{sentence!r}: {error}") from None
 
 
 def holds(criterion: Criterion, value: float) -> bool:
@@ -122,21 +126,26 @@ def _refusal(criterion: Criterion) -> str:
     )
 
 
-def _number(text: str, sentence: str, place: str) -> float:
+def _number(text: str, sentence: str) -> float:
     try:
         number = float("".join(text.split()).lower().replace(".nan", "nan").replace(".inf", "inf"))
     except ValueError:
-        raise ConfigError(f"{place}{sentence!r}: {text!r} is not a number") from None
+        raise ConfigError(f"{sentence!r}: {text!r} is not a number") from None
     if not math.isfinite(number):
-        raise ConfigError(f"{place}{sentence!r}: a limit of {text} has no effect; give a finite number")
+        raise ConfigError(f"{sentence!r}: a limit of {text} has no effect; give a finite number")
     return number
 
 
-def _factor(suffix: str, metric: Metric, sentence: str, place: str) -> float:
+def factor(suffix: str, metric: Metric, sentence: str) -> float:
+    """Return what a number with this unit is multiplied by to give the metric's own unit; `sentence` is for the error.
+
+    Raises:
+        ConfigError: the unit does not fit the metric, or is missing where one is needed.
+    """
     known = SUFFIXES[metric.unit]
     units = ", ".join(filter(None, known)) or "no unit"
     if not suffix and "" not in known:
-        raise ConfigError(f"{place}{sentence!r}: the limit needs a unit; write one of {units} after the number")
+        raise ConfigError(f"{sentence!r}: the number needs a unit; write one of {units} after it")
     if suffix not in known:
-        raise ConfigError(f"{place}{sentence!r}: {suffix!r} does not fit {metric.name}, which takes {units}")
+        raise ConfigError(f"{sentence!r}: {suffix!r} does not fit {metric.name}, which takes {units}")
     return known[suffix]

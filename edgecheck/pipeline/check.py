@@ -78,8 +78,8 @@ def check(
         (baseline,) = schedule.start([examine(run, entries[0])])
         others = schedule.start(_candidate(run, entry, baseline) for entry in entries[1:])
         findings = schedule.finish([baseline, *others])
-        timed, warnings = timing.time_all(run, schedule, findings)
-    report = reporting.assemble(run, store, timed, warnings, command)
+        timed = timing.time_all(run, schedule, findings)
+    report = reporting.assemble(run, store, timed.findings, timed.warnings, command)
     reporting.write(report, store.folder)
     return report
 

@@ -17,11 +17,13 @@ from edgecheck.device.bundle import expected
 from edgecheck.device.bundle.manifest import DATA, LOGITS, answers_digest
 from edgecheck.device.bundle.result import Result
 from edgecheck.device.bundle.unpack import Bundle
+from edgecheck.device.diagnostics import throttling
 from edgecheck.device.runtime import environment
 from edgecheck.errors import DataError
 from edgecheck.gate.chance import on_labels
 from edgecheck.gate.preconditions import from_heatmaps, needs_twin
-from edgecheck.pipeline import beginning, timing
+from edgecheck.metrics import METRICS
+from edgecheck.pipeline import beginning, board, timing
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
@@ -43,6 +45,7 @@ from edgecheck.records import (
 from edgecheck.score.parity import parity
 from edgecheck.steps import QuantizeStep
 
+NO_BASELINE = "the baseline could not be measured on this device"
 NO_IMAGES = "the bundle holds no real images (bundle --no-images)"
 
 
@@ -81,9 +84,16 @@ def measure(
         (baseline,) = schedule.start([_baseline(run, entries[0], progress)])
         others = schedule.start(_variant(run, entry, baseline, progress) for entry in entries[1:])
         findings = schedule.finish([baseline, *others])
-        timed, warnings = timing.time_all(run, schedule, findings)
-    answered = [_beside_host(bundle, each) for each in timed]
-    return _result(bundle, here, run, store, answered, warnings, command)
+        timed = timing.time_all(run, schedule, findings)
+        boards = schedule.finish(schedule.start(board.examine(run, each) for each in timed.findings))
+    answered = [_completed(_beside_host(bundle, each.findings), timed.findings[0]) for each in boards]
+    described = attrs.evolve(
+        _described(bundle, run, store, command),
+        conditions=timed.conditions,
+        placements={each.findings.name: each.placement for each in boards if each.placement},
+        energies={each.findings.name: each.energy for each in boards if each.energy},
+    )
+    return _result(bundle, here, run, answered, _warnings(timed), described)
 
 
 def _plan(bundle: Bundle, here: Here) -> Plan:
@@ -141,13 +151,19 @@ def _variant(run: Run, entry: Entry, baseline: Started[Findings], progress: Prog
     try:
         if before.entry is not None:
             return (yield from examine(run, entry, before))
-        alone = yield from examine(run, entry)
-        taken, why = {r.metric for r in alone.readings}, "the baseline could not be measured on this device"
-        lacking = [reading(entry.name, r.metric, None, note=why) for r in before.readings if r.metric not in taken]
-        return attrs.evolve(alone, readings=[*alone.readings, *lacking])
+        return (yield from examine(run, entry))
     except FAILURES as error:
         progress.note(f"{entry.name}: {error}")
         return failed(entry.variant, error)
+
+
+def _completed(findings: Findings, baseline: Findings) -> Findings:
+    """Where the baseline failed here, say so in the place of each comparison with it."""
+    if baseline.entry is not None:
+        return findings
+    taken = {one.metric for one in findings.readings}
+    lacking = [reading(findings.name, metric, None, note=NO_BASELINE) for metric in METRICS if metric not in taken]
+    return attrs.evolve(findings, readings=[*findings.readings, *lacking])
 
 
 def _beside_host(bundle: Bundle, findings: Findings) -> Findings:
@@ -179,14 +195,19 @@ def _unmeasured(one: Reading) -> Reading:
     return reading(one.variant, one.metric, None, note=NO_IMAGES)
 
 
+def _warnings(timed: timing.Timed) -> list[Diagnostic]:
+    """Return the warnings about latency, and what the sensors of this device could not tell."""
+    notes = [one for one in throttling(timed.conditions) if one.severity == "note"] if timed.conditions else []
+    return [*timed.warnings, *notes]
+
+
 def _result(
     bundle: Bundle,
     here: Here,
     run: Run,
-    store: Store,
     findings: Sequence[Findings],
     warnings: Sequence[Diagnostic],
-    command: Sequence[str] | None,
+    described: DeviceRun,
 ) -> Result:
     manifest, measure = bundle.manifest, run.plan.measure
     return Result(
@@ -200,7 +221,7 @@ def _result(
         preprocessing_sha256=manifest.preprocessing_sha256,
         policy_sha256=manifest.policy_sha256,
         environment=attrs.evolve(environment.describe(run.runtime), pace_hz=measure.pace_hz, batch=measure.batch),
-        run=_described(bundle, run, store, command),
+        run=described,
         readings=[attrs.evolve(r, device=here.name) for each in findings for r in each.readings],
         warnings=[*warnings, *(attrs.evolve(one, variant=each.name) for each in findings for one in each.warnings)],
     )

@@ -18,6 +18,7 @@ from edgecheck.gate.judgement import judged
 from edgecheck.hashing import sha256
 from edgecheck.pipeline import reporting, saved
 from edgecheck.records import DeviceRun, Diagnostic, Reading, Report, Variant
+from edgecheck.registry import nearest
 
 FOLDER = "devices"
 
@@ -76,7 +77,11 @@ def _check_names(report: Report, measured: Sequence[Measured], replace: bool) ->
     if twice is not None:
         files = " and ".join(str(one.file) for one in measured if one.name == twice)
         raise InputError(f"{files}: both are of the device {twice!r}; measure with another --name")
+    known = {variant.name for variant in report.variants}
     for one in measured:
+        unknown = sorted({reading.variant for reading in one.readings} - known)
+        if unknown:
+            raise InputError(f"{one.file}: the run has no variant {unknown[0]!r}{nearest(unknown[0], known)}")
         if one.name in report.devices and not replace:
             raise InputError(f"{one.file}: the run already has readings of {one.name!r}; add --replace to replace them")
 

@@ -46,8 +46,8 @@ def run(
         (baseline,) = schedule.start([_baseline(job)])
         lines = _start_variants(job, schedule, baseline, progress)
         findings = schedule.finish([baseline, *lines])
-        timed, warnings = timing.time_all(job, schedule, findings)
-    report = reporting.assemble(job, store, timed, warnings, command)
+        timed = timing.time_all(job, schedule, findings)
+    report = reporting.assemble(job, store, timed.findings, timed.warnings, command)
     reporting.write(report, store.folder)
     return report
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import attrs
+from attrs import field, frozen
 
-from edgecheck.device.diagnostics import Target
+from edgecheck.device.diagnostics import Target, throttling
 from edgecheck.device.latency import stability, timings
 from edgecheck.device.latency.sampler import Sampling
 from edgecheck.device.latency.stopping import Stopping
@@ -16,10 +17,20 @@ from edgecheck.pipeline.stages.latency import Time
 from edgecheck.pipeline.stages.profile import Profile
 from edgecheck.pipeline.work import Work
 from edgecheck.records import Diagnostic, reading
+from edgecheck.records.board import Conditions
 
 
-def time_all(run: Run, schedule: Schedule, findings: Sequence[Findings]) -> tuple[list[Findings], list[Diagnostic]]:
-    """Return the findings with layers and latency, and warnings about the latency; call it last.
+@frozen(eq=False)
+class Timed:
+    """The findings with layers and latency, warnings about the latency, and the conditions it was sampled under."""
+
+    findings: list[Findings]
+    warnings: list[Diagnostic] = field(factory=list)
+    conditions: Conditions | None = None
+
+
+def time_all(run: Run, schedule: Schedule, findings: Sequence[Findings]) -> Timed:
+    """Time the layers of each file, then the files; call it last.
 
     Raises:
         EdgecheckError: a stage failed.
@@ -44,14 +55,14 @@ def _profiled(run: Run, findings: Findings) -> Line[Findings]:
     )
 
 
-def _timed(run: Run, findings: Sequence[Findings]) -> Line[tuple[list[Findings], list[Diagnostic]]]:
-    """Add latency readings, sampled from all files in turn in one process; also return warnings."""
+def _timed(run: Run, findings: Sequence[Findings]) -> Line[Timed]:
+    """Add latency readings, sampled from all files in turn in one process."""
     plan, measure = run.plan, run.plan.measure
     if measure.latency_budget_s == 0:
-        return list(findings), []
+        return Timed(list(findings))
     files = {each.name: each.entry.file for each in findings if each.entry is not None}
     if not files:
-        return list(findings), []
+        return Timed(list(findings))
     candidates = [each.name for each in findings if each.name in files and each.variant.role == "candidate"]
     stopping = Stopping.of(plan.policy, candidates)
     sampling = Sampling(measure.latency_budget_s, plan.seed, measure.pace_hz, measure.batch)
@@ -67,7 +78,13 @@ def _timed(run: Run, findings: Sequence[Findings]) -> Line[tuple[list[Findings],
     )
     samples = (yield Work("", stage)).outputs
     readings = timings.readings(samples, findings[0].name)
-    return [
+    timed = [
         attrs.evolve(each, readings=[*each.readings, *(r for r in readings if r.variant == each.name)])
         for each in findings
-    ], stability.warnings(samples)
+    ]
+    return Timed(timed, [*stability.warnings(samples), *_throttled(samples.conditions)], samples.conditions)
+
+
+def _throttled(conditions: Conditions | None) -> list[Diagnostic]:
+    """Return a warning if the device was throttled; what its sensors could not tell matters on a board only."""
+    return [one for one in throttling(conditions) if one.severity == "warning"] if conditions else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
+from edgecheck.records.board import Conditions, Energy, Placement
 from edgecheck.records.checks import not_negative
 
 
@@ -19,6 +20,9 @@ class DeviceRun:
         created: when it was measured, UTC, ISO 8601, by the clock of the device.
         duration_s: the time that all stages took.
         command: the command line, one word each.
+        conditions: temperature, clock and throttling while latency was sampled; None if it was not.
+        placements: which execution provider ran each node, by variant.
+        energies: what the energy counter told, by variant.
     """
 
     external: str | None = None
@@ -28,3 +32,6 @@ class DeviceRun:
     created: str | None = None
     duration_s: float | None = field(default=None, validator=not_negative)
     command: list[str] | None = None
+    conditions: Conditions | None = None
+    placements: dict[str, Placement] = field(factory=dict)
+    energies: dict[str, Energy] = field(factory=dict)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from attrs import field, frozen
 
 from edgecheck.records.checks import not_negative, unique
@@ -26,7 +28,7 @@ class Environment:
     """The machine, software versions and runtime options of the measurements.
 
     `cpu_flags` are the vector features of the CPU that choose kernels. `pace_hz` is the rate at which runs were
-    started, None where each followed the last.
+    started, None where each followed the last. `emulated` tells that the CPU was emulated on one of another family.
     """
 
     cpu: str
@@ -42,6 +44,7 @@ class Environment:
     pace_hz: float | None = None
     batch: int = 1
     cpu_flags: list[str] = field(factory=list)
+    emulated: bool = False
 
 
 @frozen
@@ -144,7 +147,22 @@ class Report:
 
     def value(self, variant: str, metric: str, device: str = HOST) -> Reading | None:
         """Return the reading of a metric on one variant and device, None where there is none."""
-        return next((reading for reading in self.readings if reading.key == (variant, metric, device)), None)
+        return self._by_key.get((variant, metric, device))
+
+    def readings_of(self, variant: str) -> list[Reading]:
+        """Return the readings of a variant, on all devices."""
+        return self._by_variant[variant]
+
+    @cached_property
+    def _by_variant(self) -> dict[str, list[Reading]]:
+        grouped: dict[str, list[Reading]] = {variant.name: [] for variant in self.variants}
+        for reading in self.readings:
+            grouped.setdefault(reading.variant, []).append(reading)
+        return grouped
+
+    @cached_property
+    def _by_key(self) -> dict[tuple[str, str, str], Reading]:
+        return {reading.key: reading for reading in self.readings}
 
     @property
     def exit_code(self) -> int:

@@ -25,6 +25,7 @@ LIMIT_DIGITS = 12  # enough for any written limit, and few enough to hide float 
 MAX_DIGITS = 15  # the decimal precision of a float
 
 _TIME = ((1.0, " s"), (1e-3, " ms"), (1e-6, " µs"))
+_ENERGY = ((1.0, " J"), (1e-3, " mJ"), (1e-6, " µJ"))
 _BYTES = ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B"))
 _COUNT = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
 _NOUNS = {"macs": " MACs", "flops": " FLOPs"}
@@ -53,6 +54,8 @@ def style(value: float, unit: Unit, noun: str = "") -> Style:
     match unit:
         case "s":
             return _prefixed(value, _TIME)
+        case "J":
+            return _prefixed(value, _ENERGY)
         case "bytes":
             return _prefixed(value, _BYTES)
         case "count" if abs(value) < EXACT_COUNT_LIMIT:
@@ -175,6 +178,17 @@ def format_percent(share: float, signed: bool = False) -> str:
     return f"{100 * share:{'+' if signed else ''}.0f} %"
 
 
+def format_celsius(first: float, highest: float) -> str:
+    """Return `48.2 to 61.0 °C`."""
+    return f"{first:.1f} to {highest:.1f} °C"
+
+
+def format_hertz(value: float) -> str:
+    """Return `1.80 GHz`, `600 MHz`."""
+    scale, suffix = (1e9, " GHz") if value >= 1e9 else (1e6, " MHz")
+    return f"{value / scale:.{_decimals(value / scale)}f}{suffix}"
+
+
 def format_integer(value: int | None) -> str:
     """Return a whole number in full, `10,000`."""
     return MISSING if value is None else f"{value:,}"
@@ -220,8 +234,9 @@ def format_weights(weight_bytes: Mapping[str, int]) -> str:
 
 
 def describe_cpu(machine: Environment) -> str:
-    """Return the processor and its vector extensions, which determine the kernels in use."""
-    return f"{machine.cpu} ({' '.join(machine.cpu_flags)})" if machine.cpu_flags else machine.cpu
+    """Return the processor and its vector extensions, which determine the kernels in use, and any emulation."""
+    cpu = f"{machine.cpu} ({' '.join(machine.cpu_flags)})" if machine.cpu_flags else machine.cpu
+    return f"{cpu}, emulated" if machine.emulated else cpu
 
 
 def describe_runs(machine: Environment) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from edgecheck.records import Report
-from edgecheck.report import provenance, reasons
+from edgecheck.report import devices, provenance, reasons
 from edgecheck.report.table import Column, Row, candidates, columns, table_rows, verdict_word
 from edgecheck.text import plain
 
@@ -38,6 +38,7 @@ def _lines(report: Report) -> Iterable[str]:
     yield from _table(report)
     yield from _criteria(report)
     yield from _heatmaps(report)
+    yield from _devices(report)
     yield from _folded("Warnings", reasons.warnings(report))
     yield from _folded("Notes", reasons.notes(report))
     if made := "; ".join(f"{name} {fact}" for name, fact in provenance.facts(report)):
@@ -87,6 +88,23 @@ def _heatmaps(report: Report) -> Iterable[str]:
     yield table_row(("variant", *(escape(" ".join(title)) for title in titles)))
     yield table_row(("---", *("---:" for _ in titles)))
     yield from (table_row((escape(name), *map(escape, cells))) for name, cells in cells_by_name)
+    yield from ("", "</details>")
+
+
+def _devices(report: Report) -> Iterable[str]:
+    facts = list(devices.facts(report))
+    if not facts:
+        return
+    yield from ("", "<details><summary>Devices</summary>", "")
+    yield from (f"- {escape(name)}: {escape(text)}" for name, text in facts)
+    different = list(devices.differences(report))
+    yield from ("", escape(devices.DIFFERENT if different else devices.ALIKE), "")
+    if different:
+        titles = devices.titles(report)
+        yield table_row(map(escape, titles))
+        yield table_row(("---", "---", *("---:" for _ in titles[2:])))
+        yield from (table_row(map(escape, cells)) for cells in different)
+        yield from ("", escape(devices.MEANING))
     yield from ("", "</details>")
 
 

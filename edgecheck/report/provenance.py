@@ -11,10 +11,15 @@ from edgecheck.report.format import format_duration
 from edgecheck.text import plain
 
 
+def moment(stamp: str) -> str:
+    """Return an ISO 8601 time in UTC as `2026-11-30 12:05 UTC`; any other text as it is."""
+    return plain(re.sub(r"T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)$", r" \1 UTC", stamp))
+
+
 def facts(report: Report) -> Iterator[tuple[str, str]]:
     """Yield the date, duration and command that the document has, under short names."""
     if report.created is not None:
-        yield "made", plain(re.sub(r"T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)$", r" \1 UTC", report.created))
+        yield "made", moment(report.created)
     if report.duration_s is not None:
         yield "duration", format_duration(report.duration_s)
     if report.command:

@@ -8,7 +8,8 @@ from attrs import evolve, frozen
 
 from edgecheck.attribution.table import look_of
 from edgecheck.gate.floor import floor as floor_of
-from edgecheck.records import HOST, Report, Variant
+from edgecheck.records import HOST, Report, Variant, on_host
+from edgecheck.report import devices
 from edgecheck.report.format import (
     MISSING,
     format_floor,
@@ -52,16 +53,18 @@ class Row:
     """A variant on one device.
 
     `view` is the report with the readings of that device in place of the host's, so that cells work for any device.
+    `label` is what the row of another device starts with.
     """
 
     variant: Variant
     device: str
     view: Report
+    label: str = ""
 
     def text(self, column: Column) -> str:
-        """Return a cell. The row of another device starts with `@device`, and has no verdict."""
+        """Return a cell. The row of another device has no verdict: that is of all devices together."""
         if self.device != HOST and column.cell is variant_name:
-            return f"@{plain(self.device)}"
+            return self.label
         if self.device != HOST and column.cell is verdict_word:
             return ""
         return column.cell(self.view, self.variant)
@@ -74,10 +77,11 @@ class Row:
 
 def table_rows(report: Report) -> list[Row]:
     """Return a row per variant on the host, followed by its rows on the other devices that measured it."""
-    views = {HOST: report, **{device: _view(report, device) for device in report.environments}}
+    views = {HOST: report, **{device: _view(report, device) for device in devices.names(report)}}
+    labels = {device: devices.label(report, device) for device in devices.names(report)}
     measured = {(reading.variant, reading.device) for reading in report.readings}
     return [
-        Row(variant, device, view)
+        Row(variant, device, view, labels.get(device, ""))
         for variant in rows(report)
         for device, view in views.items()
         if device == HOST or (variant.name, device) in measured
@@ -86,7 +90,7 @@ def table_rows(report: Report) -> list[Row]:
 
 def _view(report: Report, device: str) -> Report:
     readings = [evolve(reading, device=HOST) for reading in report.readings if reading.device == device]
-    return evolve(report, readings=readings, environment=report.environments[device], environments={})
+    return evolve(report, readings=readings, environments={}, devices={})
 
 
 def columns(report: Report) -> list[Column]:
@@ -155,8 +159,8 @@ def _metric(title: tuple[str, ...], metric: str, importance: int) -> Column:
 
 def _source(report: Report, variant: Variant) -> str:
     """Return what the Sp2PS of a variant are taken from: its twin, or the artefact."""
-    scores = (report.value(variant.name, f"sp2ps.{method}") for method in methods(report))
-    return next((plain(one.source) for one in scores if one and one.source and one.value is not None), MISSING)
+    scores = (reading for reading in on_host(report.readings_of(variant.name)) if reading.metric.startswith("sp2ps."))
+    return next((plain(one.source) for one in scores if one.source and one.value is not None), MISSING)
 
 
 def _macs(report: Report, variant: Variant) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgecheck.records import Criterion, Report
-from edgecheck.report import provenance, reasons
+from edgecheck.report import devices, provenance, reasons
 from edgecheck.report.format import describe_cpu, describe_runs, format_integer
 from edgecheck.report.table import ALWAYS, Column, Row, candidates, columns, table_rows, verdict_word
 from edgecheck.text import plain
@@ -57,6 +57,7 @@ def _blocks(report: Report, console: Console) -> Iterable[RenderableType]:
     yield from _variants(report, console)
     yield from _section("Criteria not met", _reasons(report))
     yield from _section("Heatmaps", _heatmaps(report))
+    yield from _section("Devices", _devices(report))
     yield from _section("Warnings", [_line("!", "yellow", text) for text in reasons.warnings(report)])
     yield from _section("Notes", [_line("-", _QUIET, text) for text in reasons.notes(report)])
     yield Text()
@@ -167,6 +168,19 @@ def _heatmaps(report: Report) -> list[RenderableType]:
     for name, cells in reasons.heatmap_rows(report):
         table.add_row(Text(name), *(cell.replace(" (", "\n(") for cell in cells))  # a share below its number
     return [table, *(Text(text, _QUIET) for text in reasons.heatmap_words(report))] if table.row_count else []
+
+
+def _devices(report: Report) -> list[RenderableType]:
+    lines: list[RenderableType] = [Text(f"{name}: {text}") for name, text in devices.facts(report)]
+    table = _ruled()
+    for place, title in enumerate(devices.titles(report)):
+        table.add_column(title, overflow="fold", justify="right" if place > 1 else "left", vertical="bottom")
+    for cells in devices.differences(report):
+        table.add_row(*(Text(cell.replace(" (", "\n(")) for cell in cells))
+    beyond: list[RenderableType] = (
+        [Text(devices.DIFFERENT), table, Text(devices.MEANING, _QUIET)] if table.row_count else []
+    )
+    return [*lines, *(beyond or [Text(devices.ALIKE)])] if lines else []
 
 
 def _ruled() -> Table:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from edgecheck.device.runtime import probe
+from edgecheck.device.runtime.probe import in_child
 from edgecheck.images import ImageSet, save_npz
 from tests.device.explain import bad_files
 from tests.device.explain.bad_files import SHAPE
 
+pytestmark = pytest.mark.usefixtures("files_in_this_process")
 GATES = ["--gate", "sp2ps.ablation-cam >= 0", "--gate", "sp2ps.grad-cam >= 0", "--gate", "size.bytes <= 1 MB"]
 
 
@@ -135,5 +137,6 @@ def test_a_crash_on_the_parts_of_a_file_is_a_result(verdicts, monkeypatch, code,
 
     monkeypatch.setattr(probe.children, "command", command)
     monkeypatch.setattr(probe, "TIME_LIMIT_S", 3.0)
-    monkeypatch.setattr(probe.in_child, "__defaults__", (3.0,))
+    monkeypatch.setattr(probe, "in_child", in_child)
+    monkeypatch.setattr(in_child, "__defaults__", (3.0,))
     assert_missing(verdicts(bad_files.good), reason)

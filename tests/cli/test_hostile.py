@@ -11,11 +11,11 @@ from edgecheck.device.runtime import probe
 from edgecheck.errors import MeasurementError
 from edgecheck.pipeline import beginning, making
 from edgecheck.pipeline import run as run_module
+from edgecheck.pipeline.duplicates import Group
 from edgecheck.pipeline.entry import Entry, Twin
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
 from edgecheck.pipeline.making import State
-from edgecheck.pipeline.duplicates import Group
 from edgecheck.pipeline.schedule import Schedule
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import Network

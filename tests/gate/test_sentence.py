@@ -50,6 +50,7 @@ def test_sentences(sentence, metric, op, limit, level):
         ("accuracy >= 1.2.3", "not a number"),
         ("latency.p90_s <= 5", "needs a unit; write one of s, ms, us"),
         ("latency.cold_s <= 0.5 warn", "needs a unit"),
+        ("energy.per_inference_j <= 5", "needs a unit; write one of J, mJ, uJ"),
     ],
 )
 def test_refusals_name_place_and_cure(sentence, word):

@@ -7,8 +7,9 @@ import pytest
 from attrs import evolve
 
 from edgecheck.gate.judgement import judged
-from edgecheck.records import reading
-from edgecheck.report import RENDERERS, html
+from edgecheck.records import DeviceRun, reading
+from edgecheck.records.board import Clock, Conditions, Energy, Sign, Temperature
+from edgecheck.report import RENDERERS, devices, html
 from edgecheck.report.sweep import page
 from edgecheck.report.table import columns, table_rows
 
@@ -53,8 +54,33 @@ def test_a_criterion_is_judged_on_the_host(report):
 @pytest.mark.parametrize("form", ["terminal", "markdown"])
 def test_text_formats_show_the_board(report, form):
     text = RENDERERS[form](report)
-    assert text.replace("@<!-- -->", "@").count("@pi4") == 2
+    lines = text.replace("@<!-- -->", "@").splitlines()
+    assert sum(line.lstrip("| ").startswith("@pi4 ") for line in lines) == 2  # its rows
+    assert any("@pi4: Cortex-A76 of the board" in line for line in lines)
     assert "0.97x" in text
+
+
+def test_what_differs_between_host_and_board_beyond_noise(report):
+    rows = {(name, metric): cells for name, metric, *cells in devices.differences(report)}
+    assert rows[("l1-filters-0.4", "latency.ratio")] == ["0.52x (0.51..0.53)", "0.97x (0.96..0.98)"]
+    assert set(rows) == {("l1-filters-0.4", "latency.ratio")}
+    inside = [evolve(r, low=0.5, high=1.0) if r.device == BOARD and r.low else r for r in report.readings]
+    assert list(devices.differences(evolve(report, readings=inside))) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "differs"),
+    [
+        ("parity.max_abs", 0.0009, False),
+        ("parity.max_abs", 0.0011, True),
+        ("parity.agreement", 1.0, False),
+        ("parity.agreement", 0.9999, True),
+        ("size.bytes", 1e9, False),
+    ],
+)
+def test_parity_on_the_board_is_that_with_the_outputs_on_the_host(report, metric, value, differs):
+    other = evolve(report, readings=[*report.readings, reading("control", metric, value, device=BOARD)])
+    assert (("control", metric) in {(name, what) for name, what, *_ in devices.differences(other)}) == differs
 
 
 def test_the_page_shows_the_board_and_its_environment(report):
@@ -74,3 +100,30 @@ def test_csv_has_a_column_for_the_board(report):
     assert table["l1-filters-0.4"]["latency.ratio@pi4"] == "0.97"
     assert table["l1-filters-0.4"]["latency.ratio@pi4.low"] == "0.96"
     assert table["control"]["latency.ratio@pi4"] == ""
+
+
+def test_how_a_board_measured(report):
+    hot = Conditions(
+        60.0,
+        60,
+        [Temperature("cpu-thermal", 48.25, 61.0, 60.0), Temperature("gpu", 40.0, 45.0, 45.0)],
+        Clock(6e8, 1.8e9, 1.5e9, 1.8e9),
+        [Sign("throttled", "firmware", 3)],
+        ["firmware"],
+    )
+    run = DeviceRun(
+        bundle_sha256="0",
+        images=500,
+        created="2026-11-30T10:05:00+00:00",
+        conditions=hot,
+        energies={"baseline": Energy(3.5, "INA3221 VDD_IN", 5.0)},
+    )
+    (name, text), *_ = devices.facts(evolve(report, devices={BOARD: run}))
+    assert name == "@pi4"
+    assert text.endswith(
+        "500 images, cpu-thermal 48.2 to 61.0 °C, clock 600 MHz to 1.80 GHz of 1.80 GHz, throttled, "
+        "energy by INA3221 VDD_IN, measured 2026-11-30 10:05 UTC"
+    )
+    quiet = evolve(run, images=None, conditions=Conditions(1.0, 2), energies={})
+    (_, text), *_ = devices.facts(evolve(report, devices={BOARD: quiet}))
+    assert text.endswith("synthetic images, measured 2026-11-30 10:05 UTC")

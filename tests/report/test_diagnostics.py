@@ -28,6 +28,17 @@ EXAMPLES = {
     "opset-too-new": {"version": 23, "supported": 21, "runtime": "1.18"},
     "ir-version-too-new": {"version": 11, "supported": 10, "runtime": None},
     "heatmaps-quantized": {"map": "relu_18", "map_step": 0.08, "logit_step": 0.19, "below": 0.58},
+    "device-throttled": {
+        "signs": [
+            {"kind": "throttle-count", "where": "core_throttle_count", "count": 2, "clock_share": None},
+            {"kind": "slow-while-hot", "where": "cpu-thermal", "count": 3, "clock_share": 0.5},
+            {"kind": "under-voltage", "where": "firmware", "count": 0, "clock_share": None},
+        ]
+    },
+    "sensors-unread": {
+        "sources": [{"source": "/sys/class/thermal/thermal_zone*/temp", "reason": "absent", "files": 0}]
+    },
+    "provider-fallback": {"provider": "CUDAExecutionProvider", "on_cpu": 2, "nodes": 30, "time_share": 0.4},
     "clock-not-fixed": {"governor": "ondemand", "paced": False},
     "latency-ratio-unsteady": {"ratios": [{"name": "a", "low": 0.9, "high": 1.2}]},
     "gate-fewer-macs-slower": {"ratios": [{"name": "a", "ratio": 1.2}]},

@@ -21,3 +21,10 @@ def test_what_an_older_document_does_not_hold_is_left_out(report):
 
 def test_a_date_of_another_form_is_shown_as_it_is(report):
     assert dict(provenance.facts(evolve(report, created="yesterday")))["made"] == "yesterday"
+
+
+def test_an_emulated_cpu_is_called_so(report):
+    emulated = evolve(report, environment=evolve(report.environment, emulated=True))
+    assert "Cortex-A72 at 1.5 GHz (asimd), emulated" in RENDERERS["terminal"](emulated)
+    assert "aarch64 (emulated)" in html.render(emulated)
+    assert "emulated" not in RENDERERS["terminal"](report) + html.render(report)

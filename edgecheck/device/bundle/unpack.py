@@ -94,7 +94,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
 
 def _wrong_with(info: zipfile.ZipInfo) -> str:
     """Return why a member must not be written; "" if it may."""
-    name, mode = info.orig_filename, info.external_attr >> 16
+    name, kind = info.orig_filename, stat.S_IFMT(info.external_attr >> 16)
     parts = name.split("/")
     if not name.isascii() or not name.isprintable() or any(sign in name for sign in '\\:*?"<>|'):
         return "has characters that are no part of a file name"
@@ -102,7 +102,7 @@ def _wrong_with(info: zipfile.ZipInfo) -> str:
         return "leaves the folder it is unpacked to, or is a folder"
     if any(part.partition(".")[0].lower() in _RESERVED or part.endswith((".", " ")) for part in parts):
         return "has a name that not every system can write"
-    if mode and not stat.S_ISREG(mode):
+    if kind not in (0, stat.S_IFREG):  # 0: the writer does not say
         return "is a link or a device"
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
         return "is compressed, and bundles are not"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgecheck.cores import usable_cores
 from edgecheck.device.latency.stopwatch import Clock, PerfCounter, Runner, Stopwatch, burst_size, warm_up
 from edgecheck.device.latency.timings import LEAST_SAMPLES, FileTimes, LatencySamples
-from edgecheck.device.runtime import environment
+from edgecheck.device.runtime import emulation, environment
 from edgecheck.device.runtime.session import Feed
 from edgecheck.progress import Progress, Silent
 
@@ -158,6 +158,7 @@ class _Bench:
             pace_hz=self.sampling.pace_hz,
             clock_s=environment.clock_step(),
             governor=environment.governor(),
+            emulated=emulation.emulated(),
         )
 
     def block(self, seconds: float, reopen: bool) -> dict[str, FileTimes]:

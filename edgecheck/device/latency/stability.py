@@ -24,13 +24,21 @@ STEADY_GOVERNORS = ("", "performance", "userspace")
 
 def warnings(samples: LatencySamples) -> list[Diagnostic]:
     """Return warnings about the samples; empty if there are none."""
-    checks = (_crowded, _busy, _stolen, _governed, _drifting, _switching, _scattered, _coarse, _cold, _batched)
+    checks = (
+        *(_emulated, _crowded, _busy, _stolen, _governed),
+        *(_drifting, _switching, _scattered, _coarse, _cold, _batched),
+    )
     return [warning for check in checks for warning in check(samples)]
 
 
 def outliers(samples: LatencySamples, name: str) -> int:
     """Count the runs of a file that are outliers by the modified z-score; they are not removed from the samples."""
     return stats.outlier_count(samples.runs(name))
+
+
+def _emulated(samples: LatencySamples) -> Iterator[Diagnostic]:
+    if samples.emulated:
+        yield Diagnostic("machine-emulated")
 
 
 def _crowded(samples: LatencySamples) -> Iterator[Diagnostic]:

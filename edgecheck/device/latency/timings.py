@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgecheck import stats
 from edgecheck.records import Reading, reading
+from edgecheck.records.board import Conditions
 
 LEAST_SAMPLES = 64  # of each file, below which no 90th percentile is claimed (MLPerf LoadGen's early-stopping estimate)
 
@@ -49,6 +50,8 @@ class LatencySamples:
             gave to other machines. None if unknown.
         clock_s: resolution of the clock.
         governor: the CPU frequency governor, "" if unknown.
+        emulated: whether an emulator ran this process.
+        conditions: temperature, clock and throttling meanwhile; None if they were not watched.
         blocks: file name -> its times, block by block.
     """
 
@@ -67,6 +70,8 @@ class LatencySamples:
     stolen: float | None = None
     clock_s: float = 0.0
     governor: str = ""
+    emulated: bool = False
+    conditions: Conditions | None = None
 
     @property
     def names(self) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edgecheck import versions
 from edgecheck.cores import usable_cores
+from edgecheck.device.runtime import emulation
 from edgecheck.device.runtime.ort import Options
 from edgecheck.records import Environment
 
@@ -52,6 +53,7 @@ def describe(options: Options) -> Environment:
         intra_op_threads=options.threads,
         graph_optimization=options.graph_optimization,
         cpu_flags=cpu_flags(),
+        emulated=emulation.emulated(),
     )
 
 
@@ -62,8 +64,9 @@ def cpu_flags() -> list[str]:
 
 
 def machine() -> dict[str, object]:
-    """Return the properties of this machine that results depend on: architecture, CPU and vector extensions."""
-    return {"architecture": platform.machine(), "cpu": _cpu(), "flags": cpu_flags()}
+    """Return the properties of this machine that results depend on: architecture, CPU, extensions, emulation."""
+    told = {"architecture": platform.machine(), "emulated": emulation.emulated()}
+    return {**told, "cpu": _cpu(), "flags": cpu_flags()}
 
 
 def start_load_meter() -> Callable[[], float | None]:

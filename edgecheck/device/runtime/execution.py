@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from attrs import frozen
 
 from edgecheck.device.model import signature
@@ -33,7 +34,7 @@ SECONDS = 0.5  # of runs
 # the memory.
 MOST_PROFILE_BYTES = 200 << 20
 
-_EVENT_SUFFIX = "_kernel_time"
+EVENT_SUFFIX = "_kernel_time"
 _TYPES = {"float": "FLOAT", "double": "DOUBLE"}  # the others are ONNX's names in small letters
 
 
@@ -77,12 +78,44 @@ def execute(path: str | Path, options: Options, input_shape: tuple[int, int, int
 
 def _execute(path: Path, options: Options, input_shape: tuple[int, int, int], folder: Path) -> Execution:
     optimized, source = folder / "optimized.onnx", _with_names(path, folder)
-    asked: dict[str, Any] = {
-        "optimized_model_filepath": str(optimized),
-        "enable_profiling": True,
-        "profile_file_prefix": str(folder / "profile"),
-    }
-    session = ort.start(source, options, **asked)
+    done = profile(source, options, input_shape, folder, optimized_model_filepath=str(optimized))
+    return _joined(load_model(optimized), done.events, done.feed, done.runs)
+
+
+@frozen(eq=False)
+class Profile:
+    """What ONNX Runtime's profiler wrote about some runs.
+
+    Attributes:
+        session: the session that ran.
+        events: one per node and run, as in the profile: name, `dur` in microseconds, `args`.
+        feed: what was run.
+        runs: the number of runs.
+    """
+
+    session: onnxruntime.InferenceSession
+    events: list[dict[str, Any]]
+    feed: dict[str, np.ndarray]
+    runs: int
+
+
+def profile(path: Path, options: Options, input_shape: tuple[int, int, int], folder: Path, **extra: Any) -> Profile:
+    """Run a file under the profiler on one random image, or on its fixed batch.
+
+    Args:
+        path: the file.
+        options: how it is run.
+        input_shape: channels, height, width of an image, for the dimensions that the file leaves free.
+        folder: where ONNX Runtime may write the profile.
+        **extra: as for `ort.start`.
+
+    Raises:
+        ModelError: ONNX Runtime cannot run the file.
+        MeasurementError: a run failed, or the profile is too large.
+        KeyError, ValueError, OSError: the profile cannot be read.
+    """
+    asked = {"enable_profiling": True, "profile_file_prefix": str(folder / "profile"), **extra}
+    session = ort.start(path, options, **asked)
     interface = signature.read(str(path), session.get_inputs(), session.get_outputs())
     feed = {interface.input: signature.random_image(interface, input_shape)}
     began, runs = time.perf_counter(), 0
@@ -92,11 +125,11 @@ def _execute(path: Path, options: Options, input_shape: tuple[int, int, int], fo
             runs += 1
     except Exception as error:  # ONNX Runtime's exceptions have no common base class
         raise MeasurementError(f"{path}: the run failed ({ort.one_line(error)})") from None
-    profile = Path(session.end_profiling())
-    if profile.stat().st_size > MOST_PROFILE_BYTES:
+    written = Path(session.end_profiling())
+    if written.stat().st_size > MOST_PROFILE_BYTES:
         raise MeasurementError(f"{path}: its profile is too large to be read; it runs too many nodes (in a loop?)")
-    events = [event for event in json.loads(profile.read_text()) if _is_node(event)]
-    return _joined(load_model(optimized), events, feed, runs)
+    events = [event for event in json.loads(written.read_text()) if _is_node(event)]
+    return Profile(session, events, feed, runs)
 
 
 def _with_names(path: Path, folder: Path) -> Path:
@@ -115,16 +148,16 @@ def _with_names(path: Path, folder: Path) -> Path:
 
 
 def _is_node(event: dict[str, Any]) -> bool:
-    return event.get("cat") == "Node" and event["name"].endswith(_EVENT_SUFFIX)
+    return event.get("cat") == "Node" and event["name"].endswith(EVENT_SUFFIX)
 
 
 def _joined(model: onnx.ModelProto, events: list[dict[str, Any]], feed: dict[str, np.ndarray], runs: int) -> Execution:
     nodes = {node.name: node for node in model.graph.node}
-    own = [event for event in events if event["name"].removesuffix(_EVENT_SUFFIX) in nodes]
+    own = [event for event in events if event["name"].removesuffix(EVENT_SUFFIX) in nodes]
     first: dict[str, dict[str, Any]] = {}
     spent: defaultdict[str, float] = defaultdict(float)
     for event in own:
-        name = event["name"].removesuffix(_EVENT_SUFFIX)
+        name = event["name"].removesuffix(EVENT_SUFFIX)
         first.setdefault(name, event["args"])
         spent[name] += event["dur"] / 1e6
     missing = set(nodes) - set(first)

@@ -57,13 +57,16 @@ class Options:
         return cls(measure.intra_op_threads, measure.provider, measure.graph_optimization)
 
 
-def start(path: Path, options: Options, content: bytes | None = None, **extra: Any) -> onnxruntime.InferenceSession:
+def start(
+    path: Path, options: Options, content: bytes | None = None, entries: Mapping[str, str] = {}, **extra: Any
+) -> onnxruntime.InferenceSession:
     """Return a session that executes its nodes one after another.
 
     Args:
         path: the file.
         options: how it is run.
         content: a model made from the file, which is run instead of it.
+        entries: further configuration entries of the session; ONNX Runtime ignores those that it does not know.
         **extra: further attributes of `onnxruntime.SessionOptions`.
 
     Raises:
@@ -85,6 +88,8 @@ def start(path: Path, options: Options, content: bytes | None = None, **extra: A
         settings.add_session_config_entry("session.set_denormal_as_zero", "1")
     if options.exact_sums:
         settings.add_session_config_entry("session.x64quantprecision", "1")
+    for name, text in entries.items():
+        settings.add_session_config_entry(name, text)
     for name, value in extra.items():
         setattr(settings, name, value)
     try:

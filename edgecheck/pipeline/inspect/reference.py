@@ -21,6 +21,7 @@ EXAMPLES: dict[Unit, str] = {
     "count": "10 M",
     "ratio": "0.6x",
     "logit": "0.001",
+    "J": "5 mJ",
 }
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 
+import attrs
 from attrs import frozen
 
 from edgecheck import images, versions
 from edgecheck.artefact import Artefact
 from edgecheck.config.plan import Preprocessing
+from edgecheck.device.board.meter import Meter
 from edgecheck.device.latency import sampler
 from edgecheck.device.latency.stopping import Stopping
 from edgecheck.device.latency.timings import LatencySamples
@@ -53,4 +55,9 @@ class Time(Stage[LatencySamples]):
         count = sampler.FEEDS * self.sampling.batch
         pixels = images.preprocess(self.images.load().images[:count], self.preprocessing)
         stopping = Stopping(self.criteria, self.candidates)
-        return sampler.sample(openers, pixels, self.sampling, stopping, progress=desk.progress)
+        meter = Meter().start()
+        try:
+            samples = sampler.sample(openers, pixels, self.sampling, stopping, progress=desk.progress)
+        finally:
+            conditions = meter.stop()
+        return attrs.evolve(samples, conditions=conditions)

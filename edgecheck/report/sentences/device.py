@@ -1,4 +1,4 @@
-"""About an ONNX file and the processor that runs it."""
+"""About an ONNX file, and the device that runs it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,55 @@ def _too_new(what: str, criterion: str, setting: str) -> Callable[[Mapping[str, 
     return sentence
 
 
+# How a sign of throttling reads; `under-voltage` and the like are the firmware's own words.
+_SIGNS = {
+    "throttle-count": "{where} grew by {count}",
+    "cooling": "{where} was in use in {count:#sample}",
+    "slow-while-hot": "busy cores ran at {clock_share:percent} of the allowed frequency with {where} at its trip point",
+}
+_FIRMWARE = "{kind} told by the {where} in {count:#sample}"
+_FIRMWARE_BETWEEN = "{kind} told by the {where} between two samples"
+
+
+def _throttled(fields: Mapping[str, Any]) -> str:
+    signs = [fill(_SIGNS.get(sign["kind"], _firmware(sign)), sign) for sign in fields["signs"]]
+    return (
+        f"the device was throttled while it measured: {'; '.join(signs)}. Its latencies are those of a slower device: "
+        "cool it, give it a stronger power supply or pace the runs, and measure again"
+    )
+
+
+def _firmware(sign: Mapping[str, Any]) -> str:
+    return _FIRMWARE if sign["count"] else _FIRMWARE_BETWEEN
+
+
+def _unread(fields: Mapping[str, Any]) -> str:
+    sources = [fill("{source} ({reason})", source) for source in fields["sources"]]
+    return f"some sensors could not be read: {', '.join(sources)}"
+
+
+def _fallback(fields: Mapping[str, Any]) -> str:
+    time = " ({time_share:percent} of the time)" if fields["time_share"] is not None else ""
+    return fill(
+        f"{{on_cpu:,}} of {{nodes:#node}}{time} ran on the CPU although {{provider}} was asked for: its latency is not "
+        "that of {provider}. Install what the provider needs, use operators and types that it supports, or ask for the "
+        "CPU; to gate it, add the criterion `provider.fallback_share <= 0 %`",
+        fields,
+    )
+
+
 SENTENCES = {
+    "device-throttled": _throttled,
+    "throttling-unknown": (
+        "nothing on this device tells whether it was throttled: watch its temperature in another way, or compare a "
+        "second run after it has cooled"
+    ),
+    "throttled-before": (
+        "before the measurement, since its start-up, the device had seen {kinds:list}: check its power supply and "
+        "cooling"
+    ),
+    "sensors-unread": _unread,
+    "provider-fallback": _fallback,
     "subnormal-weights": _subnormal_weights,
     "zero-weights": (
         "many weights are zero but stored densely: ONNX Runtime computes all of them, so they save neither size nor "

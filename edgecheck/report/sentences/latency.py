@@ -25,6 +25,10 @@ def _ratio_unsteady(fields: Mapping[str, Any]) -> str:
 
 
 SENTENCES = {
+    "machine-emulated": (
+        "the CPU is emulated: latency and peak memory are those of the emulator, not of a device. Accuracy and outputs "
+        "hold; measure the rest on the device"
+    ),
     "threads-exceed-cores": (
         "{threads} threads compete for {cores:#core}: set {setting:measure.intra_op_threads} to {cores} or less"
     ),

@@ -21,6 +21,7 @@ def test_no_warning_where_all_is_well():
     [
         ({"threads": 8}, "8 threads compete for 4 cores: set measure.intra_op_threads to 4 or less"),
         ({"other_load": 0.6}, "other processes used 60 % of the machine's cores"),
+        ({"emulated": True}, "the CPU is emulated: latency and peak memory are those of the emulator"),
         ({"stolen": 0.1}, "the hypervisor gave 10 % of this machine's time to others"),
         ({"governor": "ondemand"}, "the CPU governor is ondemand, .* or set measure.pace_hz to the rate"),
         (

@@ -103,14 +103,16 @@ def test_a_process_that_dies_takes_its_own_stage_with_it(tmp_path):
     assert results == ["its worker process ended with exit code 3", 16.0, 81.0]
 
 
-def test_what_is_alone_never_runs_beside_another_stage(tmp_path):
+def test_what_is_alone_never_runs_beside_another_stage(tmp_path, tmp_path_factory):
+    meeting = tmp_path_factory.mktemp("meeting")
+
     def line(name, *stages):
         for place, stage in enumerate(stages):
             yield Work(f"{name}{place}", stage)
 
     lines = [
-        line("a", Interval(1), Alone(2), Interval(3)),
-        line("b", Interval(4), Interval(5), Alone(6)),
+        line("a", Interval(1, meeting), Alone(2), Interval(3)),
+        line("b", Interval(4, meeting), Interval(5), Alone(6)),
         line("c", Alone(7), Interval(8)),
     ]
     finish(tmp_path, "processes:3", *lines)

@@ -63,7 +63,7 @@ class Die(Stage[Value]):
         os._exit(3)
 
 
-MEETING_S = 60.0  # for two processes to start, on a machine that does other work besides
+MEETING_S = 60.0  # for processes to start, on a machine that does other work besides
 
 
 @frozen
@@ -75,15 +75,16 @@ class Interval(Stage[Value]):
     files = ("interval.txt",)
 
     number: int
-    meeting: Path | None = None  # a folder where it waits for another one to have begun
+    meeting: Path | None = None  # a folder where it waits until as many as may run at once have begun
+    at_once: int = 1
 
     def compute(self, desk):
         began = time.time()
         if self.meeting:
             (self.meeting / str(self.number)).touch()
-            while len(list(self.meeting.iterdir())) < 2 and time.time() < began + MEETING_S:
+            while len(list(self.meeting.iterdir())) < self.at_once and time.time() < began + MEETING_S:
                 time.sleep(0.01)
-        time.sleep(0.1)
+        time.sleep(0.2)
         (desk.folder / "interval.txt").write_text(f"{began} {time.time()}")
         return Value(0)
 

@@ -121,10 +121,27 @@ class Finished:
             reached |= front
         return reached
 
+    def _restore(self):
+        """Make the copy equal to the run by what differs: to copy everything would be most of the time."""
+        if not self._copy.exists():
+            shutil.copytree(self.folder, self._copy)
+            return
+        wanted, there = (
+            {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+            for folder in (self.folder, self._copy)
+        )
+        for file in there.keys() - wanted.keys():
+            (self._copy / file).unlink()
+        for file in wanted:
+            if there.get(file) != wanted[file]:
+                shutil.copy2(self.folder / file, self._copy / file)
+        for folder in self._copy.iterdir():
+            if folder.is_dir() and not (self.folder / folder.name).exists():
+                shutil.rmtree(folder)
+
     def again(self, plan, name=None, alter=None, same=None):
         """Carry out a plan, or this one with a stage altered, in a copy; return the names of what was computed."""
-        shutil.rmtree(self._copy, ignore_errors=True)
-        shutil.copytree(self.folder, self._copy)
+        self._restore()
         return set(carry_out(plan, Altered(self._copy, name, alter), same))
 
 

@@ -1,9 +1,11 @@
 import importlib
 import json
+import os
 import textwrap
 
 import pytest
 
+from edgecheck.atomic import write_text
 from edgecheck.cli import main
 from edgecheck.device.runtime import probe
 from tests.shared import made_once
@@ -48,8 +50,10 @@ def tiny_config(tmp_path_factory):
     """A small configuration on the committed digits network."""
     from importlib import resources
 
-    path = tmp_path_factory.mktemp("config") / "edgecheck.yaml"
-    path.write_text(TINY.format(weights=resources.files("edgecheck.models") / "digits_cnn.safetensors"))
+    # Where it lies is part of a report, and that of the small run is made once for all workers.
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "edgecheck.yaml"
+    write_text(path, TINY.format(weights=resources.files("edgecheck.models") / "digits_cnn.safetensors"))
     return path
 
 

@@ -28,7 +28,7 @@ def test_it_leaves_what_it_promises(tiny_run):
 
 
 def test_the_document_is_whole(tiny_report):
-    assert tiny_report["schema_version"] == 4
+    assert tiny_report["schema_version"] == 5
     assert [v["name"] for v in tiny_report["variants"]] == NAMES
     assert [v["role"] for v in tiny_report["variants"]] == ["baseline", "control", "candidate", "candidate"]
     judged = {v["variant"] for v in tiny_report["verdicts"]}

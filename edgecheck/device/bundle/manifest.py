@@ -16,11 +16,13 @@ from edgecheck.errors import InputError
 from edgecheck.hashing import digest
 from edgecheck.records import SCHEMA_VERSION, Policy, Tool, Variant, from_dict, to_dict
 from edgecheck.records.checks import not_negative, unique
+from edgecheck.text import visible
 
 MANIFEST = "bundle.json"
 DATA = "data.npz"
 LOGITS, GOLDEN = "logits.npz", "golden.npz"
 MOST_MANIFEST_BYTES = 64 << 20  # a thousand variants take about 1 MB
+MOST_NAME_BYTES = 255  # of a folder, on most file systems
 
 
 @frozen
@@ -144,7 +146,16 @@ def _check(manifest: Manifest) -> None:
         raise ValueError("variants must begin with the baseline, and hold only one")
     if not all(0 <= place < len(manifest.images) for place in manifest.golden):
         raise ValueError("golden names images that are not packed")
+    unsafe = [variant.name for variant in manifest.variants if not _names_a_folder(variant.name)]
+    if unsafe:
+        raise ValueError(f"variants holds {visible(unsafe[0])!r}, which no folder can be called")
     needed = [DATA, *(variant.file or "" for variant in manifest.variants)]
     absent = [name for name in needed if name not in manifest.files]
     if absent:
         raise ValueError(f"files lacks {absent[0]!r}")
+
+
+def _names_a_folder(name: str) -> bool:
+    """Return whether a device can keep the stages of a variant in a folder of its name, inside another folder."""
+    plain = name.isprintable() and not any(sign in name for sign in "/\\")
+    return plain and name.strip() not in ("", ".", "..") and len(name.encode()) <= MOST_NAME_BYTES

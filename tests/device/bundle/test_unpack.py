@@ -149,6 +149,12 @@ def test_a_manifest_of_another_version_or_form(packed, refused, tmp_path, change
     assert untouched(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["../../x", "/x", "a/b", "a\\b", "..", ".", "", " ", "a\0b", "\x1b[2J", "\udc80", "x" * 256])
+def test_a_variant_whose_stages_would_leave_the_folder(packed, refused, tmp_path, name):
+    refused(with_manifest(members(packed), lambda d: d["variants"][1].update(name=name)), "no folder can be called")
+    assert untouched(tmp_path)
+
+
 def test_other_files(packed, tmp_path):
     for name, content in (("empty", b""), ("text", b"hello"), ("cut", packed.read_bytes()[:-100])):
         path = tmp_path / name

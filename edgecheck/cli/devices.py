@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import click
 
 from edgecheck.cli import remote, screen
 from edgecheck.cli.judging import run_argument
-from edgecheck.cli.options import command_line, listing_format_option
+from edgecheck.cli.options import command_line, listing_format_option, plugin_option
 from edgecheck.errors import UsageError
 
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
@@ -57,20 +58,23 @@ bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
     metavar="TENSOR",
     help="Tensor of the files to explain. [default: that of the run, or the last feature map]",
 )
-def bundle(run: Path, out: Path, images: int, no_images: bool, **asked: Any) -> None:
+@plugin_option
+def bundle(run: Path, out: Path, images: int, no_images: bool, plugin_files: tuple[Path, ...], **asked: Any) -> None:
     """Pack the ONNX files of a saved RUN, test images and expected outputs into one file for `edgecheck device run`.
 
-    Equal content gives equal bytes.
+    Equal content gives equal bytes. Metrics and methods of plugins stay here: devices have no plugins.
     """
     from edgecheck.pipeline.bundle import Asked
     from edgecheck.pipeline.bundle import bundle as pack
+    from edgecheck.plugins import load
 
+    load(plugin_files)
     wanted = Asked(images=images, real_images=not no_images, **asked)
     manifest = pack(run, out, wanted, screen.Screen())
     what = "synthetic images" if manifest.synthetic else f"{len(manifest.images):,} images"
     packed = f"{len(manifest.variants)} files, {what}, {out.stat().st_size:,} bytes"
     screen.say(f"{out}: written, {packed}; copy it to the device, and run there:")
-    screen.say(f"  edgecheck device run {out.name} -o result.json")
+    screen.say(f"edgecheck device run {shlex.quote(out.name)} -o result.json")
 
 
 @click.group(short_help="Measure a bundle on a device.")
@@ -145,6 +149,7 @@ def _run_here(bundle: Path, out: Path, name: str, provider: str | None, threads:
     from edgecheck.pipeline.store import Store
 
     _check_name(name)
+    _check_provider(provider)
     require_writable(out)
     here = Here(name, provider, threads)
     unfinished = out.with_name(f"{out.name}.unfinished")
@@ -155,7 +160,7 @@ def _run_here(bundle: Path, out: Path, name: str, provider: str | None, threads:
     shutil.rmtree(unfinished, ignore_errors=True)
     screen.say_kept(store)
     screen.say(f"{out}: written, {len(result.variants)} files measured on {here.name}; merge it into the run:")
-    screen.say(f"  edgecheck merge RUN {out.name}")
+    screen.say(f"edgecheck merge RUN {shlex.quote(out.name)}")
 
 
 device.add_command(remote.install)
@@ -177,10 +182,19 @@ def selftest(context: click.Context, bundle: Path, provider: str | None, threads
     from edgecheck.device.bundle.unpack import unpack
     from edgecheck.pipeline.inspect.selftest import tested
 
+    _check_provider(provider)
     with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch:
         listing, passed = tested(unpack(bundle, Path(scratch)), provider, threads)
     screen.show_listing(listing, form)
     context.exit(0 if passed else 1)
+
+
+def _check_provider(name: str | None) -> None:
+    """Refuse a provider that this device does not have, before anything is unpacked."""
+    from edgecheck.device.runtime.ort import require_provider
+
+    if name is not None:
+        require_provider(name, "--provider")
 
 
 def _own_name() -> str:

@@ -30,11 +30,12 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt
 
 @frozen
 class Bundle:
-    """An unpacked bundle: its manifest, the folder that holds its files, and the SHA-256 of the archive."""
+    """An unpacked bundle: the archive and its SHA-256, its manifest, and the folder that holds its files."""
 
+    path: Path
+    sha256: str
     manifest: Manifest
     folder: Path
-    sha256: str
 
 
 def unpack(path: Path, folder: Path) -> Bundle:
@@ -56,7 +57,8 @@ def unpack(path: Path, folder: Path) -> Bundle:
         _check_room(path, folder, sum(info.file_size for info in members.values()))
         for name, expected in manifest.files.items():
             _extract(path, archive, members[name], folder / name, expected)
-    return Bundle(manifest, folder, checksum)
+            _refuse_bomb(path, name, folder / name)
+    return Bundle(path, checksum, manifest, folder)
 
 
 def verify(path: Path) -> str:
@@ -141,6 +143,16 @@ def _extract(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, target
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic(target) as temporary, open(temporary, "wb") as file:
         file.writelines(_checked(path, archive, info, expected))
+
+
+def _refuse_bomb(path: Path, name: str, written: Path) -> None:
+    """Refuse arrays that would take more memory than they have bytes: those of a bundle are not compressed either."""
+    if written.suffix != ".npz":
+        return
+    with zipfile.ZipFile(written) as arrays:
+        inflated = sum(info.file_size for info in arrays.infolist())
+    if inflated > written.stat().st_size:
+        raise InputError(f"{path}: refused, {name} is compressed, and arrays of bundles are not")
 
 
 def _checked(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected: str) -> Iterator[bytes]:

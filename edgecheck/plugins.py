@@ -56,6 +56,11 @@ def using(names: Iterable[str]) -> tuple[Artefact, ...]:
     return tuple(one.file for one in _LOADED.values() if one.names & wanted)
 
 
+def registered() -> frozenset[str]:
+    """Return all names that plugins have registered in this process; other machines do not know them."""
+    return frozenset(name for one in _LOADED.values() for name in one.names)
+
+
 def place_of(error: BaseException) -> str:
     """Return the innermost line of a plugin that an error came from, `my_plugin.py:12`, or nothing."""
     files = {*map(str, _LOADED), *map(str, _HELPERS)}

@@ -140,10 +140,15 @@ def say(text: str) -> None:
     click.echo(plain(text), err=True)
 
 
-def say_where(store: Store) -> None:
-    """Say where the reports of a run are, and what was not computed again."""
+def say_kept(store: Store) -> None:
+    """Say how much of a run was not computed again."""
     if store.kept:
         say(f"{store.kept} finished stages were reused")
+
+
+def say_where(store: Store) -> None:
+    """Say where the reports of a run are, and what was not computed again."""
+    say_kept(store)
     say(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml")
 
 

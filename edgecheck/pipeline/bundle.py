@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from edgecheck import __version__, images
 from edgecheck.atomic import require_writable, write_text
-from edgecheck.attribution.table import METHODS
-from edgecheck.config.plan import Explain, Measure, Preprocessing
+from edgecheck.config.plan import Explain, Preprocessing
 from edgecheck.device.bundle import expected
 from edgecheck.device.bundle.manifest import (
     DATA,
@@ -34,7 +33,7 @@ from edgecheck.device.runtime.ort import Options
 from edgecheck.errors import InputError, UsageError
 from edgecheck.hashing import digest, sha256
 from edgecheck.images import ImageSet
-from edgecheck.pipeline import saved
+from edgecheck.pipeline import bundle_settings, saved
 from edgecheck.progress import Named, Progress
 from edgecheck.records import SCHEMA_VERSION, Report, Tool, Variant, to_dict
 from edgecheck.registry import nearest
@@ -92,18 +91,18 @@ def _filled(
     progress: Progress,
 ) -> Manifest:
     """Write images and expected answers beside the files, and return the manifest of all."""
-    (whole, how), subject, options = of_run, report.subject, _options(report)
+    (whole, how), subject, options = of_run, report.subject, bundle_settings.options(report)
     data, places = images.draw(whole, asked.images, subject.seed)
     if not asked.real_images:
         data, places = _noise(whole, subject.seed), []
     images.save_npz(room / DATA, data, how)
-    explain = _explain(report, asked, room / (packed[0].file or ""))
+    explain = bundle_settings.explain(report, asked.target_layer, room / (packed[0].file or ""))
     logits = [_outputs(room, variant, data, how, options, progress) for variant in packed]
     golden = expected.golden(logits) if asked.real_images else []
     if asked.real_images:
         _keep(packed, logits, room)
         _explain_golden(packed, images.take(data, golden), how, explain, options, room)
-    names = sorted(path.relative_to(room).as_posix() for path in room.rglob("*") if path.is_file())
+    policy = bundle_settings.policy(report)
     return Manifest(
         version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
@@ -115,14 +114,19 @@ def _filled(
         packed_sha256=data.sha256,
         preprocessing=how,
         preprocessing_sha256=subject.preprocessing_sha256,
-        explain=explain,
-        measure=_measure(report, asked),
-        policy=report.policy,
-        policy_sha256=policy_digest(report.policy),
+        explain=explain if asked.real_images else attrs.evolve(explain, methods=[]),
+        measure=bundle_settings.measure(report, asked.budget_s),
+        policy=policy,
+        policy_sha256=policy_digest(policy),
         seed=subject.seed,
-        files={name: sha256(room / name) for name in names},
+        files=_checksums(room),
         answers={} if asked.real_images else _answers(packed, logits),
     )
+
+
+def _checksums(room: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file, by its path in the bundle."""
+    return {path.relative_to(room).as_posix(): sha256(path) for path in sorted(room.rglob("*")) if path.is_file()}
 
 
 def _chosen(report: Report, names: Sequence[str]) -> list[Variant]:
@@ -186,42 +190,6 @@ def _copied(folder: Path, variant: Variant, place: int, room: Path) -> Variant:
         effective_rate=variant.effective_rate,
         weight_bytes=variant.weight_bytes,
     )
-
-
-def _explain(report: Report, asked: Asked, baseline: Path) -> Explain:
-    """Return the settings of the heatmaps on the device, where they are those of the files."""
-    methods = [name for name in METHODS if any(f"sp2ps.{name}" == r.metric for r in report.readings)]
-    layer, own = asked.target_layer, report.subject.target_layer
-    if layer is None and own in _tensors(baseline):
-        layer = own
-    return Explain(
-        methods=methods if asked.real_images else [],
-        source="artefact",
-        target_layer=layer,
-        class_explained=report.subject.class_explained,  # type: ignore[arg-type]
-        sam=report.subject.sam,  # type: ignore[arg-type]
-        pictures=0,
-    )
-
-
-def _tensors(path: Path) -> set[str]:
-    return {name for node in files.load_model(path).graph.node for name in node.output}
-
-
-def _measure(report: Report, asked: Asked) -> Measure:
-    here = report.environment
-    return Measure(
-        latency_budget_s=asked.budget_s,
-        pace_hz=here.pace_hz,
-        batch=here.batch,
-        intra_op_threads=here.intra_op_threads,
-        graph_optimization=here.graph_optimization,  # type: ignore[arg-type]
-    )
-
-
-def _options(report: Report) -> Options:
-    here = report.environment
-    return Options(here.intra_op_threads, here.provider, here.graph_optimization)
 
 
 def _outputs(

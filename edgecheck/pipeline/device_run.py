@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-import numpy as np
 from attrs import frozen
 
-from edgecheck import __version__
 from edgecheck.artefact import Artefact
 from edgecheck.config import reader
 from edgecheck.config.plan import Plan
@@ -18,12 +16,11 @@ from edgecheck.device.bundle.manifest import DATA, LOGITS, answers_digest
 from edgecheck.device.bundle.result import Result
 from edgecheck.device.bundle.unpack import Bundle
 from edgecheck.device.diagnostics import throttling
-from edgecheck.device.runtime import environment
 from edgecheck.errors import DataError
 from edgecheck.gate.chance import on_labels
 from edgecheck.gate.preconditions import from_heatmaps, needs_twin
 from edgecheck.metrics import METRICS
-from edgecheck.pipeline import beginning, board, timing
+from edgecheck.pipeline import beginning, board, device_result, timing
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
@@ -33,12 +30,9 @@ from edgecheck.pipeline.store import Store
 from edgecheck.progress import Progress
 from edgecheck.records import (
     HOST,
-    SCHEMA_VERSION,
-    DeviceRun,
     Diagnostic,
     Policy,
     Reading,
-    Tool,
     Variant,
     reading,
 )
@@ -87,13 +81,13 @@ def measure(
         timed = timing.time_all(run, schedule, findings)
         boards = schedule.finish(schedule.start(board.examine(run, each) for each in timed.findings))
     answered = [_completed(_beside_host(bundle, each.findings), timed.findings[0]) for each in boards]
-    described = attrs.evolve(
-        _described(bundle, run, store, command),
+    how = attrs.evolve(
+        device_result.described(bundle, run, store, command),
         conditions=timed.conditions,
         placements={each.findings.name: each.placement for each in boards if each.placement},
         energies={each.findings.name: each.energy for each in boards if each.energy},
     )
-    return _result(bundle, here, run, answered, _warnings(timed), described)
+    return device_result.result(bundle, here.name, run, answered, _warnings(timed), how)
 
 
 def _plan(bundle: Bundle, here: Here) -> Plan:
@@ -199,41 +193,3 @@ def _warnings(timed: timing.Timed) -> list[Diagnostic]:
     """Return the warnings about latency, and what the sensors of this device could not tell."""
     notes = [one for one in throttling(timed.conditions) if one.severity == "note"] if timed.conditions else []
     return [*timed.warnings, *notes]
-
-
-def _result(
-    bundle: Bundle,
-    here: Here,
-    run: Run,
-    findings: Sequence[Findings],
-    warnings: Sequence[Diagnostic],
-    described: DeviceRun,
-) -> Result:
-    manifest, measure = bundle.manifest, run.plan.measure
-    return Result(
-        version=SCHEMA_VERSION,
-        tool=Tool("edgecheck", __version__),
-        name=here.name,
-        variants={variant.name: variant.sha256 or "" for variant in manifest.variants},
-        data_sha256=manifest.data_sha256,
-        packed_sha256=manifest.packed_sha256,
-        images=manifest.images,
-        preprocessing_sha256=manifest.preprocessing_sha256,
-        policy_sha256=manifest.policy_sha256,
-        environment=attrs.evolve(environment.describe(run.runtime), pace_hz=measure.pace_hz, batch=measure.batch),
-        run=described,
-        readings=[attrs.evolve(r, device=here.name) for each in findings for r in each.readings],
-        warnings=[*warnings, *(attrs.evolve(one, variant=each.name) for each in findings for one in each.warnings)],
-    )
-
-
-def _described(bundle: Bundle, run: Run, store: Store, command: Sequence[str] | None) -> DeviceRun:
-    labels = np.bincount(run.data.labels)
-    return DeviceRun(
-        bundle_sha256=bundle.sha256,
-        images=None if bundle.manifest.synthetic else len(run.data),
-        chance=None if bundle.manifest.synthetic else float(labels.max() / len(run.data)),
-        created=store.finished,
-        duration_s=sum(store.seconds.values()),
-        command=list(command) if command else None,
-    )

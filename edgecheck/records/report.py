@@ -150,6 +150,17 @@ class Report:
         """Return the reading of a metric on one variant and device, None where there is none."""
         return self._by_key.get((variant, metric, device))
 
+    def readings_of(self, variant: str) -> list[Reading]:
+        """Return the readings of a variant, on all devices."""
+        return self._by_variant[variant]
+
+    @cached_property
+    def _by_variant(self) -> dict[str, list[Reading]]:
+        grouped: dict[str, list[Reading]] = {variant.name: [] for variant in self.variants}
+        for reading in self.readings:
+            grouped.setdefault(reading.variant, []).append(reading)
+        return grouped
+
     @cached_property
     def _by_key(self) -> dict[tuple[str, str, str], Reading]:
         return {reading.key: reading for reading in self.readings}

@@ -8,7 +8,7 @@ from edgecheck.gate.floor import absolute
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.leniency import PASSING
 from edgecheck.metrics import METRICS, DecidedBy
-from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on
+from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on, on_host
 from edgecheck.report import devices, diagnostics
 from edgecheck.report.format import (
     MISSING,
@@ -202,7 +202,7 @@ def fidelity_of(report: Report, similarity: Similarity) -> str:
 
 def _fidelity(report: Report, variant: Variant) -> str:
     """Return the lowest fidelity of a quantized file; nothing for others, whose maps no quantization moved."""
-    taken = [r for r in report.readings if r.variant == variant.name and r.metric.startswith("fidelity.")]
+    taken = [r for r in on_host(report.readings_of(variant.name)) if r.metric.startswith("fidelity.")]
     measured = [r for r in taken if r.value is not None and r.source]
     return format_reading(min(measured, key=lambda r: r.value or 0.0)) if measured else MISSING
 

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from edgecheck.attribution.table import look_of
 from edgecheck.gate.floor import floor as floor_of
-from edgecheck.records import HOST, Report, Variant
+from edgecheck.records import HOST, Report, Variant, on_host
 from edgecheck.report import devices
 from edgecheck.report.format import (
     MISSING,
@@ -159,8 +159,8 @@ def _metric(title: tuple[str, ...], metric: str, importance: int) -> Column:
 
 def _source(report: Report, variant: Variant) -> str:
     """Return what the Sp2PS of a variant are taken from: its twin, or the artefact."""
-    scores = (report.value(variant.name, f"sp2ps.{method}") for method in methods(report))
-    return next((plain(one.source) for one in scores if one and one.source and one.value is not None), MISSING)
+    scores = (reading for reading in on_host(report.readings_of(variant.name)) if reading.metric.startswith("sp2ps."))
+    return next((plain(one.source) for one in scores if one.source and one.value is not None), MISSING)
 
 
 def _macs(report: Report, variant: Variant) -> str:

@@ -13,8 +13,10 @@ from onnx import numpy_helper
 from edgecheck.cli import main
 from edgecheck.device.bundle import result as results
 from edgecheck.pipeline.store import Store
+from edgecheck.plugins import load
 from edgecheck.records import SCHEMA_VERSION
 from tests.device.bundle import small_run
+from tests.plugged import no_plugins_yet
 
 
 @pytest.fixture(scope="session")
@@ -96,11 +98,9 @@ def test_several_devices_and_external_figures(run_folder, measured, edgecheck, t
     table = tmp_path / "trt.csv"
     table.write_text("variant,metric,value\ncandidate,latency.p50_s,2.4 ms\ncandidate,accuracy,91.7 %\n")
     words = [pi4, measured("pi5"), "--csv", table, "--device", "trt"]
-    _, out, _ = edgecheck("merge", run_folder, *words)
-    assert "@pi4" in out
-    assert "@pi5" in out
-    assert "@trt (external)" in out
-    assert "2.40 ms" in out
+    _, out, _ = edgecheck("merge", run_folder, *words, "--format", "markdown")
+    shown = out.replace("@<!-- -->", "@")
+    assert all(name in shown for name in ("@pi4", "@pi5", "@trt (external)", "2.40 ms"))
     for form in ("markdown", "junit"):
         _, out, _ = edgecheck("gate", run_folder, "--gate", "latency.p50_s@trt <= 1 ms", "--format", form)
         assert "external" in out
@@ -180,7 +180,8 @@ def test_bad_words(run_folder, packed, refused, tmp_path):
     assert "NoneExecutionProvider is not in this ONNX Runtime" in refused(
         "device", "run", packed, "-o", tmp_path / "r.json", "--provider", "NoneExecutionProvider"
     )
-    assert not (tmp_path / "r.json").exists()
+    assert "--provider: " in refused("device", "selftest", packed, "--provider", "")
+    assert not list(tmp_path.glob("r.json*"))
 
 
 @pytest.mark.parametrize(
@@ -224,6 +225,36 @@ def test_without_images_only_what_needs_none_is_measured(run_folder, measured, e
     assert edgecheck("gate", run_folder, "--only", "--gate", "accuracy@nas >= 1 %")[0] == 1
 
 
+def test_what_a_plugin_measures_stays_on_the_host(tmp_path, edgecheck, refused):
+    """Devices have no plugins: the bundle names neither their metrics nor their methods."""
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from edgecheck.metrics import Metric\n"
+        "from edgecheck.score.predictions import register_metric\n"
+        "metric = Metric('ones', 'fraction', 'higher', 'share of images in class 1', 'ours')\n"
+        "register_metric(metric, lambda taken: float((taken.logits.argmax(axis=1) == 1).mean()))\n"
+    )
+    folder, out = small_run.write(tmp_path / "small"), tmp_path / "b.zip"
+    with no_plugins_yet():
+        load([plugin])
+        assert edgecheck(*small_run.command(folder, "--gate", "ones >= 0 %"))[0] in (0, 1)
+    with no_plugins_yet():
+        assert "name its file with --plugin FILE" in refused("bundle", folder / "run", "-o", out)
+        assert edgecheck("bundle", folder / "run", "-o", out, "--plugin", plugin)[0] == 0
+    result = tmp_path / "r.json"
+    assert edgecheck("device", "run", out, "-o", result, "--name", "pi4")[0] == 0
+    with no_plugins_yet():
+        _, text, _ = edgecheck("merge", folder / "run", result, "--plugin", plugin, "--format", "json")
+    report = json.loads(text)
+    assert {r["device"] for r in report["readings"] if r["metric"] == "ones"} == {"host"}
+    assert value(report, "candidate", "accuracy", "pi4")["value"] is not None
+
+
+def test_the_commands_that_it_names_can_be_pasted(run_folder, tmp_path, edgecheck):
+    _, _, err = edgecheck("bundle", run_folder, "-o", tmp_path / "a b.zip", "--no-images")
+    assert "edgecheck device run 'a b.zip' -o result.json" in err
+
+
 def test_the_selftest_passes_here_and_fails_with_other_weights(packed, edgecheck, refused, tmp_path, run_folder):
     code, out, _ = edgecheck("device", "selftest", packed, "--format", "json")
     told = json.loads(out)
@@ -239,7 +270,7 @@ def test_the_selftest_passes_here_and_fails_with_other_weights(packed, edgecheck
     assert "FAIL" in out
     none = tmp_path / "n.zip"
     edgecheck("bundle", run_folder, "-o", none, "--no-images")
-    assert "no golden images" in refused("device", "selftest", none)
+    assert f"{none}: no golden images" in refused("device", "selftest", none)
 
 
 def broken_bundle(packed, tmp_path):
@@ -277,8 +308,28 @@ def test_a_file_that_fails_on_the_device_is_its_own_result(packed, measured, mon
     edgecheck("merge", run_folder, result)
     report = json.loads((run_folder / "report.json").read_text())
     assert value(report, "baseline", "latency.p50_s", "pi4")["value"] > 0
-    assert "SIGSEGV" in value(report, "candidate", "latency.p50_s", "pi4")["note"]
+    note = value(report, "candidate", "latency.p50_s", "pi4")["note"]
+    assert note == "variants/001/model.onnx: ONNX Runtime crashed on it (SIGSEGV)"
     assert "SIGSEGV" in (run_folder / "report.md").read_text()
+
+
+def test_the_selftest_goes_on_after_a_file_that_crashes(packed, edgecheck, monkeypatch):
+    from edgecheck.device.runtime import probe
+    from edgecheck.errors import MeasurementError
+
+    run = probe.run
+
+    def crashing(path, *arguments):
+        if "000" in str(path):
+            raise MeasurementError(f"{path}: ONNX Runtime crashed on it (SIGSEGV)")
+        return run(path, *arguments)
+
+    monkeypatch.setattr(probe, "run", crashing)
+    code, out, _ = edgecheck("device", "selftest", packed, "--format", "json")
+    baseline, candidate = json.loads(out)["variants"]
+    assert code == 1
+    assert (baseline["passed"], baseline["reason"]) == (False, "ONNX Runtime crashed on it (SIGSEGV)")
+    assert candidate["passed"]
 
 
 def test_a_baseline_that_fails_leaves_the_figures_of_the_others(packed, measured, monkeypatch, run_folder, edgecheck):
@@ -341,7 +392,7 @@ def test_a_provider_that_takes_no_node_is_told_and_can_be_gated(packed, run_fold
     out = tmp_path / "azure.json"
     words = ["-o", out, "--name", "npu", "--provider", "AzureExecutionProvider"]
     assert edgecheck("device", "run", packed, *words)[0] == 0
-    _, text, _ = edgecheck("merge", run_folder, out)
+    _, text, _ = edgecheck("merge", run_folder, out, "--format", "markdown")
     assert "ran on the CPU although" in text
     report = json.loads((run_folder / "report.json").read_text())
     assert value(report, "candidate", "provider.fallback_share", "npu")["value"] == 1
@@ -360,7 +411,6 @@ def test_a_throttled_board_says_so(packed, run_folder, edgecheck, tmp_path, monk
     monkeypatch.setattr(latency, "Meter", lambda: Meter(tmp_path))
     out = tmp_path / "r.json"
     assert edgecheck("device", "run", packed, "-o", out, "--name", "pi4")[0] == 0
-    _, text, _ = edgecheck("merge", run_folder, out)
-    assert "@pi4: the device was throttled while it measured" in text
-    assert "throttled told by the" in text
+    _, text, _ = edgecheck("merge", run_folder, out, "--format", "markdown")
+    assert "@<!-- -->pi4: the device was throttled while it measured: throttled told by the" in text
     assert json.loads(out.read_text())["run"]["conditions"]["signs"]

@@ -8,7 +8,7 @@ import pytest
 from edgecheck.images import load_npz
 from tests.cli.conftest import TINY
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("files_in_this_process")]
 TAYLOR, SAME = "taylor-filters-0.50-by8", "taylor-filters-0.45-by8"
 ROWS = """\
 variants:

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from edgecheck.attribution.table import METHODS
 from edgecheck.config.plan import Explain, Measure, Preprocessing
-from edgecheck.errors import InputError
+from edgecheck.errors import ConfigError, InputError
 from edgecheck.hashing import digest
 from edgecheck.records import SCHEMA_VERSION, Policy, Tool, Variant, from_dict, to_dict
 from edgecheck.records.checks import not_negative, unique
+from edgecheck.registry import lookup
+from edgecheck.structuring import described
+from edgecheck.text import visible
 
 MANIFEST = "bundle.json"
 DATA = "data.npz"
 LOGITS, GOLDEN = "logits.npz", "golden.npz"
 MOST_MANIFEST_BYTES = 64 << 20  # a thousand variants take about 1 MB
+MOST_NAME_BYTES = 255  # of a folder, on most file systems
 
 
 @frozen
@@ -40,7 +46,8 @@ class Manifest:
         preprocessing_sha256: as in the report of the run.
         explain: settings of the heatmaps.
         measure: settings of the measurements.
-        policy: the gate of the run; only the criteria of a device decide how long latency is sampled there.
+        policy: the gate of the run, without metrics of plugins; only the criteria of a device decide how long latency
+            is sampled there.
         policy_sha256: its digest.
         seed: for the order in which files are timed.
         answers: without real images, the SHA-256 of the classes that each variant predicts for the synthetic ones; else
@@ -111,7 +118,7 @@ def from_text(text: str, where: Path) -> Manifest:
     try:
         manifest = from_dict(data, Manifest)
         _check(manifest)
-    except (InputError, ValueError) as error:
+    except (ConfigError, InputError, ValueError) as error:
         raise InputError(f"{where}: {MANIFEST}: {error}; pack it again") from None
     return manifest
 
@@ -128,7 +135,7 @@ def require_version(data: Any, where: Path, kind: str) -> None:
     if version != SCHEMA_VERSION:
         age = "a newer" if version > SCHEMA_VERSION else "an older"
         raise InputError(
-            f"{where}: a {kind} of schema version {version}, from {age} edgecheck; this one reads version "
+            f"{where}: a {kind} of schema version {described(version)}, from {age} edgecheck; this one reads version "
             f"{SCHEMA_VERSION}: use the same edgecheck on both machines"
         )
 
@@ -138,13 +145,44 @@ def _check(manifest: Manifest) -> None:
 
     Raises:
         ValueError: as said.
+        ConfigError: a method of the heatmaps is unknown here.
     """
     roles = [variant.role for variant in manifest.variants]
     if roles[:1] != ["baseline"] or roles.count("baseline") != 1:
         raise ValueError("variants must begin with the baseline, and hold only one")
-    if not all(0 <= place < len(manifest.images) for place in manifest.golden):
-        raise ValueError("golden names images that are not packed")
-    needed = [DATA, *(variant.file or "" for variant in manifest.variants)]
-    absent = [name for name in needed if name not in manifest.files]
+    unsafe = [variant.name for variant in manifest.variants if not _names_a_folder(variant.name)]
+    if unsafe:
+        raise ValueError(f"variants holds {visible(unsafe[0])!r}, which no folder can be called")
+    absent = [name for name in _needed(manifest) if name not in manifest.files]
     if absent:
         raise ValueError(f"files lacks {absent[0]!r}")
+    if manifest.answers and set(manifest.answers) != {variant.name for variant in manifest.variants}:
+        raise ValueError("answers must name each variant")
+    _check_places(manifest)
+    for method in manifest.explain.methods:
+        lookup(METHODS, method, "CAM method")
+    if len(set(manifest.explain.methods)) < len(manifest.explain.methods):
+        raise ValueError("explain.methods names a method twice")
+
+
+def _check_places(manifest: Manifest) -> None:
+    """Refuse places that are no subset of the images, as `images.draw` returns them."""
+    for name, places in (("images", manifest.images), ("golden", manifest.golden)):
+        if any(place < 0 for place in places) or any(a >= b for a, b in pairwise(places)):
+            raise ValueError(f"{name} must hold rising places")
+    if manifest.golden and manifest.golden[-1] >= len(manifest.images):
+        raise ValueError("golden names images that are not packed")
+
+
+def _needed(manifest: Manifest) -> list[str]:
+    """Return the members that a device reads: of each variant, the file and what it answered on the host."""
+    models = [variant.file or "" for variant in manifest.variants]
+    beside = [] if manifest.synthetic else [LOGITS, GOLDEN]
+    folders = [PurePosixPath(model).parent for model in models]
+    return [DATA, *models, *((folder / name).as_posix() for folder in folders for name in beside)]
+
+
+def _names_a_folder(name: str) -> bool:
+    """Return whether a device can keep the stages of a variant in a folder of its name, inside another folder."""
+    plain = name.isprintable() and not any(sign in name for sign in "/\\")
+    return plain and name.strip() not in ("", ".", "..") and len(name.encode()) <= MOST_NAME_BYTES

@@ -14,6 +14,7 @@ from edgecheck import images
 from edgecheck.device.bundle import expected
 from edgecheck.device.bundle.manifest import DATA, GOLDEN, Manifest
 from edgecheck.device.bundle.unpack import Bundle
+from edgecheck.device.runtime import probe
 from edgecheck.device.runtime.ort import Options
 from edgecheck.errors import InputError, MeasurementError, ModelError
 from edgecheck.images import ImageSet
@@ -65,7 +66,7 @@ def test(bundle: Bundle, options: Options) -> Iterator[Tested]:
     """
     manifest = bundle.manifest
     if not manifest.golden:
-        raise InputError(f"{bundle.folder}: no golden images, since it was packed with --no-images: pack real images")
+        raise InputError(f"{bundle.path}: no golden images, since it was packed with --no-images: pack real images")
     golden = images.take(images.load_npz(bundle.folder / DATA), manifest.golden)
     for variant in manifest.variants:
         yield _tested(bundle, variant, golden, options)
@@ -75,12 +76,14 @@ def _tested(bundle: Bundle, variant: Variant, golden: ImageSet, options: Options
     manifest, path = bundle.manifest, bundle.folder / (variant.file or "")
     there = load_cams(path.with_name(GOLDEN))
     try:
+        # A file that crashes ONNX Runtime, or never ends, must not take the other files with it.
+        probe.run(path, options, golden.shape)
         logits = expected.outputs(path, golden, manifest.preprocessing, options)
         here = expected.heatmaps(
             path, golden, manifest.preprocessing, list(there.maps), manifest.explain.target_layer, options
         )
     except (ModelError, MeasurementError) as error:
-        return Tested(variant.name, len(golden), reason=str(error))
+        return Tested(variant.name, len(golden), reason=str(error).removeprefix(f"{path}: "))
     if logits.shape != there.logits.shape:
         return Tested(variant.name, len(golden), reason=f"outputs of shape {logits.shape}, not {there.logits.shape}")
     lacking = sorted(set(there.maps) - set(here.maps))

@@ -30,11 +30,12 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt
 
 @frozen
 class Bundle:
-    """An unpacked bundle: its manifest, the folder that holds its files, and the SHA-256 of the archive."""
+    """An unpacked bundle: the archive and its SHA-256, its manifest, and the folder that holds its files."""
 
+    path: Path
+    sha256: str
     manifest: Manifest
     folder: Path
-    sha256: str
 
 
 def unpack(path: Path, folder: Path) -> Bundle:
@@ -56,7 +57,24 @@ def unpack(path: Path, folder: Path) -> Bundle:
         _check_room(path, folder, sum(info.file_size for info in members.values()))
         for name, expected in manifest.files.items():
             _extract(path, archive, members[name], folder / name, expected)
-    return Bundle(manifest, folder, checksum)
+            _refuse_bomb(path, name, folder / name)
+    return Bundle(path, checksum, manifest, folder)
+
+
+def verify(path: Path) -> str:
+    """Check a bundle without writing anything; return the SHA-256 of the archive.
+
+    Raises:
+        InputError: as `unpack`, but for the disk.
+    """
+    require_regular(path)
+    checksum = sha256(path)
+    with _understood(path), zipfile.ZipFile(path) as archive:
+        members = _members(path, archive)
+        for name, expected in _manifest(path, archive, members).files.items():
+            for _ in _checked(path, archive, members[name], expected):
+                pass
+    return checksum
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -123,13 +141,29 @@ def _extract(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, target
     if target.is_file() and not target.is_symlink() and sha256(target) == expected:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(target) as temporary, open(temporary, "wb") as file:
+        file.writelines(_checked(path, archive, info, expected))
+
+
+def _refuse_bomb(path: Path, name: str, written: Path) -> None:
+    """Refuse arrays that would take more memory than they have bytes: those of a bundle are not compressed either."""
+    if written.suffix != ".npz":
+        return
+    with zipfile.ZipFile(written) as arrays:
+        inflated = sum(info.file_size for info in arrays.infolist())
+    if inflated > written.stat().st_size:
+        raise InputError(f"{path}: refused, {name} is compressed, and arrays of bundles are not")
+
+
+def _checked(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected: str) -> Iterator[bytes]:
+    """Yield the content of a member; raise an error at its end if its SHA-256 is another."""
     digest = hashlib.sha256()
-    with archive.open(info) as source, atomic(target) as temporary, open(temporary, "wb") as file:
+    with archive.open(info) as source:
         while chunk := source.read(_CHUNK_BYTES):
             digest.update(chunk)
-            file.write(chunk)
-        if digest.hexdigest() != expected:
-            raise InputError(f"{path}: {info.filename} is damaged (its SHA-256 differs); copy or pack it again")
+            yield chunk
+    if digest.hexdigest() != expected:
+        raise InputError(f"{path}: {info.filename} is damaged (its SHA-256 differs); copy or pack it again")
 
 
 @contextmanager

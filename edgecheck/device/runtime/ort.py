@@ -57,6 +57,21 @@ class Options:
         return cls(measure.intra_op_threads, measure.provider, measure.graph_optimization)
 
 
+def require_provider(name: str, where: str = "measure.provider") -> None:
+    """Refuse an execution provider that this ONNX Runtime does not have.
+
+    Args:
+        name: of the provider.
+        where: the setting or option that asks for it, for the message.
+
+    Raises:
+        ConfigError: as said; the message lists those it has.
+    """
+    available = onnxruntime.get_available_providers()
+    if name not in available:
+        raise ConfigError(f"{where}: {name} is not in this ONNX Runtime: {', '.join(available)}")
+
+
 def start(
     path: Path, options: Options, content: bytes | None = None, entries: Mapping[str, str] = {}, **extra: Any
 ) -> onnxruntime.InferenceSession:
@@ -73,9 +88,7 @@ def start(
         ConfigError: this ONNX Runtime does not have the provider.
         ModelError: ONNX Runtime cannot load the file; the message gives its reason.
     """
-    available = onnxruntime.get_available_providers()
-    if options.provider not in available:
-        raise ConfigError(f"measure.provider: {options.provider} is not in this ONNX Runtime: {', '.join(available)}")
+    require_provider(options.provider)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1

@@ -6,12 +6,11 @@ import math
 import pytest
 
 from edgecheck.errors import InputError
-from edgecheck.records import from_dict, to_dict, to_json
+from edgecheck.records import DeviceRun, from_dict, to_dict, to_json
 from edgecheck.records.board import (
     Clock,
     Conditions,
     Energy,
-    Evidence,
     Placement,
     ProviderNodes,
     Sign,
@@ -19,8 +18,8 @@ from edgecheck.records.board import (
     Unread,
 )
 
-EVIDENCE = Evidence(
-    Conditions(
+EVIDENCE = DeviceRun(
+    conditions=Conditions(
         10.5,
         11,
         [Temperature("cpu-thermal", 48.3, 82.5, 80.0, 80.0), Temperature("gpu", 1, 2, 3)],
@@ -30,16 +29,20 @@ EVIDENCE = Evidence(
         ["under-voltage"],
         [Unread("/proc/stat", "permission denied", 1)],
     ),
-    Energy(None, None, 2.5, "no counter"),
-    Placement(
-        "CUDAExecutionProvider", {"CPUExecutionProvider": ProviderNodes(3, 1e-5, ["a", "b", "c"])}, 10, "assigned"
-    ),
+    energies={"baseline": Energy(None, None, 2.5, "no counter")},
+    placements={
+        "baseline": Placement(
+            "CUDAExecutionProvider", {"CPUExecutionProvider": ProviderNodes(3, 1e-5, ["a", "b", "c"])}, 10, "assigned"
+        )
+    },
 )
 
 
-@pytest.mark.parametrize("evidence", [EVIDENCE, Evidence(), Evidence(energy=Energy(1.5, "RAPL package-0", 3.0))])
+@pytest.mark.parametrize(
+    "evidence", [EVIDENCE, DeviceRun(), DeviceRun(energies={"l1": Energy(1.5, "RAPL package-0", 3.0)})]
+)
 def test_json_and_back(evidence):
-    assert from_dict(json.loads(to_json(evidence)), Evidence) == evidence
+    assert from_dict(json.loads(to_json(evidence)), DeviceRun) == evidence
 
 
 @pytest.mark.parametrize(
@@ -49,11 +52,11 @@ def test_json_and_back(evidence):
         (("conditions", "clock", "lowest_hz"), -1.0),
         (("conditions", "temperatures", 0, "last_celsius"), "warm"),
         (("conditions", "watched"), ["nothing"]),
-        (("energy", "joules"), -1.0),
-        (("energy", "seconds"), None),
-        (("placement", "counted"), "guessed"),
-        (("placement", "providers", "CPUExecutionProvider", "nodes"), 1.5),
-        (("placement", "more"), 1),
+        (("energies", "baseline", "joules"), -1.0),
+        (("energies", "baseline", "seconds"), None),
+        (("placements", "baseline", "counted"), "guessed"),
+        (("placements", "baseline", "providers", "CPUExecutionProvider", "nodes"), 1.5),
+        (("placements", "baseline", "more"), 1),
     ],
 )
 def test_what_a_device_cannot_have_told_is_refused(place, value):
@@ -63,8 +66,8 @@ def test_what_a_device_cannot_have_told_is_refused(place, value):
     for key in outer:
         inside = inside[key]
     inside[last] = value
-    with pytest.raises(InputError, match="not a Evidence record"):
-        from_dict(data, Evidence)
+    with pytest.raises(InputError, match="not a DeviceRun record"):
+        from_dict(data, DeviceRun)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])

@@ -1,10 +1,12 @@
 """Bundles that are damaged or hostile: one clear line, and nothing is written outside the folder."""
 
+import hashlib
 import json
 import stat
 import struct
 import zipfile
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -100,6 +102,20 @@ def test_a_bomb(packed, refused, tmp_path):
     assert untouched(tmp_path)
 
 
+def test_a_bomb_in_an_array(packed, refused, tmp_path):
+    """Arrays that would inflate in memory, in a member that is not compressed itself."""
+    path = tmp_path / "bad.npz"
+    np.savez_compressed(path, logits=np.zeros((1000, 1000), np.float32))
+    entries = members(packed)
+    place = [info.filename for info, _ in entries].index("variants/000/logits.npz")
+    content = path.read_bytes()
+    path.unlink()
+    entries[place] = entries[place][0], content
+    named = hashlib.sha256(content).hexdigest()
+    changed = with_manifest(entries, lambda d: d["files"].update({"variants/000/logits.npz": named}))
+    refused(changed, "variants/000/logits.npz is compressed")
+
+
 def test_members_that_overlap(packed, tmp_path):
     """Two directory entries that share one member's bytes, so that the whole is larger than the archive."""
     path = tmp_path / "bad.zip"
@@ -137,6 +153,15 @@ def test_a_changed_file(packed, refused):
         (lambda d: d.update(version=True), ["not a bundle"]),
         (lambda d: d.pop("policy"), ["missing key 'policy'"]),
         (lambda d: d.update(golden=[20]), ["golden names images that are not packed"]),
+        (lambda d: d.update(golden=[1, 1]), ["golden must hold rising places"]),
+        (lambda d: d.update(golden=[-1, 1]), ["golden must hold rising places"]),
+        (lambda d: d["images"].reverse(), ["images must hold rising places"]),
+        (lambda d: d["files"].pop("variants/001/logits.npz"), ["files lacks 'variants/001/logits.npz'"]),
+        (lambda d: d["files"].pop("variants/000/golden.npz"), ["files lacks 'variants/000/golden.npz'"]),
+        (lambda d: d.update(answers={"baseline": "x"}), ["answers must name each variant"]),
+        (lambda d: d["explain"].update(methods=["mine"]), ["unknown CAM method 'mine'"]),
+        (lambda d: d["explain"].update(methods=["grad-cam"] * 2), ["names a method twice"]),
+        (lambda d: d.update(version=10**300), ["schema version 1000", "...", "from a newer edgecheck"]),
         (lambda d: d["variants"].reverse(), ["must begin with the baseline"]),
         (lambda d: d["variants"][1].update(file="../../etc/passwd"), ["files lacks '../../etc/passwd'"]),
         (lambda d: d["variants"][1].update(name=d["variants"][0]["name"]), ["twice"]),
@@ -146,6 +171,14 @@ def test_a_changed_file(packed, refused):
 )
 def test_a_manifest_of_another_version_or_form(packed, refused, tmp_path, change, words):
     refused(with_manifest(members(packed), change), *words)
+    assert untouched(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "/x", "a/b", "a\\b", "..", ".", "", " ", "a\0b", "\x1b[2J", "\udc80", "x" * 256]
+)
+def test_a_variant_whose_stages_would_leave_the_folder(packed, refused, tmp_path, name):
+    refused(with_manifest(members(packed), lambda d: d["variants"][1].update(name=name)), "no folder can be called")
     assert untouched(tmp_path)
 
 

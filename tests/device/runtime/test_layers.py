@@ -35,6 +35,13 @@ RESIDUAL = f"""a = {CONV} (x, stem) ra = Relu (a) b = {CONV} (ra, one) rb = Relu
     s = Add (c, ra) rs = Relu (s) p = GlobalAveragePool (rs) y = Flatten (p)"""
 
 
+@pytest.fixture
+def _one_run(monkeypatch):
+    """Profile a single run: layers and memory are those of every run, and only their times are a mean."""
+    monkeypatch.setattr(execution, "LEAST_RUNS", 1)
+    monkeypatch.setattr(execution, "MOST_RUNS", 1)
+
+
 def saved(path: Path, body: str, **weights: np.ndarray) -> Path:
     body = body.replace("stem)", "stem.weight)")
     made = graphs.model(f"g (float[N,3,32,32] x) => (float[n,m] y) {{ {_plain(body)} }}", {})
@@ -184,6 +191,7 @@ UNIT = 64 * 56 * 56 * 4
 # VGG-19: two maps of 64 x 224 x 224 (16 units each). ResNet-50: at the start of its second stage the input of 256 maps
 # of 56 x 56 is still read (4), the shortcut of 512 of 28 x 28 is made (2), and the first layer's 128 of 28 x 28 (1/2).
 @pytest.mark.parametrize(("name", "units"), [("vgg19", 32), ("resnet50", 6.5)])
+@pytest.mark.usefixtures("_one_run")
 def test_known_networks(name, units):
     light = Path(onnx.__file__).parent / "backend/test/data/light" / f"light_{name}.onnx"
 
@@ -286,6 +294,7 @@ def without_filters(path, out, kept=11):
 
 
 @pytest.mark.parametrize("kind", ["int8", "renamed", "int8 renamed", "pruned", "pruned renamed"])
+@pytest.mark.usefixtures("_one_run")
 def test_a_variant_pairs_with_its_baseline_layer_by_layer(resnet, tmp_path, kind):
     """Whatever its names: 19 convolutions and the linear layer, each beside its own."""
     path = resnet

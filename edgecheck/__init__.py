@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import os
-
     from torch import nn
 
 __all__ = ["load_twin"]
 __version__ = "0.1.0"
+
+# ONNX Runtime 1.31 sends usage data, and keeps an id of the machine in the user's cache folder, as soon as it is
+# imported. Models and devices under test are nobody else's business, and the network would disturb latency.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def load_twin(folder: str | os.PathLike[str]) -> nn.Module:

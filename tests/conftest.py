@@ -1,5 +1,7 @@
+import functools
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,16 @@ def packed(made_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("packed") / "b.zip"
     bundle(made_run, out, Asked(images=20, budget_s=0.05), Silent())
     return out
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _torchlib_read_once():
+    """Keep the table of ONNX functions that PyTorch parses anew, in half a second, for each file it exports."""
+    if "edgecheck.lab.export" not in sys.modules:  # nothing that was collected exports
+        yield
+        return
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
+        yield

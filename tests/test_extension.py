@@ -3,10 +3,15 @@
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import resources
+from io import StringIO
 
 import onnx
 import pytest
+
+from edgecheck.cli import main
+from tests.plugged import no_plugins_yet
 
 pytestmark = pytest.mark.slow
 PLUGINS = {
@@ -178,12 +183,13 @@ def files(tmp_path_factory):
     return folder
 
 
-def edgecheck(*arguments, code=0):
-    """Run the command in a process of its own: what plugins register stays there."""
-    command = [sys.executable, "-P", "-m", "edgecheck", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stdout
+def edgecheck(*arguments):
+    """Run a command that exits with 0; return what it prints."""
+    with no_plugins_yet(), redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        assert not stop.value.code, err.getvalue()
+    return out.getvalue()
 
 
 def report_of(folder):
@@ -245,5 +251,8 @@ def test_a_map_source_explains_files(run, files):
 
 
 def test_a_saved_run_is_judged_with_the_plugins_that_define_its_metrics(run, files):
+    """In a process of its own, in which nothing but these plugins has been imported."""
     plugins = [word for name in ("method", "metric") for word in ("--plugin", files / f"{name}.py")]
-    edgecheck("gate", run, *plugins)
+    command = [sys.executable, "-P", "-m", "edgecheck", "gate", run, *plugins]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ import pytest
 import edgecheck
 
 PACKAGE = Path(edgecheck.__file__).parent
-ROOMS = ("score", "attribution", "device", "lab", "report", "cli", "pipeline")
+ROOMS = ("score", "attribution", "device", "lab", "report", "remote", "cli", "pipeline")
 # What each room may import at the top of a module or inside a function.
 MAY_IMPORT = {
     "core": {"core"},
@@ -19,8 +19,9 @@ MAY_IMPORT = {
     "device": {"core", "score", "attribution", "device"},
     "lab": {"core", "score", "attribution", "lab"},
     "report": {"core", "report"},
+    "remote": {"core", "device", "remote"},
     "pipeline": {"core", "score", "attribution", "device", "lab", "report", "pipeline"},
-    "cli": {"core", "score", "attribution", "device", "lab", "report", "pipeline", "cli"},
+    "cli": {"core", "score", "attribution", "device", "lab", "report", "remote", "pipeline", "cli"},
 }
 HEAVY = {"torch", "torchvision", "torch_pruning", "pytorch_grad_cam", "cv2", "sklearn", "safetensors", "timm"}
 BOARD = {"onnx", "onnxruntime"}

@@ -51,6 +51,13 @@ def test_a_migrated_document_is_one_of_today(version):
         assert PRUNED in render(report)
 
 
+def test_the_time_of_fine_tuning_is_still_told_as_such():
+    assert read(2).seconds["finetune"] == document(2)["seconds"]["make"]
+    assert "make" not in read(2).seconds
+    without = {name: value for name, value in document(2).items() if name != "seconds"}
+    assert "seconds" not in migrate(without)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_steps_say_what_the_fields_said(version):
     by_name = {variant.name: variant for variant in read(version).variants}

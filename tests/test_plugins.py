@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edgecheck import plugins, registry
-from edgecheck.attribution.table import METHODS, Method
+from edgecheck.attribution.table import Method
 from edgecheck.config.variants import Row, Settings, expand, with_others
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.lab.prune import score
@@ -16,23 +16,16 @@ from edgecheck.pipeline.work import Job, Work, compute
 from edgecheck.progress import Silent
 from edgecheck.pruning.criteria import CRITERIA, Importance
 from edgecheck.score.predictions import MEASURES, Predictions, readings
-from edgecheck.steps import STEPS
 from edgecheck.structuring import json_converter
 from tests.lab.prune.networks import EXAMPLE, Plain
 from tests.pipeline.toys import Square
-
-TABLES = (CRITERIA, METHODS, METRICS, MEASURES, STEPS)
+from tests.plugged import no_plugins_yet
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch):
-    before = [dict(table) for table in TABLES]
-    monkeypatch.setattr(plugins, "_LOADED", {})
-    monkeypatch.setattr(plugins, "_HELPERS", set())
-    yield
-    for table, kept in zip(TABLES, before, strict=True):
-        table.clear()
-        table.update(kept)
+def _clean():
+    with no_plugins_yet():
+        yield
 
 
 def write(folder, name, text):

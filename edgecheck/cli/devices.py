@@ -1,18 +1,18 @@
-"""`edgecheck bundle`, `device run`, `device selftest` and `merge`: measure the files of a run on another device."""
+"""`edgecheck bundle`, `device run`, `device selftest` and `device install`: measure the files of a run elsewhere."""
 
 from __future__ import annotations
 
 import platform
-import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edgecheck.cli import screen
+from edgecheck.cli import remote, screen
 from edgecheck.cli.judging import run_argument
-from edgecheck.cli.options import command_line, format_option, listing_format_option, plugin_option
+from edgecheck.cli.options import command_line, listing_format_option
+from edgecheck.errors import UsageError
 
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
 
@@ -73,41 +73,80 @@ def bundle(run: Path, out: Path, images: int, no_images: bool, **asked: Any) -> 
     screen.say(f"  edgecheck device run {out.name} -o result.json")
 
 
-@click.group(short_help="Measure a bundle on this device.")
+@click.group(short_help="Measure a bundle on a device.")
 def device() -> None:
-    """Measure or verify a bundle on this device. Needs neither PyTorch nor the run folder."""
+    """Measure or verify a bundle on this device, or measure it on others over SSH.
+
+    Needs neither PyTorch nor the run folder.
+    """
 
 
-@device.command("run", short_help="Measure a bundle here.")
+@device.command("run", short_help="Measure a bundle, here or over SSH.")
 @bundle_argument
+@remote.host_option
 @click.option(
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    default="result.json",
-    show_default=True,
-    help="The result; OUT.unfinished beside it keeps finished stages until it is complete.",
+    help="The result; OUT.unfinished beside it keeps finished stages until it is complete. With several --host, a "
+    "folder that gets NAME.json of each. [default: result.json, or the folder results]",
 )
 @click.option(
     "--name",
+    "names",
     metavar="NAME",
-    help="Name of this device, which criteria such as 'latency.p50_s@NAME <= 30 ms' use. [default: host name]",
+    multiple=True,
+    help="Name of this device, which criteria such as 'latency.p50_s@NAME <= 30 ms' use; with several --host, one for "
+    "each. [default: host name]",
 )
 @click.option("--provider", metavar="NAME", help="Execution provider of ONNX Runtime. [default: CPUExecutionProvider]")
 @click.option("--threads", metavar="N", type=click.IntRange(1, 256), help="Intra-op threads. [default: as in the run]")
-def run_here(bundle: Path, out: Path, name: str | None, provider: str | None, threads: int | None) -> None:
+@remote.python_option
+@remote.config_option
+@click.pass_context
+def run_on(
+    context: click.Context,
+    bundle: Path,
+    hosts: tuple[str, ...],
+    out: Path | None,
+    names: tuple[str, ...],
+    provider: str | None,
+    threads: int | None,
+    **access: Any,
+) -> None:
     """Measure all files of BUNDLE on this device, and write the result for `edgecheck merge`.
 
     Exits with 0 if it measured, whatever the figures are. The same command resumes an interrupted measurement.
+
+    With --host, measures on that machine over SSH: copies BUNDLE there, runs edgecheck there, and fetches the result. A
+    run goes on when the connection drops or the command is interrupted; the same command attaches to it again. Several
+    hosts measure at once; then exits with 0 if all measured, else with 3, or 2 for bad input.
     """
+    for name in names:
+        _check_name(name)
+        if names.count(name) > 1:
+            raise UsageError(f"--name {name} is given twice; each device needs a name of its own")
+    if hosts:
+        options = [("--provider", provider), ("--threads", threads)]
+        given = [word for option, value in options if value is not None for word in (option, str(value))]
+        context.exit(remote.run(bundle, out, remote.Asked(hosts, names, given, **access)))
+    if any(access.values()):
+        raise UsageError("--python and --ssh-config apply to --host; name one")
+    if len(names) > 1:
+        raise UsageError(f"--name is given {len(names)} times, and this is one device")
+    _run_here(bundle, out or Path("result.json"), names[0] if names else _own_name(), provider, threads)
+
+
+def _run_here(bundle: Path, out: Path, name: str, provider: str | None, threads: int | None) -> None:
     from edgecheck.atomic import require_writable, write_text
     from edgecheck.device.bundle.result import to_text
     from edgecheck.device.bundle.unpack import unpack
     from edgecheck.pipeline.device_run import Here, measure
     from edgecheck.pipeline.store import Store
 
+    _check_name(name)
     require_writable(out)
-    here = Here(_named(name), provider, threads)
+    here = Here(name, provider, threads)
     unfinished = out.with_name(f"{out.name}.unfinished")
     with Store(unfinished).attempt() as store, screen.own_words():
         unpacked = unpack(bundle, unfinished / "bundle")
@@ -117,6 +156,9 @@ def run_here(bundle: Path, out: Path, name: str | None, provider: str | None, th
     screen.say_kept(store)
     screen.say(f"{out}: written, {len(result.variants)} files measured on {here.name}; merge it into the run:")
     screen.say(f"  edgecheck merge RUN {out.name}")
+
+
+device.add_command(remote.install)
 
 
 @device.command(short_help="Verify this device.")
@@ -141,67 +183,19 @@ def selftest(context: click.Context, bundle: Path, provider: str | None, threads
     context.exit(0 if passed else 1)
 
 
-@click.command(short_help="Add results of devices to a run, and judge it.")
-@run_argument
-@click.argument("results", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--csv",
-    "tables",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Figures of another tool, with the columns variant,metric,value: marked as external. Repeatable.",
-)
-@click.option("--device", "names", metavar="NAME", multiple=True, help="The device of a --csv; once each, in order.")
-@click.option("--replace", is_flag=True, help="Replace readings of a device that was merged before.")
-@plugin_option
-@format_option
-@click.pass_context
-def merge(
-    context: click.Context,
-    run: Path,
-    results: tuple[Path, ...],
-    replace: bool,
-    plugin_files: tuple[Path, ...],
-    form: str,
-    **external: tuple[Any, ...],
-) -> None:
-    """Add RESULTS of `edgecheck device run` to a saved RUN, and judge it; exit 0 if the gate holds, else 1.
+def _own_name() -> str:
+    from edgecheck.records.checks import device_name_of
 
-    Refuses results of other files, images or preprocessing. Writes the reports of RUN again.
-
-    Figures that ONNX Runtime cannot give come from a CSV file: --csv trt.csv --device orin-trt. A value has a unit as
-    in a criterion: l1-0.40,latency.p50_s,2.4 ms.
-    """
-    from edgecheck.cli.judging import prepare
-    from edgecheck.errors import UsageError
-    from edgecheck.pipeline.external import of_csv
-    from edgecheck.pipeline.merge import merge as merged
-    from edgecheck.pipeline.merge import of_results
-
-    tables, names = external["tables"], external["names"]
-    if not results and not tables:
-        raise UsageError("nothing to merge: give results of `edgecheck device run`, or a --csv")
-    if len(tables) != len(names):
-        raise UsageError(f"--csv is given {len(tables)} times and --device {len(names)} times: give one for each")
-    prepare(plugin_files, form)
-    figures = [of_csv(table, name) for table, name in zip(tables, names, strict=True)]
-    report = merged(run, [*of_results(results), *figures], replace)
-    screen.show(report, form)
-    context.exit(report.exit_code)
+    return device_name_of(platform.node())
 
 
-def _named(name: str | None) -> str:
-    """Return the name of this device, by default its host name without what no device name holds."""
-    from edgecheck.errors import UsageError
+def _check_name(name: str) -> None:
+    """Refuse a name that no criterion could use."""
     from edgecheck.records import HOST
     from edgecheck.records.checks import DEVICE_NAME
 
-    if name is None:
-        name = re.sub(r"[^A-Za-z0-9._-]", "-", platform.node()).strip("-._")[:64] or "device"
     if not DEVICE_NAME.fullmatch(name) or name == HOST:
         raise UsageError(
             f"--name {name}: a device name has up to 64 letters, digits, dots, hyphens or underscores, begins with a "
             f"letter or digit, and is not {HOST!r}"
         )
-    return name

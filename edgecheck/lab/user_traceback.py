@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import re
 import traceback
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import onnxscript
-import torch
-import torch_pruning
 from torch import Tensor, nn
 
 from edgecheck.errors import ModelError
 from edgecheck.text import error_line, first_line
 
-_TOOLS = tuple(
-    str(Path(file).parent) + os.sep for file in (torch.__file__, torch_pruning.__file__, onnxscript.__file__, __file__)
-)
+# Found but not imported: an export needs no torch-pruning, whose import takes a second or two.
+_PACKAGES = tuple(find_spec(name) for name in ("torch", "torch_pruning", "onnxscript", __package__))
+_TOOLS = tuple(str(Path(spec.origin).parent) + os.sep for spec in _PACKAGES if spec and spec.origin)
 _STANDARD_LIBRARY = Path(os.__file__).parent
 
 

@@ -13,7 +13,8 @@ from attrs import Attribute
 from edgecheck.metrics import METRICS
 from edgecheck.registry import nearest
 
-DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MOST_OF_A_NAME = 64  # characters, as host names have
+DEVICE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MOST_OF_A_NAME - 1}}}")
 
 
 def known_metric(_record: object, _attribute: object, name: str) -> None:
@@ -66,3 +67,8 @@ def of_the_metric(record: Any, attribute: Attribute[Any], unit: str) -> None:
     """Refuse a unit that is not that of the metric."""
     if unit != METRICS[record.metric].unit:
         raise ValueError(f"{record.metric} has the unit {METRICS[record.metric].unit}, not {unit}")
+
+
+def device_name_of(node: str) -> str:
+    """Return a device name that is as close as possible to the name of a machine."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", node).strip("-._")[:MOST_OF_A_NAME] or "device"

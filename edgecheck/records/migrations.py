@@ -43,9 +43,15 @@ def _from_1_to_2(document: Document) -> Document:
 
 
 def _from_2_to_3(document: Document) -> Document:
-    """Version 3 records compression as typed steps and warnings as data, and knows None where version 2 wrote ""."""
+    """Version 3 records compression as typed steps and warnings as data, and knows None where version 2 wrote "".
+
+    Its stage `finetune` was `make` before, which is now the stage that saves the baseline.
+    """
+    renamed = dict(document)
+    if isinstance(spent := document.get("seconds"), dict):
+        renamed["seconds"] = {"finetune" if stage == "make" else stage: seconds for stage, seconds in spent.items()}
     return {
-        **document,
+        **renamed,
         "variants": _each(document.get("variants"), _typed_steps),
         "warnings": _each_text(document.get("warnings", [])),
     }

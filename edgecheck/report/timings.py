@@ -5,22 +5,31 @@ from __future__ import annotations
 from edgecheck.records import Report
 from edgecheck.report.format import format_value
 
-# Descriptions of the stages, by their names in the run folder.
+# Descriptions of the stages, by their kinds.
 STAGES = {
     "data": "reading test images",
+    "make": "saving the baseline",
     "target": "finding the target layer",
-    "prune": "ranking and pruning",
-    "make": "fine-tuning",
+    "rank": "ranking what to prune",
+    "prune": "pruning",
+    "finetune": "fine-tuning",
+    "change": "other steps on the network",
     "export": "export to ONNX",
     "quantize": "quantization",
+    "convert": "other steps on the file",
     "trial": "first run of a file, with limits",
+    "locate": "finding the target layer in the file",
     "predict": "predictions",
+    "suspect": "trying other preprocessings",
     "saturation": "check for saturated int8 sums",
-    "count": "counts, layers and memory",
+    "count": "counts",
+    "profile": "profile of layers and memory",
+    "placement": "execution providers of the nodes",
     "explain": "heatmaps",
     "similarity": "comparing heatmaps",
     "pictures": "pictures of heatmaps",
     "latency": "latency",
+    "energy": "energy",
 }
 
 

@@ -1,9 +1,12 @@
+import importlib
 import json
 import textwrap
 
 import pytest
 
 from edgecheck.cli import main
+from edgecheck.device.runtime import probe
+from tests.shared import made_once
 
 # Small enough for seconds, whole enough for every stage.
 TINY = """\
@@ -53,11 +56,38 @@ def tiny_config(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_run(tiny_config, tmp_path_factory):
     """The run folder of that configuration."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    with pytest.raises(SystemExit) as stop:
-        main(["run", str(tiny_config), "--out", str(folder), "--format", "json"])
-    assert stop.value.code == 0
-    return folder
+
+    def make(folder):
+        with pytest.raises(SystemExit) as stop:
+            main(["run", str(tiny_config), "--out", str(folder), "--format", "json"])
+        assert stop.value.code == 0
+
+    return made_once(tmp_path_factory, "tiny", make)
+
+
+def work_here(module, path, options, request, time_limit_s=None):
+    """Do in this process what `probe.in_child` has a process of its own do with a file."""
+    # Once set, it holds for all later sessions of a process.
+    assert not options.denormal_as_zero, "take the fixture files_in_this_process away from this test"
+    probe._memory_limit(path, options)  # refuses what is no ONNX file
+    works = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "answer", lambda _, work: works.append(work))
+        importlib.import_module(module).main([])
+    (work,) = works
+    return json.loads(json.dumps(work(path, options, request)))
+
+
+@pytest.fixture(scope="module")
+def files_in_this_process():
+    """Open files in the process of the test.
+
+    For modules that do not test what the process of `probe` protects from: starting one for each file would be most of
+    their time.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "in_child", work_here)
+        yield
 
 
 @pytest.fixture

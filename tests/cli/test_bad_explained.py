@@ -1,15 +1,18 @@
 """Files that cannot be explained, given to `edgecheck check`: one line and exit 2, or a criterion without a value."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
 from edgecheck.device.runtime import probe
 from edgecheck.images import ImageSet, save_npz
+from tests.cli.conftest import work_here
 from tests.device.explain import bad_files
 from tests.device.explain.bad_files import SHAPE
 
+pytestmark = pytest.mark.usefixtures("files_in_this_process")
 GATES = ["--gate", "sp2ps.ablation-cam >= 0", "--gate", "sp2ps.grad-cam >= 0", "--gate", "size.bytes <= 1 MB"]
 
 
@@ -117,23 +120,24 @@ def test_infinite_activations_are_missing_and_not_zero(verdicts, write):
     assert found["sp2ps.grad-cam"]["status"] == "MISSING"
 
 
+IN_CHILD = probe.in_child  # as it is outside of these tests
+
+
 @pytest.mark.parametrize(
-    ("code", "reason"),
+    ("code", "reason", "limit_s"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed"),
-        ("raise SystemExit(7)", "not measured in a separate process"),
-        ("import sys; sys.stderr.write('bad_alloc'); raise SystemExit(1)", "GB of memory"),
-        ("import time; time.sleep(60)", "takes too long"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed", 60),
+        ("raise SystemExit(7)", "not measured in a separate process", 60),
+        ("import sys; sys.stderr.write('bad_alloc'); raise SystemExit(1)", "GB of memory", 60),
+        ("import time; time.sleep(60)", "takes too long", 0.5),
     ],
 )
-def test_a_crash_on_the_parts_of_a_file_is_a_result(verdicts, monkeypatch, code, reason):
-    start = probe.children.command
+def test_a_crash_on_the_parts_of_a_file_is_a_result(verdicts, monkeypatch, code, reason, limit_s):
+    def in_child(module, *request):
+        if module.endswith("rehearsal"):
+            return IN_CHILD(module, *request, time_limit_s=limit_s)
+        return work_here(module, *request)
 
-    def command(module, *arguments):
-        words = start(module, *arguments)
-        return [words[0], "-c", code] if module.endswith("rehearsal") else words
-
-    monkeypatch.setattr(probe.children, "command", command)
-    monkeypatch.setattr(probe, "TIME_LIMIT_S", 3.0)
-    monkeypatch.setattr(probe.in_child, "__defaults__", (3.0,))
+    monkeypatch.setattr(probe, "in_child", in_child)
+    monkeypatch.setattr(probe.children, "command", lambda *_: [sys.executable, "-c", code])
     assert_missing(verdicts(bad_files.good), reason)

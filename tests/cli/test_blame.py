@@ -12,6 +12,8 @@ from edgecheck.images import load_npz, save_npz
 from tests.device.blame import files
 from tests.device.small_files import write
 
+pytestmark = pytest.mark.usefixtures("files_in_this_process")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -146,22 +148,31 @@ def test_it_needs_no_pytorch(folder):
     assert json.loads(done.stdout)["exclude"] == ["conv2_node"]
 
 
-@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
-def test_a_wrong_scale_in_resnet20_on_cifar10(data_root, tmp_path, edgecheck, form):
-    """On real images: the layer is named, and in float it brings the accuracy back."""
+NORM = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+@pytest.fixture(scope="module")
+def resnet20_file(data_root, tmp_path_factory):
+    """ResNet-20 with public weights."""
     from edgecheck.config.plan import ModelSpec
     from edgecheck.lab import export
     from edgecheck.pipeline.subject import build_module
 
+    path = tmp_path_factory.mktemp("resnet20") / "float.onnx"
     weights = data_root / "weights" / "resnet20_akamaster.pt"
-    source = tmp_path / "float.onnx"
-    export.export(build_module(ModelSpec("edgecheck:resnet20", weights), 0), source, (3, 32, 32), 18)
+    export.export(build_module(ModelSpec("edgecheck:resnet20", weights), 0), path, (3, 32, 32), 18)
+    return path
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+def test_a_wrong_scale_in_resnet20_on_cifar10(data_root, resnet20_file, tmp_path, edgecheck, form):
+    """On real images: the layer is named, and in float it brings the accuracy back."""
+    source = resnet20_file
     train = load_npz(data_root / "cifar10" / "train_0.npz")
-    norm = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-    int8 = files.int8_file(source, tmp_path / "int8.onnx", form, calibration=files.batches(train, 64, **norm))
+    int8 = files.int8_file(source, tmp_path / "int8.onnx", form, calibration=files.batches(train, 64, **NORM))
     files.changed(int8, tmp_path / "x4.onnx", layer2__1__conv1__weight_scale=lambda scale: scale * 4)
     options = ["--limit", "300", "--keep", "1", "--format", "json"]
-    options += [word for name, three in norm.items() for word in (f"--{name}", ",".join(map(str, three)))]
+    options += [word for name, three in NORM.items() for word in (f"--{name}", ",".join(map(str, three)))]
 
     found = {}
     for name in ("int8", "x4"):

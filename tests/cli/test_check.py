@@ -23,6 +23,7 @@ from tests.board_files import write_all
 from tests.device.saturating import QDQ, WIDE, written
 from tests.device.small_files import write
 
+pytestmark = pytest.mark.usefixtures("files_in_this_process")
 TWIN = "edgecheck:digits_cnn"
 
 
@@ -266,38 +267,50 @@ def test_a_twin_of_other_weights_fails_parity(tiny_run, edgecheck):
     assert code == 1
 
 
+# Runs the command lines that it is given; tells how each ended.
 WITHOUT_TORCH = """
-import sys
+import contextlib, io, json, sys
 for name in ("torch", "torchvision", "cv2", "sklearn", "safetensors", "matplotlib", "torch_pruning"):
     sys.modules[name] = None
 from edgecheck.cli import main
-main(sys.argv[1:])
+ends = []
+for words in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            main(words)
+        except SystemExit as stop:
+            ends.append((stop.code or 0, err.getvalue()))
+print(json.dumps(ends))
 """
 
 
-def board(*arguments, cwd):
-    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
+def board(*lines, cwd):
+    """Run command lines in one process without PyTorch; return the exit code and the words on stderr of each."""
+    command = [sys.executable, "-c", WITHOUT_TORCH, json.dumps(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+PAIR = ["--baseline", "a.onnx", "--candidate", "b.onnx", "--data", "data.npz"]
 
 
 def test_a_board_without_torch_can_check_gate_report_bench_and_count(files):
-    gate = ["--gate", "agreement >= 1"]
-    common = ["--baseline", "a.onnx", "--candidate", "b.onnx", "--data", "data.npz", "--out", "run"]
-    done = board("check", *common, "--time-budget", "0.02", *gate, cwd=files)
-    assert done.returncode == 0, done.stderr
-    assert board("gate", "run", "--gate", "size.bytes <= 1 B", cwd=files).returncode == 1
-    assert board("report", "run", "--format", "markdown", cwd=files).returncode == 0
-    assert board("bench", "a.onnx", "b.onnx", "--time-budget", "0.02", cwd=files).returncode == 0
-    assert board("count", "a.onnx", cwd=files).returncode == 0
-    assert board("layers", "a.onnx", "b.onnx", cwd=files).returncode == 0
-    doctor = board("doctor", cwd=files)
-    assert doctor.returncode == 0
+    lines = {
+        ("check", *PAIR, "--out", "run", "--time-budget", "0.02", "--gate", "agreement >= 1"): 0,
+        ("gate", "run", "--gate", "size.bytes <= 1 B"): 1,
+        ("report", "run", "--format", "markdown"): 0,
+        ("bench", "a.onnx", "b.onnx", "--time-budget", "0.02"): 0,
+        ("count", "a.onnx"): 0,
+        ("layers", "a.onnx", "b.onnx"): 0,
+        ("doctor",): 0,
+    }
+    ends = board(*lines, cwd=files)
+    assert [code for code, _ in ends] == list(lines.values()), ends
 
 
 def test_a_board_is_told_how_to_get_torch(files):
-    twin = ["--baseline-twin", TWIN]
-    common = ["--baseline", "a.onnx", "--candidate", "b.onnx", "--data", "data.npz", *twin]
-    done = board("check", *common, cwd=files)
-    assert done.returncode == 2
-    assert "pip install 'edgecheck[lab]'" in done.stderr
-    assert done.stderr.count("\n") == 1
+    ((code, err),) = board(["check", *PAIR, "--baseline-twin", TWIN], cwd=files)
+    assert code == 2
+    assert "pip install 'edgecheck[lab]'" in err
+    assert err.count("\n") == 1

@@ -17,6 +17,7 @@ from edgecheck.records import Criterion, Policy, Variant
 from tests.board_files import write_all
 from tests.device.small_files import write
 
+pytestmark = pytest.mark.usefixtures("files_in_this_process")
 NET = """\
 from neighbour import SIGN
 from edgecheck.models.digits_cnn import DigitsCNN

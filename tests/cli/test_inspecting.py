@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgecheck.config import reader
+from edgecheck.device.latency import sampler
 from edgecheck.device.runtime import environment
 from edgecheck.gate.sentence import check_directions, parse
 from edgecheck.metrics import METRICS
@@ -35,10 +36,23 @@ def test_bench_tells_how_it_measured(files, edgecheck):
     }
 
 
-def test_bench_stops_when_ratios_are_known(files, edgecheck):
+class Ticking:
+    """A clock by which every run takes a millisecond, however busy the machine is."""
+
+    seconds = 0.0
+
+    def now(self):
+        self.seconds += 0.001
+        return self.seconds
+
+
+def test_bench_stops_when_ratios_are_known(files, edgecheck, monkeypatch):
+    monkeypatch.setattr(sampler, "PerfCounter", Ticking)
     _, out, _ = edgecheck("bench", files[0], files[0], "--time-budget", "60", "--format", "json")
 
-    assert json.loads(out)["samples"]["decided"]
+    samples = json.loads(out)["samples"]
+    assert samples["decided"]
+    assert samples["elapsed_s"] < samples["budget_s"] / 2
 
 
 def test_a_provider_that_is_not_there_is_one_line(files, edgecheck):

@@ -8,6 +8,7 @@ from edgecheck.attribution.table import default_methods
 from edgecheck.cli import main
 from tests.cli.conftest import TINY
 
+pytestmark = pytest.mark.usefixtures("files_in_this_process")
 ROWS = """\
 variants:
   - quantization: int8

@@ -18,7 +18,7 @@ from edgecheck.errors import MeasurementError
 from edgecheck.pipeline import sweep as sweeping
 from tests.cli.conftest import TINY
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("files_in_this_process")]
 
 OPTIONS = [
     *("--criterion", "l1,random", "--structure", "filters", "--rate", "0.25,0.5"),

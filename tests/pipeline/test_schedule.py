@@ -103,19 +103,25 @@ def test_a_process_that_dies_takes_its_own_stage_with_it(tmp_path):
     assert results == ["its worker process ended with exit code 3", 16.0, 81.0]
 
 
-def test_what_is_alone_never_runs_beside_another_stage(tmp_path):
+def test_what_is_alone_never_runs_beside_another_stage(tmp_path, tmp_path_factory):
     def line(name, *stages):
         for place, stage in enumerate(stages):
             yield Work(f"{name}{place}", stage)
 
+    slots, meeting = 3, tmp_path_factory.mktemp("meeting")
+    # These wait for each other: then all processes have started, and would begin another stage at once.
+    first = [line(f"m{number}", Interval(number, meeting, slots)) for number in range(slots)]
     lines = [
-        line("a", Interval(1), Alone(2), Interval(3)),
-        line("b", Interval(4), Interval(5), Alone(6)),
-        line("c", Alone(7), Interval(8)),
+        line("a", Alone(11), Interval(12)),
+        line("b", Interval(13), Interval(14), Alone(15)),
+        line("c", Interval(16), Alone(17), Interval(18)),
     ]
-    finish(tmp_path, "processes:3", *lines)
+    with executor(f"processes:{slots}", Silent()) as place:
+        schedule = Schedule(Store(tmp_path), place)
+        schedule.finish(schedule.start(first))
+        schedule.finish(schedule.start(lines))
     spans = {path.parent.name: tuple(map(float, path.read_text().split())) for path in tmp_path.glob("*/interval.txt")}
-    assert len(spans) == 8
+    assert len(spans) == 8 + slots
     alone = {path.parent.name for path in tmp_path.glob("*/alone.json")}
     assert len(alone) == 3
     overlaps = [(a, b) for a, b in combinations(spans, 2) if spans[a][0] < spans[b][1] and spans[b][0] < spans[a][1]]

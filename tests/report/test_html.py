@@ -148,6 +148,26 @@ def test_worst_classes_come_first(report):
     assert [name for name, _ in html.worst_classes(report.similarities[0])] == ["truck", "ship", "horse"]
 
 
+def test_every_cell_says_what_it_is_where_a_narrow_screen_hides_the_head_of_the_table(text):
+    stacked = re.findall(r'<table class="stack">.*?</table>', text, re.DOTALL)
+    assert any("as written" in table for table in stacked)  # the gate
+    for table in stacked:
+        assert not re.search(r"<td(?![^>]*data-label=)", table)
+
+
+def test_a_share_does_not_break_before_its_percent_sign(report, text):
+    for one in report.similarities:
+        images, share = reasons.differing(one).split(" (")
+        assert f'{images} <span class="one">({share}</span>' in text
+    assert re.search(r"\.one \{ display: inline-block; \}", text)
+
+
+def test_the_pictures_of_a_variant_say_what_they_show(page):
+    shown = [" ".join(text.split()) for text in page.text]
+    meaning = "From left to right: the image, the heatmap of baseline, and that of l1-filters-0.4."
+    assert shown.count(meaning) == 1  # the only variant with pictures
+
+
 def test_class_without_a_name_is_its_number(report):
     assert html.class_name(report, 3) == "cat"
     assert html.class_name(report, 10) == "10"

@@ -59,6 +59,22 @@ def unpack(path: Path, folder: Path) -> Bundle:
     return Bundle(manifest, folder, checksum)
 
 
+def verify(path: Path) -> str:
+    """Check a bundle without writing anything; return the SHA-256 of the archive.
+
+    Raises:
+        InputError: as `unpack`, but for the disk.
+    """
+    require_regular(path)
+    checksum = sha256(path)
+    with _understood(path), zipfile.ZipFile(path) as archive:
+        members = _members(path, archive)
+        for name, expected in _manifest(path, archive, members).files.items():
+            for _ in _checked(path, archive, members[name], expected):
+                pass
+    return checksum
+
+
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Return the members by name, after checking that each may be written, and that they do not overlap."""
     infos = archive.infolist()
@@ -123,13 +139,19 @@ def _extract(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, target
     if target.is_file() and not target.is_symlink() and sha256(target) == expected:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(target) as temporary, open(temporary, "wb") as file:
+        file.writelines(_checked(path, archive, info, expected))
+
+
+def _checked(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected: str) -> Iterator[bytes]:
+    """Yield the content of a member; raise an error at its end if its SHA-256 is another."""
     digest = hashlib.sha256()
-    with archive.open(info) as source, atomic(target) as temporary, open(temporary, "wb") as file:
+    with archive.open(info) as source:
         while chunk := source.read(_CHUNK_BYTES):
             digest.update(chunk)
-            file.write(chunk)
-        if digest.hexdigest() != expected:
-            raise InputError(f"{path}: {info.filename} is damaged (its SHA-256 differs); copy or pack it again")
+            yield chunk
+    if digest.hexdigest() != expected:
+        raise InputError(f"{path}: {info.filename} is damaged (its SHA-256 differs); copy or pack it again")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pkgutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,6 +71,20 @@ def warm_up() -> None:
     for module in pkgutil.walk_packages(edgecheck.__path__, "edgecheck."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    _export_once()
+
+
+def _export_once() -> None:
+    """Export a network: PyTorch imports much of its exporter only then."""
+    import tqdm
+    from torch import nn
+
+    from edgecheck.lab.export import export
+
+    tqdm.tqdm.monitor_interval = 0  # its thread would be one more when this process forks
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 6 * 6, 3))
+    with tempfile.TemporaryDirectory() as folder:
+        export(network, Path(folder) / "model.onnx", (1, 8, 8))
 
 
 def fork(arguments: Sequence[object], around: Surroundings) -> Ended:

@@ -14,18 +14,19 @@ from edgecheck.lab.export import export
 from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import resnet8, resnet20
 from edgecheck.score import cam
+from tests import shallow
 from tests.benchmarks.subjects import cifar10_cnn7, torchvision
 
 METHODS = ["grad-cam", "grad-cam++", "ablation-cam", "recipro-cam"]
 SLOW = {
     "cifar10_cnn7": (cifar10_cnn7, 32),
     "resnet18": (torchvision("resnet18"), 64),
-    "mobilenet_v2": (torchvision("mobilenet_v2"), 64),
-    "mobilenet_v3_small": (torchvision("mobilenet_v3_small"), 64),
-    "densenet121": (torchvision("densenet121"), 64),
+    "mobilenet_v2": (shallow.mobilenet_v2, 64),
+    "mobilenet_v3": (shallow.mobilenet_v3, 64),
+    "densenet": (shallow.densenet, 64),
     "squeezenet1_1": (torchvision("squeezenet1_1"), 64),
-    "efficientnet_b0": (torchvision("efficientnet_b0"), 64),
-    "vgg11_bn": (torchvision("vgg11_bn"), 224),
+    "efficientnet": (shallow.efficientnet, 64),
+    "vgg11_bn": (shallow.vgg11_bn, 224),
 }
 CASES = [
     pytest.param(digits_cnn, (1, 8, 8), id="digits_cnn"),

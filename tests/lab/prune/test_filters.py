@@ -16,6 +16,7 @@ from edgecheck.models.digits_cnn import digits_cnn
 from edgecheck.models.resnet_cifar import OptionAShortcut, resnet8, resnet20
 from edgecheck.records import Diagnostic
 from edgecheck.steps import PruneStep
+from tests import shallow
 from tests.lab.prune.networks import EXAMPLE, FixedView, Grouped, Padded, Plain, Shuffled, prune_once, randomized
 
 cure()
@@ -26,9 +27,9 @@ LARGE = {
     "cifar10_cnn7": (cifar10_cnn7, 3, 32),
     "resnet18": (torchvision.models.resnet18, 3, 64),
     "mobilenet_v2": (torchvision.models.mobilenet_v2, 3, 64),
-    "mobilenet_v3_small": (torchvision.models.mobilenet_v3_small, 3, 64),
+    "mobilenet_v3": (shallow.mobilenet_v3, 3, 64),
     "squeezenet1_1": (torchvision.models.squeezenet1_1, 3, 64),
-    "densenet121": (torchvision.models.densenet121, 3, 64),
+    "densenet": (shallow.densenet, 3, 64),
 }
 NETWORKS = [*(pytest.param(*SMALL[name], id=name) for name in SMALL)] + [
     pytest.param(*LARGE[name], id=name, marks=pytest.mark.slow) for name in LARGE

@@ -60,12 +60,18 @@ def spelled_out(here: Mapping[str, Any], written: CommentedMap, source: str) -> 
         _check_name(name, f"{source}:{document.line_of(written, ('recipes', name))}")
     base = section if isinstance(section, Mapping) else {}
     known = {**BUILT_IN, **own}
-    recipes = {name: document.merge(base, one) if isinstance(one, Mapping) else one for name, one in known.items()}
+    recipes = {name: _over(base, one) if isinstance(one, Mapping) else one for name, one in known.items()}
     whole = {**here, "recipes": recipes}
     if isinstance(section, str):
         where = f"{source}:{document.line_of(written, ('finetune',))}" if "finetune" in written else source
         whole["finetune"] = _of_name(recipes, section, f"{where}: finetune")
     return whole
+
+
+def _over(base: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe with the settings that it leaves to `finetune:`; one that trains nothing takes no losses."""
+    untrained = "epochs" in recipe and recipe["epochs"] == 0
+    return document.merge({**base, **_PLAIN} if untrained else base, recipe)
 
 
 def _of_name(recipes: Mapping[str, Any], name: str, where: str) -> Any:

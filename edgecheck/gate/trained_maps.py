@@ -37,8 +37,8 @@ def insufficient(policy: Policy, criterion: Criterion, variant: Variant) -> str:
     if not seen(criterion.metric, variant) or unseen(policy, criterion.device, criterion.level):
         return ""
     return (
-        f"{variant.name} was trained to keep its {variant.trained_map} maps, so this does not judge it alone: add "
-        f"{_advice(criterion)} to the gate, maps that training did not see"
+        f"fine-tuning kept the {variant.trained_map} maps, so they do not judge it alone: add {_advice(criterion)} to "
+        "the gate, a map that training did not see"
     )
 
 

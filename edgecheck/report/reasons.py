@@ -69,7 +69,7 @@ def missed(report: Report, variant: str, metric: str, device: str) -> str:
 def asked(report: Report, criterion: Criterion) -> str:
     """Return `sp2ps.grad-cam >= 0.95`, or `sp2ps.grad-cam >= control - 0.02 (0.942)`, with its value in this run."""
     fixed = None
-    if not several_recipes(report.variants):
+    if criterion.offset is None or not several_recipes(report.variants):
         fixed, _ = absolute(criterion, report.variants, on(criterion.device, report.readings))
     limit = format_resolved(criterion.metric, fixed.limit if fixed else None, criterion.offset)
     return f"{criterion.name} {criterion.op} {limit}"

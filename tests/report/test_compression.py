@@ -22,8 +22,9 @@ HALF = PruneStep("l1", "filters", "layer", 0.5, round_to=8, share=0.5)
             "fine-tune; fine-tune 2 epochs",
         ),
         (
-            [RecalibrateStep(64, 0), FineTuneStep(Recipe(1, distill=0.9, preserve=Preserve(weight=4)), 0)],
-            "BatchNorm statistics of 64 training images; fine-tune 1 epoch (distilled 0.9; grad-cam maps kept, weight 4)",
+            [RecalibrateStep(64, 0), FineTuneStep(Recipe(1, distill=0.9, preserve=Preserve()), 0)],
+            "BatchNorm statistics of 64 training images; "
+            "fine-tune 1 epoch (distilled 0.9; grad-cam maps kept, weight 4)",
         ),
         (
             [FineTuneStep(Recipe(2, freeze_batchnorm_statistics=True), 0)],

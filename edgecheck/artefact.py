@@ -1,4 +1,4 @@
-"""Files identified by content, and fields that hold a location rather than content."""
+"""Files identified by content, and fields that the key of a stage leaves out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import Attribute, field, frozen
 
-_LOCATOR = "locator"
+_LOCATOR, _LATER = "locator", "later"
 
 
 def locator(**options: Any) -> Any:
@@ -18,6 +18,19 @@ def locator(**options: Any) -> Any:
 def is_locator(attribute: Attribute[Any]) -> bool:
     """Return whether a field was made by `locator`."""
     return _LOCATOR in attribute.metadata
+
+
+def later(default: Any, **options: Any) -> Any:
+    """Return an attrs field that a record got after the first release.
+
+    Where it has its default, it is not part of the key of a stage: what an older version stored is found again.
+    """
+    return field(default=default, metadata={_LATER: True}, **options)
+
+
+def is_unset(attribute: Attribute[Any], value: Any) -> bool:
+    """Return whether a field was made by `later` and has its default."""
+    return _LATER in attribute.metadata and bool(value == attribute.default)
 
 
 @frozen

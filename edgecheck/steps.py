@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
+from edgecheck.artefact import later
 from edgecheck.registry import register
 from edgecheck.validators import within
 
@@ -48,15 +49,33 @@ class FileStep(Step):
 
 STEPS: dict[str, type[Step]] = {}
 
+MOST_WEIGHT = 1e6  # of a loss; beyond it nothing else counts
+
+
+def _positive(_instance: object, attribute: Attribute[float], value: float) -> None:
+    if not 0 < value <= MOST_WEIGHT:
+        raise ValueError(f"{attribute.name} must be above 0 and at most {MOST_WEIGHT:g}, not {value:g}")
+
+
+@frozen
+class Preserve:
+    """Keep the baseline's heatmaps: `weight` times the distance between them and the network's is added to the loss."""
+
+    method: str = "grad-cam"
+    weight: float = field(default=4.0, validator=_positive)
+
 
 @frozen
 class Recipe:
     """SGD with momentum on cross-entropy. The defaults are the paper's fine-tuning.
 
     `distill` is the weight of the distillation loss against the baseline's outputs, softened by `temperature`.
+    `preserve` adds the distance from the baseline's heatmaps to the loss.
     An iterative schedule trains for `epochs_between` epochs after each step except the last.
     `validation` is the share of the training images held out to select the best epoch, and to stop after `patience`
     epochs without improvement.
+    `freeze_batchnorm_statistics` keeps the running mean and variance; the affine parameters are trained.
+    `recalibrate_batchnorm` is the number of training images on which they are estimated again before training.
     """
 
     epochs: int = field(default=10, validator=within(0, 10**6))
@@ -75,6 +94,9 @@ class Recipe:
     validation: float = field(default=0.0, validator=within(0, 0.5))
     patience: int | None = field(default=None, validator=optional(within(1, 10**6)))
     precision: Literal["float32", "bfloat16"] = "float32"
+    freeze_batchnorm_statistics: bool = later(default=False)
+    preserve: Preserve | None = later(default=None)
+    recalibrate_batchnorm: int | None = later(default=None, validator=optional(within(2, 10**6)))
 
 
 @frozen
@@ -121,6 +143,17 @@ class FineTuneStep(Step):
     kind = "finetune"
     acts_on = "network"
     recipe: Recipe
+    seed: int
+
+
+@register(STEPS, "recalibrate")
+@frozen
+class RecalibrateStep(Step):
+    """Estimate the statistics of BatchNorm again on `images` training images, drawn by `seed`; nothing is trained."""
+
+    kind = "recalibrate"
+    acts_on = "network"
+    images: int = field(validator=within(2, 10**6))
     seed: int
 
 

@@ -176,6 +176,20 @@ def satisfied_by(parts: Collection[Need]) -> list[str]:
     return [method.name for method in METHODS.values() if method.needs <= frozenset(parts)]
 
 
+def trainable() -> list[str]:
+    """Return the names of the methods whose maps a loss can keep: they need feature maps and gradients alone."""
+    return satisfied_by({"activations", "gradients"})
+
+
+def independent() -> list[str]:
+    """Return the names of the methods that tell something else than a trained map.
+
+    They change channels or inputs and watch the logits. The others are made from the same feature maps and gradients as
+    a trainable map. On a pooling and linear head HiResCAM, XGrad-CAM and ReciproCAM even are Grad-CAM.
+    """
+    return [method.name for method in METHODS.values() if method.needs & {"drops", "masks"}]
+
+
 def in_order(methods: Iterable[str]) -> list[str]:
     """Return the methods in the order of the table; unknown ones come last, by name."""
     given = set(methods)

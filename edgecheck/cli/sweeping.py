@@ -18,7 +18,7 @@ from edgecheck.cli.options import (
     words,
 )
 
-_ROW = ("criterion", "structure", "rate", "quantization")
+_ROW = ("criterion", "structure", "rate", "recipe", "quantization")
 
 
 @click.command(short_help="Compare compression methods over the pruning rate.")
@@ -33,6 +33,12 @@ _ROW = ("criterion", "structure", "rate", "quantization")
     help="Pruning structures, such as filters,2:4. [default: unstructured]",
 )
 @click.option("--rate", metavar="RATES", callback=numbers, help="Pruning rates. [default: 0.2,0.4,0.6,0.8]")
+@click.option(
+    "--recipe",
+    metavar="NAMES",
+    callback=words,
+    help="Recipes of fine-tuning: none, paper, preserve, or those of CONFIG. [default: the finetune section]",
+)
 @click.option(
     "--quantization", metavar="NAMES", callback=words, help="Quantizations, such as none,int8,fp16. [default: none]"
 )
@@ -76,9 +82,9 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
 
     Writes sweep.html, sweep.md, sweep.csv, figures/ and heatmaps/ beside the reports of a run.
 
-    --criterion, --structure, --rate, --quantization, --steps and --round-to replace the variants of CONFIG. Those not
-    given default to the settings of Renza & Ballesteros 2023 (L1 and random at four rates), as does a CONFIG without
-    variants.
+    --criterion, --structure, --rate, --recipe, --quantization, --steps and --round-to replace the variants of CONFIG.
+    Those not given default to the settings of Renza & Ballesteros 2023 (L1 and random at four rates), as does a CONFIG
+    without variants.
 
     A sweep does not gate: it exits 0 if every variant was made and measured, else 3.
     """

@@ -11,7 +11,7 @@ from attrs.validators import optional
 
 from edgecheck.attribution.table import default_methods
 from edgecheck.records import Policy
-from edgecheck.steps import FineTuneStep, PruneStep, Quantize, Recipe, Step
+from edgecheck.steps import FineTuneStep, PruneStep, Quantize, RecalibrateStep, Recipe, Step
 from edgecheck.validators import within
 
 ClassExplained = Literal["predicted", "baseline", "label"]
@@ -132,18 +132,20 @@ class Prune:
 class VariantSpec:
     """One variant: the compression steps applied to the baseline, in order.
 
-    Without steps, or with fine-tuning alone, it is a control. `network` names the network as it is exported, after all
-    steps that act on it. Several variants may share one network.
+    Without steps, or with the steps of a recipe alone, it is a control. `network` names the network as it is exported,
+    after all steps that act on it. Several variants may share one network. `recipe` names the recipe of fine-tuning; ""
+    is that of `finetune:`.
     """
 
     name: str
     steps: tuple[Step, ...]
     network: str = field(default=Factory(lambda spec: spec.name, takes_self=True))
+    recipe: str = ""
 
     @property
     def is_control(self) -> bool:
-        """Whether the variant is only fine-tuned."""
-        return all(isinstance(step, FineTuneStep) for step in self.steps)
+        """Whether the variant is neither pruned nor quantized."""
+        return all(isinstance(step, FineTuneStep | RecalibrateStep) for step in self.steps)
 
     @property
     def pruning(self) -> PruneStep | None:
@@ -180,6 +182,7 @@ class Measure:
 class Plan:
     """Everything that a run needs. `source` is the configuration file; relative paths are already resolved.
 
+    `recipes` holds all named recipes, of which the variants may use some; `finetune` is that of the others.
     `normalization_assumed` is true if neither the configuration nor the data set gave range, mean or std, so that the
     defaults apply.
     """
@@ -200,6 +203,7 @@ class Plan:
     opset: int
     policy: Policy
     seed: int
+    recipes: dict[str, Recipe] = field(factory=dict)
     plugins: list[Path] = field(factory=list)
     source: Path | None = None
     normalization_assumed: bool = False

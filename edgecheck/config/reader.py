@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from edgecheck import classes, images, plugins
 from edgecheck.attribution.table import METHODS, default_criteria, default_methods
-from edgecheck.config import document, variants
+from edgecheck.config import document, recipes, variants
 from edgecheck.config.plan import Compute, DataSpec, Explain, Measure, ModelSpec, Plan, Preprocessing, Prune
 from edgecheck.errors import ConfigError, DataError, InputError, ModelError
 from edgecheck.gate import sentence
@@ -69,6 +69,7 @@ class Document:
     compute: Compute = field(factory=Compute)
     train: Recipe = field(factory=Recipe)
     finetune: Recipe = field(factory=Recipe)
+    recipes: dict[str, Recipe] = field(factory=dict)
     prune: Prune = field(factory=Prune)
     quantize: Quantize = field(factory=Quantize)
     controls: int = field(default=1, validator=within(1, 1000))
@@ -99,6 +100,7 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     here = document.merge(_absolute(written, path.parent), flags)
     if isinstance(here.get("variants"), list):
         here["variants"] = [variants.with_others(row) if isinstance(row, Mapping) else row for row in here["variants"]]
+    here = recipes.spelled_out(here, written, str(path))
     data = here.get("data")
     if isinstance(data, Mapping) and isinstance(data.get("classes"), str):
         here["data"] = data = {**data, "classes": classes.read_map(Path(data["classes"]))}
@@ -118,6 +120,7 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
         below["preprocessing"] = {k: v for k, v in below.get("preprocessing", {}).items() if k not in _NORMALIZATION}
     whole = document.structure(document.merge(below, here), Document, written, str(path))
     _check_methods(whole.explain.methods, written, str(path))
+    recipes.check_all(whole.train, whole.finetune, whole.recipes, written, str(path))
     if whole.model is not None and whole.model.weights is not None:
         require_regular(whole.model.weights, MOST_WEIGHT_BYTES, ModelError)
     plan = _plan(whole, written, path, flags="criteria" in overrides.get("gate", {}))
@@ -173,7 +176,7 @@ def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Pl
     if whole.model is not None and ":" not in whole.model.factory:
         line = document.line_of(written, ("model", "factory"))
         raise ConfigError(f"{path}:{line}: model.factory: {FACTORY_FORMS}")
-    settings = variants.Settings(whole.finetune, whole.quantize, whole.seed)
+    settings = variants.Settings(whole.finetune, whole.quantize, whole.seed, whole.recipes)
     return Plan(
         name=whole.name or path.stem,
         model=whole.model,
@@ -185,12 +188,13 @@ def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Pl
         finetune=whole.finetune,
         prune=whole.prune,
         quantize=whole.quantize,
-        controls=variants.controls(settings, whole.controls),
         variants=list(variants.expand(whole.variants, settings, written, str(path))),
+        controls=list(variants.controls(settings, whole.controls, whole.variants)),
         measure=whole.measure,
         opset=whole.export.opset,
         policy=policy(whole.gate, written, str(path), flags),
         seed=whole.seed,
+        recipes=whole.recipes,
         plugins=_plugin_files(written, path.parent),
         source=path,
     )

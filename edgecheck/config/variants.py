@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -13,8 +13,10 @@ from ruamel.yaml.comments import CommentedMap
 
 from edgecheck.config import document
 from edgecheck.config.plan import VariantSpec
+from edgecheck.config.recipes import NONE, problems
 from edgecheck.errors import ConfigError
 from edgecheck.pruning.structures import find_structure, own_rate
+from edgecheck.registry import lookup
 from edgecheck.steps import (
     STEPS,
     FileStep,
@@ -23,6 +25,7 @@ from edgecheck.steps import (
     PruneStep,
     Quantize,
     QuantizeStep,
+    RecalibrateStep,
     Recipe,
     Scope,
     Step,
@@ -32,7 +35,7 @@ from edgecheck.validators import within
 WORD = 40  # characters of an option in a folder's name; file systems take 255 for the whole name
 
 # Rows describe these steps by their fields, such as `criterion:`; steps of plugins are named by their kind.
-BUILT_IN = ("prune", "finetune", "quantize")
+BUILT_IN = ("prune", "finetune", "recalibrate", "quantize")
 
 
 def _rates(_instance: object, _attribute: object, rates: list[float]) -> None:
@@ -43,8 +46,9 @@ def _rates(_instance: object, _attribute: object, rates: list[float]) -> None:
 
 @frozen
 class Row:
-    """One row of `variants:`, the cross product of its criteria, structures, rates and quantizations.
+    """One row of `variants:`, the cross product of its criteria, structures, rates, recipes and quantizations.
 
+    Without a recipe, variants are fine-tuned by that of `finetune:`.
     Without a criterion, the baseline is quantized. The quantization `none` makes the float file a variant, too.
     `others` maps the kind of each step from a plugin to its options.
     """
@@ -52,6 +56,7 @@ class Row:
     criterion: list[str] = field(factory=list)
     structure: list[str] = field(factory=list)
     rate: list[float] = field(factory=list, validator=_rates)
+    recipe: list[str] = field(factory=list)
     quantization: list[str] = field(factory=list)
     steps: int = field(default=1, validator=within(1, 1000))
     round_to: int = field(default=1, validator=within(1, 4096))
@@ -65,25 +70,53 @@ PAPER = Row(["l1", "random"], ["unstructured"], [0.2, 0.4, 0.6, 0.8])
 
 @frozen
 class Settings:
-    """What all variants share: the fine-tuning recipe, its seed, and the settings of int8 quantization."""
+    """What all variants share: the recipe of `finetune:`, named ones, settings of int8 quantization, and the seed."""
 
     recipe: Recipe = field(factory=Recipe)
     quantize: Quantize = field(factory=Quantize)
     seed: int = 0
+    recipes: dict[str, Recipe] = field(factory=dict)
 
-    def finetuning(self, epochs: int, seed: int | None = None) -> tuple[Step, ...]:
-        """Return one fine-tuning step of `epochs` epochs, or no step for 0 epochs."""
-        # A single step does not depend on `epochs_between`, so leave it out of the step's cache key.
-        recipe = evolve(self.recipe, epochs=epochs, epochs_between=Recipe().epochs_between)
-        return (FineTuneStep(recipe, self.seed if seed is None else seed),) if epochs else ()
+    def named(self, name: str) -> tuple[str, Recipe]:
+        """Return a recipe, and its name in the names of variants: of equal recipes the first one's, "" for the default.
+
+        Raises:
+            ConfigError: no recipe of this name.
+        """
+        recipe = self.recipe if not name else lookup(self.recipes, name, "recipe")
+        if recipe == self.recipe:
+            return "", recipe
+        return next(other for other, known in self.recipes.items() if known == recipe), recipe
+
+    def training(self, recipe: Recipe, epochs: int, seed: int | None = None) -> Iterator[Step]:
+        """Yield the steps of a recipe after one pruning step: new statistics, then `epochs` epochs of fine-tuning."""
+        seed = self.seed if seed is None else seed
+        if recipe.recalibrate_batchnorm:
+            yield RecalibrateStep(recipe.recalibrate_batchnorm, seed)
+        if epochs:
+            # Of a single step only what it depends on, since all of it is part of the step's cache key.
+            default = Recipe()
+            yield FineTuneStep(
+                evolve(
+                    recipe,
+                    epochs=epochs,
+                    epochs_between=default.epochs_between,
+                    recalibrate_batchnorm=default.recalibrate_batchnorm,
+                ),
+                seed,
+            )
 
 
-def controls(settings: Settings, count: int) -> list[VariantSpec]:
-    """Return `count` controls: variants that are only fine-tuned, each with its own seed."""
-    seeds = range(settings.seed, settings.seed + count)
-    names = ["control", *(f"control-seed{seed}" for seed in seeds[1:])]
-    epochs = settings.recipe.epochs
-    return [VariantSpec(name, settings.finetuning(epochs, seed)) for name, seed in zip(names, seeds, strict=True)]
+def controls(settings: Settings, count: int, rows: Sequence[Row] = ()) -> Iterator[VariantSpec]:
+    """Yield `count` controls per recipe that the rows use, each with its own seed and the steps of the recipe alone."""
+    names = [name for row in rows for name in row.recipe or [""]] or [""]
+    recipes = dict(map(settings.named, names))
+    for label in sorted(recipes, key=bool):  # the default first
+        recipe = recipes[label]
+        name = f"control-{label}" if label else "control"
+        for seed in range(settings.seed, settings.seed + count):
+            steps = tuple(settings.training(recipe, recipe.epochs, seed))
+            yield VariantSpec(name if seed == settings.seed else f"{name}-seed{seed}", steps, recipe=label)
 
 
 def with_others(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +135,7 @@ def expand(
         ConfigError: a row is incomplete or contradictory; the message gives its line.
     """
     written = CommentedMap() if written is None else written
-    seen: set[str] = set()
+    seen: dict[str, VariantSpec] = {}
     for index, row in enumerate(rows):
         place = f"{source}:{document.line_of(written, ('variants', index))}"
         try:
@@ -112,8 +145,9 @@ def expand(
             raise ConfigError(f"{place}: {error}") from None
         for spec in specs:
             if spec.name not in seen:
-                seen.add(spec.name)
                 yield spec
+            if seen.setdefault(spec.name, spec).steps != spec.steps:
+                raise ConfigError(f"{place}: {spec.name} is also the name of another variant; rename the recipe")
 
 
 def _check(row: Row) -> None:
@@ -124,6 +158,8 @@ def _check(row: Row) -> None:
         raise ConfigError(f"{', '.join(row.structure)} has a fixed rate; remove `rate`")
     if own and (row.scope or row.round_to > 1):
         raise ConfigError(f"{', '.join(row.structure)} does not support scope or round_to; remove them")
+    if row.recipe and not row.criterion:
+        raise ConfigError("a variant that is not pruned is not fine-tuned; remove `recipe`")
     pruned = [bool(part) for part in (row.criterion, row.structure, row.rate or own)]
     if any(pruned) != all(pruned) or not (all(pruned) or set(row.quantization) - {"none"} or row.others):
         raise ConfigError(
@@ -138,23 +174,34 @@ def _own_rates(row: Row) -> bool:
 def _expanded(row: Row, settings: Settings) -> Iterator[VariantSpec]:
     others = [_other(kind, options) for kind, options in row.others.items()]
     on_network, on_file = ([step for step in others if step.acts_on == domain] for domain in ("network", "file"))
-    for name, pruning in _pruned(row) if row.criterion else [("baseline", None)]:
-        network = "-".join([name, *map(_words, on_network)])
-        steps = [*_trained(pruning, row.steps, settings), *on_network]
+    for (name, pruning), (label, recipe) in product(*_networks(row, settings)):
+        network = "-".join([name, *([label] if label and pruning else []), *map(_words, on_network)])
+        steps = [*_trained(pruning, row.steps, settings, recipe), *on_network]
         for scheme in row.quantization or ["none"]:
             quantized = [] if scheme == "none" else [QuantizeStep(scheme, settings.quantize)]
             words = [network, *(step.scheme for step in quantized), *map(_words, on_file)]
             if whole := (*steps, *quantized, *on_file):
-                yield VariantSpec("-".join(words), whole, network)
+                yield VariantSpec("-".join(words), whole, network, label)
 
 
-def _trained(pruning: PruneStep | None, count: int, settings: Settings) -> Iterator[Step]:
-    """Yield `count` pruning steps up to the final rate, each followed by fine-tuning."""
+def _networks(row: Row, settings: Settings) -> tuple[list[tuple[str, PruneStep | None]], list[tuple[str, Recipe]]]:
+    """Return what is pruned, by name, and the recipes that follow. The baseline itself is not fine-tuned."""
+    if not row.criterion:
+        return [("baseline", None)], [(NONE, settings.recipe)]
+    named = [settings.named(name) for name in row.recipe or [""]]
+    for name, (_, recipe) in zip(row.recipe, named, strict=False):
+        for setting, words in problems(recipe):
+            raise ConfigError(f"recipe {name}: {setting}: {words}")
+    return list(_pruned(row)), named
+
+
+def _trained(pruning: PruneStep | None, count: int, settings: Settings, recipe: Recipe) -> Iterator[Step]:
+    """Yield `count` pruning steps up to the final rate, each followed by the steps of the recipe."""
     if pruning is None:
         return
     for number in range(1, count + 1):
         yield evolve(pruning, share=number / count)
-        yield from settings.finetuning(settings.recipe.epochs if number == count else settings.recipe.epochs_between)
+        yield from settings.training(recipe, recipe.epochs if number == count else recipe.epochs_between)
 
 
 def _pruned(row: Row) -> Iterator[tuple[str, PruneStep]]:

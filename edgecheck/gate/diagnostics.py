@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from edgecheck.gate.chance import near_guessing
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.slowdowns import slowdowns
+from edgecheck.gate.trained_maps import trained
 from edgecheck.records import HOST, Diagnostic, Policy, Reading, Variant, on_host
 
 # Starts the id of each diagnostic of the gate: a new judgement replaces these.
@@ -30,6 +32,7 @@ def diagnose(
         *_near_chance(variants, readings, classes),
         *_failed_controls(variants, readings),
         *_limits_above_floor(variants, readings, policy),
+        *_trained_maps(variants),
         *slowdowns(variants, by_metric),
     ]
 
@@ -57,10 +60,11 @@ def _limits_above_floor(
 
     A limit relative to the control is not one of them: whoever writes it knows where it lies.
     """
-    for criterion in policy.criteria:
+    recipes = list(dict.fromkeys(variant.recipe for variant in variants if variant.role == "control"))
+    for criterion, recipe in product(policy.criteria, recipes):
         metric = criterion.metric
         is_lower_limit = criterion.op in (">=", ">") and criterion.offset is None and criterion.device == HOST
-        floor = floor_of(variants, readings, metric)
+        floor = floor_of(variants, readings, metric, recipe)
         if metric.startswith("sp2ps.") and is_lower_limit and floor and floor.mean < criterion.limit:
             yield Diagnostic(
                 "gate-limit-above-noise-floor",
@@ -72,5 +76,12 @@ def _limits_above_floor(
                     "low": floor.low,
                     "high": floor.high,
                     "controls": floor.n,
+                    **({"recipe": recipe} if recipe else {}),
                 },
             )
+
+
+def _trained_maps(variants: Sequence[Variant]) -> Iterator[Diagnostic]:
+    """Yield a note on the maps that variants were trained to keep."""
+    for method, names in trained(variants).items():
+        yield Diagnostic("gate-map-trained", {"method": method, "variants": names}, severity="note")

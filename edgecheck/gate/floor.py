@@ -1,4 +1,7 @@
-"""The noise floor of a metric: its value on the controls, which are fine-tuned but not pruned. Pure."""
+"""The noise floor of a metric: its value on the controls, which are fine-tuned but not pruned. Pure.
+
+Each recipe of fine-tuning has its own controls. A variant is compared with those of its own recipe.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import attrs
 
 from edgecheck.records import Criterion, Reading, Variant, on_host
 
+UNTRAINED = "none"  # the recipe of variants that are not fine-tuned
+
 
 @attrs.frozen
 class Floor:
@@ -22,13 +27,32 @@ class Floor:
     n: int
 
 
-def floor(variants: Iterable[Variant], readings: Iterable[Reading], metric: str) -> Floor | None:
-    """Return the noise floor of a metric on the host, None where no control has a finite reading of it.
+def controls(variants: Iterable[Variant], recipe: str | None = None) -> list[Variant]:
+    """Return the controls of a recipe; of the first recipe where None is given.
 
-    `records.on` gives the readings of another device.
+    Those of the first recipe also stand for the untrained one where it has no control of its own: a run that quantizes
+    the baseline makes none.
     """
-    controls = {variant.name for variant in variants if variant.role == "control"}
-    taken = (r.value for r in on_host(readings) if r.variant in controls and r.metric == metric)
+    every = [variant for variant in variants if variant.role == "control"]
+    first = [variant for variant in every if variant.recipe == every[0].recipe]
+    own = [variant for variant in every if variant.recipe == recipe]
+    return own or (first if recipe in (None, UNTRAINED) else [])
+
+
+def several_recipes(variants: Iterable[Variant]) -> bool:
+    """Return whether there are controls of more than one recipe, so that no one floor is that of all variants."""
+    return len({variant.recipe for variant in variants if variant.role == "control"}) > 1
+
+
+def floor(
+    variants: Iterable[Variant], readings: Iterable[Reading], metric: str, recipe: str | None = None
+) -> Floor | None:
+    """Return the noise floor of a metric on the host, None where no control of the recipe has a finite reading of it.
+
+    `records.on` gives the readings of another device. Without a recipe, the floor is that of the first one.
+    """
+    names = {variant.name for variant in controls(variants, recipe)}
+    taken = (r.value for r in on_host(readings) if r.variant in names and r.metric == metric)
     values = [value for value in taken if value is not None and math.isfinite(value)]
     if not values:
         return None
@@ -37,25 +61,27 @@ def floor(variants: Iterable[Variant], readings: Iterable[Reading], metric: str)
 
 
 def absolute(
-    criterion: Criterion, variants: Sequence[Variant], readings: Sequence[Reading]
+    criterion: Criterion, variants: Sequence[Variant], readings: Sequence[Reading], recipe: str | None = None
 ) -> tuple[Criterion | None, str]:
-    """Return a criterion with its limit as a number: floor + offset where it is relative to the control.
+    """Return a criterion with its limit as a number: floor + offset where it is relative to the control of a recipe.
 
     Without a floor it returns None and the reason.
     """
     if criterion.offset is None:
         return criterion, ""
-    ground = floor(variants, readings, criterion.metric)
+    ground = floor(variants, readings, criterion.metric, recipe)
     if ground is None:
-        return None, _why_not(criterion.metric, variants, readings)
+        return None, _why_not(criterion.metric, controls(variants, recipe), readings, recipe)
     # In decimal, as it was written: 0.07 - 0.01 is 0.06 there, and in binary a little more.
     limit = float(Decimal(str(ground.mean)) + Decimal(str(criterion.offset)))
     return attrs.evolve(criterion, limit=limit, relative_to=""), ""
 
 
-def _why_not(metric: str, variants: Sequence[Variant], readings: Sequence[Reading]) -> str:
-    controls = [variant.name for variant in variants if variant.role == "control"]
-    if not controls:
-        return "no control in this run, so there is no limit: `edgecheck run` makes one, or write the limit as a number"
-    notes = [r.note for r in readings if r.variant in controls and r.metric == metric and r.note]
-    return f"the control has no reading of {metric}, so there is no limit" + (f": {notes[0]}" if notes else "")
+def _why_not(metric: str, grounds: Sequence[Variant], readings: Sequence[Reading], recipe: str | None) -> str:
+    of = f" of recipe {recipe}" if recipe else ""
+    if not grounds:
+        missing = f"no control{of} in this run, so there is no limit"
+        return f"{missing}: `edgecheck run` makes one, or write the limit as a number"
+    names = {control.name for control in grounds}
+    notes = [r.note for r in readings if r.variant in names and r.metric == metric and r.note]
+    return f"the control{of} has no reading of {metric}, so there is no limit" + (f": {notes[0]}" if notes else "")

@@ -12,6 +12,7 @@ from edgecheck.gate import preconditions
 from edgecheck.gate.floor import absolute
 from edgecheck.gate.leniency import PASSING, missed, status_of
 from edgecheck.gate.sentence import holds
+from edgecheck.gate.trained_maps import insufficient
 from edgecheck.metrics import METRICS
 from edgecheck.records import (
     HOST,
@@ -89,12 +90,25 @@ def judge(
 
 
 def _verdicts(policy: Policy, variants: Sequence[Variant], bases: Mapping[str, _Basis]) -> list[Verdict]:
-    asked = [(criterion, *bases[criterion.device].limit(criterion, variants)) for criterion in policy.criteria]
+    judged = [variant for variant in variants if variant.role == "candidate"]
+    # A limit relative to the control is that of the variant's recipe.
+    asked = {
+        recipe: [
+            (criterion, *bases[criterion.device].limit(criterion, variants, recipe)) for criterion in policy.criteria
+        ]
+        for recipe in {variant.recipe for variant in judged}
+    }
     return [
-        _apply(criterion, fixed, lacking, variant.name, bases[criterion.device].reading(variant, criterion), policy)
-        for variant in variants
-        if variant.role == "candidate"
-        for criterion, fixed, lacking in asked
+        _apply(
+            criterion,
+            fixed,
+            lacking or insufficient(policy, criterion, variant),
+            variant.name,
+            bases[criterion.device].reading(variant, criterion),
+            policy,
+        )
+        for variant in judged
+        for criterion, fixed, lacking in asked[variant.recipe]
         if preconditions.applies(criterion, variant)
     ]
 
@@ -118,9 +132,9 @@ class _Basis:
     def reading(self, variant: Variant, criterion: Criterion) -> Reading | None:
         return self.taken.get((variant.name, criterion.metric))
 
-    def limit(self, criterion: Criterion, variants: Sequence[Variant]) -> tuple[Criterion | None, str]:
-        """Return a criterion with its limit as a number, and why no reading can be judged by it."""
-        fixed, lacking = absolute(criterion, variants, list(self.taken.values()))
+    def limit(self, criterion: Criterion, variants: Sequence[Variant], recipe: str) -> tuple[Criterion | None, str]:
+        """Return a criterion with its limit for a recipe as a number, and why no reading can be judged by it."""
+        fixed, lacking = absolute(criterion, variants, list(self.taken.values()), recipe)
         guessing = self.guessing if guesses.on_labels(criterion.metric) else ""
         return fixed, self.lacking or lacking or guessing
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from edgecheck.classes import Selection
 from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ModelError
 from edgecheck.images import preprocess
+from edgecheck.lab.answers import best
 from edgecheck.lab.compute import device_of
+from edgecheck.lab.preserving import MapPlace, Maps, distances
 from edgecheck.steps import Recipe
 
 
@@ -35,12 +39,14 @@ class Training:
     """What is trained, and how.
 
     Attributes:
-        model: the network; it is trained in place, its BatchNorm statistics too.
+        model: the network; it is trained in place, its BatchNorm statistics too unless the recipe freezes them.
         preprocessing: that of the measurements.
         recipe: epochs, batch size, learning rate and further options. With 0 epochs nothing changes.
         seed: draws the order of the images, those held out, the augmentation, and what the network draws (dropout).
         masks: bool tensors by parameter name, True where a weight is kept. The other weights are 0 after every step.
-        teacher: the network that `recipe.distill` learns from, in eval mode.
+        teacher: the network that `recipe.distill` and `recipe.preserve` learn from, in eval mode.
+        places: where the maps that `recipe.preserve` compares come from: those of the model, and of the teacher.
+        selection: the outputs that stand for classes; None for all.
     """
 
     model: nn.Module
@@ -49,16 +55,32 @@ class Training:
     seed: int
     masks: Mapping[str, Tensor] = field(factory=dict)
     teacher: nn.Module | None = None
+    places: tuple[MapPlace, MapPlace] | None = None
+    selection: Selection | None = None
+
+
+@frozen
+class Taught:
+    """What the teacher says of a batch: logits `(N, outputs)`, classes `(N,)`, and maps `(N, h, w)` to be preserved."""
+
+    logits: Tensor
+    classes: Tensor
+    maps: Tensor | None = None
 
 
 @frozen
 class Descent:
-    """Takes the steps in this process. `pruned` pairs parameters with masks that are True where they are pruned."""
+    """Takes the steps in this process.
+
+    `pruned` pairs parameters with masks that are True where they are pruned. `maps` are those of the model and of the
+    teacher, None where none are preserved.
+    """
 
     training: Training
     model: nn.Module
     optimizer: SGD
     pruned: list[tuple[nn.Parameter, Tensor]]
+    maps: tuple[Maps, Maps] | None = None
 
     def take(self, images: NDArray[np.uint8], labels: NDArray[np.int64], rate: float, weight: float = 1.0) -> float:
         """Take one step, see `Steps`; the gradient is multiplied by `weight`.
@@ -72,9 +94,10 @@ class Descent:
         device = device_of(self.model)
         inputs = torch.from_numpy(preprocess(images, self.training.preprocessing)).to(device)
         targets = torch.from_numpy(labels).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.training.recipe.precision == "bfloat16"):
-            logits = self._logits(inputs)
-        loss = self._loss(logits.float(), inputs, targets)
+        narrow = self.training.recipe.precision == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=narrow), _watched(self.maps, 0):
+            logits = self._logits(inputs).float()
+        loss = self._loss(logits, self._taught(inputs), targets)
         (loss * weight).backward()
         self.optimizer.step()
         with torch.no_grad():  # after the step, so that neither gradient nor momentum brings a pruned weight back
@@ -85,17 +108,39 @@ class Descent:
     def collect(self) -> None:
         """Do nothing: the steps changed the model of this process."""
 
-    def _loss(self, logits: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return cross-entropy, mixed with the teacher's softened answers (Hinton et al. 2015, section 2)."""
+    def _taught(self, inputs: Tensor) -> Taught | None:
+        """Return what the teacher says; None where the recipe does not learn from it.
+
+        It is asked for each batch, not once for each image: with random flips and shifts no image comes twice, and a
+        forward pass without gradient costs less than a third of a training step.
+        """
         recipe, teacher = self.training.recipe, self.training.teacher
+        if teacher is None or not (recipe.distill or self.maps):
+            return None
+        with torch.set_grad_enabled(bool(self.maps and self.maps[1].differentiates)), _watched(self.maps, 1):
+            logits = teacher(inputs).float()
+            classes = best(logits.detach(), self.training.selection)
+            maps = self.maps[1].of(logits, classes).detach() if self.maps else None
+        return Taught(logits.detach(), classes, maps)
+
+    def _loss(self, logits: Tensor, taught: Taught | None, targets: Tensor) -> Tensor:
+        """Return cross-entropy, mixed with the teacher's softened answers (Hinton et al. 2015, section 2).
+
+        The distance from the teacher's maps is added, see `preserving`.
+        """
+        recipe = self.training.recipe
         loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
-        if not recipe.distill or teacher is None:
+        if taught is None:
             return loss
-        with torch.no_grad():
-            answers = F.log_softmax(teacher(inputs).float() / recipe.temperature, dim=1)
-        softened = F.log_softmax(logits / recipe.temperature, dim=1)
-        distance = F.kl_div(softened, answers, reduction="batchmean", log_target=True)
-        return (1 - recipe.distill) * loss + recipe.distill * recipe.temperature**2 * distance
+        if recipe.distill:
+            answers = F.log_softmax(taught.logits / recipe.temperature, dim=1)
+            softened = F.log_softmax(logits / recipe.temperature, dim=1)
+            distance = F.kl_div(softened, answers, reduction="batchmean", log_target=True)
+            loss = (1 - recipe.distill) * loss + recipe.distill * recipe.temperature**2 * distance
+        if recipe.preserve and self.maps and taught.maps is not None:
+            own = self.maps[0].of(logits, taught.classes)
+            loss = loss + recipe.preserve.weight * distances(taught.maps, own).mean()
+        return loss
 
     def _logits(self, images: Tensor) -> Tensor:
         try:
@@ -115,4 +160,16 @@ def descent(training: Training) -> Descent:
     model, recipe = training.model, training.recipe
     optimizer = SGD(model.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay)
     pruned = [(model.get_parameter(name), ~keep.to(device_of(model))) for name, keep in training.masks.items()]
-    return Descent(training, model, optimizer, pruned)
+    return Descent(training, model, optimizer, pruned, _maps(training))
+
+
+def _maps(training: Training) -> tuple[Maps, Maps] | None:
+    if not training.recipe.preserve:
+        return None
+    if training.teacher is None or training.places is None:
+        raise ModelError("preserve needs a baseline whose heatmaps are kept, and there is none here")
+    return Maps(training.model, training.places[0]), Maps(training.teacher, training.places[1])
+
+
+def _watched(maps: tuple[Maps, Maps] | None, side: int) -> AbstractContextManager[None]:
+    return maps[side].watched() if maps else nullcontext()

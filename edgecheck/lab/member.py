@@ -23,6 +23,7 @@ from torch import nn
 
 from edgecheck.config.plan import Compute
 from edgecheck.errors import EdgecheckError, MeasurementError
+from edgecheck.lab.batchnorm import start_training
 from edgecheck.lab.compute import placed
 from edgecheck.lab.descent import Descent, Training, descent
 from edgecheck.text import error_line
@@ -69,7 +70,8 @@ def _work(connection: Connection, rank: int, processes: int, rendezvous: str) ->
     accelerator = _accelerator(compute, rank, processes, rendezvous)
     model = training.model if compute.device == "cpu" else nn.SyncBatchNorm.convert_sync_batchnorm(training.model)
     with placed(model, compute):
-        own = _descent(attrs.evolve(training, model=model.train()), accelerator)
+        start_training(model, training.recipe.freeze_batchnorm_statistics)
+        own = _descent(attrs.evolve(training, model=model), accelerator)
         torch.manual_seed(training.seed + rank)  # so that dropout differs between the parts
         connection.send(None)
         while True:

@@ -16,6 +16,7 @@ from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.images import ImageSet, preprocess, take
 from edgecheck.lab.answers import best as best_of
 from edgecheck.lab.augment import augmented
+from edgecheck.lab.batchnorm import start_training
 from edgecheck.lab.compute import device_of
 from edgecheck.lab.descent import Steps, descent
 from edgecheck.lab.descent import Training as Training
@@ -73,8 +74,9 @@ def _check_trainable(training: Training, data: ImageSet) -> None:
     check_fits(training.model, data)
     if not any(parameter.requires_grad for parameter in training.model.parameters()):
         raise ModelError("the network has nothing to train: all its parameters are frozen (requires_grad is False)")
-    if training.recipe.distill and training.teacher is None:
-        raise ModelError("distill needs a baseline to learn from, and there is none here")
+    if (training.recipe.distill or training.recipe.preserve) and training.teacher is None:
+        setting = "distill" if training.recipe.distill else "preserve"
+        raise ModelError(f"{setting} needs a baseline to learn from, and there is none here")
 
 
 def _epochs(
@@ -89,7 +91,7 @@ def _epochs(
     batches, random = _batches(len(kept), recipe, training.seed), np.random.default_rng([training.seed, 1])
     losses: list[list[tuple[float, int]]] = [[] for _ in range(recipe.epochs)]
     last_of = {epoch: number for number, (epoch, _) in enumerate(batches)}
-    model.train()
+    start_training(model, recipe.freeze_batchnorm_statistics)
     for number, (epoch, batch) in enumerate(_watched(batches, recipe, progress)):
         images = augmented(np.asarray(kept.images[batch]), recipe, random)
         loss = steps.take(images, kept.targets[batch], learning_rate(recipe, number, len(batches)))
@@ -101,7 +103,7 @@ def _epochs(
             best.keep(accuracy(model, held_out, training.preprocessing) if held_out else None)
             if best.exhausted:
                 break
-            model.train()
+            start_training(model, recipe.freeze_batchnorm_statistics)
     return [sum(loss * n for loss, n in epoch) / sum(n for _, n in epoch) for epoch in losses if epoch]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from edgecheck.config.plan import Plan
@@ -16,6 +18,7 @@ from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import Images, Network, build_module
 from edgecheck.pipeline.work import Work
 from edgecheck.score.ssim import check_size
+from edgecheck.steps import FineTuneStep, RecalibrateStep, Step
 
 
 def begin(plan: Plan, store: Store, schedule: Schedule) -> Run:
@@ -31,7 +34,7 @@ def begin(plan: Plan, store: Store, schedule: Schedule) -> Run:
     run = attrs.evolve(read(plan, store, schedule), baseline=twin)
     if plan.explain.methods:
         check_size(*run.images.shape[1:])
-    schedule.finish(schedule.start([fits(run, store, twin)]))
+    schedule.finish(schedule.start([fits(run, store, twin, preflight.steps(plan))]))
     return run
 
 
@@ -55,15 +58,19 @@ def baseline_twin(plan: Plan, store: Store) -> Line[Twin]:
     return Twin(saved, spec.factory, BASELINE, done.outputs.parameters)
 
 
-def fits(run: Run, store: Store, twin: Twin) -> Line[None]:
-    """Check that a twin accepts the images and has the target layer.
+def fits(run: Run, store: Store, twin: Twin, steps: Sequence[Step] = ()) -> Line[None]:
+    """Check that a twin accepts the images, has the target layer, and can be trained as `steps` ask.
 
     Raises:
         ModelError: it does not.
     """
     options = run.plan.explain
-    layer = options.target_layer if options.methods else None
-    done = yield Work(twin.folder, CheckFit(twin.network, run.images, bool(options.methods), layer))
+    recipes = [step.recipe for step in steps if isinstance(step, FineTuneStep)]
+    preserved = tuple(dict.fromkeys(recipe.preserve.method for recipe in recipes if recipe.preserve))
+    layer = options.target_layer if options.methods or preserved else None
+    recalibrated = any(isinstance(step, RecalibrateStep) for step in steps)
+    stage = CheckFit(twin.network, run.images, bool(options.methods), layer, preserved, recalibrated)
+    done = yield Work(twin.folder, stage)
     remember_reads(done.outputs.reads, store, twin.folder)
 
 

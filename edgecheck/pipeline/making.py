@@ -22,12 +22,13 @@ from edgecheck.pipeline.stages.network import Before, Changed, NetworkStage
 from edgecheck.pipeline.stages.prune import Prune
 from edgecheck.pipeline.stages.quantize import Quantize
 from edgecheck.pipeline.stages.rank import Rank
+from edgecheck.pipeline.stages.recalibrate import Recalibrate
 from edgecheck.pipeline.subject import Drawn, calibrated
 from edgecheck.pipeline.work import Work
 from edgecheck.pruning.checks import needs_images
 from edgecheck.pruning.structures import find_structure
 from edgecheck.records import Diagnostic, Role, Variant
-from edgecheck.steps import FileStep, FineTuneStep, NetworkStep, PruneStep, QuantizeStep, Step
+from edgecheck.steps import FileStep, FineTuneStep, NetworkStep, PruneStep, QuantizeStep, RecalibrateStep, Step
 
 
 @frozen
@@ -81,7 +82,7 @@ def variant(run: Run, spec: VariantSpec, source: str, state: State) -> Line[Entr
 def record_of(run: Run, spec: VariantSpec) -> Variant:
     """Return the record of a variant as known before it is made."""
     role: Role = "control" if spec.is_control else "candidate"
-    return Variant(spec.name, role, twin=_twin(run).description, steps=spec.steps)
+    return Variant(spec.name, role, twin=_twin(run).description, steps=spec.steps, recipe=spec.recipe)
 
 
 def _of_network(run: Run, name: str, spec: VariantSpec, state: State) -> Line[Entry]:
@@ -114,10 +115,13 @@ def _stage(run: Run, name: str, state: State, place: int, steps: Sequence[Step])
         (scores,) = ranked.files.values()
         return Prune(before, step, scores, ranked.outputs.notes, ranked.outputs.seen)
     if isinstance(step, FineTuneStep):
-        compute = plan.compute
+        compute, layer = plan.compute, plan.explain.target_layer if step.recipe.preserve else None
         return FineTune(
-            before, step, run.source, plan.preprocessing, compute.device, compute.processes, compute.threads
+            before, step, run.source, plan.preprocessing, compute.device, compute.processes, compute.threads, layer
         )
+    if isinstance(step, RecalibrateStep):
+        samples = Drawn(run.source, plan.preprocessing, step.images, step.seed, "recalibrate_batchnorm")
+        return Recalibrate(before, step, samples, plan.compute.device, plan.compute.threads)
     assert isinstance(step, NetworkStep), f"{step.kind} does not act on networks"
     return Change(before, step)
 

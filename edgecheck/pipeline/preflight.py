@@ -12,7 +12,7 @@ from edgecheck.pipeline.subject import Network, calibrated, need_lab, require_im
 from edgecheck.pruning.checks import check_step, needs_images
 from edgecheck.registry import lookup
 from edgecheck.score.ssim import check_size
-from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, Recipe
+from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, RecalibrateStep, Recipe, Step
 
 
 def need_model(plan: Plan) -> ModelSpec:
@@ -109,9 +109,24 @@ def variants(plan: Plan) -> None:
                 _check_pruning(spec.name, step)
             if isinstance(step, QuantizeStep):
                 lookup(QUANTIZERS, step.scheme, "quantization")
+    _check_engine(plan)
     opset(plan)
     if plan.data.train_limit is not None:
         counts(plan, plan.data.train_limit)
+
+
+def steps(plan: Plan) -> list[Step]:
+    """Return the steps of all controls and variants."""
+    return [step for spec in (*plan.controls, *plan.variants) for step in spec.steps]
+
+
+def _check_engine(plan: Plan) -> None:
+    preserved = [step for step in steps(plan) if isinstance(step, FineTuneStep) and step.recipe.preserve]
+    if preserved and plan.explain.engine != "edgecheck":
+        raise ConfigError(
+            f"{plan.source}: explain.engine: {plan.explain.engine}, but recipes with preserve train on the heatmaps of "
+            "edgecheck's own engine; remove explain.engine, or choose recipes without preserve"
+        )
 
 
 def _check_pruning(variant: str, step: PruneStep) -> None:
@@ -155,16 +170,20 @@ def counts(plan: Plan, available: int) -> None:
     Raises:
         DataError: there are not.
     """
-    steps = [step for spec in plan.variants for step in spec.steps]
     asked = {
-        "prune.images": plan.prune.images * any(isinstance(step, PruneStep) and needs_images(step) for step in steps),
+        "prune.images": plan.prune.images
+        * any(isinstance(step, PruneStep) and needs_images(step) for step in steps(plan)),
         "quantize.images": plan.quantize.images
-        * any(isinstance(step, QuantizeStep) and calibrated(step.scheme) for step in steps),
+        * any(isinstance(step, QuantizeStep) and calibrated(step.scheme) for step in steps(plan)),
+        "recalibrate_batchnorm": max(
+            (step.images for step in steps(plan) if isinstance(step, RecalibrateStep)), default=0
+        ),
     }
     for setting, count in asked.items():
         require_images(setting, count, available)
-    if any(isinstance(step, FineTuneStep) for step in steps):
-        held_out(plan.finetune, available, "finetune")
+    for step in steps(plan):
+        if isinstance(step, FineTuneStep):
+            held_out(step.recipe, available, "finetune")
 
 
 def held_out(recipe: Recipe, available: int, section: str) -> None:

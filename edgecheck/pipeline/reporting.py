@@ -14,7 +14,7 @@ from edgecheck.device.runtime import environment
 from edgecheck.gate.judgement import judged
 from edgecheck.hashing import digest
 from edgecheck.pipeline.entry import Findings, Run
-from edgecheck.pipeline.recipes import describe_recipe
+from edgecheck.pipeline.recipes import describe_recipes
 from edgecheck.pipeline.revision import revision_of
 from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.store import Store
@@ -156,7 +156,7 @@ def _subject(run: Run, findings: Sequence[Findings]) -> Subject:
         class_explained=plan.explain.class_explained,
         sam=plan.explain.sam,
         seed=plan.seed,
-        finetune=describe_recipe(plan.finetune, plan.data.train_limit) if _finetuned(findings) else "",
+        finetune=describe_recipes(plan) if _finetuned(findings) else "",
         explained_on=seen.device if seen else "",
         skipped_images=run.data.skipped,
         revision=revision_of(plan),

@@ -14,7 +14,7 @@ import attrs
 from attrs import frozen
 
 from edgecheck import versions
-from edgecheck.artefact import Artefact, is_locator
+from edgecheck.artefact import Artefact, is_locator, is_unset
 from edgecheck.hashing import digest
 from edgecheck.progress import Progress
 from edgecheck.steps import Step
@@ -93,16 +93,15 @@ def key_of(stage: Stage[Any]) -> str:
 
 
 def keyed(value: Any) -> Any:
-    """Return a value as JSON-able data, without locators.
+    """Return a value as JSON-able data, without locators and without later fields that have their default.
 
     Raises:
         TypeError: the value contains something without comparable content, such as a function or an open file.
     """
     if attrs.has(type(value)):
         kind = {"step": value.kind} if isinstance(value, Step) else {}
-        return kind | {
-            one.name: keyed(getattr(value, one.name)) for one in attrs.fields(type(value)) if not is_locator(one)
-        }
+        values = [(one, getattr(value, one.name)) for one in attrs.fields(type(value)) if not is_locator(one)]
+        return kind | {one.name: keyed(of) for one, of in values if not is_unset(one, of)}
     if isinstance(value, Mapping):
         return {str(key): keyed(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

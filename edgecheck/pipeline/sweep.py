@@ -14,6 +14,7 @@ from edgecheck import images as pixels
 from edgecheck.atomic import write_bytes, write_text
 from edgecheck.config import variants
 from edgecheck.config.plan import Plan, VariantSpec
+from edgecheck.gate.floor import controls
 from edgecheck.pipeline import beginning, preflight
 from edgecheck.pipeline.executors.serial import Serial
 from edgecheck.pipeline.run import run
@@ -30,7 +31,6 @@ from edgecheck.report.html import class_name
 from edgecheck.report.series import Series, series
 from edgecheck.report.sweep import drops, page
 from edgecheck.report.sweep.sections import PictureFile, sections
-from edgecheck.report.table import controls
 from edgecheck.run_folder import SWEEP_FILES
 from edgecheck.score import cam, compare
 
@@ -70,7 +70,7 @@ def sweep(
 
 
 def _of_the_paper(plan: Plan) -> Iterator[VariantSpec]:
-    return variants.expand([variants.PAPER], variants.Settings(plan.finetune, plan.quantize, plan.seed))
+    return variants.expand([variants.PAPER], variants.Settings(plan.finetune, plan.quantize, plan.seed, plan.recipes))
 
 
 def _images(plan: Plan, store: Store, progress: Progress) -> pixels.ImageSet:
@@ -126,7 +126,7 @@ def _grids(
 
 def _columns(report: Report, one: Series) -> list[tuple[str, str]]:
     """Return heading and variant of each heatmap in a row: baseline, control, pruned variants by increasing rate."""
-    before = ["baseline", *(variant.name for variant in controls(report)[:1])]
+    before = ["baseline", *(variant.name for variant in controls(report.variants, one.recipe)[:1])]
     after = [(f"{format_exact(rate, 'fraction')} pruned", variant.name) for rate, variant in one.points]
     return [*((name, name) for name in before), *after]
 

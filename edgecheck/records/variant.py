@@ -55,7 +55,8 @@ class Variant:
 
     `file` is relative to the run folder, None where the variant could not be made; `sha256` is that of the file.
     `twin` names the PyTorch module that the file was exported from, None for a file without one. `steps` lead from the
-    baseline to this variant. `effective_rate` is the share of the prunable part that was really removed.
+    baseline to this variant. `effective_rate` is the share of the prunable part that was really removed. `recipe` names
+    the recipe of fine-tuning; "" is the default one of the run, `none` that of a variant which is not fine-tuned.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Variant:
     weight_bytes: dict[str, int] = field(factory=dict)
     arena_bytes: int | None = field(default=None, validator=not_negative)
     class_accuracy: dict[str, float] = field(factory=dict)
+    recipe: str = ""
 
     @property
     def pruning(self) -> PruneStep | None:
@@ -83,6 +85,12 @@ class Variant:
     def finetuning(self) -> FineTuneStep | None:
         """The last fine-tuning; None where there is none, or its recipe was not recorded."""
         return next((step for step in reversed(self.steps) if isinstance(step, FineTuneStep)), None)
+
+    @property
+    def trained_map(self) -> str | None:
+        """The attribution method whose maps fine-tuning kept close to the baseline's; None where it kept none."""
+        trained = [step.recipe.preserve for step in self.steps if isinstance(step, FineTuneStep)]
+        return next((kept.method for kept in trained if kept), None)
 
     @property
     def iterations(self) -> int:

@@ -55,19 +55,22 @@ def drawn_as(method: str) -> tuple[str, str]:
     return svg.COLOURS[look.colour], look.marker
 
 
-def floor(report: Report, metric: str) -> Floor | None:
-    """Return the noise floor of a metric."""
-    return floor_of(report.variants, report.readings, metric)
+def floor(report: Report, metric: str, recipe: str | None = None) -> Floor | None:
+    """Return the noise floor of a metric, that of a recipe if one is given."""
+    return floor_of(report.variants, report.readings, metric, recipe)
 
 
-def limits(report: Report, metric: str) -> list[float]:
-    """Return the gate's limits on a metric as numbers; a limit on the accuracy drop also limits the accuracy."""
+def limits(report: Report, metric: str, recipe: str | None = None) -> list[float]:
+    """Return the gate's limits on a metric as numbers; a limit on the accuracy drop also limits the accuracy.
+
+    A limit relative to the control is that of a recipe if one is given.
+    """
     asked = [criterion for criterion in report.policy.criteria if criterion.name == metric]
-    fixed = [absolute(criterion, report.variants, report.readings)[0] for criterion in asked]
+    fixed = [absolute(criterion, report.variants, report.readings, recipe)[0] for criterion in asked]
     numbers = [criterion.limit for criterion in fixed if criterion]
     if metric == "accuracy":
         baselines = [value(report, v, "accuracy") for v in report.variants if v.role == "baseline"]
-        drops = limits(report, "accuracy_drop_pp")
+        drops = limits(report, "accuracy_drop_pp", recipe)
         numbers += [accuracy - drop / 100 for accuracy in baselines if accuracy is not None for drop in drops]
     return numbers
 

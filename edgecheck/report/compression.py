@@ -6,7 +6,7 @@ from edgecheck.records import OtherStep, Variant, to_dict
 from edgecheck.records.steps import KIND
 from edgecheck.records.variant import FINETUNED, QUANTIZED
 from edgecheck.report.format import format_count, format_value
-from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, Step
+from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, RecalibrateStep, Recipe, Step
 
 
 def compression(variant: Variant) -> str:
@@ -20,7 +20,9 @@ def describe_step(step: Step) -> str:
         case PruneStep():
             return _pruning(step)
         case FineTuneStep():
-            return _finetuning(step.recipe.epochs)
+            return _finetuning(step.recipe.epochs) + _kept(step.recipe)
+        case RecalibrateStep():
+            return f"BatchNorm statistics of {format_count(step.images, 'training image')}"
         case QuantizeStep():
             return _quantization(step)
         case OtherStep(kind, {"epochs": int() | None as epochs}) if kind == FINETUNED:
@@ -44,3 +46,13 @@ def _quantization(step: QuantizeStep) -> str:
 
 def _finetuning(epochs: int) -> str:
     return f"fine-tune {format_count(epochs, 'epoch')}" if epochs else ""
+
+
+def _kept(recipe: Recipe) -> str:
+    """Return what fine-tuning keeps of the baseline: ` (statistics frozen, distilled, grad-cam maps kept)`."""
+    words = [
+        "BatchNorm statistics frozen" if recipe.freeze_batchnorm_statistics else "",
+        f"distilled {recipe.distill:g}" if recipe.distill else "",
+        f"{recipe.preserve.method} maps kept, weight {recipe.preserve.weight:g}" if recipe.preserve else "",
+    ]
+    return f" ({'; '.join(filter(None, words))})" if recipe.epochs and any(words) else ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from edgecheck.gate.floor import controls as floor_controls
 from edgecheck.records import Report
 from edgecheck.report.chart_style import (
     FLOOR,
@@ -46,7 +47,7 @@ def _description(report: Report) -> str:
 
 
 def _dotted(report: Report) -> str:
-    several = len(controls(report))
+    several = len(floor_controls(report.variants))
     return f"the mean of {several} controls (band: their range)" if several > 1 else "the control"
 
 
@@ -58,11 +59,11 @@ def _over_rate(report: Report, drawn: list[Series], shown: Series, figure: Any, 
         if points:
             # Not clipped, because the marks of the control lie on the axis.
             axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=label, clip_on=False)
-            if ground := floor(report, metric):
+            if ground := floor(report, metric, shown.recipe):
                 axes.axhline(ground.mean, color=colour, **FLOOR)
                 if ground.n > 1:
                     axes.axhspan(ground.low, ground.high, color=colour, **SPREAD)
-            for limit in limits(report, metric):
+            for limit in limits(report, metric, shown.recipe):
                 axes.axhline(limit, color=colour, **LIMIT)
     axes.set_xlim(0, max(rate for one in drawn for rate, _ in one.points) + 0.05)
     axes.set_ylim(*_span(report, drawn))
@@ -77,7 +78,7 @@ def _curve(report: Report, shown: Series, metric: str) -> list[tuple[float, floa
     """Return (rate, value) by increasing rate where the metric was measured; at rate 0, the value of the control."""
     readings = [(rate, value(report, variant, metric)) for rate, variant in shown.points]
     points = [(rate, number) for rate, number in readings if number is not None]
-    ground = floor(report, metric)
+    ground = floor(report, metric, shown.recipe)
     return [(0.0, ground.mean), *points] if ground and points and not shown.quantization else points
 
 
@@ -86,9 +87,10 @@ def _span(report: Report, drawn: list[Series]) -> tuple[float, float]:
     values: list[float] = []
     for metric, *_ in curves(report):
         values += [number for one in drawn for _, number in _curve(report, one, metric)]
-        values += limits(report, metric)
-        if ground := floor(report, metric):
-            values += [ground.low, ground.high]
+        for recipe in dict.fromkeys(one.recipe for one in drawn):
+            values += limits(report, metric, recipe)
+            if ground := floor(report, metric, recipe):
+                values += [ground.low, ground.high]
     low, high = min(values, default=0.0), max(values, default=1.0)
     margin = 0.05 * (high - low) or 0.05
     return low - margin, high + margin

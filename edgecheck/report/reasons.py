@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgecheck.gate.floor import absolute
+from edgecheck.gate.floor import absolute, several_recipes
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.leniency import PASSING
+from edgecheck.gate.trained_maps import seen
 from edgecheck.metrics import METRICS, DecidedBy
 from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on, on_host
 from edgecheck.report import devices, diagnostics
@@ -67,7 +68,9 @@ def missed(report: Report, variant: str, metric: str, device: str) -> str:
 
 def asked(report: Report, criterion: Criterion) -> str:
     """Return `sp2ps.grad-cam >= 0.95`, or `sp2ps.grad-cam >= control - 0.02 (0.942)`, with its value in this run."""
-    fixed, _ = absolute(criterion, report.variants, on(criterion.device, report.readings))
+    fixed = None
+    if criterion.offset is None or not several_recipes(report.variants):
+        fixed, _ = absolute(criterion, report.variants, on(criterion.device, report.readings))
     limit = format_resolved(criterion.metric, fixed.limit if fixed else None, criterion.offset)
     return f"{criterion.name} {criterion.op} {limit}"
 
@@ -82,7 +85,8 @@ def sentence(report: Report, verdict: Verdict) -> str:
 
 def _floor(report: Report, verdict: Verdict) -> str:
     """Return the noise floor for an Sp2PS and for limits relative to it; "" for other metrics."""
-    floor = floor_of(report.variants, on(verdict.device, report.readings), verdict.metric)
+    recipe = _variant(report, verdict.variant).recipe
+    floor = floor_of(report.variants, on(verdict.device, report.readings), verdict.metric, recipe)
     asked_for = verdict.metric.startswith("sp2ps.") or verdict.offset is not None
     return f"noise floor {describe_floor(verdict.metric, floor)}" if floor and asked_for else ""
 
@@ -94,9 +98,15 @@ def _measured(report: Report, verdict: Verdict) -> str:
     reading = report.value(verdict.variant, verdict.metric, verdict.device)
     interval = format_interval(reading)
     beside = f" ({interval})" if verdict.status == "INCONCLUSIVE" and interval != MISSING else ""
-    source = f" ({plain(reading.source)})" if reading and reading.source else ""
+    about = [plain(reading.source)] if reading and reading.source else []
+    about += ["trained"] if seen(verdict.metric, _variant(report, verdict.variant)) else []
+    source = f" ({', '.join(about)})" if about else ""
     external = f" ({devices.EXTERNAL})" if devices.is_external(report, verdict.device) else ""
     return f"{verdict.name} {format_actual(verdict)}{source}{external}{beside}"
+
+
+def _variant(report: Report, name: str) -> Variant:
+    return next((one for one in report.variants if one.name == name), Variant(name, "candidate"))
 
 
 def deciding(policy: Policy) -> str:

@@ -10,7 +10,7 @@ from edgecheck.records import Report, Variant
 from edgecheck.report.table import candidates
 from edgecheck.steps import PruneStep
 
-Way = tuple[str, str, str, int, int, str | None]
+Way = tuple[str, str, str, int, int, str, str | None]
 
 
 @frozen
@@ -22,17 +22,19 @@ class Series:
     scope: str
     iterations: int
     round_to: int
+    recipe: str
     quantization: str | None
     points: tuple[tuple[float, Variant], ...]
 
     @property
     def label(self) -> str:
-        """The common settings in words: `l1, filters (layer), 3 steps, int8`."""
+        """The common settings in words: `l1, filters (layer), 3 steps, recipe preserve, int8`."""
         words = [
             self.criterion,
             f"{self.structure} ({self.scope})",
             f"{self.iterations} steps" if self.iterations > 1 else "",
             f"multiples of {self.round_to}" if self.round_to > 1 else "",
+            f"recipe {self.recipe}" if self.recipe else "",
             self.quantization or "",
         ]
         return ", ".join(filter(None, words))
@@ -53,4 +55,5 @@ def series(report: Report) -> list[Series]:
 
 
 def _way(variant: Variant, step: PruneStep) -> Way:
-    return step.criterion, step.structure, step.scope, variant.iterations, step.round_to, variant.quantization
+    made = step.criterion, step.structure, step.scope, variant.iterations, step.round_to
+    return *made, variant.recipe, variant.quantization

@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 
 from edgecheck.attribution.table import look_of
 from edgecheck.gate.floor import floor as floor_of
+from edgecheck.gate.floor import several_recipes
 from edgecheck.records import HOST, Report, Variant, on_host
 from edgecheck.report import devices
 from edgecheck.report.format import (
@@ -141,12 +142,16 @@ def verdict_word(report: Report, variant: Variant) -> str:
 
 
 def noise_floor(report: Report, metric: str) -> str:
-    """Return the noise floor of a metric, the mean over the controls; "" without a control."""
+    """Return the noise floor of a metric, the mean over the controls; "" without a control, or with several recipes."""
+    if several_recipes(report.variants):
+        return ""
     return format_floor(metric, floor_of(report.variants, report.readings, metric))
 
 
 def noise_spread(report: Report, metric: str) -> str:
-    """Return the range of the controls' values; "" with fewer than two controls."""
+    """Return the range of the controls' values; "" with fewer than two controls, or with several recipes."""
+    if several_recipes(report.variants):
+        return ""
     return format_spread(metric, floor_of(report.variants, report.readings, metric))
 
 
@@ -174,7 +179,8 @@ def _sp2ps(report: Report, method: str) -> Column:
     stem, _, ending = method.rpartition("-")
 
     def beside(_: Report, variant: Variant) -> str:
-        return f"floor {floor}" if floor and variant.role == "candidate" else ""
+        own = format_floor(metric, floor_of(report.variants, report.readings, metric, variant.recipe))
+        return f"floor {own}" if own and variant.role == "candidate" else ""
 
     title = ("Sp2PS", f"{stem}-", ending) if stem else ("Sp2PS", method)
     return evolve(_metric(title, metric, look_of(method).importance), floor=floor, beside=beside)

@@ -23,10 +23,11 @@ from edgecheck.lab import member as members
 from edgecheck.lab import parallel
 from edgecheck.lab.descent import Training
 from edgecheck.lab.parallel import split, team
+from edgecheck.lab.preserving import find_place
 from edgecheck.lab.subjects import build
 from edgecheck.lab.train import train
 from edgecheck.progress import Silent
-from edgecheck.steps import Recipe
+from edgecheck.steps import Preserve, Recipe
 
 HOW = Preprocessing()
 SIDE, CLASSES = 6, 4
@@ -208,3 +209,31 @@ def test_members_import_nothing_from_the_current_folder(tmp_path, monkeypatch):
     assert not (tmp_path / "ran").exists()
     assert os.environ["PYTHONPATH"] == ""
     assert "PYTHONSAFEPATH" not in os.environ
+
+
+def test_two_processes_keep_heatmaps_as_one_does():
+    """The loss that keeps heatmaps goes through all parts of a batch, by the closed form and through two backwards."""
+    torch.manual_seed(5)
+    first = [nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU()]
+    heads = {
+        "layer": [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, CLASSES)],
+        "gradient": [nn.Conv2d(3, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(12, CLASSES)],
+    }
+    recipe = Recipe(
+        epochs=2, batch_size=8, learning_rate=0.01, preserve=Preserve(), freeze_batchnorm_statistics=True, distill=0.5
+    )
+    for head in heads.values():
+        teacher = nn.Sequential(nn.Sequential(*copy.deepcopy(first)), *head).eval()
+        weights = []
+        for processes in (1, 2):
+            model = copy.deepcopy(teacher)
+            with torch.no_grad():
+                model[0][0].weight.mul_(0.8)
+            places = tuple(find_place(one, torch.zeros(1, 1, SIDE, SIDE), "grad-cam", "0") for one in (model, teacher))
+            training = Training(model, HOW, recipe, 0, teacher=teacher, places=places)
+            losses = train(training, images(24), Silent(), processes)
+            weights.append((losses, model.state_dict()))
+        (alone, one), (together, two) = weights
+        assert together == pytest.approx(alone, rel=1e-4)
+        assert all(torch.allclose(value, two[name], atol=1e-5) for name, value in one.items())
+        assert not torch.allclose(one["0.0.weight"], teacher.state_dict()["0.0.weight"], atol=1e-3)

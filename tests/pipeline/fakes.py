@@ -89,7 +89,7 @@ OUTPUTS = {
     "profile": lambda stage, content: Profiled([], number(content), None, "", told(content)),
     "latency": times,
 } | dict.fromkeys(
-    ("prune", "finetune", "change"),
+    ("prune", "finetune", "recalibrate", "change"),
     lambda stage, content: Changed(number(content), 0.5, {"conv out": [number(content)]}, told(content)),
 )
 

@@ -30,9 +30,11 @@ TEXT = f"""
 model: {{factory: 'edgecheck:digits_cnn', weights: {resources.files("edgecheck.models") / "digits_cnn.safetensors"}}}
 data: {{dataset: digits, limit: 60}}
 explain: {{methods: [grad-cam, layer-cam], pictures: 1}}
+recipes: {{again: {{epochs: 0, recalibrate_batchnorm: 32}}}}
 variants:
   - {{criterion: l1, structure: filters, rate: 0.5, steps: 2, quantization: [none, int8]}}
   - {{criterion: taylor, structure: unstructured, rate: 0.25}}
+  - {{criterion: taylor, structure: unstructured, rate: 0.25, recipe: [preserve, again]}}
 measure: {{latency_budget_s: 1}}
 gate: {{criteria: [latency.ratio <= 0.9, accuracy_drop_pp <= 1]}}
 """
@@ -192,11 +194,15 @@ def test_another_input_of_a_stage_runs_it_again_and_what_depends_on_what_came_ou
     assert computed == (set() if hidden else {called} | finished.users([name], parts))
 
 
-NETWORKS = {"make", "target", "rank", "prune", "finetune", "change", "export", "locate", "=explain"}
+NETWORKS = {"make", "target", "rank", "prune", "finetune", "recalibrate", "change", "export", "locate", "=explain"}
 PREPROCESSED = {"data", "finetune", "predict", "saturation", "explain", "latency", "locate"}
 ON_FILES = {"locate", "=explain-artefact", "=explain-fidelity"}
 FILES_RUN = {"trial", "predict", "saturation", "suspect", "profile", "latency", *ON_FILES}
-ON_IMAGES = {("baseline", "rank-taylor-weights"), (INT8, "quantize-0")}
+ON_IMAGES = {("baseline", "rank-taylor-weights"), (INT8, "quantize-0"), "recalibrate"}
+KEPT = {(name, step) for name, step in (("control-preserve", "finetune-0"), (f"{TAYLOR}-preserve", "finetune-1"))}
+PLAIN = {("control", "finetune-0"), (TWICE, "finetune-1"), (TWICE, "finetune-3"), (TAYLOR, "finetune-1")}
+PLAIN |= {("others-slim", "finetune-1")}
+LAST = {*PLAIN, *KEPT} - {(TWICE, "finetune-1")}
 # A setting with another value, and the stages that read it: kinds, `=NAME`, or variant and name.
 SETTINGS = [
     ({"seed": 1}, {*NETWORKS, "similarity", "latency", (INT8, "quantize-0")}),
@@ -207,18 +213,22 @@ SETTINGS = [
     ({"preprocessing": {"range": [-1, 1]}}, {*PREPROCESSED, *ON_IMAGES}),
     ({"preprocessing": {"size": [16, 16]}}, {*PREPROCESSED, *ON_IMAGES}),
     ({"explain": {"methods": ["grad-cam"]}}, {"explain", "similarity"}),
-    ({"explain": {"target_layer": "features.conv1"}}, {"target", "locate", "=explain"}),
+    ({"explain": {"target_layer": "features.conv1"}}, {"target", "locate", "=explain", *KEPT}),
     ({"explain": {"class_explained": "label"}}, {"explain"}),
-    ({"explain": {"engine": "grad-cam"}}, {"=explain"}),
     ({"explain": {"sam": "rgb"}}, {"similarity"}),
-    ({"compute": {"device": "cpu"}}, {"rank", "finetune", "locate", "=explain"}),
+    ({"compute": {"device": "cpu"}}, {"rank", "finetune", "recalibrate", "locate", "=explain"}),
     ({"compute": {"processes": 2}}, {"finetune"}),
     ({"compute": {"threads": 2}}, set()),
     ({"train": {"epochs": 3}}, set()),
-    ({"finetune": {"epochs": 3}}, {("control", "finetune-0"), (TWICE, "finetune-3"), (TAYLOR, "finetune-1")}),
+    ({"finetune": {"epochs": 3}}, LAST),
     ({"finetune": {"epochs_between": 2}}, {(TWICE, "finetune-1")}),
     ({"finetune": {"learning_rate": 0.1}}, {"finetune"}),
     ({"finetune": {"flip": True}}, {"finetune"}),
+    ({"finetune": {"distill": 0.5}}, PLAIN),
+    ({"finetune": {"freeze_batchnorm_statistics": True}}, PLAIN),
+    ({"finetune": {"preserve": {"weight": 2}}}, PLAIN),
+    ({"recipes": {"again": {"recalibrate_batchnorm": 16}}}, {"recalibrate"}),
+    ({"recipes": {"unused": {"epochs": 3}}}, set()),
     ({"prune": {"images": 16}}, {("baseline", "rank-taylor-weights")}),
     ({"quantize": {"images": 16}}, {"quantize"}),
     ({"quantize": {"per_channel": False}}, {"quantize"}),
@@ -247,14 +257,22 @@ def test_another_setting_runs_what_reads_it_and_what_depends_on_that(finished, s
     assert finished.again(plan_of(setting)) == direct | finished.users(direct)
 
 
+def test_another_engine_explains_again(finished):
+    """No recipe may keep heatmaps then."""
+    text = TEXT.replace("[preserve, again]", "[again]")
+    direct = {name for name in finished.names if name[1] == "explain"}
+    expected = {name for name in direct | finished.users(direct) if not name[0].endswith("-preserve")}
+    again = finished.again(plan_of({"explain": {"engine": "grad-cam"}}, text))
+    assert again == expected | {("", "latency"), ("baseline", "target")}
+
+
 def test_nothing_runs_again_because_the_file_has_a_line_more_or_another_place(finished, tmp_path):
     assert finished.again(plan_of(text="# a comment" + TEXT, path=tmp_path / "moved.yaml")) == set()
 
 
 def test_another_rate_makes_another_variant_and_times_all_again(finished):
     text = TEXT.replace("rate: 0.25", "rate: [0.25, 0.75]")
-    new = TAYLOR.replace("0.25", "0.75")
-    expected = {(new, name) for variant, name in finished.names if variant == TAYLOR}
+    expected = {(v.replace("0.25", "0.75"), name) for v, name in finished.names if v.startswith(TAYLOR)}
     assert finished.again(plan_of(text=text)) == {*expected, ("", "latency")}
 
 

@@ -18,7 +18,7 @@ from edgecheck.pipeline.stages.network import Before
 from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.subject import DataSource, Drawn, Images, Network, Seen
 from edgecheck.records import Criterion, Diagnostic
-from edgecheck.steps import FineTuneStep, PruneStep, Quantize, QuantizeStep, Recipe
+from edgecheck.steps import FineTuneStep, Preserve, PruneStep, Quantize, QuantizeStep, RecalibrateStep, Recipe
 from tests.pipeline.fields import all_stages, changed, leaves
 from tests.pipeline.toys import Clip, Slim
 
@@ -54,6 +54,8 @@ EXAMPLES = {
     "methods": ["grad-cam"],
     "cuts": {"conv out": [1]},
     "explained": True,
+    "preserved": ("grad-cam",),
+    "recalibrated": True,
     "last": True,
     "layer": "conv",
     "criterion": "l1",
@@ -70,8 +72,9 @@ EXAMPLES = {
 }
 STEPS = {
     "Prune": PruneStep("l1", "filters", "layer", 0.5, 8, 0.5),
-    "FineTune": FineTuneStep(Recipe(), 0),
+    "FineTune": FineTuneStep(Recipe(preserve=Preserve(), recalibrate_batchnorm=8), 0),
     "Quantize": QuantizeStep("int8", Quantize(exclude=["conv"])),
+    "Recalibrate": RecalibrateStep(64, 0),
     "Change": Clip(),
     "Convert": Slim(),
 }
@@ -139,3 +142,17 @@ def test_version_of_the_stage_counts(monkeypatch):
 def test_what_has_no_content_is_no_input(value):
     with pytest.raises(TypeError, match="cannot be an input of a stage"):
         keyed(value)
+
+
+def test_a_field_that_came_later_is_part_of_the_key_only_where_it_is_set():
+    """So that what an older version stored is found again."""
+    old = {"step", "epochs", "epochs_between", "batch_size", "learning_rate", "momentum", "weight_decay", "schedule"}
+    old |= {"warmup_epochs", "label_smoothing", "flip", "crop", "distill", "temperature", "validation", "patience"}
+    step = FineTuneStep(Recipe(), 0)
+    assert set(keyed(step)["recipe"]) | {"step"} == {*old, "precision"}
+    for recipe in (
+        Recipe(preserve=Preserve()),
+        Recipe(freeze_batchnorm_statistics=True),
+        Recipe(recalibrate_batchnorm=2),
+    ):
+        assert len(keyed(recipe)) == len(keyed(Recipe())) + 1

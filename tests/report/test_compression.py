@@ -2,7 +2,7 @@ import pytest
 
 from edgecheck.records import OtherStep, Variant
 from edgecheck.report.compression import compression
-from edgecheck.steps import FineTuneStep, PruneStep, Quantize, QuantizeStep, Recipe
+from edgecheck.steps import FineTuneStep, Preserve, PruneStep, Quantize, QuantizeStep, RecalibrateStep, Recipe
 
 HALF = PruneStep("l1", "filters", "layer", 0.5, round_to=8, share=0.5)
 
@@ -21,6 +21,16 @@ HALF = PruneStep("l1", "filters", "layer", 0.5, round_to=8, share=0.5)
             [OtherStep("finetuned", {"epochs": None}), OtherStep("finetuned", {"epochs": 2})],
             "fine-tune; fine-tune 2 epochs",
         ),
+        (
+            [RecalibrateStep(64, 0), FineTuneStep(Recipe(1, distill=0.9, preserve=Preserve()), 0)],
+            "BatchNorm statistics of 64 training images; "
+            "fine-tune 1 epoch (distilled 0.9; grad-cam maps kept, weight 4)",
+        ),
+        (
+            [FineTuneStep(Recipe(2, freeze_batchnorm_statistics=True), 0)],
+            "fine-tune 2 epochs (BatchNorm statistics frozen)",
+        ),
+        ([FineTuneStep(Recipe(0, freeze_batchnorm_statistics=True), 0)], ""),
         ([OtherStep("quantized", {"scheme": "fp16"})], "quantize to fp16"),
         ([OtherStep("gating", {"threshold": 0.5})], "gating threshold 0.5"),
     ],

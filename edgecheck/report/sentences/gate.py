@@ -34,8 +34,9 @@ def _int8_slower(fields: Mapping[str, Any]) -> str:
 def _limit_above_floor(fields: Mapping[str, Any]) -> str:
     metric, op = fields["metric"], fields["op"]
     floor = Floor(fields["mean"], fields["low"], fields["high"], fields["controls"])
+    control = f"the control of recipe {fields['recipe']}" if fields.get("recipe") else "the control"
     return (
-        f"{format_criterion(Criterion(metric, op, fields['limit']))} lies above the noise floor: the control, which is "
+        f"{format_criterion(Criterion(metric, op, fields['limit']))} lies above the noise floor: {control}, which is "
         f"not pruned, reaches {describe_floor(metric, floor)} after the same fine-tuning. Lower the learning rate or "
         f"the number of epochs, or judge relative to the control: `{metric} {op} control - 0.02`"
     )
@@ -50,6 +51,11 @@ SENTENCES = {
         "{controls:list} could not be made: the noise floor is that of the other controls, if there are any"
     ),
     "gate-limit-above-noise-floor": _limit_above_floor,
+    "gate-map-trained": (
+        "{variants:list}: trained to keep the {method} maps of the baseline. Sp2PS of {method}, and of other maps made "
+        "from the same gradients, shows how well training did that; judge by maps that it did not see (ablation-cam, "
+        "score-cam)"
+    ),
     "gate-fewer-macs-slower": _fewer_macs_slower,
     "gate-int8-slower": _int8_slower,
 }

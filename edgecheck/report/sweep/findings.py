@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from edgecheck.attribution.table import METHODS
 from edgecheck.gate.floor import Floor
@@ -12,7 +13,7 @@ from edgecheck.report.format import describe_floor, format_count, format_exact, 
 from edgecheck.report.methods import leading_method, methods
 from edgecheck.report.series import Series, series
 from edgecheck.report.sweep.paper import HIGHEST
-from edgecheck.report.table import candidates
+from edgecheck.report.table import candidates, controls
 
 FALLEN = 0.05  # a curve has left its flat part where it lies below the control's value by this share
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
@@ -34,11 +35,13 @@ def findings(report: Report) -> Iterator[str]:
 
 def floors(report: Report) -> Iterator[str]:
     """Compare the threshold of each method with this subject's noise floor."""
-    for method in methods(report):
+    recipes = dict.fromkeys(variant.recipe for variant in controls(report))
+    for method, recipe in product(methods(report), recipes):
         metric = f"sp2ps.{method}"
-        ground = floor(report, metric)
+        ground = floor(report, metric, recipe)
         if ground is not None:
-            yield f"{method}: {describe_floor(metric, ground)} without pruning{_threshold(method, ground)}"
+            of = f", recipe {recipe}" if recipe else ""
+            yield f"{method}{of}: {describe_floor(metric, ground)} without pruning{_threshold(method, ground)}"
 
 
 def _threshold(method: str, ground: Floor) -> str:
@@ -55,7 +58,7 @@ def _threshold(method: str, ground: Floor) -> str:
 def _only_criterion_differs(one: Series, other: Series) -> bool:
     same = all(
         getattr(one, name) == getattr(other, name)
-        for name in ("structure", "scope", "iterations", "round_to", "quantization")
+        for name in ("structure", "scope", "iterations", "round_to", "recipe", "quantization")
     )
     return same and other.criterion == "random" != one.criterion
 
@@ -114,7 +117,7 @@ def _falls_first(report: Report, one: Series) -> Iterator[str]:
 
 def _fallen(report: Report, one: Series, metric: str) -> str:
     """Return the rate at which a curve has left its flat part; "" with fewer than two rates, or without a control."""
-    ground = floor(report, metric)
+    ground = floor(report, metric, one.recipe)
     known = [(rate, number) for rate, v in one.points if (number := value(report, v, metric)) is not None]
     if ground is None or len(known) < 2:
         return ""

@@ -153,7 +153,7 @@ def _row(report: Report, variant: Variant) -> list[str]:
 
 def _score(report: Report, variant: Variant, metric: str) -> str:
     """Return a score and, for a candidate, its difference from the noise floor."""
-    score, ground = value(report, variant, metric), floor(report, metric)
+    score, ground = value(report, variant, metric), floor(report, metric, variant.recipe)
     text = format_reading(report.value(variant.name, metric))
     if score is None or ground is None or variant.role != "candidate":
         return text

@@ -13,6 +13,7 @@ STAGES = {
     "rank": "ranking what to prune",
     "prune": "pruning",
     "finetune": "fine-tuning",
+    "recalibrate": "re-estimating BatchNorm statistics",
     "change": "other steps on the network",
     "export": "export to ONNX",
     "quantize": "quantization",

@@ -105,7 +105,7 @@ def check_all(
         (("finetune",), problems(finetune)),
         *((("recipes", name), problems(recipe)) for name, recipe in own.items()),
     ]
-    for place, setting, words in ((place, *problem) for place, found in sections for problem in found):
+    for place, setting, words in ((place, *problem) for place, wrong in sections for problem in wrong):
         steps = (*place, *setting.split("."))
         raise ConfigError(f"{source}:{document.line_of(written, steps)}: {'.'.join(steps)}: {words}")
 

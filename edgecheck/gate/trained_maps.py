@@ -53,8 +53,8 @@ def _advice(criterion: Criterion) -> str:
 
 def trained(variants: Sequence[Variant]) -> dict[str, list[str]]:
     """Return the names of the candidates and controls that were trained to keep maps, by method."""
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for variant in variants:
         if variant.trained_map is not None:
-            found.setdefault(variant.trained_map, []).append(variant.name)
-    return found
+            names.setdefault(variant.trained_map, []).append(variant.name)
+    return names

@@ -254,7 +254,9 @@ def test_what_cannot_be_made_is_named_and_the_others_are_there(swept, config, tm
 def test_what_options_do_not_say_is_as_in_the_paper(given, row):
     from edgecheck.cli.sweeping import _overrides
 
-    nothing = dict.fromkeys(["criterion", "structure", "rate", "quantization", "steps", "round_to", "controls"])
+    nothing = dict.fromkeys(
+        ["criterion", "structure", "rate", "recipe", "quantization", "steps", "round_to", "controls"]
+    )
     assert _overrides(nothing) == {}
     assert _overrides(nothing | given) == {"variants": [row]}
     assert _overrides(nothing | {"controls": 3}) == {"controls": 3}

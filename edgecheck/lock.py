@@ -27,8 +27,12 @@ class Hold:
         weakref.finalize(self, os.close, handle)
 
 
-def hold(folder: Path) -> Hold:
+def hold(folder: Path, instead: str = "choose another --out") -> Hold:
     """Lock a folder for this process, which may lock it more than once.
+
+    Args:
+        folder: to be locked.
+        instead: what a user can do instead of waiting, for the message.
 
     Raises:
         InputError: another process has locked it.
@@ -42,9 +46,7 @@ def hold(folder: Path) -> Hold:
         try:
             _lock(handle)
         except BlockingIOError:
-            raise InputError(
-                f"{folder}: in use by another edgecheck process; wait for it or choose another --out"
-            ) from None
+            raise InputError(f"{folder}: in use by another edgecheck process; wait for it or {instead}") from None
         except OSError:  # a file system without locks
             pass
     return held

@@ -170,7 +170,7 @@ def _beside_host(bundle: Bundle, findings: Findings) -> Findings:
         same = answers_digest(findings.logits) == manifest.answers[findings.name]
         told = [] if same else [Diagnostic("device-answers-differ", {"images": len(findings.logits)})]
         return attrs.evolve(findings, readings=readings, warnings=[*findings.warnings, *told])
-    there = expected.load_logits(findings.entry.file.path.with_name(LOGITS), len(findings.logits))
+    there = expected.load_logits(findings.entry.file.path.with_name(LOGITS), findings.logits.shape)
     apart = parity(findings.logits, there)
     kept = [r for r in findings.readings if not needs_twin(r.metric)]
     tied = [

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
 
 import attrs
 
 from edgecheck import images
-from edgecheck.atomic import write_text
+from edgecheck.atomic import remove_leftovers, write_bytes
 from edgecheck.device.bundle import result as results
 from edgecheck.device.bundle.manifest import DATA
 from edgecheck.device.bundle.result import Result
 from edgecheck.errors import InputError
 from edgecheck.gate.judgement import judged
-from edgecheck.hashing import sha256
+from edgecheck.lock import hold
 from edgecheck.pipeline import reporting, saved
 from edgecheck.records import DeviceRun, Diagnostic, Reading, Report, Variant
 from edgecheck.registry import nearest
 
 FOLDER = "devices"
+DIGITS = 12  # of a SHA-256 in the name of a file, where the name of the device alone is taken
 
 
 @attrs.frozen
@@ -48,7 +50,8 @@ def of_results(paths: Sequence[Path]) -> list[Measured]:
 def merge(folder: Path, measured: Sequence[Measured], replace: bool = False) -> Report:
     """Add the readings of devices to a saved run, judge it again, and write its reports.
 
-    Nothing is written unless everything fits. The results are kept in the run folder.
+    Nothing is written unless everything fits. The results are kept in the run folder, and none that the report names is
+    replaced before the next report is written: after a kill at any time, the run can be judged.
 
     Args:
         folder: the run folder.
@@ -56,18 +59,22 @@ def merge(folder: Path, measured: Sequence[Measured], replace: bool = False) -> 
         replace: whether readings of a device that was merged before are replaced.
 
     Raises:
-        InputError: the run was changed since it was measured; or a device was merged before, or is given twice, or
-            measured other files, images or preprocessing than the run.
+        InputError: the run was changed since it was measured, or another process writes to it; or a device was merged
+            before, or is given twice, or measured other files, images or preprocessing than the run.
     """
-    report = saved.read(folder)
+    _held = hold(folder, "stop it") if folder.is_dir() else None  # two merges would lose readings of one
+    before = report = saved.read(folder)
     _check_names(report, measured, replace)
     for one in measured:
         if one.result is not None:
             _check_same(folder, report, one.file, one.result)
+    remove_leftovers([folder, folder / FOLDER])
     for one in measured:
-        report = _with(report, one, _kept(folder, one))
+        report = _with(report, one, _kept(folder, one, report.evidence))
     report = judged(report, report.policy)
     reporting.write(report, folder)
+    for path in set(before.evidence) - set(report.evidence):
+        (folder / path).unlink(missing_ok=True)
     return report
 
 
@@ -95,24 +102,43 @@ def _check_same(folder: Path, report: Report, file: Path, result: Result) -> Non
 
 def _compared(folder: Path, report: Report, result: Result) -> Iterator[tuple[str, str, str]]:
     """Yield what must be equal, with the digest on the device and that of the run."""
-    known = {variant.name: variant.sha256 or "none" for variant in report.variants}
+    known = {variant.name: variant.sha256 or "no file" for variant in report.variants}
     for name, there in result.variants.items():
-        yield f"the file of {name}", there, known.get(name, "none")
+        yield f"the file of {name}", there, known.get(name, "no file")
     yield "the test images", result.data_sha256, report.subject.data_sha256
     yield "the preprocessing", result.preprocessing_sha256, report.subject.preprocessing_sha256
     if result.images and (folder / DATA).is_file():
         whole = images.load_npz(folder / DATA)
-        within = max(result.images) < len(whole)
+        within = result.images[-1] < len(whole)
         yield "the subset of images", result.packed_sha256, images.take(whole, result.images).sha256 if within else ""
 
 
-def _kept(folder: Path, one: Measured) -> tuple[str, str]:
-    """Copy the file of a device into the run folder; return its path there and its SHA-256."""
-    kept = folder / FOLDER / f"{one.name}{one.file.suffix}"
-    kept.parent.mkdir(exist_ok=True)
-    if one.file.resolve() != kept.resolve():
-        write_text(kept, one.file.read_text(encoding="utf-8"))
-    return kept.relative_to(folder).as_posix(), sha256(kept)
+def _kept(folder: Path, one: Measured, evidence: Mapping[str, str]) -> tuple[str, str]:
+    """Copy the file of a device into the run folder; return its path there and its SHA-256.
+
+    A file that the report names is left alone, also where the file system knows no case.
+    """
+    content, suffix = one.file.read_bytes(), ".csv" if one.result is None else ".json"
+    checksum, path = sha256(content).hexdigest(), f"{FOLDER}/{one.name}{suffix}"
+    if path.casefold() in {known.casefold() for known, at in evidence.items() if (known, at) != (path, checksum)}:
+        path = f"{FOLDER}/{_with_digest(one.name, checksum)}{suffix}"
+    (folder / FOLDER).mkdir(exist_ok=True)
+    write_bytes(folder / path, content)
+    return path, checksum
+
+
+def _with_digest(device: str, checksum: str) -> str:
+    return f"{device}-{checksum[:DIGITS]}"
+
+
+def _others_files(evidence: Mapping[str, str], device: str) -> dict[str, str]:
+    """Return the evidence without the file that a device was merged from."""
+
+    def is_its_file(path: str) -> bool:
+        place = PurePosixPath(path)
+        return str(place.parent) == FOLDER and place.stem in (device, _with_digest(device, evidence[path]))
+
+    return {path: checksum for path, checksum in evidence.items() if not is_its_file(path)}
 
 
 def _with(report: Report, one: Measured, kept: tuple[str, str]) -> Report:
@@ -128,7 +154,7 @@ def _with(report: Report, one: Measured, kept: tuple[str, str]) -> Report:
         readings=[*(r for r in report.readings if r.device != one.name), *one.readings],
         variants=[_warned(variant, one.name, warnings) for variant in report.variants],
         warnings=[*_others(report.warnings, one.name), *(each for each in warnings if each.variant is None)],
-        evidence={**report.evidence, kept[0]: kept[1]},
+        evidence={**_others_files(report.evidence, one.name), kept[0]: kept[1]},
     )
 
 

@@ -1,6 +1,8 @@
 """From a run to a device and back: bundle, device run, selftest, merge."""
 
+import fcntl
 import json
+import os
 import shutil
 import zipfile
 
@@ -12,6 +14,7 @@ from onnx import numpy_helper
 
 from edgecheck.cli import main
 from edgecheck.device.bundle import result as results
+from edgecheck.hashing import digest
 from edgecheck.pipeline.store import Store
 from edgecheck.plugins import load
 from edgecheck.records import SCHEMA_VERSION
@@ -124,6 +127,85 @@ def test_a_device_is_merged_once_unless_it_is_replaced(run_folder, pi4, edgechec
     assert json.loads((run_folder / "report.json").read_text())["readings"] == json.loads(before)["readings"]
 
 
+def sealed(text, **changed):
+    """Change fields of a result as somebody could who knows its format."""
+    data = {**json.loads(text), **changed}
+    del data["seal"]
+    return json.dumps({**data, "seal": digest(data)})
+
+
+def renamed(path, name):
+    """Return a copy of a result under the name of another device."""
+    other = shutil.copyfile(path, path.with_name(f"{name}-copy.json"))
+    readings = [attrs.evolve(reading, device=name) for reading in results.read(path).readings]
+    return rewritten(other, lambda r: attrs.evolve(r, name=name, readings=readings))
+
+
+def rerun(path):
+    """Return a copy of a result as if it was measured again, a second longer."""
+    other = shutil.copyfile(path, path.with_name("again.json"))
+    return rewritten(other, lambda r: attrs.evolve(r, run=attrs.evolve(r.run, duration_s=r.run.duration_s + 1)))
+
+
+def kept_files(run_folder):
+    return sorted(path.name for path in (run_folder / "devices").iterdir())
+
+
+def test_a_merge_that_is_killed_leaves_a_run_that_can_be_judged(run_folder, pi4, edgecheck, monkeypatch):
+    """It ends after the results were copied and before the report names them."""
+    from edgecheck.pipeline import reporting
+
+    edgecheck("merge", run_folder, pi4)
+    again = rerun(pi4)
+    with monkeypatch.context() as patch:
+        patch.setattr(reporting, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert edgecheck("merge", run_folder, again, "--replace")[0] == 130
+    (run_folder / "devices" / ".edgecheck-tmp-0.json").touch()
+    assert edgecheck("gate", run_folder)[0] in (0, 1)
+    assert edgecheck("merge", run_folder, again, "--replace")[0] in (0, 1)
+    (kept,) = kept_files(run_folder)
+    assert (run_folder / "devices" / kept).read_bytes() == again.read_bytes()
+    assert edgecheck("merge", run_folder, pi4, "--replace")[0] in (0, 1)
+    assert kept_files(run_folder) == ["pi4.json"]
+    assert edgecheck("gate", run_folder)[0] in (0, 1)
+
+
+def test_figures_of_another_tool_in_the_place_of_a_result(run_folder, pi4, edgecheck, tmp_path):
+    table = tmp_path / "odd name.TXT"
+    table.write_bytes(b"variant,metric,value\r\ncandidate,accuracy,90 %\r\n")
+    edgecheck("merge", run_folder, pi4)
+    edgecheck("merge", run_folder, "--csv", table, "--device", "pi4", "--replace")
+    assert kept_files(run_folder) == ["pi4.csv"]
+    assert (run_folder / "devices" / "pi4.csv").read_bytes() == table.read_bytes()
+    edgecheck("merge", run_folder, pi4, "--replace")
+    assert kept_files(run_folder) == ["pi4.json"]
+    report = json.loads((run_folder / "report.json").read_text())
+    assert [path for path in report["evidence"] if path.startswith("devices/")] == ["devices/pi4.json"]
+    assert edgecheck("gate", run_folder)[0] in (0, 1)
+
+
+def test_devices_whose_names_differ_in_case_only(run_folder, pi4, edgecheck):
+    """Where a file system knows no case, one file must not take the place of the other."""
+    edgecheck("merge", run_folder, pi4, renamed(pi4, "PI4"))
+    upper, lower = kept_files(run_folder)
+    assert upper.casefold() != lower.casefold()
+    edgecheck("merge", run_folder, renamed(pi4, "PI4"), "--replace")
+    assert len(kept_files(run_folder)) == 2
+    assert edgecheck("gate", run_folder)[0] in (0, 1)
+
+
+def test_two_merges_at_once(run_folder, pi4, refused, monkeypatch):
+    from edgecheck import lock
+
+    monkeypatch.setattr(lock, "RELEASE_S", 0)
+    handle = os.open(run_folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    assert f"{run_folder}: in use by another edgecheck process; wait for it or stop it" in refused(
+        "merge", run_folder, pi4
+    )
+    os.close(handle)
+
+
 def rewritten(path, change):
     """Change a result and seal it again."""
     result = change(results.read(path))
@@ -159,6 +241,11 @@ def test_a_result_of_something_else_is_refused(run_folder, pi4, refused, change,
         (lambda text: "{}", "not a result"),
         (lambda text: "[1]", "not a result"),
         (lambda text: text.replace(": 0.0", ": NaN", 1), "not a readable result"),
+        (lambda text: sealed(text, images=[3, 3]), "images must hold rising places"),
+        (lambda text: sealed(text, images=[-1]), "images must hold rising places"),
+        (lambda text: sealed(text, variants={"baseline": "no file"}), "variants must hold the SHA-256"),
+        (lambda text: sealed(text, name="host"), "name is 'host'"),
+        (lambda text: sealed(text, name="../pi4"), "name is '../pi4'"),
     ],
 )
 def test_a_damaged_result_is_refused(run_folder, pi4, refused, change, words):

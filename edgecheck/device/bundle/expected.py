@@ -88,17 +88,17 @@ def save_logits(path: Path, logits: NDArray[np.float32]) -> None:
         np.savez(file, logits=logits)
 
 
-def load_logits(path: Path, n: int) -> NDArray[np.float32]:
+def load_logits(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return the outputs that `save_logits` wrote.
 
     Raises:
-        DataError: not outputs for `n` images.
+        DataError: not outputs of this shape, `(N, classes)`.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             logits: NDArray[np.float32] = archive["logits"]
     except Exception as error:  # numpy and zipfile raise a dozen kinds
         raise DataError(f"{path}: not readable outputs ({error}); pack the bundle again") from None
-    if logits.ndim != 2 or len(logits) != n or logits.dtype != np.float32:
-        raise DataError(f"{path}: outputs {logits.dtype} {logits.shape} for {n} images; pack the bundle again")
+    if logits.shape != shape or logits.dtype != np.float32:
+        raise DataError(f"{path}: outputs {logits.dtype} {logits.shape}, not float32 {shape}; pack the bundle again")
     return logits

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,6 +27,7 @@ MANIFEST = "bundle.json"
 DATA = "data.npz"
 LOGITS, GOLDEN = "logits.npz", "golden.npz"
 MOST_MANIFEST_BYTES = 64 << 20  # a thousand variants take about 1 MB
+CHECKSUM = re.compile("[0-9a-f]{64}")
 MOST_NAME_BYTES = 255  # of a folder, on most file systems
 
 
@@ -156,6 +158,8 @@ def _check(manifest: Manifest) -> None:
     absent = [name for name in _needed(manifest) if name not in manifest.files]
     if absent:
         raise ValueError(f"files lacks {absent[0]!r}")
+    if not all(is_checksum(variant.sha256) for variant in manifest.variants):
+        raise ValueError("variants must have the SHA-256 of each file")
     if manifest.answers and set(manifest.answers) != {variant.name for variant in manifest.variants}:
         raise ValueError("answers must name each variant")
     _check_places(manifest)
@@ -165,10 +169,20 @@ def _check(manifest: Manifest) -> None:
         raise ValueError("explain.methods names a method twice")
 
 
+def are_rising(places: Sequence[int]) -> bool:
+    """Return whether these can be places of images as `images.draw` returns them: none negative, and none twice."""
+    return all(place >= 0 for place in places[:1]) and all(a < b for a, b in pairwise(places))
+
+
+def is_checksum(text: str | None) -> bool:
+    """Return whether a text is a SHA-256 in hexadecimal digits."""
+    return CHECKSUM.fullmatch(text or "") is not None
+
+
 def _check_places(manifest: Manifest) -> None:
     """Refuse places that are no subset of the images, as `images.draw` returns them."""
     for name, places in (("images", manifest.images), ("golden", manifest.golden)):
-        if any(place < 0 for place in places) or any(a >= b for a, b in pairwise(places)):
+        if not are_rising(places):
             raise ValueError(f"{name} must hold rising places")
     if manifest.golden and manifest.golden[-1] >= len(manifest.images):
         raise ValueError("golden names images that are not packed")

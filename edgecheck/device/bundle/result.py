@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
-from edgecheck.device.bundle.manifest import require_version
+from edgecheck.device.bundle.manifest import are_rising, is_checksum, require_version
 from edgecheck.errors import InputError
 from edgecheck.hashing import digest
 from edgecheck.records import HOST, DeviceRun, Diagnostic, Environment, Reading, Tool, from_dict, to_dict
@@ -28,6 +28,16 @@ def _of_the_device(result: Any, attribute: Any, readings: list[Reading]) -> None
 def _not_the_host(_result: object, attribute: Any, name: str) -> None:
     if name == HOST:
         raise ValueError(f"{attribute.name} is {HOST!r}, the machine of the run; choose another --name")
+
+
+def _checksums(_result: object, attribute: Attribute[Any], files: dict[str, str]) -> None:
+    if not all(map(is_checksum, files.values())):
+        raise ValueError(f"{attribute.name} must hold the SHA-256 of each file")
+
+
+def _rising(_result: object, attribute: Attribute[Any], places: list[int]) -> None:
+    if not are_rising(places):
+        raise ValueError(f"{attribute.name} must hold rising places")
 
 
 @frozen
@@ -53,10 +63,10 @@ class Result:
     version: int
     tool: Tool
     name: str = field(validator=[device_name, _not_the_host])
-    variants: dict[str, str]
+    variants: dict[str, str] = field(validator=_checksums)
     data_sha256: str
     packed_sha256: str
-    images: list[int]
+    images: list[int] = field(validator=_rising)
     preprocessing_sha256: str
     policy_sha256: str
     environment: Environment

@@ -6,6 +6,7 @@ Like ExecuTorch's BundledProgram, a bundle carries inputs and expected outputs, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from attrs import frozen
@@ -83,7 +84,7 @@ def _tested(bundle: Bundle, variant: Variant, golden: ImageSet, options: Options
             path, golden, manifest.preprocessing, list(there.maps), manifest.explain.target_layer, options
         )
     except (ModelError, MeasurementError) as error:
-        return Tested(variant.name, len(golden), reason=str(error).removeprefix(f"{path}: "))
+        return Tested(variant.name, len(golden), reason=_reason(error, path))
     if logits.shape != there.logits.shape:
         return Tested(variant.name, len(golden), reason=f"outputs of shape {logits.shape}, not {there.logits.shape}")
     lacking = sorted(set(there.maps) - set(here.maps))
@@ -96,6 +97,11 @@ def _tested(bundle: Bundle, variant: Variant, golden: ImageSet, options: Options
         similarity=_similarity(manifest, golden, there, here),
         reason=f"no heatmaps by {', '.join(lacking)} here" if lacking else "",
     )
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Return what is wrong with a file, without the folder that it was unpacked to."""
+    return str(error).removeprefix(f"{path}: ").replace(f"{path.parent}/", "").replace(str(path.parent), "its folder")
 
 
 def _tolerance(variant: Variant) -> float:

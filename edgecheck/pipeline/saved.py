@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ import attrs
 
 from edgecheck import seal
 from edgecheck.device.model import files
+from edgecheck.documents import read_json
 from edgecheck.errors import InputError, ModelError
 from edgecheck.records import SCHEMA_VERSION, Report, Variant, from_dict
-from edgecheck.regular import MOST_REPORT_BYTES, require_regular
 from edgecheck.run_folder import REPORT
 
 
@@ -47,13 +46,7 @@ def read(folder: Path, unverified: bool = False) -> Report:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    require_regular(path, MOST_REPORT_BYTES)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `edgecheck run` writes it at the end of a run") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a readable report ({error})") from None
+    data = read_json(path, "report", "`edgecheck run` writes it at the end of a run")
     if not isinstance(data, dict):
         raise InputError(f"{path}: not a report")
     return data
@@ -78,7 +71,3 @@ def _same(path: Path, variant: Variant) -> bool:
         return files.sha256(path) == variant.sha256
     except ModelError:  # no longer an ONNX file
         return False
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a number that can be judged")

@@ -10,11 +10,11 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from edgecheck.device.bundle.manifest import are_rising, is_checksum, require_version
+from edgecheck.documents import read_json
 from edgecheck.errors import InputError
 from edgecheck.hashing import digest
 from edgecheck.records import HOST, DeviceRun, Diagnostic, Environment, Reading, Tool, from_dict, to_dict
 from edgecheck.records.checks import device_name, unique
-from edgecheck.regular import MOST_REPORT_BYTES, require_regular
 
 SEAL = "seal"
 
@@ -87,13 +87,7 @@ def read(path: Path) -> Result:
     Raises:
         InputError: not a result, of another schema version, or changed since it was measured.
     """
-    require_regular(path, MOST_REPORT_BYTES)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `edgecheck device run` writes it") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a readable result ({error})") from None
+    data = read_json(path, "result", "`edgecheck device run` writes it")
     require_version(data, path, "result")
     assert isinstance(data, Mapping), "it has a version"
     content = {key: value for key, value in data.items() if key != SEAL}
@@ -103,7 +97,3 @@ def read(path: Path) -> Result:
         return from_dict(content, Result)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a number that can be judged")

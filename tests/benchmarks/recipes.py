@@ -25,13 +25,11 @@ METHODS = ("grad-cam", "grad-cam++", "ablation-cam")
 RECIPES = """
   statistics: {epochs: 0, recalibrate_batchnorm: 2048}
   frozen: {freeze_batchnorm_statistics: true}
-  distilled: {freeze_batchnorm_statistics: true, distill: 0.9}
+  frozen-distilled-maps: {freeze_batchnorm_statistics: true, distill: 0.9, preserve: {weight: 20}}
   maps: {preserve: {weight: 20}}
-  frozen-maps: {freeze_batchnorm_statistics: true, preserve: {weight: 20}}
-  distilled-maps: {distill: 0.9, preserve: {weight: 20}}
   augmented: {crop: 4, flip: true}
-  augmented-maps: {crop: 4, flip: true, preserve: {weight: 20}}
   augmented-distilled-maps: {crop: 4, flip: true, distill: 0.9, preserve: {weight: 20}}
+  augmented-distilled-maps-60: {crop: 4, flip: true, distill: 0.9, preserve: {weight: 60}}
 """
 NAMES = ["none", "paper", "preserve", *(line.split(":")[0].strip() for line in RECIPES.strip().splitlines())]
 CONFIG = """

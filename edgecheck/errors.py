@@ -6,6 +6,7 @@
     ├── InputError            2  a file or folder that cannot be read or written
     │   ├── DataError         2  images, labels, their folder or archive
     │   └── ModelError        2  an ONNX file, a factory, weights, a target layer
+    │       └── NothingRemovedError   a pruning rate that is too low
     ├── DependencyError       2  a package that is not installed
     └── MeasurementError      3  valid input, but the measurement failed
 
@@ -41,6 +42,10 @@ class DataError(InputError):
 
 class ModelError(InputError):
     """A model file, factory, set of weights or layer name that cannot be used."""
+
+
+class NothingRemovedError(ModelError):
+    """A pruning rate so low that it removes nothing."""
 
 
 class DependencyError(EdgecheckError):

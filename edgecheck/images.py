@@ -118,6 +118,13 @@ def draw(data: ImageSet, count: int, seed: int) -> tuple[ImageSet, list[int]]:
     return take(data, places), places
 
 
+def half(data: ImageSet, seed: int, second: bool) -> ImageSet:
+    """Return one of two disjoint halves of a set, drawn by the seed; both have equally many images of each class."""
+    shuffled = np.random.default_rng(seed).permutation(len(data))
+    by_class = shuffled[np.argsort(data.labels[shuffled], kind="stable")]
+    return take(data, [int(place) for place in np.sort(by_class[int(second) :: 2])])
+
+
 def take(data: ImageSet, indices: Sequence[int]) -> ImageSet:
     """Return the images at some indices, in that order; images on disk stay there."""
     places = np.array(indices, dtype=np.int64)

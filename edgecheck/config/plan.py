@@ -10,6 +10,7 @@ from attrs import Attribute, Factory, field, frozen
 from attrs.validators import optional
 
 from edgecheck.attribution.table import default_methods
+from edgecheck.config.space import Space
 from edgecheck.records import Policy
 from edgecheck.steps import FineTuneStep, PruneStep, Quantize, RecalibrateStep, Recipe, Step
 from edgecheck.validators import within
@@ -179,10 +180,19 @@ class Measure:
 
 
 @frozen
+class Half:
+    """One of two halves of the test images, drawn by a seed: a search uses the first and is judged on the second."""
+
+    seed: int
+    part: Literal["first", "second"]
+
+
+@frozen
 class Plan:
     """Everything that a run needs. `source` is the configuration file; relative paths are already resolved.
 
     `recipes` holds all named recipes, of which the variants may use some; `finetune` is that of the others.
+    `search` is the space of `edgecheck search`; `half` keeps one half of the test images.
     `normalization_assumed` is true if neither the configuration nor the data set gave range, mean or std, so that the
     defaults apply.
     """
@@ -205,5 +215,7 @@ class Plan:
     seed: int
     recipes: dict[str, Recipe] = field(factory=dict)
     plugins: list[Path] = field(factory=list)
+    search: Space = field(factory=Space)
+    half: Half | None = None
     source: Path | None = None
     normalization_assumed: bool = False

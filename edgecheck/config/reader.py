@@ -6,78 +6,27 @@ import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 from ruamel.yaml.comments import CommentedMap
 
 from edgecheck import classes, images, plugins
 from edgecheck.attribution.table import METHODS, default_criteria, default_methods
 from edgecheck.config import document, recipes, variants
-from edgecheck.config.plan import Compute, DataSpec, Explain, Measure, ModelSpec, Plan, Preprocessing, Prune
+from edgecheck.config.plan import Plan
+from edgecheck.config.sections import Document, GateDocument, GateSection
 from edgecheck.errors import ConfigError, DataError, InputError, ModelError
 from edgecheck.gate import sentence
-from edgecheck.records import Level, Policy
+from edgecheck.records import Policy
 from edgecheck.registry import lookup
 from edgecheck.regular import MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regular
-from edgecheck.steps import Quantize, Recipe
-from edgecheck.validators import within
 
 PRESETS = "edgecheck.calibration"
-DEFAULT_OPSET = 18
 # These keys belong together: a preset's mean and std apply only to the preset's range.
 _NORMALIZATION = {"range", "mean", "std"}
 FLAG = "--gate"  # the place of a criterion that comes from the command line
 FACTORY_FORMS = "write path/file.py:function, torchvision:NAME, timm:NAME or edgecheck:NAME"
-
-
-@frozen
-class ExportSection:
-    """Settings of the ONNX export."""
-
-    opset: int = field(default=DEFAULT_OPSET, validator=within(1, 100))
-
-
-@frozen
-class GateSection:
-    """The gate as written; `criteria` are sentences such as `accuracy_drop_pp <= 1`."""
-
-    criteria: list[str]
-    require: Literal["all", "any"] = "all"
-    decide: Literal["point", "interval"] | None = None
-    missing: Level = "fail"
-    inconclusive: Level = "fail"
-
-
-@frozen
-class GateDocument:
-    """The part of a configuration that `gate` and `check` need."""
-
-    gate: GateSection
-
-
-@frozen
-class Document:
-    """All sections of `edgecheck.yaml`."""
-
-    data: DataSpec
-    gate: GateSection
-    name: str = ""
-    model: ModelSpec | None = None
-    preprocessing: Preprocessing = field(factory=Preprocessing)
-    explain: Explain = field(factory=Explain)
-    compute: Compute = field(factory=Compute)
-    train: Recipe = field(factory=Recipe)
-    finetune: Recipe = field(factory=Recipe)
-    recipes: dict[str, Recipe] = field(factory=dict)
-    prune: Prune = field(factory=Prune)
-    quantize: Quantize = field(factory=Quantize)
-    controls: int = field(default=1, validator=within(1, 1000))
-    plugins: list[Path] = field(factory=list)
-    variants: list[variants.Row] = field(factory=list)
-    measure: Measure = field(factory=Measure)
-    export: ExportSection = field(factory=ExportSection)
-    seed: int = field(default=0, validator=within(0, 2**32 - 1))
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
@@ -195,6 +144,7 @@ def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Pl
         policy=policy(whole.gate, written, str(path), flags),
         seed=whole.seed,
         recipes=whole.recipes,
+        search=whole.search,
         plugins=_plugin_files(written, path.parent),
         source=path,
     )

@@ -76,7 +76,7 @@ def fits(run: Run, store: Store, twin: Twin, steps: Sequence[Step] = ()) -> Line
 
 def _images(plan: Plan, store: Store) -> Line[Run]:
     source = data_source(plan.data, store)
-    done = yield Work("", ReadImages(source, plan.preprocessing))
+    done = yield Work("", ReadImages(source, plan.preprocessing, plan.half))
     images = Images(done.files[FILE], done.outputs.shape, plan.data.classes)
     data = attrs.evolve(images.load(), skipped=done.outputs.skipped)
     return Run(plan, store.folder, source, images, data, done.outputs.sha256)

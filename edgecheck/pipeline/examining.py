@@ -26,6 +26,15 @@ def examine(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Fi
     Raises:
         EdgecheckError: a stage failed.
     """
+    return (yield from explained(run, (yield from measured(run, entry, baseline)), baseline))
+
+
+def measured(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Findings]:
+    """Measure what takes no heatmaps: size, work, memory, and accuracy.
+
+    Raises:
+        EdgecheckError: a stage failed.
+    """
     plan, name = run.plan, entry.name
     trial = yield Work(name, Try(entry.file, run.images.shape, run.runtime, run.machine))
     predict = Predict(entry.file, run.images, plan.preprocessing, run.runtime, run.machine)
@@ -38,7 +47,7 @@ def examine(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Fi
     if baseline is None:
         warnings += comparing.unmatched(run, logits)
         warnings += yield from _preprocessing_doubtful(run, entry, comparing.right(run, logits))
-    readings = [*_counts(entry, counted.outputs), *comparing.peak_memory(run, name, trial.outputs)]
+    readings = [*counts(entry, counted.outputs), *comparing.peak_memory(run, name, trial.outputs)]
     readings += comparing.predictions(run, name, logits, baseline)
     findings = Findings(entry.variant, entry, readings, logits, layers=counted.outputs.layers, warnings=warnings)
     record = attrs.evolve(
@@ -49,11 +58,15 @@ def examine(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[Fi
         weight_bytes=counted.outputs.weight_bytes,
         class_accuracy=comparing.class_accuracy(run, logits),
     )
-    return (yield from _explained(run, attrs.evolve(findings, variant=record), baseline))
+    return attrs.evolve(findings, variant=record)
 
 
-def _explained(run: Run, findings: Findings, baseline: Findings | None) -> Line[Findings]:
-    """Add what the heatmaps of a model show, alone and beside those of the baseline."""
+def explained(run: Run, findings: Findings, baseline: Findings | None = None) -> Line[Findings]:
+    """Add what the heatmaps of a model show, alone and beside those of the baseline.
+
+    Raises:
+        EdgecheckError: a stage failed.
+    """
     entry, variant, logits = findings.entry, findings.variant, findings.logits
     assert entry is not None, "the model was made"
     assert logits is not None, "the file was run"
@@ -90,7 +103,7 @@ def _compared(run: Run, findings: Findings, baseline: Findings, heatmaps: Heatma
     ]
 
 
-def _counts(entry: Entry, counted: Counted) -> list[Reading]:
+def counts(entry: Entry, counted: Counted) -> list[Reading]:
     """Return the readings that are counted from the file."""
     name = entry.name
     exact = not counted.uncounted

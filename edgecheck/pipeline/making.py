@@ -9,7 +9,7 @@ from attrs import frozen
 
 from edgecheck.artefact import Artefact
 from edgecheck.config.plan import VariantSpec
-from edgecheck.errors import ModelError
+from edgecheck.errors import NothingRemovedError
 from edgecheck.pipeline import twins
 from edgecheck.pipeline.entry import BASELINE, Entry, Run, Twin
 from edgecheck.pipeline.schedule import Line
@@ -102,7 +102,9 @@ def _step(run: Run, name: str, state: State, place: int, steps: Sequence[Step]) 
     stage = yield from _stage(run, name, state, place, steps)
     done = yield Work(name, stage)
     if isinstance(stage, Prune) and not done.outputs.effective_rate:
-        raise ModelError("this rate removes nothing, so the variant equals the control; raise rate or lower round_to")
+        raise NothingRemovedError(
+            "this rate removes nothing, so the variant equals the control; raise rate or lower round_to"
+        )
     return State(done.files[stage.files[0]], done.outputs, (*state.notes, *done.outputs.notes))
 
 

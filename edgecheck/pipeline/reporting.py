@@ -129,6 +129,8 @@ def _dataset(run: Run) -> str:
     """Describe the data set, and the outputs of the network for its classes."""
     data, chosen = run.plan.data, run.data.selection
     source = f"{data.dataset}{f' ({data.root})' if data.root else ''}, test split"
+    if half := run.plan.half:
+        source += f", the {half.part} of two halves drawn by seed {half.seed}"
     return f"{source}; {chosen.describe()}" if chosen else source
 
 

@@ -140,6 +140,10 @@ class Store:
             with suppress(InputError):  # a full disk: the folder stays marked without the reason
                 write_text(mark, why + "\n")
 
+    def reuse(self, other: Path) -> None:
+        """Copy stages from another run folder as well, where it has finished them with the same inputs."""
+        self._elsewhere.append(other)
+
     def path(self, variant: str, file: str = "") -> Path:
         """Return the path of a variant's file, and create its folder."""
         folder = self.folder / variant

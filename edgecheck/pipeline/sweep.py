@@ -28,9 +28,10 @@ from edgecheck.report import curves, svg
 from edgecheck.report.chart_style import Chart
 from edgecheck.report.format import format_exact
 from edgecheck.report.html import class_name
+from edgecheck.report.page import PictureFile
 from edgecheck.report.series import Series, series
 from edgecheck.report.sweep import drops, page
-from edgecheck.report.sweep.sections import PictureFile, sections
+from edgecheck.report.sweep.sections import sections
 from edgecheck.run_folder import SWEEP_FILES
 from edgecheck.score import cam, compare
 

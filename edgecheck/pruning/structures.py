@@ -44,6 +44,11 @@ class Structure:
     own_rate: Callable[[str], float | None] | None = None
     example: str = ""
 
+    @property
+    def shrinks(self) -> bool:
+        """Whether shapes get smaller, and the file with them; zeros save nothing under ONNX Runtime."""
+        return self.ranks == "filters"
+
 
 def rate_of_pattern(name: str) -> float | None:
     """Return the share of weights that a name such as `2:4` removes; None for other names.

@@ -7,12 +7,15 @@ from edgecheck.records.migrations import SCHEMA_VERSION
 from edgecheck.records.policy import Criterion, Level, Operator, Policy, Recommendation, Status, Verdict
 from edgecheck.records.readings import HOST, Reading, on, on_host, reading
 from edgecheck.records.report import Environment, Report, Subject, Tool, Withheld
+from edgecheck.records.search import Attempt, BranchResult, Search
 from edgecheck.records.similarity import ImageScore, Similarity
 from edgecheck.records.variant import LayerCost, OtherStep, Role, Variant
 
 __all__ = [
     "HOST",
     "SCHEMA_VERSION",
+    "Attempt",
+    "BranchResult",
     "Criterion",
     "DeviceRun",
     "Diagnostic",
@@ -27,6 +30,7 @@ __all__ = [
     "Recommendation",
     "Report",
     "Role",
+    "Search",
     "Severity",
     "Similarity",
     "Status",

@@ -5,13 +5,16 @@ from __future__ import annotations
 from attrs import frozen
 
 from edgecheck import images, versions
+from edgecheck.artefact import later
 from edgecheck.atomic import atomic
-from edgecheck.config.plan import Preprocessing
+from edgecheck.config.plan import Half, Preprocessing
+from edgecheck.errors import DataError
 from edgecheck.images import ImageSet
 from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import DataSource, Shape
 
 FILE = "data.npz"
+LEAST_HALVED = 20  # of ten images, one is 10 percentage points
 
 
 @frozen
@@ -25,7 +28,7 @@ class ImagesRead:
 
 @frozen
 class ReadImages(Stage[ImagesRead]):
-    """Write the test split as `data.npz`."""
+    """Write the test split, or one half of it, as `data.npz`."""
 
     kind = "data"
     tools = versions.IMAGES
@@ -34,6 +37,7 @@ class ReadImages(Stage[ImagesRead]):
 
     source: DataSource
     preprocessing: Preprocessing
+    half: Half | None = later(default=None)
 
     def compute(self, desk: Desk) -> ImagesRead:
         """Load the split and write it.
@@ -42,9 +46,25 @@ class ReadImages(Stage[ImagesRead]):
             DataError: images or labels that cannot be used.
         """
         split = load_test(self.source, self.preprocessing, desk)
+        if self.half is not None:
+            split = halved(split, self.half)
         with atomic(desk.folder / FILE) as temporary:
             images.save_npz(temporary, split, self.preprocessing)
         return ImagesRead(split.sha256, split.shape, split.skipped)
+
+
+def halved(split: ImageSet, half: Half) -> ImageSet:
+    """Return one half of a split.
+
+    Raises:
+        DataError: the split has too few images for two halves.
+    """
+    if len(split) < LEAST_HALVED:
+        raise DataError(
+            f"a search needs at least {LEAST_HALVED} test images, one half to search on and one to judge on; there are "
+            f"{len(split)}: raise data.limit, or add images"
+        )
+    return images.half(split, half.seed, half.part == "second")
 
 
 def load_test(source: DataSource, how: Preprocessing, desk: Desk) -> ImageSet:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import csv
-from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 from itertools import product
 
-from markupsafe import Markup
-
 from edgecheck.metrics import METRICS
 from edgecheck.records import HOST, Report, Variant
-from edgecheck.report.chart_style import Chart
-from edgecheck.report.html import environment
-from edgecheck.report.markdown import escape, table_row
-from edgecheck.report.sweep.sections import Section, Table
+from edgecheck.report import page
+from edgecheck.report.page import Section
 from edgecheck.text import plain
+
+INTRODUCTION = "The effect of compression on the accuracy, heatmaps, latency and size of this image classifier."
 
 _OF_A_VARIANT = (
     "name",
@@ -32,56 +29,14 @@ _OF_A_VARIANT = (
 )
 
 
-def markdown(report: Report, page: Iterable[Section]) -> str:
+def markdown(report: Report, sections: Iterable[Section]) -> str:
     """Return the page as GitHub-flavoured Markdown, which refers to charts and pictures as files."""
-    lines = [f"# {escape(report.subject.name)}: sweep", ""]
-    for section in page:
-        lines += [f"## {section.title}", "", *_markdown(section)]
-    return "\n".join(lines).rstrip() + "\n"
+    return page.markdown(f"{report.subject.name}: sweep", sections)
 
 
-def _markdown(section: Section) -> Iterator[str]:
-    for text in section.text:
-        yield from (escape(text), "")
-    if section.command:
-        yield from ("```sh", plain(section.command), "```", "")
-    if section.points:
-        yield from (*(f"- {escape(point)}" for point in section.points), "")
-    for table in section.tables:
-        yield from (*_markdown_table(table), "")
-    for chart, told in described(section.charts):
-        yield from ([escape(told), ""] if told else [])
-        yield from (f"![{escape(chart.title)}](figures/{chart.name}.svg)", "")
-    for picture in section.pictures:
-        yield from (f"![{escape(picture.caption)}]({picture.file})", "")
-
-
-def described(charts: Sequence[Chart]) -> Iterator[tuple[Chart, str]]:
-    """Yield each chart with its description, or with "" if it repeats that of the chart before."""
-    before = ""
-    for chart in charts:
-        yield chart, chart.description if chart.description != before else ""
-        before = chart.description
-
-
-def _markdown_table(table: Table) -> Iterator[str]:
-    yield table_row(escape(cell) for cell in table.heading)
-    yield table_row("---" if place == 0 else "---:" for place, _ in enumerate(table.heading))
-    for row in table.rows:
-        yield table_row(escape(cell) for cell in row)
-
-
-def html(report: Report, page: Iterable[Section], pictures: Mapping[str, bytes]) -> str:
+def html(report: Report, sections: Iterable[Section], pictures: Mapping[str, bytes]) -> str:
     """Return the page as one self-contained HTML file; `pictures` maps paths to PNG data."""
-    sources = {file: f"data:image/png;base64,{b64encode(png).decode()}" for file, png in pictures.items()}
-    template = environment().get_template("sweep.html.j2")
-    return template.render(
-        report=report,
-        sections=list(page),
-        sources=sources,
-        described=described,
-        drawing=lambda chart: Markup(chart.svg),
-    )
+    return page.html(f"Sweep: {report.subject.name}", INTRODUCTION, report.tool, sections, pictures)
 
 
 def table(report: Report) -> str:

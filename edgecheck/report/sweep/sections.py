@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from attrs import field, frozen
-
 from edgecheck.gate.floor import Floor
 from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.records import Report, Variant
@@ -23,6 +21,7 @@ from edgecheck.report.format import (
     format_value,
 )
 from edgecheck.report.methods import methods
+from edgecheck.report.page import PictureFile, Section, Table
 from edgecheck.report.series import series
 from edgecheck.report.sweep import paper
 from edgecheck.report.sweep.drops import PERCENT, drops
@@ -63,35 +62,6 @@ _HEATMAPS = (
     "pruning method: the image, the heatmaps of the baseline and the control, then those of the variants by increasing "
     "rate."
 )
-
-
-@frozen
-class Table:
-    """A table: the first column holds text, the others hold numbers."""
-
-    heading: list[str]
-    rows: list[list[str]]
-
-
-@frozen
-class PictureFile:
-    """A PNG file beside the page: its relative path, and a caption."""
-
-    file: str
-    caption: str
-
-
-@frozen
-class Section:
-    """A heading and its content, in this order."""
-
-    title: str
-    text: list[str] = field(factory=list)
-    command: str = ""
-    points: list[str] = field(factory=list)
-    tables: list[Table] = field(factory=list)
-    charts: list[Chart] = field(factory=list)
-    pictures: list[PictureFile] = field(factory=list)
 
 
 def sections(

@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 
 from edgecheck.records import SCHEMA_VERSION
+from edgecheck.report.page import described
 from edgecheck.report.sweep import page
 from tests.report.sweep.conftest import COMMAND, PIXEL, page_of
 from tests.report.sweep.made import pruned, report_of
@@ -85,7 +86,7 @@ def test_the_command_can_be_copied(report, told):
 
 def test_a_description_that_repeats_is_said_once(told):
     for section in told:
-        said = [words for _, words in page.described(section.charts)]
+        said = [words for _, words in described(section.charts)]
         assert sum(map(bool, said)) == len({chart.description for chart in section.charts})
 
 

@@ -1,0 +1,92 @@
+"""The branches of a search: variants that differ in their pruning rate alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+from attrs import evolve, frozen
+
+from edgecheck.config import variants
+from edgecheck.config.plan import Plan, VariantSpec
+from edgecheck.config.recipes import NONE
+from edgecheck.config.space import Space
+from edgecheck.config.variants import Row, Settings
+from edgecheck.pruning.structures import find_structure, own_rate
+
+
+@frozen
+class Branch:
+    """The variants that differ in their pruning rate alone, by rising rate, and what they have in common.
+
+    `untrained` are the same variants without fine-tuning: their files have the same size and run as fast.
+    `shrinks` tells whether a higher rate makes the file smaller.
+    """
+
+    criterion: str
+    structure: str
+    recipe: str
+    quantization: str
+    specs: tuple[VariantSpec, ...]
+    untrained: tuple[VariantSpec, ...]
+    shrinks: bool
+
+    @property
+    def label(self) -> str:
+        """The branch in words, such as `l1, filters, int8, recipe preserve`."""
+        parts = [self.criterion, self.structure, *([] if self.quantization == "none" else [self.quantization])]
+        return ", ".join([*parts, f"recipe {self.recipe or 'of finetune'}"])
+
+    @property
+    def trains(self) -> bool:
+        """Whether its variants are fine-tuned."""
+        return self.specs[-1].on_network != self.untrained[-1].on_network
+
+
+def narrowed(plan: Plan, specs: Sequence[VariantSpec]) -> Plan:
+    """Return a plan with these variants, and with the controls of their recipes."""
+    count = sum(control.recipe == plan.controls[0].recipe for control in plan.controls)
+    used = [Row(recipe=[spec.recipe] if spec.recipe else []) for spec in specs]
+    return evolve(plan, variants=list(specs), controls=list(variants.controls(settings(plan), count, used)))
+
+
+def settings(plan: Plan) -> Settings:
+    """Return what all variants of a plan share."""
+    return Settings(plan.finetune, plan.quantize, plan.seed, plan.recipes)
+
+
+def branches(space: Space, shared: Settings) -> list[Branch]:
+    """Return the branches of a space: those first whose files are small and need no training.
+
+    Raises:
+        ConfigError: an unknown name, or settings that do not go together.
+    """
+    combined = product(space.criterion, space.structure, space.recipe, space.quantization)
+    made = [_branch(space, shared, *names) for names in combined]
+    unique = {branch.label: branch for branch in made}  # of equal recipes one
+    return sorted(unique.values(), key=lambda branch: (branch.quantization == "none", branch.trains))
+
+
+def _branch(space: Space, shared: Settings, criterion: str, structure: str, recipe: str, quantization: str) -> Branch:
+    def specs_of(recipe: str) -> list[VariantSpec]:
+        return list(variants.expand([_row(space, criterion, structure, recipe, quantization)], shared))
+
+    specs, untrained = specs_of(recipe), specs_of(NONE)
+    if quantization != "none" and specs == untrained:  # rate 0: the baseline is quantized, and not fine-tuned
+        specs = untrained = [*variants.expand([Row(quantization=[quantization])], shared), *specs]
+    shrinks = find_structure(structure).shrinks
+    return Branch(criterion, structure, specs[-1].recipe, quantization, tuple(specs), tuple(untrained), shrinks)
+
+
+def _row(space: Space, criterion: str, structure: str, recipe: str, quantization: str) -> Row:
+    """Return the row of a branch; a structure with a rate of its own takes no rate, scope or rounding."""
+    own = own_rate(structure) is not None
+    return Row(
+        criterion=[criterion],
+        structure=[structure],
+        rate=[] if own else sorted(set(space.rate)),
+        recipe=[recipe],
+        quantization=[quantization],
+        round_to=space.round_to if find_structure(structure).takes_round_to else 1,
+        scope=None if own else space.scope,
+    )

@@ -1,0 +1,199 @@
+"""A search for the smallest variant that passes the gate.
+
+The variants are tried on one half of the test images. Of many that are tried, the best one looks better than it is (the
+winner's curse), so the one that is found is judged once on the other half, in a run of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from attrs import evolve, frozen
+
+from edgecheck import __version__
+from edgecheck.atomic import write_text
+from edgecheck.config.branches import Branch, branches, narrowed, settings
+from edgecheck.config.plan import Half, Plan, VariantSpec
+from edgecheck.errors import ConfigError, UsageError
+from edgecheck.gate.sentence import holds
+from edgecheck.metrics import METRICS
+from edgecheck.pipeline import beginning, making
+from edgecheck.pipeline.entry import Findings, Run
+from edgecheck.pipeline.examining import examine
+from edgecheck.pipeline.run import run
+from edgecheck.pipeline.schedule import Line, Schedule, Started
+from edgecheck.pipeline.search.hunt import Hunt, can_gain, explore
+from edgecheck.pipeline.search.trial import Bench
+from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.work import Executor
+from edgecheck.progress import Progress
+from edgecheck.records import SCHEMA_VERSION, Attempt, Report, Search, Tool, to_json
+from edgecheck.report.format import format_value
+from edgecheck.report.search import page
+from edgecheck.run_folder import SEARCH_FILES
+from edgecheck.search.budget import Budget, Spending
+from edgecheck.search.families import of_family
+from edgecheck.search.nearest import nearest
+
+FOLDER = "search"  # in the run folder: what was made and measured on the first half of the images
+
+
+@frozen(eq=False)
+class Tools:
+    """What a search runs with.
+
+    `executor` makes a new one for each of its two parts, `progress` receives their progress, and finished stages of the
+    run folders `reuse` are copied.
+    """
+
+    executor: Callable[[], Executor]
+    progress: Progress
+    reuse: Sequence[Path] = ()
+
+
+def search(
+    plan: Plan, store: Store, budget: Budget, tools: Tools, command: Sequence[str] | None = None
+) -> tuple[Search, Report]:
+    """Find the smallest variant of `plan.search` that passes, and judge it on images that the search did not see.
+
+    Writes `search.html`, `search.md` and `search.json` beside the reports of a run, whose only variant is the one that
+    was found; where none passes, the nearest one.
+
+    Args:
+        plan: its own variants are ignored.
+        store: the run folder; a second search with it goes on where the first one ended.
+        budget: when to stop searching.
+        tools: executors and progress.
+        command: the command line, for the report.
+
+    Raises:
+        ConfigError: the space has no variant that can be smaller, the gate has nothing that compression can harm, or
+            the baseline itself fails it.
+        UsageError: the budget ended before the first variant.
+        EdgecheckError: raised by `pipeline.run`.
+    """
+    searched = branches(plan.search, settings(plan))
+    _check(plan, searched)
+    inner = Store(store.folder / FOLDER, tools.reuse)
+    first = evolve(
+        narrowed(plan, _specs(searched)), half=Half(plan.seed, "first"), policy=evolve(plan.policy, require="any")
+    )
+    with inner.attempt(), tools.executor() as place:
+        hunt = _searched(first, inner, Schedule(inner, place), searched, Spending(budget), tools.progress)
+    record = _record(plan, hunt, searched, command)
+    store.reuse(inner.folder)
+    chosen = [spec for spec in _specs(searched) if spec.name == record.judged]
+    second = evolve(narrowed(plan, chosen), half=Half(plan.seed, "second"))
+    report = run(second, store, tools.progress, tools.executor(), command)
+    html, markdown, document = (store.path("", file) for file in SEARCH_FILES)
+    write_text(html, page.html(record, report))
+    write_text(markdown, page.markdown(record, report))
+    write_text(document, to_json(record))
+    return record, report
+
+
+def _specs(searched: Sequence[Branch]) -> list[VariantSpec]:
+    """Return every variant of the space once."""
+    return list({spec.name: spec for branch in searched for spec in branch.specs}.values())
+
+
+def _check(plan: Plan, searched: Sequence[Branch]) -> None:
+    """Check, before any work, that a search can have a result."""
+    if not of_family(plan.policy.criteria, "quality"):
+        raise ConfigError(
+            f"{plan.source}: gate.criteria: none of them gets worse with compression, so the smallest variant would "
+            "pass whatever it predicts; add accuracy_drop_pp or sp2ps.grad-cam"
+        )
+    if not any(can_gain(branch, plan.search.minimize) for branch in searched):
+        raise ConfigError(
+            f"{plan.source}: search: no variant of this space can have less {plan.search.minimize} than the baseline; "
+            "add the structure filters" + ("" if plan.search.minimize == "macs" else ", or the quantization int8")
+        )
+
+
+def _searched(
+    plan: Plan, store: Store, schedule: Schedule, searched: Sequence[Branch], spending: Spending, progress: Progress
+) -> Hunt:
+    job = beginning.begin(plan, store, schedule)
+    (baseline,) = schedule.finish(schedule.start([_baseline(job)]))
+    _check_baseline(plan, baseline)
+    if spending.over:
+        raise UsageError(
+            f"--budget {spending.budget}: the baseline alone took {spending.seconds:.0f} s, which leaves no time for a "
+            "variant; give more"
+        )
+    policy = evolve(plan.policy, criteria=of_family(plan.policy.criteria, "quality"))
+    relative = any(one.offset is not None for one in policy.criteria)
+    controls = _controls(job, schedule, baseline) if relative else {}
+    chance = float(np.bincount(job.data.labels).max() / len(job.data))
+    bench = Bench(job, baseline, policy, controls, chance, plan.search.minimize)
+    hunt = Hunt(bench, spending, progress, len(_specs(searched)))
+    schedule.finish(schedule.start(explore(hunt, branch) for branch in searched))
+    return hunt
+
+
+def _baseline(job: Run) -> Line[Findings]:
+    return (yield from examine(job, (yield from making.baseline(job))))
+
+
+def _controls(job: Run, schedule: Schedule, baseline: Findings) -> dict[str, list[Started[Findings]]]:
+    """Start the controls of every recipe."""
+    started: dict[str, list[Started[Findings]]] = {}
+    for spec in job.plan.controls:
+        started.setdefault(spec.recipe, []).extend(schedule.start([_control(job, spec, baseline)]))
+    return started
+
+
+def _control(job: Run, spec: VariantSpec, baseline: Findings) -> Line[Findings]:
+    entry = yield from making.variant(job, spec, spec.network, making.State())
+    return (yield from examine(job, entry, baseline))
+
+
+def _check_baseline(plan: Plan, baseline: Findings) -> None:
+    """Check that the baseline itself passes what can be asked of it: a search below it would be without hope.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    values = {reading.metric: reading.value for reading in baseline.readings}
+    for criterion in of_family(plan.policy.criteria, "quality"):
+        value = values.get(criterion.metric)
+        if value is None or criterion.offset is not None or criterion.level == "warn" or holds(criterion, value):
+            continue
+        unit = METRICS[criterion.metric].unit
+        place = f"{criterion.where}: " if criterion.where else f"{plan.source}: gate.criteria: "
+        raise ConfigError(
+            f"{place}{criterion.text or criterion.metric}: the baseline itself has {format_value(value, unit)}, so no "
+            "variant is expected to pass; relax this criterion"
+        )
+
+
+def _record(plan: Plan, hunt: Hunt, searched: Sequence[Branch], command: Sequence[str] | None) -> Search:
+    attempts = list(hunt.attempts.values())
+    found: Attempt | None = hunt.best[1] if hunt.best else None
+    judged = found or nearest(attempts)
+    if judged is None:
+        raise ConfigError(f"{plan.source}: search: no variant could be made: {_first_reason(hunt)}")
+    baseline = next((one.value for one in hunt.bench.baseline.readings if one.metric == hunt.bench.minimize), None)
+    return Search(
+        schema_version=SCHEMA_VERSION,
+        tool=Tool("edgecheck", __version__),
+        minimize=hunt.bench.minimize,
+        baseline=baseline,
+        seed=plan.seed,
+        images=len(hunt.bench.run.data),
+        space=hunt.space,
+        branches=[hunt.results[branch.label] for branch in searched],
+        attempts=attempts,
+        found=found.variant if found else None,
+        judged=judged.variant,
+        stopped=f"the budget of {hunt.spending.budget} was spent" if hunt.spending.over else "",
+        command=list(command) if command else None,
+    )
+
+
+def _first_reason(hunt: Hunt) -> str:
+    reasons = [one.reason for one in hunt.attempts.values()] + [one.note for one in hunt.results.values()]
+    return next(filter(None, reasons), "the budget ended")

@@ -1,0 +1,163 @@
+"""The search itself: branch by branch, each only for variants smaller than the smallest that has passed so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgecheck.config.branches import Branch
+from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
+from edgecheck.gate.sentence import holds
+from edgecheck.pipeline.failures import FAILURES
+from edgecheck.pipeline.schedule import Line
+from edgecheck.pipeline.search import costs
+from edgecheck.pipeline.search.trial import Bench, attempt
+from edgecheck.progress import Progress
+from edgecheck.records import Attempt, BranchResult, Criterion, Reading
+from edgecheck.report.search.words import attempt_line
+from edgecheck.search.bisection import largest_passing
+from edgecheck.search.budget import Spending
+from edgecheck.search.families import of_family
+
+LATENCY = "latency.ratio"
+Times = Mapping[int, Sequence[Reading]]
+
+
+class Hunt:
+    """What all branches of a search share: the bench, the budget, and what is known so far."""
+
+    def __init__(self, bench: Bench, spending: Spending, progress: Progress, space: int) -> None:
+        self.bench, self.spending, self.space = bench, spending, space
+        self.attempts: dict[str, Attempt] = {}
+        self.results: dict[str, BranchResult] = {}
+        self.best: tuple[float, Attempt] | None = None
+        self._progress = progress
+        criteria = bench.run.plan.policy.criteria
+        self.cost_limits, self.time_limits = of_family(criteria, "cost"), of_family(criteria, "time")
+
+    @property
+    def by_latency(self) -> bool:
+        """Whether the search minimizes latency."""
+        return self.bench.minimize == LATENCY
+
+    @property
+    def bound(self) -> float:
+        """What a variant has to be below: the best value so far, or else a little less than the baseline's."""
+        if self.best is not None:
+            return self.best[0]
+        if self.by_latency:
+            return 1 - MEANINGFUL_LATENCY_SHARE
+        values = (one.value for one in self.bench.baseline.readings if one.metric == self.bench.minimize)
+        return (next(values) or 0.0) * (1 - MEANINGFUL_SIZE_SHARE)
+
+    def tried(self, branch: Branch, index: int) -> Line[Attempt]:
+        """Return the attempt at a variant; one that two branches share is made once."""
+        name = branch.specs[index].name
+        if name not in self.attempts:
+            self.spending.count()
+            known = yield from attempt(self.bench, branch, index)
+            self.attempts[name] = known
+            self._progress.note(attempt_line(known, len(self.attempts), self.bench.baseline.readings))
+        return self.attempts[name]
+
+    def offer(self, value: float | None, passed: Attempt) -> None:
+        """Keep a variant that passes, if it is the smallest so far."""
+        if value is not None and value < self.bound:
+            self.best = value, passed
+
+
+def explore(hunt: Hunt, branch: Branch) -> Line[None]:
+    """Search one branch, and keep its result."""
+    found: Attempt | None = None
+    if not can_gain(branch, hunt.bench.minimize):
+        note = f"no variant has less {hunt.bench.minimize}: zeros save nothing"
+    else:
+        try:
+            found, note = yield from _explored(hunt, branch)
+        except FAILURES as error:
+            note = str(error)
+    hunt.results[branch.label] = BranchResult(branch.label, len(branch.specs), found.variant if found else None, note)
+
+
+def can_gain(branch: Branch, metric: str) -> bool:
+    """Return whether any variant of a branch can have less of a metric than the baseline."""
+    return branch.shrinks or (metric != "macs" and branch.quantization != "none")
+
+
+def _explored(hunt: Hunt, branch: Branch) -> Line[tuple[Attempt | None, str]]:
+    # Without smaller shapes all rates have one size, and the lowest changes the network least.
+    stop = len(branch.specs) if branch.shrinks else 1
+    times: Times | None = None
+    if hunt.by_latency or hunt.time_limits:
+        times = yield from costs.timed(hunt.bench, branch, stop)
+        stop = max((index for index, readings in times.items() if _fast(hunt, readings)), default=-1) + 1
+    start = yield from _start(hunt, branch)
+    if start >= stop:
+        return None, "no variant of it is smaller than the one found, or within the limits on size and time"
+    tried = yield from _bisected(hunt, branch, start, stop)
+    passing = [index for index, one in tried.items() if one.outcome == "passes"]
+    found = (yield from _best_of(hunt, branch, start, max(passing), times)) if passing else None
+    return found, "the budget ended" if hunt.spending.over else ""
+
+
+def _start(hunt: Hunt, branch: Branch) -> Line[int]:
+    """Return the lowest index whose size and work are within the limits, and below the best value so far."""
+    by_size = not hunt.by_latency
+    if not hunt.cost_limits and not (by_size and hunt.best):
+        return 0
+    below = hunt.bound if by_size and hunt.best else None
+    return (
+        yield from costs.first_cheap(hunt.bench, branch, costs.within(hunt.cost_limits, hunt.bench.minimize, below))
+    )
+
+
+def _bisected(hunt: Hunt, branch: Branch, start: int, stop: int) -> Line[dict[int, Attempt]]:
+    tried: dict[int, Attempt] = {}
+    search = largest_passing(start, stop)
+    try:
+        index = next(search)
+        while not hunt.spending.over:
+            tried[index] = yield from hunt.tried(branch, index)
+            index = search.send(tried[index].outcome)
+    except StopIteration:
+        pass
+    return tried
+
+
+def _best_of(hunt: Hunt, branch: Branch, start: int, last: int, times: Times | None) -> Line[Attempt | None]:
+    """Return the best variant of a branch up to the last index that passes, and offer it to the hunt.
+
+    Where time counts, that may be a lower index than the last one: the fastest, or the smallest that is fast enough.
+    """
+    order: list[int] = [last]
+    if times is not None:
+        fast = [index for index in range(start, last + 1) if _fast(hunt, times.get(index, ()))]
+        order = sorted(fast, key=lambda index: (_ratio(times[index]) if hunt.by_latency else 0.0, -index))
+    for index in order:
+        if hunt.spending.over and branch.specs[index].name not in hunt.attempts:
+            return None
+        one = yield from hunt.tried(branch, index)
+        if one.outcome == "passes":
+            hunt.offer(_ratio(times[index]) if hunt.by_latency and times else one.value, one)
+            return one
+    return None
+
+
+def _fast(hunt: Hunt, readings: Sequence[Reading]) -> bool:
+    """Return whether all limits on time surely hold, and, where latency is minimized, whether it is below the best."""
+    values = {reading.metric: reading for reading in readings}
+    if hunt.by_latency and _ratio(readings) >= hunt.bound:
+        return False
+    return all(one.level == "warn" or _surely(one, values.get(one.metric)) for one in hunt.time_limits)
+
+
+def _surely(criterion: Criterion, reading: Reading | None) -> bool:
+    """Return whether a limit holds for the whole interval of a reading."""
+    if reading is None or reading.value is None:
+        return False
+    ends = (reading.value if end is None else end for end in (reading.low, reading.high))
+    return all(holds(criterion, end) for end in ends)
+
+
+def _ratio(readings: Sequence[Reading]) -> float:
+    values = [one.value for one in readings if one.metric == LATENCY and one.value is not None]
+    return values[0] if values else float("inf")

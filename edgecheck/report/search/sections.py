@@ -1,0 +1,146 @@
+"""The sections of a search's page: what was found, why nothing smaller passes, the frontier, and the path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgecheck.metrics import METRICS
+from edgecheck.records import Attempt, Report, Search, Verdict
+from edgecheck.report import reasons
+from edgecheck.report.format import MISSING, format_actual, format_count, format_resolved, format_value
+from edgecheck.report.page import Section, Table
+from edgecheck.report.search.chart import charts
+from edgecheck.report.search.words import OBJECTIVES, OUTCOMES, measured, share, why
+
+_TWO_HALVES = (
+    "The test images were divided into two halves by the seed. Variants were tried on the first half; the one found "
+    "was judged once on the second. Of many variants that are tried on the same images, the best one looks better than "
+    "it is, so only the second half counts."
+)
+_SMALLER = (
+    "Variants smaller than the one found that were tried, on the first half of the images. A variant that fails on "
+    "accuracy is not explained."
+)
+_FRONTIER = (
+    "One branch holds the variants that differ in their pruning rate alone. A branch is left where none of its "
+    "variants can be smaller than the smallest that has passed so far."
+)
+
+
+def decision(search: Search, report: Report) -> str:
+    """Return what to ship, in one sentence."""
+    name = search.judged
+    if search.found is None:
+        return f"Keep the baseline: none of the {_tried(search)} passes. Nearest: {name}, {_reason(search, name)}."
+    size = share(_attempt(search, search.found).value, search.baseline)
+    if report.passed:
+        what = OBJECTIVES[search.minimize]
+        return f"Ship {name}: {size} the {what} of the baseline. It passes on images that the search did not use."
+    missed = "; ".join(reasons.sentence(report, one) for one in reasons.unmet(report, name or ""))
+    return (
+        f"Do not ship {name}: it passed on the images of the search, and fails on the other half ({missed}). Search "
+        "with more test images, or with limits that leave a margin."
+    )
+
+
+def sections(search: Search, report: Report) -> Iterator[Section]:
+    """Yield the sections of the page."""
+    stopped = [f"The search ended early: {search.stopped}."] if search.stopped else []
+    yield Section("Decision", text=[decision(search, report), *stopped])
+    yield Section("Both halves of the test images", text=[_TWO_HALVES], tables=[_both(search, report)])
+    if smaller := _smaller(search):
+        heading = ["variant", search.minimize, "of the baseline", "why not"]
+        rows = [[one.variant, _value(search, one), share(one.value, search.baseline), why(one)] for one in smaller]
+        yield Section("Why nothing smaller passes", text=[_SMALLER], tables=[Table(heading, rows)])
+    yield Section("Frontier", text=[_FRONTIER], tables=[_frontier(search)], charts=list(charts(search)))
+    yield Section("Path", text=[f"{_tried(search)} were tried, in this order."], tables=[_path(search)])
+    yield Section("How this was made", command=" ".join(search.command or []), points=list(_conditions(search, report)))
+
+
+def _both(search: Search, report: Report) -> Table:
+    """Return the criteria with the values on both halves, those of the gate that only the report judges included."""
+    name = search.judged or ""
+    first = {(one.metric, one.op, one.device): one for one in _attempt(search, name).verdicts}
+    rows = []
+    for verdict in reasons.verdicts_of(report, name):
+        before = first.get((verdict.metric, verdict.op, verdict.device))
+        limit = format_resolved(verdict.metric, verdict.limit, verdict.offset, verdict.actual)
+        rows.append([verdict.name, f"{verdict.op} {limit}", _judged(before), _judged(verdict)])
+    images = format_count(search.images, "image"), format_count(report.subject.images, "image")
+    return Table([name, "limit", f"searched, {images[0]}", f"judged, {images[1]}"], rows)
+
+
+def _judged(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return MISSING
+    return f"{format_actual(verdict)} {verdict.status}" if verdict.actual is not None else verdict.status
+
+
+def _smaller(search: Search) -> list[Attempt]:
+    """Return the attempts with a smaller value than the one found, the nearest in size first."""
+    least = _attempt(search, search.found).value if search.found else search.baseline
+    known = [one for one in search.attempts if one.value is not None and least is not None and one.value < least]
+    return sorted(known, key=lambda one: -(one.value or 0.0))
+
+
+def _frontier(search: Search) -> Table:
+    rows = []
+    for branch in search.branches:
+        tried = [one for one in search.attempts if one.branch == branch.label]
+        best = _attempt(search, branch.smallest) if branch.smallest else None
+        failing = [one for one in tried if one.outcome != "passes"]
+        first = max(failing, key=lambda one: one.value or 0.0, default=None)
+        rows.append(
+            [
+                branch.label,
+                f"{len(tried)} of {branch.variants}",
+                best.variant if best else MISSING,
+                share(best.value, search.baseline) if best else MISSING,
+                f"{first.variant}: {why(first)}" if first else branch.note or MISSING,
+            ]
+        )
+    return Table(["branch", "tried", "smallest that passes", "of the baseline", "largest that does not"], rows)
+
+
+def _path(search: Search) -> Table:
+    asked = dict.fromkeys(verdict.metric for one in search.attempts for verdict in one.verdicts)
+    metrics = list(dict.fromkeys(["accuracy", *asked]))
+    rows = [
+        [
+            one.variant,
+            OUTCOMES[one.outcome],
+            _value(search, one),
+            *(measured(one, metric) for metric in metrics),
+            why(one),
+        ]
+        for one in search.attempts
+    ]
+    return Table(["variant", "outcome", search.minimize, *metrics, "reason"], rows)
+
+
+def _value(search: Search, attempt: Attempt) -> str:
+    return format_value(attempt.value, METRICS[search.minimize].unit)
+
+
+def _tried(search: Search) -> str:
+    return f"{len(search.attempts)} of {format_count(search.space, 'variant')}"
+
+
+def _reason(search: Search, name: str | None) -> str:
+    return why(_attempt(search, name)) if name else ""
+
+
+def _attempt(search: Search, name: str | None) -> Attempt:
+    return next(one for one in search.attempts if one.variant == name)
+
+
+def _conditions(search: Search, report: Report) -> Iterator[str]:
+    yield f"Seed {search.seed}; {format_count(search.images, 'test image')} to search on"
+    yield f"Data: {report.subject.dataset}"
+    undecided = sum(one.outcome == "undecided" for one in search.attempts)
+    if undecided:
+        yield f"Undecided: {format_count(undecided, 'variant')}, which gave the search no direction"
+    passing = sum(one.outcome == "passes" for one in search.attempts)
+    yield f"{passing} of {len(search.attempts)} attempts pass; verdicts on the second half: " + ", ".join(
+        f"{name} {status}" for name, status in report.statuses.items()
+    )

@@ -1,0 +1,28 @@
+"""How criteria behave as the pruning rate rises, which decides how a search looks for the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from edgecheck.records import HOST, Criterion
+
+Family = Literal["cost", "time", "quality"]
+
+_COSTS = ("size.", "params", "macs", "flops", "memory.")
+_TIMES = ("latency.", "energy.")
+
+
+def family(metric: str) -> Family:
+    """Return how a metric behaves: a `cost` falls with the rate, `quality` gets worse, and `time` is not monotone.
+
+    Latency may rise with the rate: kernels are fastest at some numbers of channels.
+    """
+    if metric.startswith(_COSTS):
+        return "cost"
+    return "time" if metric.startswith(_TIMES) else "quality"
+
+
+def of_family(criteria: Iterable[Criterion], wanted: Family) -> list[Criterion]:
+    """Return the criteria of a family that are judged on this machine."""
+    return [one for one in criteria if one.device == HOST and family(one.metric) == wanted]

@@ -1,0 +1,26 @@
+"""Which of the variants that fail comes nearest to passing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgecheck.records import Attempt, Verdict
+
+_WHOLE = 1e-9  # a limit of 0 has no size to relate a shortfall to
+
+
+def nearest(attempts: Sequence[Attempt]) -> Attempt | None:
+    """Return the attempt with the smallest shortfall, of equal ones the smallest; None where none could be judged."""
+    judged = [one for one in attempts if any(verdict.actual is not None for verdict in one.verdicts)]
+    return min(judged, key=lambda one: (shortfall(one), one.value or 0.0), default=None)
+
+
+def shortfall(attempt: Attempt) -> float:
+    """Return how far the worst criterion of an attempt is from its limit, relative to the limit; 0 where all hold."""
+    return max((_distance(verdict) for verdict in attempt.verdicts if verdict.status != "PASS"), default=0.0)
+
+
+def _distance(verdict: Verdict) -> float:
+    if verdict.actual is None or verdict.limit is None:
+        return 1.0
+    return abs(verdict.actual - verdict.limit) / max(abs(verdict.limit), _WHOLE)

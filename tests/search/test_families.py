@@ -1,0 +1,24 @@
+import pytest
+
+from edgecheck.gate.sentence import parse
+from edgecheck.metrics import METRICS
+from edgecheck.search.families import family, of_family
+
+# Of every metric, written down one by one: a new one has to be thought about.
+COSTS = {
+    "size.bytes", "size.zlib_bytes", "params", "params.graph", "params.nonzero", "macs", "macs.nonzero", "flops",
+    "memory.activation_bytes", "memory.rss_bytes",
+}  # fmt: skip
+TIMES = {"latency.p50_s", "latency.p90_s", "latency.cold_s", "latency.ratio", "energy.per_inference_j"}
+
+
+@pytest.mark.parametrize("metric", [name for name in METRICS if not name.startswith("test")])
+def test_each_metric_has_a_family(metric):
+    assert family(metric) == ("cost" if metric in COSTS else "time" if metric in TIMES else "quality")
+
+
+def test_criteria_on_other_devices_are_left_to_their_results():
+    criteria = [parse(text) for text in ("size.bytes <= 1 MB", "accuracy >= 90 %", "accuracy@pi4 >= 90 %")]
+    assert of_family(criteria, "quality") == criteria[1:2]
+    assert of_family(criteria, "cost") == criteria[:1]
+    assert of_family(criteria, "time") == []

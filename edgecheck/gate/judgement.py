@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from edgecheck.gate import judge
+from edgecheck.gate.advice import advise
 from edgecheck.gate.diagnostics import PREFIX, diagnose
 from edgecheck.gate.sentence import check_directions
 from edgecheck.records import Policy, Reading, Report, Similarity, Withheld
@@ -15,7 +16,7 @@ from edgecheck.records import Policy, Reading, Report, Similarity, Withheld
 def judged(report: Report, policy: Policy) -> Report:
     """Return a report with the verdicts of a policy; nothing is measured.
 
-    What an earlier policy withheld is judged anew, and the gate's own diagnostics are made anew.
+    What an earlier policy withheld is judged anew, and the gate's own diagnostics and advice are made anew.
 
     Raises:
         ConfigError: a criterion of the policy refuses only what is better.
@@ -39,7 +40,7 @@ def judged(report: Report, policy: Policy) -> Report:
     )
     kept = [diagnostic for diagnostic in report.warnings if not diagnostic.id.startswith(PREFIX)]
     made = diagnose(report.variants, result.readings, policy, len(report.subject.classes))
-    return attrs.evolve(result, warnings=[*kept, *made])
+    return attrs.evolve(result, warnings=[*kept, *made, *advise(result)])
 
 
 def _measured(report: Report) -> tuple[list[Reading], list[Similarity]]:

@@ -1,4 +1,4 @@
-"""Warnings and notes as data; `report.diagnostics` renders them as text."""
+"""Warnings, notes and advice as data; `report.diagnostics` renders them as text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-Severity = Literal["note", "warning"]
+Severity = Literal["note", "warning", "advice"]
 
 
 @frozen
 class Diagnostic:
-    """A warning or note about a run or one of its variants.
+    """A warning or note about a run or one of its variants, or advice on what to try next.
 
     `id` names the sentence in `report.diagnostics`; `fields` are what the sentence mentions, as plain JSON values in SI
     units. `variant` is None for the whole run, and until a stage's result is put into the report; `device` is None on

@@ -43,6 +43,8 @@ def _lines(report: Report) -> Iterable[str]:
     yield from _folded("Notes", reasons.notes(report))
     if made := "; ".join(f"{name} {fact}" for name, fact in provenance.facts(report)):
         yield from ("", f"<sub>{escape(made)}</sub>")
+    if said := reasons.advice(report):
+        yield from ("", "What to try next, the cheapest first:", "", *(f"- {escape(text)}" for text in said))
     yield ""
     yield f"**Recommendation:** {escape(reasons.recommendation(report))}"
 

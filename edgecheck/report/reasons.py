@@ -153,6 +153,11 @@ def notes(report: Report) -> list[str]:
     return [*diagnostics.of_run(report, "note"), *diagnostics.of_variants(report, "note")]
 
 
+def advice(report: Report) -> list[str]:
+    """Return what to try next, the cheapest first."""
+    return diagnostics.of_run(report, "advice")
+
+
 def unverified(report: Report) -> list[str]:
     """Return the overridden digest mismatches in one line; an empty list if there are none."""
     mismatches = "; ".join(map(plain, report.unverified))

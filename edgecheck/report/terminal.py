@@ -21,6 +21,7 @@ from edgecheck.text import plain
 WIDTH = 100
 MIN_WIDTH = 40  # narrower lines cannot hold a verdict and the name of its variant
 NAME_WIDTH = 28  # longer variant names are folded, to leave room for the numbers
+NEXT = "What to try next, the cheapest first"
 HASH_DIGITS = 12  # enough to distinguish files; report.json has the whole hash
 
 _COLOURS = {"PASS": "bold green", "FAIL": "bold red", "WARN": "bold yellow"}
@@ -60,6 +61,7 @@ def _blocks(report: Report, console: Console) -> Iterable[RenderableType]:
     yield from _section("Devices", _devices(report))
     yield from _section("Warnings", [_line("!", "yellow", text) for text in reasons.warnings(report)])
     yield from _section("Notes", [_line("-", _QUIET, text) for text in reasons.notes(report)])
+    yield from _section(NEXT, [_line("-", _QUIET, text) for text in reasons.advice(report)])
     yield Text()
     yield Text(f"{reasons.outcome(report)}: {reasons.rule(report)}", _style(reasons.outcome(report)))
     yield Text(f"Recommendation: {reasons.recommendation(report)}", "bold")

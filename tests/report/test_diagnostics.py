@@ -47,6 +47,14 @@ EXAMPLES = {
         **{"metric": "sp2ps.grad-cam", "op": ">=", "limit": 0.95},
         **{"mean": 0.94, "low": 0.92, "high": 0.96, "controls": 2},
     },
+    "gate-advice-any": {"recommended": "a", "failing": 2},
+    "gate-advice-relative": {
+        **{"metrics": ["sp2ps.grad-cam"], "metric": "sp2ps.grad-cam", "limit": 0.95, "floor": 0.91},
+        **{"passing": ["a"]},
+    },
+    "gate-advice-lower-rate": {
+        **{"variant": "a", "metric": "sp2ps.grad-cam", "floor": 0.99, "actual": 0.91, "rate": 0.1},
+    },
     "preprocessing-doubtful": {
         **{"accuracy": 0.1, "better_accuracy": 0.9, "images": 64},
         **{"preprocessing": "{range: [0, 255]}", "bgr": True},

@@ -23,8 +23,8 @@ from edgecheck.score.cam_file import Cams, load_cams
 from edgecheck.score.compare import Scoring, compare_images
 
 METHOD = "grad-cam"
-ROWS = ("baseline", "l1-unstructured-0.20", "l1-filters-0.60")
-TITLES = ("baseline", "L1, weights, 20 %", "L1, filters, 60 %")
+ROWS = ("baseline", "baseline-int8", "l1-filters-0.60")
+TITLES = ("baseline", "int8", "L1, filters, 60 %")
 COLUMNS = 7
 FOLDER = Path(__file__).parent.parent / "models"
 # Text, PASS and FAIL on GitHub's light and dark background.
@@ -33,12 +33,18 @@ THEMES = {"light": ("#1f2328", "#1a7f37", "#cf222e"), "dark": ("#e6edf3", "#3fb9
 
 def chosen(run: Path, labels: np.ndarray, size: tuple[int, int]) -> list[int]:
     """Return the images to show, in the order of their classes."""
-    sides: list[Cams] = [load_cams(run / name / "cams.npz").cams(METHOD) for name in ROWS]
+    sides: list[Cams] = [load_cams(maps_file(run, name)).cams(METHOD) for name in ROWS]
     right = np.all([side.predictions == labels for side in sides], axis=0)
     scores = compare_images(ROWS[-1], METHOD, sides[0], sides[-1], labels, Scoring(size)).sp2ps
     ranking = [int(image) for image in np.argsort(scores) if right[image]]
     first_of_class = {int(labels[image]): image for image in reversed(ranking)}
     return sorted(sorted(first_of_class.values(), key=ranking.index)[:COLUMNS], key=lambda image: labels[image])
+
+
+def maps_file(run: Path, name: str) -> Path:
+    """Return the file with the heatmaps of a variant: of its twin, or of a quantized file itself."""
+    twin = run / name / "cams.npz"
+    return twin if twin.exists() else run / name / "artefact-cams.npz"
 
 
 def caption(report: dict[str, Any], name: str) -> str:
@@ -67,7 +73,7 @@ def draw(run: Path, theme: str) -> Figure:
         axis.imshow(data.images[image][..., 0], cmap="gray", interpolation="nearest")
         axis.set_axis_off()
     for row, (name, title) in enumerate(zip(ROWS, TITLES, strict=True), start=1):
-        maps = heatmaps(load_cams(run / name / "cams.npz").maps[METHOD][images], (height, width))
+        maps = heatmaps(load_cams(maps_file(run, name)).maps[METHOD][images], (height, width))
         for axis, image, heat in zip(axes[row], images, maps, strict=True):
             axis.imshow(data.images[image][..., 0], cmap="gray", interpolation="nearest")
             axis.imshow(heat, cmap="jet", alpha=0.5, vmin=0, vmax=1, interpolation="bilinear")

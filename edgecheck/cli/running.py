@@ -50,7 +50,7 @@ def run(context: click.Context, config: Path, out: Path, executor: str, timings:
 @out_option("demo-report", "Run folder.")
 @format_option
 def demo(out: Path, form: str) -> None:
-    """Run a complete example: a small network on handwritten digits, 12 variants, and all reports.
+    """Run a complete example: a small network on handwritten digits, 6 variants, and all reports.
 
     The demo does not gate: it exits 0 when it completes, and prints the exit code of `edgecheck gate`.
     """

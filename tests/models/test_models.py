@@ -165,7 +165,15 @@ def test_demo_recipe_finetunes_as_the_paper_does():
     finetune = plan.finetune
     assert (finetune.epochs, finetune.batch_size, finetune.learning_rate, finetune.momentum) == (10, 32, 0.001, 0.9)
     assert (finetune.weight_decay, finetune.schedule) == (0, "constant")
-    assert {variant.pruning.rate for variant in plan.variants} == {0.2, 0.4, 0.6, 0.8}
+    assert [variant.name for variant in plan.variants] == [
+        "baseline-int8",
+        "l1-filters-0.50-by16",
+        "l1-filters-0.50-by16-int8",
+        "l1-filters-0.60",
+        "l1-unstructured-0.40",
+        "random-unstructured-0.40",
+    ]
+    assert (plan.policy.require, plan.seed) == ("any", 0)
 
 
 @pytest.mark.slow

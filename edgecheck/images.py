@@ -76,12 +76,17 @@ def preprocess(images: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.floa
     Raises:
         ConfigError: `mean` or `std` has not one number per channel.
     """
+    return np.ascontiguousarray(normalize(images, how).transpose(0, 3, 1, 2))
+
+
+def normalize(images: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:
+    """Return what `preprocess` does, as `(N, H, W, C)`."""
     channels = images.shape[-1]
     low, high = how.range
     scaled = images.astype(np.float32) * np.float32((high - low) / PIXEL_MAX) + np.float32(low)
     scaled -= _per_channel(how.mean, channels, "mean", 0.0)
     scaled /= _per_channel(how.std, channels, "std", 1.0)
-    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+    return scaled
 
 
 def with_outputs(data: ImageSet, entries: Sequence[Entry]) -> ImageSet:

@@ -1,5 +1,5 @@
 """torchvision's architectures with each kind of their blocks, but few of them: time to trace, export or prune a network
-grows with its layers, and what a layer needs does not."""
+grows with its layers, and what a layer needs does not. Tests marked thorough take the whole networks."""
 
 import torch
 from torch import nn

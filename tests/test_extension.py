@@ -192,6 +192,14 @@ def edgecheck(*arguments):
     return out.getvalue()
 
 
+def apart(*arguments):
+    """Run such a command in a process of its own, in which nothing but its plugins has been imported."""
+    command = [sys.executable, "-P", "-m", "edgecheck", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def report_of(folder):
     return json.loads((folder / "report.json").read_text())
 
@@ -200,11 +208,13 @@ def readings_of(folder):
     return {(r["variant"], r["metric"]): r["value"] for r in report_of(folder)["readings"]}
 
 
+def words(files, out):
+    return ["run", files / "edgecheck.yaml", "--out", out, "--executor", "logged", "--format", "names"]
+
+
 @pytest.fixture(scope="module")
 def run(files):
-    words = ["run", files / "edgecheck.yaml", "--out", files / "run", "--executor", "logged", "--format", "names"]
-    out = edgecheck(*words)
-    assert out.strip() == NAMES
+    assert edgecheck(*words(files, files / "run")).strip() == NAMES
     return files / "run"
 
 
@@ -214,8 +224,8 @@ def readings(run):
     return readings_of(run)
 
 
-def test_all_kinds_take_part(run, readings):
-    report = report_of(run)
+def check_all_kinds(run):
+    report, readings = report_of(run), readings_of(run)
     assert [v["name"] for v in report["variants"]] == NAMES.split()
     assert report["variants"][3]["steps"] == [{"step": "clip", "limit": 0.1}]
     assert all(readings[name, "top_logit"] > 0 for name in NAMES.split())
@@ -225,6 +235,16 @@ def test_all_kinds_take_part(run, readings):
     assert 0 < readings["baseline-clip-0.1", "sp2ps.mean-map"] < 1
     assert {s["method"] for s in report["similarities"]} == {"grad-cam", "mean-map"}
     assert {"large-one-0.50 prune-0", "baseline-clip-0.1 clip-0"} <= set((run / "jobs.log").read_text().splitlines())
+
+
+def test_all_kinds_take_part(run):
+    check_all_kinds(run)
+
+
+@pytest.mark.thorough
+def test_all_kinds_take_part_in_a_process_of_its_own(files):
+    assert apart(*words(files, files / "apart")).strip() == NAMES
+    check_all_kinds(files / "apart")
 
 
 def test_processes_give_the_readings_of_one(readings, files):
@@ -251,8 +271,5 @@ def test_a_map_source_explains_files(run, files):
 
 
 def test_a_saved_run_is_judged_with_the_plugins_that_define_its_metrics(run, files):
-    """In a process of its own, in which nothing but these plugins has been imported."""
     plugins = [word for name in ("method", "metric") for word in ("--plugin", files / f"{name}.py")]
-    command = [sys.executable, "-P", "-m", "edgecheck", "gate", run, *plugins]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
+    apart("gate", run, *plugins)

@@ -17,9 +17,9 @@ from torch.optim import SGD
 from edgecheck.classes import Selection
 from edgecheck.config.plan import Preprocessing
 from edgecheck.errors import ModelError
-from edgecheck.images import preprocess
 from edgecheck.lab.answers import best
 from edgecheck.lab.compute import device_of
+from edgecheck.lab.layout import inputs as ordered
 from edgecheck.lab.preserving import MapPlace, Maps, distances
 from edgecheck.steps import Recipe
 
@@ -47,6 +47,8 @@ class Training:
         teacher: the network that `recipe.distill` and `recipe.preserve` learn from, in eval mode.
         places: where the maps that `recipe.preserve` compares come from: those of the model, and of the teacher.
         selection: the outputs that stand for classes; None for all.
+        channels_last: the order of images in memory, see `layout`. It changes speed, rounding, and what dropout of
+            feature maps draws.
     """
 
     model: nn.Module
@@ -57,6 +59,7 @@ class Training:
     teacher: nn.Module | None = None
     places: tuple[MapPlace, MapPlace] | None = None
     selection: Selection | None = None
+    channels_last: bool = False
 
 
 @frozen
@@ -92,7 +95,7 @@ class Descent:
             group["lr"] = rate
         self.optimizer.zero_grad()
         device = device_of(self.model)
-        inputs = torch.from_numpy(preprocess(images, self.training.preprocessing)).to(device)
+        inputs = ordered(images, self.training.preprocessing, self.training.channels_last).to(device)
         targets = torch.from_numpy(labels).to(device)
         narrow = self.training.recipe.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=narrow), _watched(self.maps, 0):

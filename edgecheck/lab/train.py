@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
+import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from edgecheck.lab.batchnorm import start_training
 from edgecheck.lab.compute import device_of
 from edgecheck.lab.descent import Steps, descent
 from edgecheck.lab.descent import Training as Training
+from edgecheck.lab.layout import takes_channels_last
 from edgecheck.lab.schedule import learning_rate
 from edgecheck.lab.subjects import check_fits
 from edgecheck.lab.weights import snapshot
@@ -55,6 +57,7 @@ def train(training: Training, data: ImageSet, progress: Progress, processes: int
             of the epoch before.
     """
     _check_trainable(training, data)
+    training = _laid_out(training, data)
     split = held_out_split(data, training.recipe, training.seed)
     best = _Best(training.model, training.recipe)
     with _steps(training, processes) as steps, torch.random.fork_rng(devices=[]):
@@ -77,6 +80,12 @@ def _check_trainable(training: Training, data: ImageSet) -> None:
     if (training.recipe.distill or training.recipe.preserve) and training.teacher is None:
         setting = "distill" if training.recipe.distill else "preserve"
         raise ModelError(f"{setting} needs a baseline to learn from, and there is none here")
+
+
+def _laid_out(training: Training, data: ImageSet) -> Training:
+    """Return a training whose images come in the order in memory that suits the network, and its teacher if any."""
+    learners = [model for model in (training.model, training.teacher) if model is not None]
+    return attrs.evolve(training, channels_last=all(takes_channels_last(model, data.shape) for model in learners))
 
 
 def _epochs(

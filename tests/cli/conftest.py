@@ -94,6 +94,13 @@ def files_in_this_process():
         yield
 
 
+@pytest.fixture(scope="module", params=["here", pytest.param("there", marks=pytest.mark.thorough)])
+def files_here_and_there(request):
+    """Open files in the process of the test, as `files_in_this_process` does, and thoroughly in one for each file."""
+    if request.param == "here":
+        request.getfixturevalue("files_in_this_process")
+
+
 @pytest.fixture
 def edgecheck(capsys):
     """Run a command line in this process; return exit code, stdout and stderr."""

@@ -12,7 +12,7 @@ from edgecheck.images import load_npz, save_npz
 from tests.device.blame import files
 from tests.device.small_files import write
 
-pytestmark = pytest.mark.usefixtures("files_in_this_process")
+pytestmark = pytest.mark.usefixtures("files_here_and_there")
 
 
 @pytest.fixture(scope="module")

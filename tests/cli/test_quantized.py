@@ -8,7 +8,7 @@ from edgecheck.attribution.table import default_methods
 from edgecheck.cli import main
 from tests.cli.conftest import TINY
 
-pytestmark = pytest.mark.usefixtures("files_in_this_process")
+pytestmark = pytest.mark.usefixtures("files_here_and_there")
 ROWS = """\
 variants:
   - quantization: int8

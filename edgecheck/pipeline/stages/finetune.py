@@ -32,6 +32,7 @@ class FineTune(NetworkStage):
     """
 
     kind = "finetune"
+    version = 2
 
     step: FineTuneStep
     source: DataSource

@@ -28,11 +28,16 @@ SLOW = {
     "efficientnet": (shallow.efficientnet, 64),
     "vgg11_bn": (shallow.vgg11_bn, 224),
 }
+WHOLE = {"mobilenet_v2": 64, "mobilenet_v3_small": 64, "densenet121": 64, "efficientnet_b0": 64, "vgg11_bn": 224}
 CASES = [
     pytest.param(digits_cnn, (1, 8, 8), id="digits_cnn"),
     pytest.param(resnet8, (3, 32, 32), id="resnet8"),
     pytest.param(resnet20, (3, 32, 32), id="resnet20"),
     *(pytest.param(make, (3, side, side), id=name, marks=pytest.mark.slow) for name, (make, side) in SLOW.items()),
+    *(
+        pytest.param(torchvision(name), (3, side, side), id=f"{name}-whole", marks=pytest.mark.thorough)
+        for name, side in WHOLE.items()
+    ),
 ]
 
 

@@ -31,8 +31,11 @@ LARGE = {
     "squeezenet1_1": (torchvision.models.squeezenet1_1, 3, 64),
     "densenet": (shallow.densenet, 3, 64),
 }
-NETWORKS = [*(pytest.param(*SMALL[name], id=name) for name in SMALL)] + [
-    pytest.param(*LARGE[name], id=name, marks=pytest.mark.slow) for name in LARGE
+WHOLE = {name: (getattr(torchvision.models, name), 3, 64) for name in ("mobilenet_v3_small", "densenet121")}
+NETWORKS = [
+    *(pytest.param(*SMALL[name], id=name) for name in SMALL),
+    *(pytest.param(*LARGE[name], id=name, marks=pytest.mark.slow) for name in LARGE),
+    *(pytest.param(*WHOLE[name], id=name, marks=pytest.mark.thorough) for name in WHOLE),
 ]
 SCOPES = ("layer", "global")
 

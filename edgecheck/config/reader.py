@@ -49,13 +49,13 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     here = document.merge(_absolute(written, path.parent), flags)
     if isinstance(here.get("variants"), list):
         here["variants"] = [variants.with_others(row) if isinstance(row, Mapping) else row for row in here["variants"]]
-    here = recipes.spelled_out(here, written, str(path))
     data = here.get("data")
     if isinstance(data, Mapping) and isinstance(data.get("classes"), str):
         here["data"] = data = {**data, "classes": classes.read_map(Path(data["classes"]))}
     dataset = data.get("dataset") if isinstance(data, Mapping) else None
     where = f"{path}:{document.line_of(written, ('data', 'dataset'))}" if written else str(path)
     below = preset(dataset, where) if isinstance(dataset, str) else {}
+    here = recipes.spelled_out(here, written, str(path), below.pop("recipes", {}))
     said: dict[str, list[float]] = {}
     if dataset == "npz" and isinstance(data, Mapping) and "root" in data:
         if not Path(str(data["root"])).is_dir():

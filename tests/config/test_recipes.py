@@ -39,7 +39,7 @@ def test_recipes_are_an_axis_and_each_has_its_control():
     assert none == trained(found.controls[1]) == []
     assert [step.recipe for step in paper] == [Recipe(epochs=3, learning_rate=0.01)]
     (kept,) = preserve
-    assert (kept.recipe.epochs, kept.recipe.learning_rate, kept.recipe.freeze_batchnorm_statistics) == (3, 0.01, True)
+    assert (kept.recipe.epochs, kept.recipe.learning_rate, kept.recipe.distill) == (3, 0.01, 0.9)
     assert kept.recipe.preserve is not None
     assert trained(found.controls[2]) == preserve
     assert all(spec.is_control for spec in found.controls)
@@ -64,7 +64,7 @@ def test_a_recipe_without_a_default_variant_leaves_the_default_control_out():
 
 def test_finetune_may_be_a_name():
     assert plan("finetune: preserve\n").finetune == evolve(
-        Recipe(), freeze_batchnorm_statistics=True, distill=0.9, preserve=plan("").recipes["preserve"].preserve
+        Recipe(), distill=0.9, preserve=plan("").recipes["preserve"].preserve
     )
     assert plan("finetune: paper\n").finetune == Recipe()
     found = plan("finetune: none\n" + ROW % "[none, preserve]")
@@ -173,3 +173,15 @@ def test_the_preset_is_what_this_page_says():
     kept = plan("").recipes["preserve"]
     assert kept.preserve.method == "grad-cam"
     assert kept.epochs == Recipe().epochs
+
+
+def test_a_data_set_adds_the_augmentation_that_suits_its_images():
+    cifar = HEAD.replace("dataset: digits", "dataset: cifar10, root: .")
+
+    def recipes(text=""):
+        return reader.parse(cifar + text, Path("edgecheck.yaml"), {}).recipes
+
+    assert (recipes()["preserve"].crop, recipes()["preserve"].flip) == (4, True)
+    assert (recipes()["paper"].crop, recipes()["paper"].flip) == (0, False)  # the paper has none
+    assert recipes("finetune: {crop: 2}\n")["preserve"].crop == 2  # what is written goes before
+    assert (plan("").recipes["preserve"].crop, plan("").recipes["preserve"].flip) == (0, False)  # a 6 is no mirrored 6

@@ -76,7 +76,9 @@ def preprocess(images: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.floa
     Raises:
         ConfigError: `mean` or `std` has not one number per channel.
     """
-    return np.ascontiguousarray(normalize(images, how).transpose(0, 3, 1, 2))
+    # Of one channel, `ascontiguousarray` would keep strides that PyTorch takes for channels last; networks that call
+    # `view` on their feature maps would fail.
+    return normalize(images, how).transpose(0, 3, 1, 2).copy(order="C")
 
 
 def normalize(images: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:

@@ -121,3 +121,9 @@ def test_means_that_do_not_fit(how):
 def test_preprocessing_that_destroys_the_images_is_refused(wrong):
     with pytest.raises(ValueError, match="must"):
         Preprocessing(**wrong)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_preprocessed_images_have_the_strides_that_pytorch_calls_contiguous(channels):
+    ready = preprocess(pictures(channels=channels), Preprocessing())
+    assert ready.strides == (channels * 4 * 6 * 4, 4 * 6 * 4, 6 * 4, 4)

@@ -339,3 +339,16 @@ def test_every_option_trains_and_the_same_seed_gives_the_same_weights(options):
 
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
     assert any(not torch.equal(found[0][name], value) for name, value in plain.state_dict().items())
+
+
+def test_grey_networks_that_view_their_feature_maps_are_evaluated():
+    class Viewing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution, self.linear = nn.Conv2d(1, 2, 3), nn.Linear(2 * 6 * 6, 3)
+
+        def forward(self, images):
+            return self.linear(self.convolution(images).view(len(images), -1))
+
+    grey = ImageSet(np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4, np.int64), ("a", "b", "c"))
+    assert accuracy(Viewing(), grey, Preprocessing()) in (0.0, 1.0)

@@ -55,7 +55,7 @@ class Explain(Stage[Explained]):
     """
 
     kind = "explain"
-    version = 2
+    version = 3
     outputs = Explained
 
     source: str

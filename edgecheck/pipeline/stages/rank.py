@@ -37,6 +37,7 @@ class Rank(Stage[Ranking]):
     """
 
     kind = "rank"
+    version = 2
     tools = versions.TRAINING
     outputs = Ranking
 

@@ -20,6 +20,7 @@ class Recalibrate(NetworkStage):
     """Run `samples` through the network that the previous step left."""
 
     kind = "recalibrate"
+    version = 2
 
     step: RecalibrateStep
     samples: Drawn

@@ -19,7 +19,7 @@ from edgecheck.pruning.structures import find_structure, own_rate
 class Branch:
     """The variants that differ in their pruning rate alone, by rising rate, and what they have in common.
 
-    `untrained` are the same variants without fine-tuning: their files have the same size and run as fast.
+    `recipe` is that of its variants, "" for the default, and `asked` its name in the space. `untrained` are the same variants without fine-tuning: their files have the same size and run as fast.
     `shrinks` tells whether a higher rate makes the file smaller.
     """
 
@@ -27,6 +27,7 @@ class Branch:
     structure: str
     recipe: str
     quantization: str
+    asked: str
     specs: tuple[VariantSpec, ...]
     untrained: tuple[VariantSpec, ...]
     shrinks: bool
@@ -35,7 +36,7 @@ class Branch:
     def label(self) -> str:
         """The branch in words, such as `l1, filters, int8, recipe preserve`."""
         parts = [self.criterion, self.structure, *([] if self.quantization == "none" else [self.quantization])]
-        return ", ".join([*parts, f"recipe {self.recipe or 'of finetune'}"])
+        return ", ".join([*parts, f"recipe {self.asked}"])
 
     @property
     def trains(self) -> bool:
@@ -63,8 +64,11 @@ def branches(space: Space, shared: Settings) -> list[Branch]:
     """
     combined = product(space.criterion, space.structure, space.recipe, space.quantization)
     made = [_branch(space, shared, *names) for names in combined]
-    unique = {branch.label: branch for branch in made}  # of equal recipes one
-    return sorted(unique.values(), key=lambda branch: (branch.quantization == "none", branch.trains))
+    unique = {
+        tuple(spec.name for spec in branch.specs): branch for branch in reversed(made)
+    }  # of equal recipes the first
+    ordered = reversed(unique.values())
+    return sorted(ordered, key=lambda branch: (branch.quantization == "none", branch.trains))
 
 
 def _branch(space: Space, shared: Settings, criterion: str, structure: str, recipe: str, quantization: str) -> Branch:
@@ -75,7 +79,7 @@ def _branch(space: Space, shared: Settings, criterion: str, structure: str, reci
     if quantization != "none" and specs == untrained:  # rate 0: the baseline is quantized, and not fine-tuned
         specs = untrained = [*variants.expand([Row(quantization=[quantization])], shared), *specs]
     shrinks = find_structure(structure).shrinks
-    return Branch(criterion, structure, specs[-1].recipe, quantization, tuple(specs), tuple(untrained), shrinks)
+    return Branch(criterion, structure, specs[-1].recipe, quantization, recipe, tuple(specs), tuple(untrained), shrinks)
 
 
 def _row(space: Space, criterion: str, structure: str, recipe: str, quantization: str) -> Row:

@@ -17,10 +17,15 @@ from edgecheck.text import plain
 
 @frozen
 class Table:
-    """A table: the first column holds text, the others hold numbers."""
+    """A table: the first column and the last `words` ones hold text, the others hold numbers."""
 
     heading: list[str]
     rows: list[list[str]]
+    words: int = 0
+
+    def is_number(self, place: int) -> bool:
+        """Return whether a column, counted from 0, holds numbers."""
+        return 0 < place < len(self.heading) - self.words
 
 
 @frozen
@@ -82,7 +87,7 @@ def described(charts: Sequence[Chart]) -> Iterator[tuple[Chart, str]]:
 
 def _markdown_table(table: Table) -> Iterator[str]:
     yield table_row(escape(cell) for cell in table.heading)
-    yield table_row("---" if place == 0 else "---:" for place, _ in enumerate(table.heading))
+    yield table_row("---:" if table.is_number(place) else "---" for place, _ in enumerate(table.heading))
     for row in table.rows:
         yield table_row(escape(cell) for cell in row)
 

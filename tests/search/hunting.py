@@ -45,7 +45,7 @@ class Landscape:
 
 def _branch(name, count):
     specs = tuple(VariantSpec(f"{name}-{index}", ()) for index in range(count))
-    return Branch(name, "filters", "", "none", specs, specs, True)
+    return Branch(name, "filters", "", "none", "paper", specs, specs, True)
 
 
 def searched(landscape, monkeypatch, minimize="size.bytes", criteria=(), budget=None):

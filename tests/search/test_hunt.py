@@ -82,7 +82,7 @@ def test_a_branch_that_cannot_beat_the_best_one_is_not_tried(monkeypatch):
     found = searched(landscape, monkeypatch)
     assert found.best[0] == 300
     assert {name for name, _ in landscape.tried} == {"a"}
-    assert "no variant of it is smaller" in found.results["b, filters, recipe of finetune"].note
+    assert "no variant of it is smaller" in found.results["b, filters, recipe paper"].note
 
 
 def test_the_budget_ends_the_search_with_what_is_known(monkeypatch):
@@ -90,7 +90,7 @@ def test_the_budget_ends_the_search_with_what_is_known(monkeypatch):
     found = searched(landscape, monkeypatch, budget="2 variants")
     assert len(landscape.tried) == 2
     assert found.best is not None
-    assert found.results["a, filters, recipe of finetune"].note == "the budget ended"
+    assert found.results["a, filters, recipe paper"].note == "the budget ended"
 
 
 @pytest.mark.parametrize("outcome", ["fails", "undecided", "unchanged"])

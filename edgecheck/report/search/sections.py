@@ -51,7 +51,7 @@ def sections(search: Search, report: Report) -> Iterator[Section]:
     if smaller := _smaller(search):
         heading = ["variant", search.minimize, "of the baseline", "why not"]
         rows = [[one.variant, _value(search, one), share(one.value, search.baseline), why(one)] for one in smaller]
-        yield Section("Why nothing smaller passes", text=[_SMALLER], tables=[Table(heading, rows)])
+        yield Section("Why nothing smaller passes", text=[_SMALLER], tables=[Table(heading, rows, words=1)])
     yield Section("Frontier", text=[_FRONTIER], tables=[_frontier(search)], charts=list(charts(search)))
     yield Section("Path", text=[f"{_tried(search)} were tried, in this order."], tables=[_path(search)])
     yield Section("How this was made", command=" ".join(search.command or []), points=list(_conditions(search, report)))
@@ -94,12 +94,13 @@ def _frontier(search: Search) -> Table:
             [
                 branch.label,
                 f"{len(tried)} of {branch.variants}",
-                best.variant if best else MISSING,
                 share(best.value, search.baseline) if best else MISSING,
+                best.variant if best else MISSING,
                 f"{first.variant}: {why(first)}" if first else branch.note or MISSING,
             ]
         )
-    return Table(["branch", "tried", "smallest that passes", "of the baseline", "largest that does not"], rows)
+    heading = ["branch", "tried", "of the baseline", "smallest that passes", "largest that does not"]
+    return Table(heading, rows, words=2)
 
 
 def _path(search: Search) -> Table:
@@ -115,7 +116,7 @@ def _path(search: Search) -> Table:
         ]
         for one in search.attempts
     ]
-    return Table(["variant", "outcome", search.minimize, *metrics, "reason"], rows)
+    return Table(["variant", "outcome", search.minimize, *metrics, "reason"], rows, words=1)
 
 
 def _value(search: Search, attempt: Attempt) -> str:

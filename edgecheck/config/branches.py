@@ -19,8 +19,9 @@ from edgecheck.pruning.structures import find_structure, own_rate
 class Branch:
     """The variants that differ in their pruning rate alone, by rising rate, and what they have in common.
 
-    `recipe` is that of its variants, "" for the default, and `asked` its name in the space. `untrained` are the same variants without fine-tuning: their files have the same size and run as fast.
-    `shrinks` tells whether a higher rate makes the file smaller.
+    `recipe` is that of its variants, "" for the default, and `asked` its name in the space. `untrained` are the same
+    variants without fine-tuning: their files have the same size and run as fast. `shrinks` tells whether a higher rate
+    makes the file smaller.
     """
 
     criterion: str
@@ -64,10 +65,8 @@ def branches(space: Space, shared: Settings) -> list[Branch]:
     """
     combined = product(space.criterion, space.structure, space.recipe, space.quantization)
     made = [_branch(space, shared, *names) for names in combined]
-    unique = {
-        tuple(spec.name for spec in branch.specs): branch for branch in reversed(made)
-    }  # of equal recipes the first
-    ordered = reversed(unique.values())
+    unique = {tuple(spec.name for spec in branch.specs): branch for branch in reversed(made)}
+    ordered = reversed(unique.values())  # of equal recipes the first one was kept
     return sorted(ordered, key=lambda branch: (branch.quantization == "none", branch.trains))
 
 

@@ -21,7 +21,7 @@ from statistics import mean
 from typing import Any
 
 METHODS = ("grad-cam", "grad-cam++", "ablation-cam")
-# Each differs from another one in a single setting, so that the table tells what each setting does.
+# Each differs from another one in few settings, so that the table tells what each setting does.
 RECIPES = """
   statistics: {epochs: 0, recalibrate_batchnorm: 2048}
   frozen: {freeze_batchnorm_statistics: true}
@@ -30,6 +30,7 @@ RECIPES = """
   augmented: {crop: 4, flip: true}
   augmented-distilled-maps: {crop: 4, flip: true, distill: 0.9, preserve: {weight: 20}}
   augmented-distilled-maps-60: {crop: 4, flip: true, distill: 0.9, preserve: {weight: 60}}
+  all: {freeze_batchnorm_statistics: true, crop: 4, flip: true, distill: 0.9, preserve: {weight: 60}}
 """
 NAMES = ["none", "paper", "preserve", *(line.split(":")[0].strip() for line in RECIPES.strip().splitlines())]
 CONFIG = """

@@ -177,14 +177,13 @@ def selftest(context: click.Context, bundle: Path, provider: str | None, threads
 
     Exits with 1 if those of any file are not.
     """
-    import tempfile
-
     from edgecheck.device.bundle.unpack import unpack
     from edgecheck.pipeline.inspect.selftest import tested
+    from edgecheck.scratch import temporary_folder
 
     _check_provider(provider)
-    with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch:
-        listing, passed = tested(unpack(bundle, Path(scratch)), provider, threads)
+    with temporary_folder() as scratch:
+        listing, passed = tested(unpack(bundle, scratch, "set TMPDIR to a folder on another disk"), provider, threads)
     screen.show_listing(listing, form)
     context.exit(0 if passed else 1)
 

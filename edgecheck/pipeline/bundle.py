@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +37,7 @@ from edgecheck.progress import Named, Progress
 from edgecheck.records import SCHEMA_VERSION, Report, Tool, Variant, to_dict
 from edgecheck.registry import nearest
 from edgecheck.score.cam_file import save_cams
+from edgecheck.scratch import temporary_folder
 
 SYNTHETIC_IMAGES = 32  # enough to fill any batch, and to see whether predictions change
 
@@ -73,8 +73,7 @@ def bundle(folder: Path, out: Path, asked: Asked, progress: Progress) -> Manifes
     report = saved.read(folder)
     variants = _chosen(report, asked.variants)
     images_of_run, how = _data(folder, report)
-    with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch:
-        room = Path(scratch)
+    with temporary_folder() as room:
         packed = [_copied(folder, variant, place, room) for place, variant in enumerate(variants)]
         manifest = _filled(room, report, asked, packed, (images_of_run, how), progress)
         write_text(room / MANIFEST, to_text(manifest))
@@ -92,6 +91,7 @@ def _filled(
 ) -> Manifest:
     """Write images and expected answers beside the files, and return the manifest of all."""
     (whole, how), subject, options = of_run, report.subject, bundle_settings.options(report)
+    measure = bundle_settings.measure(report, asked.budget_s, len(packed))
     data, places = images.draw(whole, asked.images, subject.seed)
     if not asked.real_images:
         data, places = _noise(whole, subject.seed), []
@@ -115,7 +115,7 @@ def _filled(
         preprocessing=how,
         preprocessing_sha256=subject.preprocessing_sha256,
         explain=explain if asked.real_images else attrs.evolve(explain, methods=[]),
-        measure=bundle_settings.measure(report, asked.budget_s),
+        measure=measure,
         policy=policy,
         policy_sha256=policy_digest(policy),
         seed=subject.seed,

@@ -246,12 +246,16 @@ def test_a_result_of_something_else_is_refused(run_folder, pi4, refused, change,
         (lambda text: sealed(text, variants={"baseline": "no file"}), "variants must hold the SHA-256"),
         (lambda text: sealed(text, name="host"), "name is 'host'"),
         (lambda text: sealed(text, name="../pi4"), "name is '../pi4'"),
+        (lambda text: sealed(text, name="x" * 100_000), "a device name has up to 64 letters"),
     ],
 )
 def test_a_damaged_result_is_refused(run_folder, pi4, refused, change, words):
     path = pi4
     path.write_text(change(path.read_text()))
-    assert words in refused("merge", run_folder, path)
+    said = refused("merge", run_folder, path)
+    assert words in said
+    assert said.startswith(f"edgecheck: {path}: ")
+    assert len(said) < 2000
 
 
 def test_bad_words(run_folder, packed, refused, tmp_path):
@@ -362,21 +366,81 @@ def test_the_selftest_passes_here_and_fails_with_other_weights(packed, edgecheck
 
 def broken_bundle(packed, tmp_path):
     """Pack the candidate with turned weights, with hashes that fit."""
+
+    def turn(file):
+        model = onnx.load(file)
+        head = next(tensor for tensor in model.graph.initializer if tensor.name == "head")
+        head.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numpy_helper.to_array(head)[:, ::-1]), "head"))
+        onnx.save(model, file)
+
+    return repacked(packed, tmp_path, "variants/001/model.onnx", turn)
+
+
+def repacked(packed, tmp_path, name, change):
+    """Pack a bundle with one file changed, with hashes that fit."""
     from edgecheck.device.bundle import manifest as manifests
     from edgecheck.device.bundle.pack import pack
     from edgecheck.device.bundle.unpack import unpack
     from edgecheck.hashing import sha256
 
     bundle = unpack(packed, tmp_path / "broken")
-    file = bundle.folder / bundle.manifest.variants[1].file
-    model = onnx.load(file)
-    head = next(tensor for tensor in model.graph.initializer if tensor.name == "head")
-    head.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numpy_helper.to_array(head)[:, ::-1]), "head"))
-    onnx.save(model, file)
-    files = {**bundle.manifest.files, bundle.manifest.variants[1].file: sha256(file)}
+    change(bundle.folder / name)
+    files = {**bundle.manifest.files, name: sha256(bundle.folder / name)}
     (bundle.folder / manifests.MANIFEST).write_text(manifests.to_text(attrs.evolve(bundle.manifest, files=files)))
     pack(bundle.folder, list(files), tmp_path / "broken.zip")
     return tmp_path / "broken.zip"
+
+
+def with_arrays(**changed):
+    """Return the change of an .npz that replaces arrays; functions are called with the array there."""
+
+    def change(path):
+        with np.load(path) as file:
+            arrays = dict(file)
+        arrays |= {name: new(arrays[name]) if callable(new) else new for name, new in changed.items()}
+        np.savez(path, **arrays)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "words"),
+    [
+        ("variants/000/golden.npz", {"maps.grad-cam": np.zeros((5, 0, 0), np.float32)}, "maps.grad-cam must be"),
+        ("variants/000/golden.npz", {"maps.grad-cam": lambda maps: maps * np.nan}, "not finite answers for 5 images"),
+        ("variants/000/golden.npz", {"logits": lambda logits: logits * np.inf}, "not finite answers for 5 images"),
+        ("data.npz", {"images": lambda a: a[:3], "labels": lambda a: a[:3]}, "not the images that the bundle names"),
+    ],
+)
+def test_expected_answers_that_are_damaged(packed, refused, tmp_path, name, arrays, words):
+    bundle = repacked(packed, tmp_path, name, with_arrays(**arrays))
+    said = refused("device", "selftest", bundle)
+    assert said.startswith(f"edgecheck: {bundle}/{name}: {words}")
+
+
+def test_a_device_that_computes_no_numbers_fails_its_selftest(packed, edgecheck, monkeypatch):
+    from edgecheck.device.bundle import expected
+
+    outputs = expected.outputs
+
+    def broken(path, *arguments):
+        return outputs(path, *arguments) * (np.nan if "001" in str(path) else 1)
+
+    monkeypatch.setattr(expected, "outputs", broken)
+    code, out, _ = edgecheck("device", "selftest", packed, "--format", "json")
+    baseline, candidate = json.loads(out)["variants"]
+    assert (code, baseline["passed"], candidate["reason"]) == (1, True, "outputs that are not finite")
+
+
+def test_the_selftest_on_a_full_disk_says_where_else_it_could_unpack(packed, refused, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    assert "free some, or set TMPDIR to a folder on another disk" in refused("device", "selftest", packed)
+
+
+def test_a_bundle_that_no_device_would_take(run_folder, refused, tmp_path):
+    said = refused("bundle", run_folder, "-o", tmp_path / "b.zip", "--time-budget", 80_000)
+    assert said == "edgecheck: --time-budget: latency of 2 files, 80000 s each, takes longer than a day; give less"
+    assert not (tmp_path / "b.zip").exists()
 
 
 def test_a_file_that_fails_on_the_device_is_its_own_result(packed, measured, monkeypatch, run_folder, edgecheck):

@@ -91,7 +91,7 @@ def _filled(
 ) -> Manifest:
     """Write images and expected answers beside the files, and return the manifest of all."""
     (whole, how), subject, options = of_run, report.subject, bundle_settings.options(report)
-    measure = bundle_settings.measure(report, asked.budget_s, len(packed))
+    measure, policy = bundle_settings.measure(report, asked.budget_s, len(packed)), bundle_settings.policy(report)
     data, places = images.draw(whole, asked.images, subject.seed)
     if not asked.real_images:
         data, places = _noise(whole, subject.seed), []
@@ -102,7 +102,6 @@ def _filled(
     if asked.real_images:
         _keep(packed, logits, room)
         _explain_golden(packed, images.take(data, golden), how, explain, options, room)
-    policy = bundle_settings.policy(report)
     return Manifest(
         version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),

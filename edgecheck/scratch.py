@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks
-    fcntl = None  # type: ignore[assignment]
+from edgecheck.lock import lock
 
 # No folder that a user names begins like this.
 PREFIX = ".edgecheck-scratch-"
@@ -43,22 +40,9 @@ def _locked() -> tuple[Path, int]:
         with suppress(FileNotFoundError):
             handle = os.open(folder, os.O_RDONLY)
             # Another process may have taken it for a leftover before it was locked.
-            if _lock(handle) is not False and folder.exists():
+            if lock(handle) is not False and folder.exists():
                 return folder, handle
             os.close(handle)
-
-
-def _lock(handle: int) -> bool | None:
-    """Return whether a folder could be locked; None where there are no locks."""
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return None
-    return True
 
 
 def _remove_leftovers(root: Path) -> None:
@@ -67,7 +51,7 @@ def _remove_leftovers(root: Path) -> None:
         with suppress(OSError):  # another user's, or removed meanwhile
             handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
             try:
-                if os.fstat(handle).st_uid == os.getuid() and _lock(handle):
+                if os.fstat(handle).st_uid == os.getuid() and lock(handle):
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(handle)

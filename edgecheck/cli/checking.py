@@ -108,8 +108,9 @@ def check(
 
     require_data(flags)
     with (
-        temporary_folder() as scratch,
-        Store(out or scratch).attempt() as store,
+        temporary_folder() as folder,
+        # Its own folder: the process that holds this one could not lock it again.
+        Store(out or folder / "run").attempt() as store,
         screen.own_words(),
     ):
         report = _checked(baseline, candidates, store, {**flags, "form": form})

@@ -12,7 +12,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck import __version__, images
-from edgecheck.atomic import require_writable, write_text
+from edgecheck.atomic import remove_leftovers, require_writable, write_text
 from edgecheck.config.plan import Explain, Preprocessing
 from edgecheck.device.bundle import expected
 from edgecheck.device.bundle.manifest import (
@@ -70,6 +70,7 @@ def bundle(folder: Path, out: Path, asked: Asked, progress: Progress) -> Manifes
         EdgecheckError: a file cannot be run.
     """
     require_writable(out)
+    remove_leftovers([out.parent])
     report = saved.read(folder)
     variants = _chosen(report, asked.variants)
     images_of_run, how = _data(folder, report)

@@ -170,6 +170,28 @@ def test_a_merge_that_is_killed_leaves_a_run_that_can_be_judged(run_folder, pi4,
     assert edgecheck("gate", run_folder)[0] in (0, 1)
 
 
+def test_copies_of_killed_merges_do_not_pile_up(run_folder, pi4, edgecheck, monkeypatch):
+    from edgecheck.pipeline import reporting
+
+    edgecheck("merge", run_folder, pi4)
+    with monkeypatch.context() as patch:
+        patch.setattr(reporting, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        edgecheck("merge", run_folder, rerun(pi4), "--replace")
+    assert len(kept_files(run_folder)) == 2
+    edgecheck("merge", run_folder, renamed(pi4, "pi5"))
+    assert kept_files(run_folder) == ["pi4.json", "pi5.json"]
+
+
+@pytest.mark.parametrize("command", ["bundle", "device run"])
+def test_what_a_killed_command_left_beside_its_output_is_removed(run_folder, packed, edgecheck, tmp_path, command):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / ".edgecheck-tmp-0.zip").touch()
+    words = ("bundle", run_folder) if command == "bundle" else ("device", "run", packed, "--name", "pi4")
+    assert edgecheck(*words, "-o", folder / "made")[0] == 0
+    assert [path.name for path in folder.iterdir()] == ["made"]
+
+
 def test_figures_of_another_tool_in_the_place_of_a_result(run_folder, pi4, edgecheck, tmp_path):
     table = tmp_path / "odd name.TXT"
     table.write_bytes(b"variant,metric,value\r\ncandidate,accuracy,90 %\r\n")

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from edgecheck.attribution.table import METHODS
 from edgecheck.config.plan import Explain, Measure, Preprocessing
-from edgecheck.device.latency.sampler import OVERRUN, OVERRUN_SECONDS
-from edgecheck.device.latency.timings import LEAST_SAMPLES
 from edgecheck.errors import ConfigError, InputError
 from edgecheck.hashing import digest
 from edgecheck.records import SCHEMA_VERSION, Policy, Tool, Variant, from_dict, to_dict
@@ -176,6 +174,10 @@ def _check(manifest: Manifest) -> None:
 
 def why_endless(measure: Measure, files: int) -> str:
     """Return why latency would take longer to sample than a device may be asked for; "" if it would not."""
+    # Imported here: `merge` reads results, and times nothing.
+    from edgecheck.device.latency.sampler import OVERRUN, OVERRUN_SECONDS
+    from edgecheck.device.latency.timings import LEAST_SAMPLES
+
     budget_s, pace_hz = measure.latency_budget_s, measure.pace_hz
     if budget_s * files > MOST_SAMPLING_S:
         return f"latency of {files} files, {budget_s:g} s each, takes longer than a day; give less"

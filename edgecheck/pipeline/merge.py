@@ -73,7 +73,7 @@ def merge(folder: Path, measured: Sequence[Measured], replace: bool = False) -> 
     for one in measured:
         report = _with(report, one, _kept(folder, one, report.evidence))
     report = judged(report, report.policy)
-    reporting.write(report, folder)
+    reporting.write(report, folder, redraw=False)
     for path in _unnamed(folder, report.evidence):
         path.unlink(missing_ok=True)
     return report

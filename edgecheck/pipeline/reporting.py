@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgecheck.atomic import write_text
+from edgecheck.pipeline import drawn
 from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.store import Store
 from edgecheck.records import ImageScore, Report, Variant
@@ -14,12 +15,20 @@ from edgecheck.report.html import InlinePicture, class_name
 from edgecheck.run_folder import REPORT
 
 
-def write(report: Report, folder: Path, pictures_from: Path | None = None) -> None:
-    """Write report.json, report.html, report.md and junit.xml, each atomically; creates the folder."""
+def write(report: Report, folder: Path, pictures_from: Path | None = None, redraw: bool = True) -> None:
+    """Write report.json, report.html, report.md and junit.xml, each atomically; creates the folder.
+
+    Args:
+        report: the report.
+        folder: the run folder.
+        pictures_from: the run folder with the pictures; None for `folder`.
+        redraw: whether charts are drawn again that show the same as those drawn before.
+    """
     Store(folder)
+    charts = drawn.draw(report, folder) if redraw else drawn.kept(report, folder)
     shown = {variant.name: _pictures(report, variant, pictures_from or folder) for variant in report.variants}
     write_text(folder / REPORT, RENDERERS["json"](report))
-    write_text(folder / "report.html", html.render(report, shown))
+    write_text(folder / "report.html", html.render(report, shown, charts))
     write_text(folder / "report.md", markdown.render(report))
     write_text(folder / "junit.xml", junit.render(report))
 

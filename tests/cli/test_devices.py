@@ -151,6 +151,10 @@ def kept_files(run_folder):
     return sorted(path.name for path in (run_folder / "devices").iterdir())
 
 
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
 def test_a_merge_that_is_killed_leaves_a_run_that_can_be_judged(run_folder, pi4, edgecheck, monkeypatch):
     """It ends after the results were copied and before the report names them."""
     from edgecheck.pipeline import reporting
@@ -158,7 +162,7 @@ def test_a_merge_that_is_killed_leaves_a_run_that_can_be_judged(run_folder, pi4,
     edgecheck("merge", run_folder, pi4)
     again = rerun(pi4)
     with monkeypatch.context() as patch:
-        patch.setattr(reporting, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(reporting, "write", interrupted)
         assert edgecheck("merge", run_folder, again, "--replace")[0] == 130
     (run_folder / "devices" / ".edgecheck-tmp-0.json").touch()
     assert edgecheck("gate", run_folder)[0] in (0, 1)
@@ -175,7 +179,7 @@ def test_copies_of_killed_merges_do_not_pile_up(run_folder, pi4, edgecheck, monk
 
     edgecheck("merge", run_folder, pi4)
     with monkeypatch.context() as patch:
-        patch.setattr(reporting, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(reporting, "write", interrupted)
         edgecheck("merge", run_folder, rerun(pi4), "--replace")
     assert len(kept_files(run_folder)) == 2
     edgecheck("merge", run_folder, renamed(pi4, "pi5"))
@@ -214,6 +218,34 @@ def test_devices_whose_names_differ_in_case_only(run_folder, pi4, edgecheck):
     edgecheck("merge", run_folder, renamed(pi4, "PI4"), "--replace")
     assert len(kept_files(run_folder)) == 2
     assert edgecheck("gate", run_folder)[0] in (0, 1)
+
+
+def test_charts_are_drawn_once(run_folder, pi4, edgecheck, monkeypatch):
+    """Devices add no curve; without the kept charts, or with other figures, they are drawn again."""
+    from edgecheck.report import charts
+
+    drawn, draw = [], charts.charts
+    monkeypatch.setattr(charts, "charts", lambda report: drawn.append(report) or draw(report))
+
+    def page():
+        return (run_folder / "report.html").read_text()
+
+    def figures():
+        return page().split('<section id="charts">')[1].split("</section>")[0]
+
+    before = figures()
+    assert "<svg" in before
+    edgecheck("merge", run_folder, pi4)
+    assert (len(drawn), figures()) == (0, before)
+    assert "@pi4" in page()
+    (run_folder / "charts.json").write_text("{")
+    edgecheck("merge", run_folder, pi4, "--replace")
+    assert (len(drawn), figures()) == (1, before)
+    edgecheck("gate", run_folder, "--gate", "accuracy_drop_pp <= 7", "--out", run_folder)
+    assert len(drawn) == 2
+    edgecheck("merge", run_folder, pi4, "--replace")
+    assert len(drawn) == 2
+    assert figures() != before  # another limit
 
 
 def test_two_merges_at_once(run_folder, pi4, refused, monkeypatch):

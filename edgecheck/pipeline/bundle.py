@@ -29,14 +29,14 @@ from edgecheck.device.bundle.manifest import (
 from edgecheck.device.bundle.pack import pack
 from edgecheck.device.model import files
 from edgecheck.device.runtime.ort import Options
-from edgecheck.errors import InputError, UsageError
+from edgecheck.errors import InputError, MeasurementError, ModelError, UsageError
 from edgecheck.hashing import digest, sha256
 from edgecheck.images import ImageSet
 from edgecheck.pipeline import bundle_settings, saved
 from edgecheck.progress import Named, Progress
 from edgecheck.records import SCHEMA_VERSION, Report, Tool, Variant, to_dict
 from edgecheck.registry import nearest
-from edgecheck.score.cam_file import save_cams
+from edgecheck.score.cam_file import CamFile, save_cams
 from edgecheck.scratch import temporary_folder
 
 SYNTHETIC_IMAGES = 32  # enough to fill any batch, and to see whether predictions change
@@ -208,8 +208,16 @@ def _explain_golden(
 ) -> None:
     for variant in packed:
         path = room / (variant.file or "")
-        cams = expected.heatmaps(path, golden, how, explain.methods, explain.target_layer, options)
-        save_cams(path.with_name(GOLDEN), cams)
+        save_cams(path.with_name(GOLDEN), _cams(path, golden, how, explain, options))
+
+
+def _cams(path: Path, golden: ImageSet, how: Preprocessing, explain: Explain, options: Options) -> CamFile:
+    """Return the heatmaps of a file; none if it cannot be explained, as the run has said."""
+    try:
+        return expected.heatmaps(path, golden, how, explain.methods, explain.target_layer, options)
+    except (ModelError, MeasurementError):
+        logits = expected.outputs(path, golden, how, options)
+        return CamFile({}, logits, logits.argmax(axis=1))
 
 
 def _answers(packed: Sequence[Variant], logits: Sequence[NDArray[np.float32]]) -> dict[str, str]:

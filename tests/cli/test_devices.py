@@ -486,6 +486,20 @@ def test_a_device_that_computes_no_numbers_fails_its_selftest(packed, edgecheck,
     assert (code, baseline["passed"], candidate["reason"]) == (1, True, "outputs that are not finite")
 
 
+def test_the_selftest_says_why_there_are_no_heatmaps(packed, edgecheck, monkeypatch):
+    from edgecheck.device.bundle import expected
+    from edgecheck.errors import MeasurementError
+
+    def late(path, *_):
+        raise MeasurementError(f"{path}: stopped after 40 s")
+
+    monkeypatch.setattr(expected, "heatmaps", late)
+    code, out, _ = edgecheck("device", "selftest", packed, "--format", "json")
+    told = json.loads(out)["variants"][0]
+    assert (code, told["passed"], told["same"], told["max_abs"]) == (1, False, 5, 0)
+    assert told["reason"] == "no heatmaps here: stopped after 40 s"
+
+
 def test_the_selftest_on_a_full_disk_says_where_else_it_could_unpack(packed, refused, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     assert "free some, or set TMPDIR to a folder on another disk" in refused("device", "selftest", packed)

@@ -155,7 +155,7 @@ def _check(manifest: Manifest) -> None:
         raise ValueError("variants must begin with the baseline, and hold only one")
     unsafe = [variant.name for variant in manifest.variants if not _names_a_folder(variant.name)]
     if unsafe:
-        raise ValueError(f"variants holds {visible(unsafe[0])!r}, which no folder can be called")
+        raise ValueError(f"variants holds '{visible(unsafe[0])}', which no folder can be called")
     absent = [name for name in _needed(manifest) if name not in manifest.files]
     if absent:
         raise ValueError(f"files lacks {absent[0]!r}")

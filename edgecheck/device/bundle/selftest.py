@@ -88,13 +88,9 @@ def _tested(bundle: Bundle, variant: Variant, golden: ImageSet, options: Options
         # A file that crashes ONNX Runtime, or never ends, must not take the other files with it.
         probe.run(path, options, golden.shape)
         logits = _outputs(path, golden, manifest.preprocessing, options, there.logits.shape)
-        here = expected.heatmaps(
-            path, golden, manifest.preprocessing, list(there.maps), manifest.explain.target_layer, options
-        )
-        similarity = _similarity(manifest, golden, there, here)
     except (ModelError, MeasurementError) as error:
         return Tested(variant.name, len(golden), reason=_reason(error, path))
-    lacking = sorted(set(there.maps) - set(here.maps))
+    similarity, reason = _explained(manifest, path, golden, there, options)
     return Tested(
         variant=variant.name,
         images=len(golden),
@@ -102,8 +98,24 @@ def _tested(bundle: Bundle, variant: Variant, golden: ImageSet, options: Options
         max_abs=float(np.abs(logits - there.logits).max()),
         limit=_tolerance(variant) * max(1.0, float(np.abs(there.logits).max())),
         similarity=similarity,
-        reason=f"no heatmaps by {', '.join(lacking)} here" if lacking else "",
+        reason=reason,
     )
+
+
+def _explained(
+    manifest: Manifest, path: Path, golden: ImageSet, there: CamFile, options: Options
+) -> tuple[float | None, str]:
+    """Return the similarity with the heatmaps of the host, None without any; and what is missing here, or nothing."""
+    if not there.maps:
+        return None, ""
+    layer = manifest.explain.target_layer
+    try:
+        here = expected.heatmaps(path, golden, manifest.preprocessing, list(there.maps), layer, options)
+        similarity = _similarity(manifest, golden, there, here)
+    except (ModelError, MeasurementError) as error:
+        return None, f"no heatmaps here: {_reason(error, path)}"
+    lacking = sorted(set(there.maps) - set(here.maps))
+    return similarity, f"no heatmaps by {', '.join(lacking)} here" if lacking else ""
 
 
 def _of_the_host(path: Path, golden: int) -> CamFile:

@@ -93,13 +93,13 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
         raise InputError(f"{path}: {len(infos):,} members; a bundle has at most {MOST_MEMBERS:,}")
     for info in infos:
         if wrong := _wrong_with(info):
-            raise InputError(f"{path}: refused, its member {visible(info.filename)!r} {wrong}")
+            raise InputError(f"{path}: refused, its member '{visible(info.filename)}' {wrong}")
     # Without compression, members that do not overlap cannot be larger than the archive.
     if sum(info.file_size for info in infos) > path.stat().st_size:
         raise InputError(f"{path}: refused, its members overlap, or claim more bytes than the archive has")
     repeated = [name for name, count in Counter(info.filename.casefold() for info in infos).items() if count > 1]
     if repeated:
-        raise InputError(f"{path}: refused, it holds {visible(repeated[0])!r} twice, or in two cases")
+        raise InputError(f"{path}: refused, it holds '{visible(repeated[0])}' twice, or in two cases")
     return {info.filename: info for info in infos}
 
 

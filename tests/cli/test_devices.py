@@ -18,6 +18,7 @@ from edgecheck.hashing import digest
 from edgecheck.pipeline.store import Store
 from edgecheck.plugins import load
 from edgecheck.records import SCHEMA_VERSION
+from edgecheck.records.checks import device_name_of
 from tests.device.bundle import small_run
 from tests.plugged import no_plugins_yet
 
@@ -312,8 +313,23 @@ def test_a_damaged_result_is_refused(run_folder, pi4, refused, change, words):
     assert len(said) < 2000
 
 
+@pytest.mark.parametrize(
+    ("node", "name"),
+    [
+        ("pi4.local", "pi4.local"),
+        ("b\u00fccher-pi", "b-cher-pi"),
+        ("\udcff", "device"),
+        ("", "device"),
+        ("host", "device"),
+    ],
+)
+def test_the_host_name_becomes_a_name_that_criteria_can_use(node, name):
+    assert device_name_of(node) == name
+
+
 def test_bad_words(run_folder, packed, refused, tmp_path):
     assert "nothing to merge" in refused("merge", run_folder)
+    assert f"{packed}: not a folder; name a run folder" in refused("bundle", packed, "-o", tmp_path / "c.zip")
     assert "--csv is given 1 times and --device 0 times" in refused("merge", run_folder, "--csv", "t.csv")
     assert "no such file" in refused("merge", run_folder, tmp_path / "none.json")
     assert "is not 'host'" in refused("device", "run", packed, "-o", tmp_path / "r.json", "--name", "host")

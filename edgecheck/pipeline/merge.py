@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from edgecheck import images
-from edgecheck.atomic import remove_leftovers, write_bytes
+from edgecheck.atomic import remove_leftovers, write_bytes, write_text
 from edgecheck.device.bundle import result as results
 from edgecheck.device.bundle.manifest import DATA
 from edgecheck.device.bundle.result import Result
@@ -20,6 +20,8 @@ from edgecheck.lock import hold
 from edgecheck.pipeline import reporting, saved
 from edgecheck.records import DeviceRun, Diagnostic, Reading, Report, Variant
 from edgecheck.registry import nearest
+from edgecheck.report.sweep import page
+from edgecheck.run_folder import SWEEP_TABLE
 
 FOLDER = "devices"
 SUFFIXES = (".json", ".csv")  # of results, and of external figures
@@ -74,6 +76,8 @@ def merge(folder: Path, measured: Sequence[Measured], replace: bool = False) -> 
         report = _with(report, one, _kept(folder, one, report.evidence))
     report = judged(report, report.policy)
     reporting.write(report, folder, redraw=False)
+    if (folder / SWEEP_TABLE).is_file():  # of a sweep: its table has a column for each device
+        write_text(folder / SWEEP_TABLE, page.table(report))
     for path in _unnamed(folder, report.evidence):
         path.unlink(missing_ok=True)
     return report

@@ -197,6 +197,14 @@ def test_what_a_killed_command_left_beside_its_output_is_removed(run_folder, pac
     assert [path.name for path in folder.iterdir()] == ["made"]
 
 
+def test_the_table_of_a_sweep_gets_the_figures_of_devices(run_folder, pi4, edgecheck):
+    edgecheck("merge", run_folder, pi4)
+    assert not (run_folder / "sweep.csv").exists()
+    (run_folder / "sweep.csv").write_text("that of the host\n")
+    edgecheck("merge", run_folder, pi4, "--replace")
+    assert "latency.p50_s@pi4" in (run_folder / "sweep.csv").read_text().splitlines()[0]
+
+
 def test_figures_of_another_tool_in_the_place_of_a_result(run_folder, pi4, edgecheck, tmp_path):
     table = tmp_path / "odd name.TXT"
     table.write_bytes(b"variant,metric,value\r\ncandidate,accuracy,90 %\r\n")

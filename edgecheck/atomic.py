@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgecheck.errors import InputError
+from edgecheck.lock import lock
 
 TEMPORARY = ".edgecheck-tmp-"  # a unique prefix, to recognize and remove the files of killed processes
 
@@ -24,15 +25,26 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}{path.suffix}")
     try:
-        # Created by `open`, so that the file has the permissions of the user's umask.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield temporary
-        os.replace(temporary, path)
+        with _locked(temporary):
+            yield temporary
+            os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({reason(error)}); finished stages are kept") from error
     finally:
         with suppress(OSError):  # it was renamed, or could not be created
             temporary.unlink()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Create a file and lock it within the block: no other process takes it for a leftover."""
+    # Created by `open`, so that the file has the permissions of the user's umask.
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        lock(handle)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -62,10 +74,16 @@ def require_writable(path: Path) -> None:
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:
-    """Remove the temporary files that killed processes left in folders."""
+    """Remove the temporary files that killed processes left in folders, and keep those of living ones."""
     for folder in folders:
         for leftover in folder.glob(f"{TEMPORARY}*"):
-            leftover.unlink(missing_ok=True)
+            with suppress(OSError):  # another user's, or removed meanwhile
+                handle = os.open(leftover, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+                try:
+                    if lock(handle) is not False:
+                        leftover.unlink()
+                finally:
+                    os.close(handle)
 
 
 def reason(error: OSError) -> str:

@@ -17,11 +17,20 @@ from __future__ import annotations
 
 import signal
 
+from edgecheck.text import shortened
+
 
 class EdgecheckError(Exception):
-    """Base of all errors that are shown to users as one line, without a traceback."""
+    """Base of all errors that are shown to users as one line, without a traceback.
+
+    What a message quotes from a file may be of any length: a long message keeps its two ends, what is wrong where, and
+    what to do about it.
+    """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class UsageError(EdgecheckError):

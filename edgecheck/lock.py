@@ -43,21 +43,26 @@ def hold(folder: Path, instead: str = "choose another --out") -> Hold:
     if held is None:
         handle = os.open(place, os.O_RDONLY)
         held = _HELD[place] = Hold(handle)
-        try:
-            _lock(handle)
-        except BlockingIOError:
-            raise InputError(f"{folder}: in use by another edgecheck process; wait for it or {instead}") from None
-        except OSError:  # a file system without locks
-            pass
+        deadline = time.monotonic() + RELEASE_S
+        while lock(handle) is False:
+            if time.monotonic() > deadline:
+                raise InputError(f"{folder}: in use by another edgecheck process; wait for it or {instead}")
+            time.sleep(POLL_S)
     return held
 
 
-def _lock(handle: int) -> None:
-    deadline = time.monotonic() + RELEASE_S
-    while fcntl is not None:
-        try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(POLL_S)
+def lock(handle: int) -> bool | None:
+    """Lock an open file or folder, without waiting, until it is closed.
+
+    Returns:
+        Whether this worked, False if another process has locked it; None where there are no locks.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return None
+    return True

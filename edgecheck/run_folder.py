@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-SWEEP_FILES = ("sweep.html", "sweep.md", "sweep.csv")
+SWEEP_TABLE = "sweep.csv"
+SWEEP_FILES = ("sweep.html", "sweep.md", SWEEP_TABLE)
 SEARCH_FILES = ("search.html", "search.md", "search.json")
 REPORT = "report.json"
 REPORT_FILES = (REPORT, "report.html", "report.md", "junit.xml", *SWEEP_FILES, *SEARCH_FILES)

@@ -35,6 +35,8 @@ def require_finished(folder: Path) -> None:
         why = " ".join((folder / UNFINISHED).read_text(errors="replace").split())
     except FileNotFoundError:
         return
+    except NotADirectoryError:
+        raise InputError(f"{folder}: not a folder; name a run folder") from None
     except OSError as error:
         why = f"{UNFINISHED}: {error.strerror}"
     raise InputError(f"{folder}: the last run there did not finish ({why}); run it again, finished stages are kept")

@@ -150,13 +150,6 @@ def outlier_count(values: ArrayLike, limit: float = OUTLIER_LIMIT) -> int:
     return int((deviations > limit * sigma).sum())
 
 
-def binomial_tail(hits: int, n: int, probability: float) -> float:
-    """Return P(Binomial(n, probability) >= hits), the probability of that many hits by chance; 0 < probability <= 1."""
-    if hits <= 0 or probability >= 1:
-        return 1.0
-    return max(0.0, 1.0 - float(_binomial_cdf(n, probability)[hits - 1]))
-
-
 def _autocorrelation(numbers: NDArray[np.float64]) -> float:
     """Return the lag-1 autocorrelation of the ranks; 0 if all values are equal."""
     _, tied, counts = np.unique(numbers, return_inverse=True, return_counts=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 NAMED = 3  # number of items listed in a message
+MOST_CHARACTERS = 1_500  # of a message: all known metrics and a long path fit
+_CUT = " ... "
 
 
 def plain(text: str) -> str:
@@ -23,6 +25,12 @@ def visible(text: str) -> str:
     separators other than the space, and unassigned code points.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else _escape(ord(c)) for c in text)
+
+
+def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Return text of at most `most` characters: of a longer one, both ends around `...`."""
+    kept = (most - len(_CUT)) // 2
+    return text if len(text) <= most else f"{text[:kept]}{_CUT}{text[-kept:]}"
 
 
 def listed(things: Iterable[object], most: int = NAMED, separator: str = ", ") -> str:

@@ -1,6 +1,7 @@
 """Each kind of extension, in one small file outside the package, takes part in a run that names it under `plugins:`."""
 
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -218,10 +219,10 @@ def run(files):
     return files / "run"
 
 
-@pytest.fixture(scope="module")
-def readings(run):
-    """The readings of the first run in this folder."""
-    return readings_of(run)
+@pytest.fixture
+def copied(files, run, tmp_path):
+    """A copy of the folder with the finished run, to be changed."""
+    return shutil.copytree(files, tmp_path / "copied")
 
 
 def check_all_kinds(run):
@@ -247,23 +248,24 @@ def test_all_kinds_take_part_in_a_process_of_its_own(files):
     check_all_kinds(files / "apart")
 
 
-def test_processes_give_the_readings_of_one(readings, files):
-    edgecheck("run", files / "edgecheck.yaml", "--out", files / "processes", "--executor", "processes:2")
-    assert readings_of(files / "processes") == readings
+def test_processes_give_the_readings_of_one(run, files, tmp_path):
+    edgecheck("run", files / "edgecheck.yaml", "--out", tmp_path, "--executor", "processes:2")
+    assert readings_of(tmp_path) == readings_of(run)
 
 
-def test_a_changed_plugin_runs_the_stages_that_use_it_again(run, files):
-    step = files / "step.py"
+def test_a_changed_plugin_runs_the_stages_that_use_it_again(copied):
+    step, run = copied / "step.py", copied / "run"
     step.write_text(PLUGINS["step"].replace("-self.limit,", "-self.limit / 2,"))
     (run / "jobs.log").unlink()
-    edgecheck("run", files / "edgecheck.yaml", "--out", run, "--executor", "logged")
+    edgecheck("run", copied / "edgecheck.yaml", "--out", run, "--executor", "logged")
     again = {line.split()[0] for line in (run / "jobs.log").read_text().splitlines()}
     assert again == {"baseline-clip-0.1"}
 
 
-def test_a_map_source_explains_files(run, files):
+def test_a_map_source_explains_files(copied):
     """In a finished folder, so that only the heatmaps are new."""
-    edgecheck("run", files / "pixels.yaml", "--out", run)
+    run = copied / "run"
+    edgecheck("run", copied / "pixels.yaml", "--out", run)
     report = report_of(run)
     assert report["subject"]["target_layer"] == "pixels"
     # The pixels are those of the same images, whatever the network.

@@ -103,14 +103,14 @@ def check(
     With twins, heatmaps are those of the twins. Otherwise they are those of the files, by ONNX Runtime alone, and the
     default gate does not ask for parity.
     """
-    import tempfile
-
     from edgecheck.pipeline.store import Store
+    from edgecheck.scratch import temporary_folder
 
     require_data(flags)
     with (
-        tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch,
-        Store(out or Path(scratch)).attempt() as store,
+        temporary_folder() as folder,
+        # Its own folder: the process that holds this one could not lock it again.
+        Store(out or folder / "run").attempt() as store,
         screen.own_words(),
     ):
         report = _checked(baseline, candidates, store, {**flags, "form": form})

@@ -142,7 +142,7 @@ def run_on(
 
 
 def _run_here(bundle: Path, out: Path, name: str, provider: str | None, threads: int | None) -> None:
-    from edgecheck.atomic import require_writable, write_text
+    from edgecheck.atomic import remove_leftovers, require_writable, write_text
     from edgecheck.device.bundle.result import to_text
     from edgecheck.device.bundle.unpack import unpack
     from edgecheck.pipeline.device_run import Here, measure
@@ -151,6 +151,7 @@ def _run_here(bundle: Path, out: Path, name: str, provider: str | None, threads:
     _check_name(name)
     _check_provider(provider)
     require_writable(out)
+    remove_leftovers([out.parent])
     here = Here(name, provider, threads)
     unfinished = out.with_name(f"{out.name}.unfinished")
     with Store(unfinished).attempt() as store, screen.own_words():
@@ -177,14 +178,13 @@ def selftest(context: click.Context, bundle: Path, provider: str | None, threads
 
     Exits with 1 if those of any file are not.
     """
-    import tempfile
-
     from edgecheck.device.bundle.unpack import unpack
     from edgecheck.pipeline.inspect.selftest import tested
+    from edgecheck.scratch import temporary_folder
 
     _check_provider(provider)
-    with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch:
-        listing, passed = tested(unpack(bundle, Path(scratch)), provider, threads)
+    with temporary_folder() as scratch:
+        listing, passed = tested(unpack(bundle, scratch, "set TMPDIR to a folder on another disk"), provider, threads)
     screen.show_listing(listing, form)
     context.exit(0 if passed else 1)
 

@@ -57,13 +57,14 @@ def gate(
     --gate 'sp2ps.grad-cam >= 0.9' changes that limit and keeps the other criteria; with --only it is the whole gate.
     """
     from edgecheck.gate.judgement import judged as judge
-    from edgecheck.pipeline import reporting
     from edgecheck.pipeline import saved as folder
 
     prepare(plugin_files, form)
     saved = folder.read(run, unverified)
     judged = judge(saved, _policy(saved.policy, **asked))
     if out:
+        from edgecheck.pipeline import reporting
+
         reporting.write(judged, out, pictures_from=run)
     screen.show(judged, form)
     context.exit(judged.exit_code)

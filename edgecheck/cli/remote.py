@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +66,8 @@ def run(bundle: Path, out: Path | None, asked: Asked) -> int:
             written.append(outcome.value)
             _say_fetched(outcome.value, outcome.host)
     if written:
-        screen.say(f"  edgecheck merge RUN {' '.join(str(each.path) for each in written)}")
+        screen.say(f"merge {'it' if len(written) == 1 else 'them'} into the run:")
+        screen.say(f"edgecheck merge RUN {' '.join(shlex.quote(str(each.path)) for each in written)}")
     return code
 
 

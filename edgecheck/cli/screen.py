@@ -143,7 +143,7 @@ def say(text: str) -> None:
 def say_kept(store: Store) -> None:
     """Say how much of a run was not computed again."""
     if store.kept:
-        say(f"{store.kept} finished stages were reused")
+        say("1 finished stage was reused" if store.kept == 1 else f"{store.kept:,} finished stages were reused")
 
 
 def say_where(store: Store) -> None:

@@ -104,8 +104,7 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
     if given["timings"]:
         screen.show_timings(report)
     screen.say(f"a sweep exits 0; `edgecheck gate {out}` exits with {report.exit_code}")
-    if store.kept:
-        screen.say(f"{store.kept} finished stages were reused")
+    screen.say_kept(store)
     screen.say(f"sweep: {store.folder}/{', '.join(SWEEP_FILES)}, figures/, heatmaps/; and report.html")
     if missing := sweeping.failed(report):
         screen.say(f"could not be made: {', '.join(variant.name for variant in missing)}")

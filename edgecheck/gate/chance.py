@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from edgecheck.binomial import binomial_tail
 from edgecheck.records import Reading, Variant
-from edgecheck.stats import binomial_tail
 
 # Times the accuracy of guessing among all classes. Below the first, a run looks for a preprocessing that does better;
 # below the second, the report warns.

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import attrs
 
-from edgecheck.records import Criterion, Reading, Variant, on_host
+from edgecheck.records import HOST, Criterion, Reading, Variant
 
 UNTRAINED = "none"  # the recipe of variants that are not fine-tuned
 
@@ -52,7 +52,7 @@ def floor(
     `records.on` gives the readings of another device. Without a recipe, the floor is that of the first one.
     """
     names = {variant.name for variant in controls(variants, recipe)}
-    taken = (r.value for r in on_host(readings) if r.variant in names and r.metric == metric)
+    taken = (r.value for r in readings if r.metric == metric and r.variant in names and r.device == HOST)
     values = [value for value in taken if value is not None and math.isfinite(value)]
     if not values:
         return None

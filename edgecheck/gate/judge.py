@@ -13,6 +13,7 @@ from edgecheck.gate.floor import absolute
 from edgecheck.gate.leniency import PASSING, missed, status_of
 from edgecheck.gate.sentence import holds
 from edgecheck.gate.trained_maps import insufficient
+from edgecheck.gate.unmeasured import not_measured, nothing_from
 from edgecheck.metrics import METRICS
 from edgecheck.records import (
     HOST,
@@ -75,7 +76,7 @@ def judge(
     host = _Basis.from_readings(readings, guesses.guessing(variants, readings, chance))
     bases = {HOST: host}
     for device in {criterion.device for criterion in policy.criteria} - {HOST}:
-        bases[device] = _basis(device, variants, on(device, measured), host, chances or {})
+        bases[device] = _basis(device, variants, measured, host, chances or {})
     candidates = [v.name for v in variants if v.role == "candidate"]
     baseline = next((v.name for v in variants if v.role == "baseline"), "")
     verdicts = _verdicts(policy, variants, bases)
@@ -140,12 +141,12 @@ class _Basis:
 
 
 def _basis(
-    device: str, variants: Sequence[Variant], readings: list[Reading], host: _Basis, chances: Mapping[str, float]
+    device: str, variants: Sequence[Variant], measured: list[Reading], host: _Basis, chances: Mapping[str, float]
 ) -> _Basis:
     """Return what the criteria on a device other than the host are judged by."""
+    readings = on(device, measured)
     if not readings:
-        missing = f"no readings of {device}: run `edgecheck device run` there, then `edgecheck merge` its result"
-        return _Basis({}, lacking=missing)
+        return _Basis({}, lacking=nothing_from(device, {each.device for each in measured} - {HOST}))
     own_images = device in chances
     guessing = guesses.guessing(variants, readings, chances[device]) if own_images else host.guessing
     return _Basis.from_readings(readings, guessing)
@@ -173,7 +174,7 @@ def _apply(
 
 def _decide(criterion: Criterion, reading: Reading | None, policy: Policy) -> tuple[Status, str]:
     if reading is None or reading.value is None or not math.isfinite(reading.value):
-        return "MISSING", (reading.note if reading and reading.note else "not measured")
+        return "MISSING", (reading.note if reading and reading.note else not_measured(criterion))
     if reading.low is not None and reading.high is not None and by_interval(criterion, policy):
         return decide_interval(criterion, reading.low, reading.high)
     if holds(criterion, reading.value):

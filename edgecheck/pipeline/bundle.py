@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck import __version__, images
-from edgecheck.atomic import require_writable, write_text
+from edgecheck.atomic import remove_leftovers, require_writable, write_text
 from edgecheck.config.plan import Explain, Preprocessing
 from edgecheck.device.bundle import expected
 from edgecheck.device.bundle.manifest import (
@@ -30,14 +29,15 @@ from edgecheck.device.bundle.manifest import (
 from edgecheck.device.bundle.pack import pack
 from edgecheck.device.model import files
 from edgecheck.device.runtime.ort import Options
-from edgecheck.errors import InputError, UsageError
+from edgecheck.errors import InputError, MeasurementError, ModelError, UsageError
 from edgecheck.hashing import digest, sha256
 from edgecheck.images import ImageSet
 from edgecheck.pipeline import bundle_settings, saved
 from edgecheck.progress import Named, Progress
 from edgecheck.records import SCHEMA_VERSION, Report, Tool, Variant, to_dict
 from edgecheck.registry import nearest
-from edgecheck.score.cam_file import save_cams
+from edgecheck.score.cam_file import CamFile, save_cams
+from edgecheck.scratch import temporary_folder
 
 SYNTHETIC_IMAGES = 32  # enough to fill any batch, and to see whether predictions change
 
@@ -70,11 +70,11 @@ def bundle(folder: Path, out: Path, asked: Asked, progress: Progress) -> Manifes
         EdgecheckError: a file cannot be run.
     """
     require_writable(out)
+    remove_leftovers([out.parent])
     report = saved.read(folder)
     variants = _chosen(report, asked.variants)
     images_of_run, how = _data(folder, report)
-    with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch:
-        room = Path(scratch)
+    with temporary_folder() as room:
         packed = [_copied(folder, variant, place, room) for place, variant in enumerate(variants)]
         manifest = _filled(room, report, asked, packed, (images_of_run, how), progress)
         write_text(room / MANIFEST, to_text(manifest))
@@ -92,6 +92,7 @@ def _filled(
 ) -> Manifest:
     """Write images and expected answers beside the files, and return the manifest of all."""
     (whole, how), subject, options = of_run, report.subject, bundle_settings.options(report)
+    measure, policy = bundle_settings.measure(report, asked.budget_s, len(packed)), bundle_settings.policy(report)
     data, places = images.draw(whole, asked.images, subject.seed)
     if not asked.real_images:
         data, places = _noise(whole, subject.seed), []
@@ -102,7 +103,6 @@ def _filled(
     if asked.real_images:
         _keep(packed, logits, room)
         _explain_golden(packed, images.take(data, golden), how, explain, options, room)
-    policy = bundle_settings.policy(report)
     return Manifest(
         version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
@@ -115,7 +115,7 @@ def _filled(
         preprocessing=how,
         preprocessing_sha256=subject.preprocessing_sha256,
         explain=explain if asked.real_images else attrs.evolve(explain, methods=[]),
-        measure=bundle_settings.measure(report, asked.budget_s),
+        measure=measure,
         policy=policy,
         policy_sha256=policy_digest(policy),
         seed=subject.seed,
@@ -208,8 +208,16 @@ def _explain_golden(
 ) -> None:
     for variant in packed:
         path = room / (variant.file or "")
-        cams = expected.heatmaps(path, golden, how, explain.methods, explain.target_layer, options)
-        save_cams(path.with_name(GOLDEN), cams)
+        save_cams(path.with_name(GOLDEN), _cams(path, golden, how, explain, options))
+
+
+def _cams(path: Path, golden: ImageSet, how: Preprocessing, explain: Explain, options: Options) -> CamFile:
+    """Return the heatmaps of a file; none if it cannot be explained, as the run has said."""
+    try:
+        return expected.heatmaps(path, golden, how, explain.methods, explain.target_layer, options)
+    except (ModelError, MeasurementError):
+        logits = expected.outputs(path, golden, how, options)
+        return CamFile({}, logits, logits.argmax(axis=1))
 
 
 def _answers(packed: Sequence[Variant], logits: Sequence[NDArray[np.float32]]) -> dict[str, str]:

@@ -9,8 +9,10 @@ import attrs
 from edgecheck import plugins
 from edgecheck.attribution.table import METHODS
 from edgecheck.config.plan import Explain, Measure
+from edgecheck.device.bundle.manifest import why_endless
 from edgecheck.device.model import files
 from edgecheck.device.runtime.ort import Options
+from edgecheck.errors import UsageError
 from edgecheck.records import Policy, Report
 
 
@@ -35,16 +37,26 @@ def _tensors(path: Path) -> set[str]:
     return {name for node in files.load_model(path).graph.node for name in node.output}
 
 
-def measure(report: Report, budget_s: float) -> Measure:
-    """Return the settings of the measurements: those of the host, with another budget for latency."""
+def measure(report: Report, budget_s: float, files: int) -> Measure:
+    """Return the settings of the measurements: those of the host, with another budget for latency.
+
+    Raises:
+        UsageError: the latency of so many files would take longer than a device may be asked for.
+    """
     here = report.environment
-    return Measure(
-        latency_budget_s=budget_s,
-        pace_hz=here.pace_hz,
-        batch=here.batch,
-        intra_op_threads=here.intra_op_threads,
-        graph_optimization=here.graph_optimization,  # type: ignore[arg-type]
-    )
+    try:
+        asked = Measure(
+            latency_budget_s=budget_s,
+            pace_hz=here.pace_hz,
+            batch=here.batch,
+            intra_op_threads=here.intra_op_threads,
+            graph_optimization=here.graph_optimization,  # type: ignore[arg-type]
+        )
+    except ValueError as error:
+        raise UsageError(f"--time-budget: {error}") from None
+    if endless := why_endless(asked, files):
+        raise UsageError(f"--time-budget: {endless}")
+    return asked
 
 
 def policy(report: Report) -> Policy:

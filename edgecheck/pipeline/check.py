@@ -16,7 +16,7 @@ from edgecheck.config.reader import FACTORY_FORMS
 from edgecheck.device.model import files
 from edgecheck.errors import ModelError, UsageError
 from edgecheck.gate import preconditions
-from edgecheck.pipeline import beginning, preflight, reporting, timing, twins
+from edgecheck.pipeline import assembling, beginning, preflight, reporting, timing, twins
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
@@ -79,7 +79,7 @@ def check(
         others = schedule.start(_candidate(run, entry, baseline) for entry in entries[1:])
         findings = schedule.finish([baseline, *others])
         timed = timing.time_all(run, schedule, findings)
-    report = reporting.assemble(run, store, timed.findings, timed.warnings, command)
+    report = assembling.assemble(run, store, timed.findings, timed.warnings, command)
     reporting.write(report, store.folder)
     return report
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from edgecheck import images
-from edgecheck.atomic import remove_leftovers, write_bytes
+from edgecheck.atomic import remove_leftovers, write_bytes, write_text
 from edgecheck.device.bundle import result as results
 from edgecheck.device.bundle.manifest import DATA
 from edgecheck.device.bundle.result import Result
@@ -20,8 +20,11 @@ from edgecheck.lock import hold
 from edgecheck.pipeline import reporting, saved
 from edgecheck.records import DeviceRun, Diagnostic, Reading, Report, Variant
 from edgecheck.registry import nearest
+from edgecheck.report.sweep import page
+from edgecheck.run_folder import SWEEP_TABLE
 
 FOLDER = "devices"
+SUFFIXES = (".json", ".csv")  # of results, and of external figures
 DIGITS = 12  # of a SHA-256 in the name of a file, where the name of the device alone is taken
 
 
@@ -63,7 +66,7 @@ def merge(folder: Path, measured: Sequence[Measured], replace: bool = False) -> 
             before, or is given twice, or measured other files, images or preprocessing than the run.
     """
     _held = hold(folder, "stop it") if folder.is_dir() else None  # two merges would lose readings of one
-    before = report = saved.read(folder)
+    report = saved.read(folder)
     _check_names(report, measured, replace)
     for one in measured:
         if one.result is not None:
@@ -72,10 +75,19 @@ def merge(folder: Path, measured: Sequence[Measured], replace: bool = False) -> 
     for one in measured:
         report = _with(report, one, _kept(folder, one, report.evidence))
     report = judged(report, report.policy)
-    reporting.write(report, folder)
-    for path in set(before.evidence) - set(report.evidence):
-        (folder / path).unlink(missing_ok=True)
+    reporting.write(report, folder, redraw=False)
+    if (folder / SWEEP_TABLE).is_file():  # of a sweep: its table has a column for each device
+        write_text(folder / SWEEP_TABLE, page.table(report))
+    for path in _unnamed(folder, report.evidence):
+        path.unlink(missing_ok=True)
     return report
+
+
+def _unnamed(folder: Path, evidence: Mapping[str, str]) -> list[Path]:
+    """Return the copies of results that no report names: those that were replaced, and those of killed merges."""
+    named = {path.casefold() for path in evidence}
+    copies = [path for suffix in SUFFIXES for path in (folder / FOLDER).glob(f"*{suffix}")]
+    return [path for path in copies if f"{FOLDER}/{path.name}".casefold() not in named]
 
 
 def _check_names(report: Report, measured: Sequence[Measured], replace: bool) -> None:
@@ -118,7 +130,7 @@ def _kept(folder: Path, one: Measured, evidence: Mapping[str, str]) -> tuple[str
 
     A file that the report names is left alone, also where the file system knows no case.
     """
-    content, suffix = one.file.read_bytes(), ".csv" if one.result is None else ".json"
+    content, suffix = one.file.read_bytes(), SUFFIXES[one.result is None]
     checksum, path = sha256(content).hexdigest(), f"{FOLDER}/{one.name}{suffix}"
     if path.casefold() in {known.casefold() for known, at in evidence.items() if (known, at) != (path, checksum)}:
         path = f"{FOLDER}/{_with_digest(one.name, checksum)}{suffix}"

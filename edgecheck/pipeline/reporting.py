@@ -1,99 +1,34 @@
-"""Assembles the findings into a judged report, and writes its files. All verdicts come from `gate.judge`."""
+"""Writes the files of a report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
-import numpy as np
-
-from edgecheck import __version__, images
 from edgecheck.atomic import write_text
-from edgecheck.device.runtime import environment
-from edgecheck.gate.judgement import judged
-from edgecheck.hashing import digest
-from edgecheck.pipeline.entry import Findings, Run
-from edgecheck.pipeline.recipes import describe_recipes
-from edgecheck.pipeline.revision import revision_of
+from edgecheck.pipeline import drawn
 from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.store import Store
-from edgecheck.pipeline.subject import Network
-from edgecheck.records import (
-    SCHEMA_VERSION,
-    Diagnostic,
-    ImageScore,
-    Recommendation,
-    Report,
-    Subject,
-    Tool,
-    Variant,
-    to_dict,
-)
+from edgecheck.records import ImageScore, Report, Variant
 from edgecheck.report import RENDERERS, html, junit, markdown
 from edgecheck.report.format import format_value
 from edgecheck.report.html import InlinePicture, class_name
 from edgecheck.run_folder import REPORT
-from edgecheck.steps import FineTuneStep
-
-SAMPLES = "latency.json"
-ASSUMED = " (the default: no range, mean or std was given)"
 
 
-def assemble(
-    run: Run,
-    store: Store,
-    findings: Sequence[Findings],
-    warnings: Sequence[Diagnostic],
-    command: Sequence[str] | None = None,
-) -> Report:
-    """Judge the findings and return the complete report.
+def write(report: Report, folder: Path, pictures_from: Path | None = None, redraw: bool = True) -> None:
+    """Write report.json, report.html, report.md and junit.xml, each atomically; creates the folder.
 
     Args:
-        run: the run.
-        store: its folder.
-        findings: of the baseline, then of the other models.
-        warnings: those about the whole run.
-        command: the command line of the run; None if edgecheck was called from another program.
+        report: the report.
+        folder: the run folder.
+        pictures_from: the run folder with the pictures; None for `folder`.
+        redraw: whether charts are drawn again that show the same as those drawn before.
     """
-    measure = run.plan.measure
-    report = Report(
-        schema_version=SCHEMA_VERSION,
-        tool=Tool("edgecheck", __version__),
-        environment=attrs.evolve(environment.describe(run.runtime), pace_hz=measure.pace_hz, batch=measure.batch),
-        subject=_subject(run, findings),
-        variants=[_with_warnings(each) for each in findings],
-        readings=[reading for each in findings for reading in each.readings],
-        similarities=[similarity for each in findings for similarity in each.similarities],
-        policy=run.plan.policy,
-        verdicts=[],
-        statuses={},
-        recommendation=Recommendation(None, ""),
-        passed=False,
-        warnings=list(warnings),
-        evidence=store.evidence,
-        seconds=store.seconds,
-        created=store.finished,
-        command=list(command) if command else None,
-        duration_s=sum(store.seconds.values()),
-        samples=SAMPLES if SAMPLES in store.evidence else None,
-    )
-    return judged(report, run.plan.policy)
-
-
-def _with_warnings(findings: Findings) -> Variant:
-    """Return the variant with all of its warnings, with the name of the variant in each."""
-    variant = findings.variant
-    warnings = [attrs.evolve(one, variant=variant.name) for one in (*variant.warnings, *findings.warnings)]
-    return attrs.evolve(variant, warnings=warnings)
-
-
-def write(report: Report, folder: Path, pictures_from: Path | None = None) -> None:
-    """Write report.json, report.html, report.md and junit.xml, each atomically; creates the folder."""
     Store(folder)
+    charts = drawn.draw(report, folder) if redraw else drawn.kept(report, folder)
     shown = {variant.name: _pictures(report, variant, pictures_from or folder) for variant in report.variants}
     write_text(folder / REPORT, RENDERERS["json"](report))
-    write_text(folder / "report.html", html.render(report, shown))
+    write_text(folder / "report.html", html.render(report, shown, charts))
     write_text(folder / "report.md", markdown.render(report))
     write_text(folder / "junit.xml", junit.render(report))
 
@@ -116,51 +51,3 @@ def _caption(report: Report, method: str, image: ImageScore) -> str:
     )
     seen = f"both see {before}" if before == after else f"baseline sees {before}, variant {after}"
     return f"{method}, image {image.index}: Sp2PS {format_value(image.score, 'score')}, label {label}, {seen}"
-
-
-def _weights(network: Network) -> str:
-    """Return the hash of the weights that a network was built with."""
-    if network.state is not None:
-        return network.state.sha256
-    return str(network.identity.get("saved") or network.identity.get("weights") or "")
-
-
-def _dataset(run: Run) -> str:
-    """Describe the data set, and the outputs of the network for its classes."""
-    data, chosen = run.plan.data, run.data.selection
-    source = f"{data.dataset}{f' ({data.root})' if data.root else ''}, test split"
-    if half := run.plan.half:
-        source += f", the {half.part} of two halves drawn by seed {half.seed}"
-    return f"{source}; {chosen.describe()}" if chosen else source
-
-
-def _finetuned(findings: Sequence[Findings]) -> bool:
-    return any(isinstance(step, FineTuneStep) for each in findings for step in each.variant.steps)
-
-
-def _subject(run: Run, findings: Sequence[Findings]) -> Subject:
-    baseline = findings[0]
-    plan, twin = run.plan, baseline.entry.twin if baseline.entry else None
-    seen = baseline.heatmaps.own if baseline.heatmaps else None
-    how = to_dict(plan.preprocessing)
-    return Subject(
-        name=plan.name,
-        model=twin.description if twin else Path(str(baseline.variant.file)).name,
-        weights_sha256=_weights(twin.network) if twin else baseline.variant.sha256 or "",
-        dataset=_dataset(run),
-        data_sha256=run.data_sha256,
-        images=len(run.data),
-        classes=list(run.data.classes),
-        outputs=list(run.data.selection.outputs) if run.data.selection else [],
-        preprocessing=images.describe(plan.preprocessing) + (ASSUMED if plan.normalization_assumed else ""),
-        preprocessing_sha256=digest(how),
-        target_layer=(seen.target_layer or "") if seen else "",
-        class_explained=plan.explain.class_explained,
-        sam=plan.explain.sam,
-        seed=plan.seed,
-        finetune=describe_recipes(plan) if _finetuned(findings) else "",
-        explained_on=seen.device if seen else "",
-        skipped_images=run.data.skipped,
-        revision=revision_of(plan),
-        chance=float(np.bincount(run.data.labels).max() / len(run.data)),
-    )

@@ -8,7 +8,7 @@ import attrs
 
 from edgecheck.config.plan import Plan, VariantSpec
 from edgecheck.errors import EdgecheckError
-from edgecheck.pipeline import beginning, duplicates, making, reporting, timing
+from edgecheck.pipeline import assembling, beginning, duplicates, making, reporting, timing
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
@@ -47,7 +47,7 @@ def run(
         lines = _start_variants(job, schedule, baseline, progress)
         findings = schedule.finish([baseline, *lines])
         timed = timing.time_all(job, schedule, findings)
-    report = reporting.assemble(job, store, timed.findings, timed.warnings, command)
+    report = assembling.assemble(job, store, timed.findings, timed.warnings, command)
     reporting.write(report, store.folder)
     return report
 

@@ -13,6 +13,7 @@ from attrs import Attribute
 from edgecheck.metrics import METRICS
 from edgecheck.registry import nearest
 
+HOST = "host"  # the device name of the machine that made the report
 MOST_OF_A_NAME = 64  # characters, as host names have
 DEVICE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MOST_OF_A_NAME - 1}}}")
 
@@ -71,4 +72,5 @@ def of_the_metric(record: Any, attribute: Attribute[Any], unit: str) -> None:
 
 def device_name_of(node: str) -> str:
     """Return a device name that is as close as possible to the name of a machine."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", node).strip("-._")[:MOST_OF_A_NAME] or "device"
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", node).strip("-._")[:MOST_OF_A_NAME]
+    return "device" if name in ("", HOST) else name

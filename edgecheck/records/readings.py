@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from attrs import evolve, field, frozen
 
 from edgecheck.metrics import METRICS, Unit
-from edgecheck.records.checks import device_name, known_metric, not_negative, of_the_metric, ordered
-
-HOST = "host"  # the device name of the machine that made the report
+from edgecheck.records.checks import HOST, device_name, known_metric, not_negative, of_the_metric, ordered
 
 
 @frozen

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from edgecheck.metrics import METRICS
 from edgecheck.records import Report, Similarity, Variant
 from edgecheck.report import charts, devices, diagnostics, format, provenance, reasons, svg, table, timings
+from edgecheck.report.chart_style import Chart
 from edgecheck.report.compression import compression
 from edgecheck.report.layers import layer_rows
 from edgecheck.text import plain
@@ -34,18 +35,28 @@ class InlinePicture:
         return f"data:image/png;base64,{b64encode(self.png).decode()}"
 
 
-def render(report: Report, pictures: Mapping[str, Sequence[InlinePicture]] | None = None) -> str:
-    """Return the page; `pictures` maps a variant to its pictures.
+def render(
+    report: Report,
+    pictures: Mapping[str, Sequence[InlinePicture]] | None = None,
+    drawn: Sequence[Chart] | None = None,
+) -> str:
+    """Return the page.
 
     Charts need matplotlib; without it, the page says so instead.
+
+    Args:
+        report: the report.
+        pictures: by variant.
+        drawn: its charts; None to draw them here.
     """
+    shown = charts.charts(report) if drawn is None else drawn
     return (
         environment()
         .get_template("report.html.j2")
         .render(
             report=report,
             pictures=pictures or {},
-            charts=[(chart.title, chart.description, Markup(chart.svg)) for chart in charts.charts(report)],
+            charts=[(chart.title, chart.description, Markup(chart.svg)) for chart in shown],
             can_draw=svg.installed(),
         )
     )

@@ -75,6 +75,11 @@ def draw(name: str, title: str, description: str, size: tuple[float, float], pai
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
         paint(figure, figure.add_subplot())
+        # Laid out here, once: with a layout engine, matplotlib draws each figure twice.
+        layout = figure.get_layout_engine()
+        assert layout is not None
+        layout.execute(figure)
+        figure.set_layout_engine("none")
         figure.savefig(page, format="svg", transparent=True, metadata=_NO_METADATA)
     return _themed(page.getvalue(), name, title, description)
 

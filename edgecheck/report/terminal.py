@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 
 from rich import box
@@ -105,8 +105,10 @@ def _criterion(report: Report, criterion: Criterion) -> str:
 
 def _variants(report: Report, console: Console) -> Iterable[RenderableType]:
     shown = columns(report)
+    rows = table_rows(report)
+    cells = {column: [_cell(report, row, column) for row in rows] for column in shown}
     left_out: list[Column] = []
-    while _natural_width(table := _table(report, shown), console) > console.width and _droppable(shown):
+    while _natural_width(table := _table(cells, shown), console) > console.width and _droppable(shown):
         least = min(_droppable(shown), key=lambda column: column.importance)
         left_out.append(least)
         shown.remove(least)
@@ -124,7 +126,7 @@ def _natural_width(table: Table, console: Console) -> int:
     return Measurement.get(console, console.options.update(width=10 * console.width), table).maximum
 
 
-def _table(report: Report, shown: list[Column]) -> Table:
+def _table(cells: Mapping[Column, Sequence[Text]], shown: Sequence[Column]) -> Table:
     table = _ruled()
     for column in shown:
         floor = f"\nfloor\n{column.floor}" if column.floor else ""
@@ -136,8 +138,8 @@ def _table(report: Report, shown: list[Column]) -> Table:
             no_wrap=column.number,
             max_width=None if column.number else NAME_WIDTH,
         )
-    for row in table_rows(report):
-        table.add_row(*(_cell(report, row, column) for column in shown))
+    for row in zip(*(cells[column] for column in shown), strict=True):
+        table.add_row(*row)
     return table
 
 

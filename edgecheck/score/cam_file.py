@@ -89,7 +89,8 @@ def _check(path: Path, cams: CamFile) -> None:
     _expect(path, "logits", cams.logits, np.floating, images, "(N, C)", cams.logits.ndim == 2)
     _expect(path, "classes", cams.classes, np.integer, images, f"({images},)", cams.classes.ndim == 1)
     for method, maps in cams.maps.items():
-        _expect(path, PREFIX + method, maps, np.floating, images, f"({images}, h, w)", maps.ndim == 3)
+        sized = maps.ndim == 3 and 0 not in maps.shape[1:]
+        _expect(path, PREFIX + method, maps, np.floating, images, f"({images}, h, w)", sized)
     if images and not 0 <= cams.classes.min() <= cams.classes.max() < classes:
         raise DataError(
             f"{path}: classes must be between 0 and {classes - 1}, since there are {classes} logits per image"

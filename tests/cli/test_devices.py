@@ -18,6 +18,7 @@ from edgecheck.hashing import digest
 from edgecheck.pipeline.store import Store
 from edgecheck.plugins import load
 from edgecheck.records import SCHEMA_VERSION
+from edgecheck.records.checks import device_name_of
 from tests.device.bundle import small_run
 from tests.plugged import no_plugins_yet
 
@@ -151,6 +152,10 @@ def kept_files(run_folder):
     return sorted(path.name for path in (run_folder / "devices").iterdir())
 
 
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
 def test_a_merge_that_is_killed_leaves_a_run_that_can_be_judged(run_folder, pi4, edgecheck, monkeypatch):
     """It ends after the results were copied and before the report names them."""
     from edgecheck.pipeline import reporting
@@ -158,7 +163,7 @@ def test_a_merge_that_is_killed_leaves_a_run_that_can_be_judged(run_folder, pi4,
     edgecheck("merge", run_folder, pi4)
     again = rerun(pi4)
     with monkeypatch.context() as patch:
-        patch.setattr(reporting, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(reporting, "write", interrupted)
         assert edgecheck("merge", run_folder, again, "--replace")[0] == 130
     (run_folder / "devices" / ".edgecheck-tmp-0.json").touch()
     assert edgecheck("gate", run_folder)[0] in (0, 1)
@@ -168,6 +173,36 @@ def test_a_merge_that_is_killed_leaves_a_run_that_can_be_judged(run_folder, pi4,
     assert edgecheck("merge", run_folder, pi4, "--replace")[0] in (0, 1)
     assert kept_files(run_folder) == ["pi4.json"]
     assert edgecheck("gate", run_folder)[0] in (0, 1)
+
+
+def test_copies_of_killed_merges_do_not_pile_up(run_folder, pi4, edgecheck, monkeypatch):
+    from edgecheck.pipeline import reporting
+
+    edgecheck("merge", run_folder, pi4)
+    with monkeypatch.context() as patch:
+        patch.setattr(reporting, "write", interrupted)
+        edgecheck("merge", run_folder, rerun(pi4), "--replace")
+    assert len(kept_files(run_folder)) == 2
+    edgecheck("merge", run_folder, renamed(pi4, "pi5"))
+    assert kept_files(run_folder) == ["pi4.json", "pi5.json"]
+
+
+@pytest.mark.parametrize("command", ["bundle", "device run"])
+def test_what_a_killed_command_left_beside_its_output_is_removed(run_folder, packed, edgecheck, tmp_path, command):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / ".edgecheck-tmp-0.zip").touch()
+    words = ("bundle", run_folder) if command == "bundle" else ("device", "run", packed, "--name", "pi4")
+    assert edgecheck(*words, "-o", folder / "made")[0] == 0
+    assert [path.name for path in folder.iterdir()] == ["made"]
+
+
+def test_the_table_of_a_sweep_gets_the_figures_of_devices(run_folder, pi4, edgecheck):
+    edgecheck("merge", run_folder, pi4)
+    assert not (run_folder / "sweep.csv").exists()
+    (run_folder / "sweep.csv").write_text("that of the host\n")
+    edgecheck("merge", run_folder, pi4, "--replace")
+    assert "latency.p50_s@pi4" in (run_folder / "sweep.csv").read_text().splitlines()[0]
 
 
 def test_figures_of_another_tool_in_the_place_of_a_result(run_folder, pi4, edgecheck, tmp_path):
@@ -192,6 +227,34 @@ def test_devices_whose_names_differ_in_case_only(run_folder, pi4, edgecheck):
     edgecheck("merge", run_folder, renamed(pi4, "PI4"), "--replace")
     assert len(kept_files(run_folder)) == 2
     assert edgecheck("gate", run_folder)[0] in (0, 1)
+
+
+def test_charts_are_drawn_once(run_folder, pi4, edgecheck, monkeypatch):
+    """Devices add no curve; without the kept charts, or with other figures, they are drawn again."""
+    from edgecheck.report import charts
+
+    drawn, draw = [], charts.charts
+    monkeypatch.setattr(charts, "charts", lambda report: drawn.append(report) or draw(report))
+
+    def page():
+        return (run_folder / "report.html").read_text()
+
+    def figures():
+        return page().split('<section id="charts">')[1].split("</section>")[0]
+
+    before = figures()
+    assert "<svg" in before
+    edgecheck("merge", run_folder, pi4)
+    assert (len(drawn), figures()) == (0, before)
+    assert "@pi4" in page()
+    (run_folder / "charts.json").write_text("{")
+    edgecheck("merge", run_folder, pi4, "--replace")
+    assert (len(drawn), figures()) == (1, before)
+    edgecheck("gate", run_folder, "--gate", "accuracy_drop_pp <= 7", "--out", run_folder)
+    assert len(drawn) == 2
+    edgecheck("merge", run_folder, pi4, "--replace")
+    assert len(drawn) == 2
+    assert figures() != before  # another limit
 
 
 def test_two_merges_at_once(run_folder, pi4, refused, monkeypatch):
@@ -246,16 +309,35 @@ def test_a_result_of_something_else_is_refused(run_folder, pi4, refused, change,
         (lambda text: sealed(text, variants={"baseline": "no file"}), "variants must hold the SHA-256"),
         (lambda text: sealed(text, name="host"), "name is 'host'"),
         (lambda text: sealed(text, name="../pi4"), "name is '../pi4'"),
+        (lambda text: sealed(text, name="x" * 100_000), "a device name has up to 64 letters"),
     ],
 )
 def test_a_damaged_result_is_refused(run_folder, pi4, refused, change, words):
     path = pi4
     path.write_text(change(path.read_text()))
-    assert words in refused("merge", run_folder, path)
+    said = refused("merge", run_folder, path)
+    assert words in said
+    assert said.startswith(f"edgecheck: {path}: ")
+    assert len(said) < 2000
+
+
+@pytest.mark.parametrize(
+    ("node", "name"),
+    [
+        ("pi4.local", "pi4.local"),
+        ("b\u00fccher-pi", "b-cher-pi"),
+        ("\udcff", "device"),
+        ("", "device"),
+        ("host", "device"),
+    ],
+)
+def test_the_host_name_becomes_a_name_that_criteria_can_use(node, name):
+    assert device_name_of(node) == name
 
 
 def test_bad_words(run_folder, packed, refused, tmp_path):
     assert "nothing to merge" in refused("merge", run_folder)
+    assert f"{packed}: not a folder; name a run folder" in refused("bundle", packed, "-o", tmp_path / "c.zip")
     assert "--csv is given 1 times and --device 0 times" in refused("merge", run_folder, "--csv", "t.csv")
     assert "no such file" in refused("merge", run_folder, tmp_path / "none.json")
     assert "is not 'host'" in refused("device", "run", packed, "-o", tmp_path / "r.json", "--name", "host")
@@ -362,21 +444,95 @@ def test_the_selftest_passes_here_and_fails_with_other_weights(packed, edgecheck
 
 def broken_bundle(packed, tmp_path):
     """Pack the candidate with turned weights, with hashes that fit."""
+
+    def turn(file):
+        model = onnx.load(file)
+        head = next(tensor for tensor in model.graph.initializer if tensor.name == "head")
+        head.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numpy_helper.to_array(head)[:, ::-1]), "head"))
+        onnx.save(model, file)
+
+    return repacked(packed, tmp_path, "variants/001/model.onnx", turn)
+
+
+def repacked(packed, tmp_path, name, change):
+    """Pack a bundle with one file changed, with hashes that fit."""
     from edgecheck.device.bundle import manifest as manifests
     from edgecheck.device.bundle.pack import pack
     from edgecheck.device.bundle.unpack import unpack
     from edgecheck.hashing import sha256
 
     bundle = unpack(packed, tmp_path / "broken")
-    file = bundle.folder / bundle.manifest.variants[1].file
-    model = onnx.load(file)
-    head = next(tensor for tensor in model.graph.initializer if tensor.name == "head")
-    head.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numpy_helper.to_array(head)[:, ::-1]), "head"))
-    onnx.save(model, file)
-    files = {**bundle.manifest.files, bundle.manifest.variants[1].file: sha256(file)}
+    change(bundle.folder / name)
+    files = {**bundle.manifest.files, name: sha256(bundle.folder / name)}
     (bundle.folder / manifests.MANIFEST).write_text(manifests.to_text(attrs.evolve(bundle.manifest, files=files)))
     pack(bundle.folder, list(files), tmp_path / "broken.zip")
     return tmp_path / "broken.zip"
+
+
+def with_arrays(**changed):
+    """Return the change of an .npz that replaces arrays; functions are called with the array there."""
+
+    def change(path):
+        with np.load(path) as file:
+            arrays = dict(file)
+        arrays |= {name: new(arrays[name]) if callable(new) else new for name, new in changed.items()}
+        np.savez(path, **arrays)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "words"),
+    [
+        ("variants/000/golden.npz", {"maps.grad-cam": np.zeros((5, 0, 0), np.float32)}, "maps.grad-cam must be"),
+        ("variants/000/golden.npz", {"maps.grad-cam": lambda maps: maps * np.nan}, "not finite answers for 5 images"),
+        ("variants/000/golden.npz", {"logits": lambda logits: logits * np.inf}, "not finite answers for 5 images"),
+        ("data.npz", {"images": lambda a: a[:3], "labels": lambda a: a[:3]}, "not the images that the bundle names"),
+    ],
+)
+def test_expected_answers_that_are_damaged(packed, refused, tmp_path, name, arrays, words):
+    bundle = repacked(packed, tmp_path, name, with_arrays(**arrays))
+    said = refused("device", "selftest", bundle)
+    assert said.startswith(f"edgecheck: {bundle}/{name}: {words}")
+
+
+def test_a_device_that_computes_no_numbers_fails_its_selftest(packed, edgecheck, monkeypatch):
+    from edgecheck.device.bundle import expected
+
+    outputs = expected.outputs
+
+    def broken(path, *arguments):
+        return outputs(path, *arguments) * (np.nan if "001" in str(path) else 1)
+
+    monkeypatch.setattr(expected, "outputs", broken)
+    code, out, _ = edgecheck("device", "selftest", packed, "--format", "json")
+    baseline, candidate = json.loads(out)["variants"]
+    assert (code, baseline["passed"], candidate["reason"]) == (1, True, "outputs that are not finite")
+
+
+def test_the_selftest_says_why_there_are_no_heatmaps(packed, edgecheck, monkeypatch):
+    from edgecheck.device.bundle import expected
+    from edgecheck.errors import MeasurementError
+
+    def late(path, *_):
+        raise MeasurementError(f"{path}: stopped after 40 s")
+
+    monkeypatch.setattr(expected, "heatmaps", late)
+    code, out, _ = edgecheck("device", "selftest", packed, "--format", "json")
+    told = json.loads(out)["variants"][0]
+    assert (code, told["passed"], told["same"], told["max_abs"]) == (1, False, 5, 0)
+    assert told["reason"] == "no heatmaps here: stopped after 40 s"
+
+
+def test_the_selftest_on_a_full_disk_says_where_else_it_could_unpack(packed, refused, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    assert "free some, or set TMPDIR to a folder on another disk" in refused("device", "selftest", packed)
+
+
+def test_a_bundle_that_no_device_would_take(run_folder, refused, tmp_path):
+    said = refused("bundle", run_folder, "-o", tmp_path / "b.zip", "--time-budget", 80_000)
+    assert said == "edgecheck: --time-budget: latency of 2 files, 80000 s each, takes longer than a day; give less"
+    assert not (tmp_path / "b.zip").exists()
 
 
 def test_a_file_that_fails_on_the_device_is_its_own_result(packed, measured, monkeypatch, run_folder, edgecheck):

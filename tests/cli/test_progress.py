@@ -3,12 +3,13 @@
 import contextlib
 import io
 import threading
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from edgecheck.cli.lines import LEAST_S, MOST_S, Lines
-from edgecheck.cli.screen import Screen
+from edgecheck.cli.screen import Screen, say_kept
 from edgecheck.progress import Named
 from edgecheck.report.format import format_duration
 
@@ -42,6 +43,14 @@ def training(batches):
         "total": sum(images for _, images in batches),
         "images": lambda batch: batch[1],
     }
+
+
+@pytest.mark.parametrize(
+    ("kept", "text"), [(0, ""), (1, "1 finished stage was reused\n"), (2, "2 finished stages were reused\n")]
+)
+def test_how_many_stages_were_kept(capsys, kept, text):
+    say_kept(SimpleNamespace(kept=kept))
+    assert capsys.readouterr().err == text
 
 
 def test_a_line_an_epoch():

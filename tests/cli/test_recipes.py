@@ -136,6 +136,7 @@ def test_series_are_told_apart_by_recipe(report):
     ]
 
 
+@pytest.mark.usefixtures("report")  # whose stages it takes over
 def test_sweep_takes_recipes(config, edgecheck):
     words = ["--criterion", "l1", "--rate", "0.6", "--recipe", "none,preserve"]
     folder = config.parent / "sweep"

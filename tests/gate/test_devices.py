@@ -63,11 +63,23 @@ def test_a_device_that_did_not_measure_is_missing_and_says_what_to_do():
     assert not judged.passed
 
 
+def test_a_device_that_is_almost_called_so():
+    measured = [reading("a", "latency.p50_s", 0.01, device=name) for name in ("pi5", "trt")]
+    (reason, *_) = {verdict.reason for verdict in judge(["latency.p50_s@PI5 <= 45 ms"], measured).verdicts}
+    assert reason == (
+        "no readings of PI5, did you mean 'pi5'? For another device, run `edgecheck device run` there, then "
+        "`edgecheck merge` its result"
+    )
+
+
 def test_a_reading_that_a_device_lacks_is_missing_with_its_note():
     measured = [reading("a", "latency.p50_s", 0.01, device="pi4")]
     gone = reading("a", "memory.rss_bytes", None, note="no /proc", device="pi4")
     judged = judge(["memory.rss_bytes@pi4 <= 1 MB"], [*measured, gone])
-    assert [verdict.reason for verdict in judged.verdicts] == ["no /proc", "not measured"]
+    lacking = "not measured on pi4: bundle the run again and measure it there, or add it from another tool with "
+    assert [verdict.reason for verdict in judged.verdicts] == ["no /proc", f"{lacking}`edgecheck merge --csv`"]
+    judged = judge(["sp2ps.score-cam@pi4 >= 0.9"], measured)
+    assert "bundle a run with score-cam in explain.methods and measure it there" in judged.verdicts[0].reason
 
 
 def test_the_limit_relative_to_the_control_is_that_of_the_device():

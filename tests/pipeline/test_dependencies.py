@@ -15,7 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from edgecheck.config import reader
-from edgecheck.pipeline import reporting
+from edgecheck.pipeline import assembling, reporting
 from edgecheck.pipeline.run import run
 from edgecheck.pipeline.stage import key_of
 from edgecheck.pipeline.stages.energy import MeasureEnergy
@@ -91,7 +91,7 @@ def carry_out(plan, store, same=None):
 def _no_reports():
     """No stage makes them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reporting, "assemble", lambda *_: None)
+        patch.setattr(assembling, "assemble", lambda *_: None)
         patch.setattr(reporting, "write", lambda *_: None)
         yield
 

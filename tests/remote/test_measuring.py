@@ -24,6 +24,7 @@ def test_a_bundle_is_measured_there(edgecheck, network, bundle, tmp_path, read):
     assert lines == [
         f"pi: copying b.zip, {bundle.stat().st_size:,} bytes",
         f"{out}: written, 2 files measured on pi (board)",
+        "merge it into the run:",
         f"edgecheck merge RUN {out}",
     ]
     result = read(out)
@@ -54,6 +55,14 @@ def test_the_work_folder_is_private(edgecheck, board, bundle, tmp_path):
     edgecheck(*asked(bundle, tmp_path / "r.json"))
     (folder,) = board.work
     assert [path.stat().st_mode & 0o777 for path in (folder, *folder.glob("*/"))] == [0o700, 0o700]
+
+
+def test_a_command_that_cannot_succeed_leaves_nothing_there(refused, board, bundle, tmp_path):
+    """Its options name the folder there, so that no other command would ever remove it."""
+    (board.home / "fails").write_text("2 edgecheck: --provider: NPU is not in this ONNX Runtime")
+    said = refused(*asked(bundle, tmp_path / "r.json", "--provider", "NPU"), code=2)
+    assert said == "board: --provider: NPU is not in this ONNX Runtime"
+    assert board.work == []
 
 
 # What ends a measurement, and how it goes on.

@@ -9,7 +9,7 @@ from attrs import evolve
 from edgecheck.gate.judgement import judged
 from edgecheck.records import DeviceRun, reading
 from edgecheck.records.board import Clock, Conditions, Energy, Sign, Temperature
-from edgecheck.report import RENDERERS, devices, html
+from edgecheck.report import RENDERERS, devices, html, terminal
 from edgecheck.report.sweep import page
 from edgecheck.report.table import columns, table_rows
 
@@ -66,6 +66,33 @@ def test_what_differs_between_host_and_board_beyond_noise(report):
     assert set(rows) == {("l1-filters-0.4", "latency.ratio")}
     inside = [evolve(r, low=0.5, high=1.0) if r.device == BOARD and r.low else r for r in report.readings]
     assert list(devices.differences(evolve(report, readings=inside))) == []
+
+
+def test_a_difference_that_rounding_hides_is_left_out(report):
+    def timed(device, ratio):
+        return reading("control", "latency.ratio", ratio, (ratio - 1e-5, ratio + 1e-5), 640, device=device)
+
+    others = [one for one in report.readings if one.metric != "latency.ratio"]
+    other = evolve(report, readings=[*others, timed("host", 1.0), timed(BOARD, 1.001)])
+    assert list(devices.differences(other)) == []
+    other = evolve(report, readings=[*others, timed("host", 1.0), timed(BOARD, 1.01)])
+    assert [cells[2:] for cells in devices.differences(other)] == [["1.00x (1.00..1.00)", "1.01x (1.01..1.01)"]]
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_narrow_terminal_shows_the_latency_of_a_device(report, width):
+    board = [reading(one, "latency.p50_s", 0.3, (0.29, 0.31), 640, device=BOARD) for one in ("baseline", "control")]
+    text = terminal.render(evolve(report, readings=[*report.readings, *board]), width)
+    assert "300 ms" in text
+    (omitted,) = [line for line in text.splitlines() if line.startswith("Omitted at")]
+    assert "latency p50" not in omitted
+
+
+def test_the_row_of_a_board_says_of_which_variant_it_is(report):
+    shown = html.render(report)
+    assert '<span class="of">l1-filters-0.4 </span>@pi4</a>' in shown
+    assert '<tr class="candidate device">' in shown
+    assert '<span class="of">control' not in shown
 
 
 @pytest.mark.parametrize(

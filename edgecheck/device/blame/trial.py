@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from edgecheck.device.runtime.session import open_classifier
 from edgecheck.errors import EdgecheckError
 from edgecheck.images import ImageSet
 from edgecheck.progress import Progress
+from edgecheck.scratch import temporary_folder
 
 HALF = 0.5
 ALPHA = 0.05  # how often chance alone may look like a repair
@@ -98,8 +98,8 @@ def keep(
         progress: told of every batch.
     """
     nodes, places = [error.node for error in worst], [error.place for error in worst]
-    with tempfile.TemporaryDirectory(prefix="edgecheck-") as folder:
-        path = Path(folder) / "kept.onnx"
+    with temporary_folder() as folder:
+        path = folder / "kept.onnx"
         try:
             onnx.save(kept_in_float(comparison.baseline.wiring, comparison.candidate.wiring, places), path)
             probe.run(path, comparison.candidate.classifier.options, data.shape)

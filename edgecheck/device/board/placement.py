@@ -11,7 +11,6 @@ the share of the time says so.
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from edgecheck.device.runtime.ort import Options
 from edgecheck.errors import MeasurementError
 from edgecheck.records import from_dict, to_dict
 from edgecheck.records.board import Placement, ProviderNodes
+from edgecheck.scratch import temporary_folder
 
 MICRO = 1e-6
 RECORD = {"session.record_ep_graph_assignment_info": "1"}
@@ -42,9 +42,9 @@ def place(path: str | Path, options: Options, shape: tuple[int, int, int]) -> Pl
         ModelError: ONNX Runtime cannot run the file, or it is not an image classifier.
         MeasurementError: a run failed, or the profile cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="edgecheck-") as folder:
+    with temporary_folder() as folder:
         try:
-            done = execution.profile(Path(path), options, shape, Path(folder), entries=RECORD)
+            done = execution.profile(Path(path), options, shape, folder, entries=RECORD)
             return placed(options.provider, done.events, done.runs, _assigned(done.session))
         except (KeyError, ValueError, OSError) as error:
             raise MeasurementError(f"{path}: ONNX Runtime's profile cannot be read ({error!r})") from None

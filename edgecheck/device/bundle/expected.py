@@ -16,7 +16,7 @@ from edgecheck.config.plan import Compute, Preprocessing
 from edgecheck.device.explain.source import open_artefact
 from edgecheck.device.runtime import accuracy, session
 from edgecheck.device.runtime.ort import Options
-from edgecheck.errors import DataError, MeasurementError, ModelError
+from edgecheck.errors import DataError
 from edgecheck.images import ImageSet
 from edgecheck.progress import Progress
 from edgecheck.score.cam_file import CamFile
@@ -38,25 +38,24 @@ def outputs(
 def heatmaps(
     path: Path, data: ImageSet, how: Preprocessing, methods: Sequence[str], layer: str | None, options: Options
 ) -> CamFile:
-    """Return the heatmaps of a file for the classes that it predicts.
+    """Return the heatmaps of a file for the classes that it predicts, without methods that it allows no maps by.
 
-    Methods that the file allows no maps by are left out; there are none at all if it cannot be explained.
+    Raises:
+        ModelError: it cannot be explained.
+        MeasurementError: a run failed, or the process that tries it crashed or took too long.
+        ConfigError: a method is unknown.
     """
-    try:
-        subject = ExplainedSubject(
-            onnx_file=path,
-            target_layer=layer,
-            needs=needs_of(methods),  # type: ignore[arg-type]  # the converter takes any iterable
-            compute=Compute("cpu"),
-            runtime=options,
-        )
-        with open_artefact(subject, images.preprocess(data.images[:1], how)) as source:
-            able = [method for method in methods if method not in engine.refused(source, methods)]
-            explanation = engine.explain(source, data, how, able)
-            return CamFile(explanation.maps, explanation.logits, explanation.classes)
-    except (ModelError, MeasurementError):
-        logits = outputs(path, data, how, options)
-        return CamFile({}, logits, logits.argmax(axis=1))
+    subject = ExplainedSubject(
+        onnx_file=path,
+        target_layer=layer,
+        needs=needs_of(methods),  # type: ignore[arg-type]  # the converter takes any iterable
+        compute=Compute("cpu"),
+        runtime=options,
+    )
+    with open_artefact(subject, images.preprocess(data.images[:1], how)) as source:
+        able = [method for method in methods if method not in engine.refused(source, methods)]
+        explanation = engine.explain(source, data, how, able)
+        return CamFile(explanation.maps, explanation.logits, explanation.classes)
 
 
 def golden(logits: Sequence[NDArray[np.float32]]) -> list[int]:

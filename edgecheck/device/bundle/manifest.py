@@ -29,6 +29,7 @@ LOGITS, GOLDEN = "logits.npz", "golden.npz"
 MOST_MANIFEST_BYTES = 64 << 20  # a thousand variants take about 1 MB
 CHECKSUM = re.compile("[0-9a-f]{64}")
 MOST_NAME_BYTES = 255  # of a folder, on most file systems
+MOST_SAMPLING_S = 86_400.0  # a day: whoever starts a measurement waits for its end
 
 
 @frozen
@@ -154,7 +155,7 @@ def _check(manifest: Manifest) -> None:
         raise ValueError("variants must begin with the baseline, and hold only one")
     unsafe = [variant.name for variant in manifest.variants if not _names_a_folder(variant.name)]
     if unsafe:
-        raise ValueError(f"variants holds {visible(unsafe[0])!r}, which no folder can be called")
+        raise ValueError(f"variants holds '{visible(unsafe[0])}', which no folder can be called")
     absent = [name for name in _needed(manifest) if name not in manifest.files]
     if absent:
         raise ValueError(f"files lacks {absent[0]!r}")
@@ -163,10 +164,30 @@ def _check(manifest: Manifest) -> None:
     if manifest.answers and set(manifest.answers) != {variant.name for variant in manifest.variants}:
         raise ValueError("answers must name each variant")
     _check_places(manifest)
+    if endless := why_endless(manifest.measure, len(manifest.variants)):
+        raise ValueError(endless)
     for method in manifest.explain.methods:
         lookup(METHODS, method, "CAM method")
     if len(set(manifest.explain.methods)) < len(manifest.explain.methods):
         raise ValueError("explain.methods names a method twice")
+
+
+def why_endless(measure: Measure, files: int) -> str:
+    """Return why latency would take longer to sample than a device may be asked for; "" if it would not."""
+    # Imported here: `merge` reads results, and times nothing.
+    from edgecheck.device.latency.sampler import OVERRUN, OVERRUN_SECONDS
+    from edgecheck.device.latency.timings import LEAST_SAMPLES
+
+    budget_s, pace_hz = measure.latency_budget_s, measure.pace_hz
+    if budget_s * files > MOST_SAMPLING_S:
+        return f"latency of {files} files, {budget_s:g} s each, takes longer than a day; give less"
+    least_s, most_s = LEAST_SAMPLES / pace_hz if pace_hz else 0.0, OVERRUN * budget_s + OVERRUN_SECONDS
+    if budget_s and least_s > most_s:
+        return (
+            f"measure.pace_hz: {LEAST_SAMPLES} runs, {pace_hz:g} per second, take {least_s:,.0f} s for each file, and "
+            f"a budget of {budget_s:g} s ends after {most_s:,.0f} s; give more"
+        )
+    return ""
 
 
 def are_rising(places: Sequence[int]) -> bool:

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
 from edgecheck import images
+from edgecheck.config.plan import Preprocessing
 from edgecheck.device.bundle import expected
 from edgecheck.device.bundle.manifest import DATA, GOLDEN, Manifest
 from edgecheck.device.bundle.unpack import Bundle
 from edgecheck.device.runtime import probe
 from edgecheck.device.runtime.ort import Options
-from edgecheck.errors import InputError, MeasurementError, ModelError
+from edgecheck.errors import DataError, InputError, MeasurementError, ModelError
 from edgecheck.images import ImageSet
 from edgecheck.records import Variant
 from edgecheck.score.cam_file import CamFile, load_cams
@@ -68,35 +70,81 @@ def test(bundle: Bundle, options: Options) -> Iterator[Tested]:
     manifest = bundle.manifest
     if not manifest.golden:
         raise InputError(f"{bundle.path}: no golden images, since it was packed with --no-images: pack real images")
-    golden = images.take(images.load_npz(bundle.folder / DATA), manifest.golden)
+    with bundle.naming_its_files():
+        data = images.load_npz(bundle.folder / DATA)
+        if data.sha256 != manifest.packed_sha256:
+            raise DataError(f"{bundle.folder / DATA}: not the images that the bundle names; pack it again")
+    golden = images.take(data, manifest.golden)
     for variant in manifest.variants:
-        yield _tested(bundle, variant, golden, options)
+        with bundle.naming_its_files():
+            tested = _tested(bundle, variant, golden, options)
+        yield tested
 
 
 def _tested(bundle: Bundle, variant: Variant, golden: ImageSet, options: Options) -> Tested:
     manifest, path = bundle.manifest, bundle.folder / (variant.file or "")
-    there = load_cams(path.with_name(GOLDEN))
+    there = _of_the_host(path.with_name(GOLDEN), len(golden))
     try:
         # A file that crashes ONNX Runtime, or never ends, must not take the other files with it.
         probe.run(path, options, golden.shape)
-        logits = expected.outputs(path, golden, manifest.preprocessing, options)
-        here = expected.heatmaps(
-            path, golden, manifest.preprocessing, list(there.maps), manifest.explain.target_layer, options
-        )
+        logits = _outputs(path, golden, manifest.preprocessing, options, there.logits.shape)
     except (ModelError, MeasurementError) as error:
         return Tested(variant.name, len(golden), reason=_reason(error, path))
-    if logits.shape != there.logits.shape:
-        return Tested(variant.name, len(golden), reason=f"outputs of shape {logits.shape}, not {there.logits.shape}")
-    lacking = sorted(set(there.maps) - set(here.maps))
+    similarity, reason = _explained(manifest, path, golden, there, options)
     return Tested(
         variant=variant.name,
         images=len(golden),
         same=int((logits.argmax(axis=1) == there.logits.argmax(axis=1)).sum()),
         max_abs=float(np.abs(logits - there.logits).max()),
         limit=_tolerance(variant) * max(1.0, float(np.abs(there.logits).max())),
-        similarity=_similarity(manifest, golden, there, here),
-        reason=f"no heatmaps by {', '.join(lacking)} here" if lacking else "",
+        similarity=similarity,
+        reason=reason,
     )
+
+
+def _explained(
+    manifest: Manifest, path: Path, golden: ImageSet, there: CamFile, options: Options
+) -> tuple[float | None, str]:
+    """Return the similarity with the heatmaps of the host, None without any; and what is missing here, or nothing."""
+    if not there.maps:
+        return None, ""
+    layer = manifest.explain.target_layer
+    try:
+        here = expected.heatmaps(path, golden, manifest.preprocessing, list(there.maps), layer, options)
+        similarity = _similarity(manifest, golden, there, here)
+    except (ModelError, MeasurementError) as error:
+        return None, f"no heatmaps here: {_reason(error, path)}"
+    lacking = sorted(set(there.maps) - set(here.maps))
+    return similarity, f"no heatmaps by {', '.join(lacking)} here" if lacking else ""
+
+
+def _of_the_host(path: Path, golden: int) -> CamFile:
+    """Return the answers of the host for so many images.
+
+    Raises:
+        DataError: they are damaged.
+    """
+    there = load_cams(path)
+    if len(there.logits) != golden or not all(np.isfinite(a).all() for a in (there.logits, *there.maps.values())):
+        raise DataError(f"{path}: not finite answers for {golden} images; pack the bundle again")
+    return there
+
+
+def _outputs(
+    path: Path, golden: ImageSet, how: Preprocessing, options: Options, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return the outputs of a file on this device.
+
+    Raises:
+        EdgecheckError: the file does not run here.
+        MeasurementError: they cannot be compared with those of the host.
+    """
+    logits = expected.outputs(path, golden, how, options)
+    if logits.shape != shape:
+        raise MeasurementError(f"{path}: outputs of shape {logits.shape}, not {shape}")
+    if not np.isfinite(logits).all():
+        raise MeasurementError(f"{path}: outputs that are not finite")
+    return logits
 
 
 def _reason(error: Exception, path: Path) -> str:

@@ -16,7 +16,7 @@ from attrs import frozen
 from edgecheck.atomic import atomic
 from edgecheck.device.bundle import manifest as manifests
 from edgecheck.device.bundle.manifest import MANIFEST, MOST_MANIFEST_BYTES, Manifest
-from edgecheck.errors import InputError
+from edgecheck.errors import EdgecheckError, InputError
 from edgecheck.hashing import sha256
 from edgecheck.regular import require_regular
 from edgecheck.text import visible
@@ -37,13 +37,22 @@ class Bundle:
     manifest: Manifest
     folder: Path
 
+    @contextmanager
+    def naming_its_files(self) -> Iterator[None]:
+        """Name files in the errors of this block by their place in the archive: the folder will be gone."""
+        try:
+            yield
+        except EdgecheckError as error:
+            raise type(error)(str(error).replace(f"{self.folder}/", f"{self.path}/")) from None
 
-def unpack(path: Path, folder: Path) -> Bundle:
+
+def unpack(path: Path, folder: Path, elsewhere: str = "choose another -o") -> Bundle:
     """Check a bundle and write its files to a folder.
 
     Args:
         path: the archive.
         folder: created if it does not exist; files of the same names are replaced.
+        elsewhere: how a user chooses another disk, for the message.
 
     Raises:
         InputError: not a bundle, of another schema version, damaged, or with members that must not be written; or the
@@ -54,7 +63,7 @@ def unpack(path: Path, folder: Path) -> Bundle:
     with _understood(path), zipfile.ZipFile(path) as archive:
         members = _members(path, archive)
         manifest = _manifest(path, archive, members)
-        _check_room(path, folder, sum(info.file_size for info in members.values()))
+        _check_room(path, folder, sum(info.file_size for info in members.values()), elsewhere)
         for name, expected in manifest.files.items():
             _extract(path, archive, members[name], folder / name, expected)
             _refuse_bomb(path, name, folder / name)
@@ -84,13 +93,13 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
         raise InputError(f"{path}: {len(infos):,} members; a bundle has at most {MOST_MEMBERS:,}")
     for info in infos:
         if wrong := _wrong_with(info):
-            raise InputError(f"{path}: refused, its member {visible(info.filename)!r} {wrong}")
+            raise InputError(f"{path}: refused, its member '{visible(info.filename)}' {wrong}")
     # Without compression, members that do not overlap cannot be larger than the archive.
     if sum(info.file_size for info in infos) > path.stat().st_size:
         raise InputError(f"{path}: refused, its members overlap, or claim more bytes than the archive has")
     repeated = [name for name, count in Counter(info.filename.casefold() for info in infos).items() if count > 1]
     if repeated:
-        raise InputError(f"{path}: refused, it holds {visible(repeated[0])!r} twice, or in two cases")
+        raise InputError(f"{path}: refused, it holds '{visible(repeated[0])}' twice, or in two cases")
     return {info.filename: info for info in infos}
 
 
@@ -129,11 +138,13 @@ def _refuse(path: Path, names: Sequence[str], why: str) -> None:
         raise InputError(f"{path}: {visible(names[0])} {why}; copy or pack it again")
 
 
-def _check_room(path: Path, folder: Path, needed: int) -> None:
+def _check_room(path: Path, folder: Path, needed: int, elsewhere: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise InputError(f"{path}: needs {needed:,} bytes in {folder}, and {free:,} are free; free some, or choose -o")
+        raise InputError(
+            f"{path}: needs {needed:,} bytes in {folder}, and {free:,} are free; free some, or {elsewhere}"
+        )
 
 
 def _extract(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, expected: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -26,6 +25,7 @@ from edgecheck.device.model.tensors import Tensor, stored
 from edgecheck.device.runtime import ort
 from edgecheck.device.runtime.ort import Options
 from edgecheck.errors import MeasurementError
+from edgecheck.scratch import temporary_folder
 
 LEAST_RUNS, MOST_RUNS = 10, 100  # runs to average over, because the profile has a resolution of a microsecond
 SECONDS = 0.5  # of runs
@@ -69,9 +69,9 @@ def execute(path: str | Path, options: Options, input_shape: tuple[int, int, int
         ModelError: as `files.load_model`, or ONNX Runtime cannot run it.
         MeasurementError: a run failed, or its profile cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="edgecheck-") as folder:
+    with temporary_folder() as folder:
         try:
-            return _execute(Path(path), options, input_shape, Path(folder))
+            return _execute(Path(path), options, input_shape, folder)
         except (KeyError, ValueError, OSError) as error:
             raise MeasurementError(f"{path}: ONNX Runtime's profile cannot be read ({error!r})") from None
 

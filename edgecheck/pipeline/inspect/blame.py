@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from edgecheck.pipeline.subject import DataSource
 from edgecheck.progress import Progress
 from edgecheck.report.format import format_count, format_share, format_value
 from edgecheck.report.listing import Listing
+from edgecheck.scratch import temporary_folder
 from edgecheck.text import listed
 
 SHOWN = 20  # layers; JSON has all
@@ -63,8 +63,8 @@ def blame(plan: Plan, baseline: Path, candidate: Path, most: int, progress: Prog
     for path in (baseline, candidate):
         preflight.onnx_file(path)
     preflight.images_there(plan)
-    with tempfile.TemporaryDirectory(prefix="edgecheck-") as scratch:
-        desk = Desk(Path(scratch), Path(scratch), progress)
+    with temporary_folder() as scratch:
+        desk = Desk(scratch, scratch, progress)
         data = load_test(DataSource(plan.data, None), plan.preprocessing, desk)
         paths, options = (baseline, candidate), Options.of(plan.measure)
         found = find(paths, options, data, plan.preprocessing, most, progress)

@@ -27,6 +27,7 @@ from edgecheck.remote.there.wire import RefusedError, Wire, serve
 LOG, EXIT, PID, LOCK = "log", "exit", "pid", "lock"
 # Rare enough not to disturb what is measured.
 POLL_S = 0.5
+BAD_INPUT = 2  # the exit code of a command that cannot succeed as it is
 # Runs the arguments, and keeps their exit code. A shell: it takes less memory than another Python.
 KEEPER = 'trap "" HUP; "$@" >log 2>&1; echo $? >exit.part && mv exit.part exit'
 PROBE = """\
@@ -55,6 +56,11 @@ class Work:
     def finished(self) -> bool:
         """Whether there is a result to fetch."""
         return self.code == 0 and (self.folder / RESULT).is_file()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the bundle was unpacked: finished stages may lie beside it."""
+        return (self.folder / f"{RESULT}.unfinished").exists()
 
     @property
     def pid(self) -> int | None:
@@ -144,8 +150,7 @@ def _started(work: Work, size: int) -> bool:
                 other = _device_lock(work).read_text()
                 raise RefusedError(f"another measurement runs there (process group {other}); start again at its end")
             # The archive is unpacked; what else a run writes is small beside it.
-            unpacked = (work.folder / f"{RESULT}.unfinished").exists()
-            require_room(work.folder, 0 if unpacked else size)
+            require_room(work.folder, 0 if work.begun else size)
             _start(work, [lock, alone])
     return False
 
@@ -204,13 +209,15 @@ def _told(wire: Wire, log: Path, sent: int, whole: bool) -> int:
 
 
 def _send(wire: Wire, work: Work) -> None:
-    """Send the result.
+    """Send the result; where there is none and nothing to resume, leave nothing behind.
 
     Raises:
         RefusedError: there is none: another connection has fetched it.
     """
     wire.tell("ended", code=work.code)
     if work.code != 0:
+        if work.code == BAD_INPUT and not work.begun:
+            _clean(work)
         return
     try:
         content = (work.folder / RESULT).read_bytes()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 
 import pytest
 
@@ -184,7 +185,7 @@ def test_a_crash_is_the_result_of_the_file(file, monkeypatch):
 
 def test_no_profile_is_left_behind(file, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(placement.tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.chdir(tmp_path)
     place(file, Options(), SHAPE)
     assert os.listdir(tmp_path) == []

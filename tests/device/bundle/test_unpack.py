@@ -166,6 +166,8 @@ def test_a_changed_file(packed, refused):
         (lambda d: d["variants"][1].update(file="../../etc/passwd"), ["files lacks '../../etc/passwd'"]),
         (lambda d: d["variants"][1].update(name=d["variants"][0]["name"]), ["twice"]),
         (lambda d: d["measure"].update(latency_budget_s=-1), ["latency_budget_s"]),
+        (lambda d: d["measure"].update(latency_budget_s=80_000), ["80000 s each", "longer than a day"]),
+        (lambda d: d["measure"].update(pace_hz=0.01), ["measure.pace_hz: 64 runs, 0.01 per second", "6,400 s"]),
         (lambda d: d.update(seed="0"), ["seed", "whole number"]),
     ],
 )
@@ -197,7 +199,7 @@ def test_other_files(packed, tmp_path):
 def test_a_full_disk_is_seen_before_anything_is_written(packed, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    with pytest.raises(InputError, match="and 1,000 are free"):
+    with pytest.raises(InputError, match="and 1,000 are free; free some, or choose another -o"):
         unpack(packed, tmp_path / "out")
     assert untouched(tmp_path)
 

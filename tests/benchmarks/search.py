@@ -29,7 +29,7 @@ from edgecheck.pipeline.store import Store
 from edgecheck.progress import Silent
 from edgecheck.search.budget import Budget
 
-RATES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+RATES = [step / 20 for step in range(1, 20)]  # as without a search: section
 CONFIG = """
 model: {{factory: 'edgecheck:digits_cnn', weights: {weights}}}
 data: {{dataset: digits}}

@@ -111,7 +111,8 @@ class Quantize:
 
     `reduce_range` uses 7 bits for weights instead of 8. With 8 bits, sums saturate on x86 CPUs without VNNI. The
     default does not depend on the machine, so that the same configuration gives the same file everywhere.
-    `exclude` lists nodes of the float file that are not quantized; `edgecheck blame` advises which.
+    `exclude` lists nodes of the float file that are not quantized; `edgecheck blame` advises which. `only` lists the
+    nodes that are quantized; None for all.
     """
 
     calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
@@ -120,6 +121,7 @@ class Quantize:
     activations: Literal["int8", "uint8"] = "uint8"
     reduce_range: bool = True
     exclude: list[str] = field(factory=list)
+    only: list[str] | None = later(default=None)
 
 
 @register(STEPS, "prune")

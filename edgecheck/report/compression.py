@@ -49,7 +49,8 @@ def _rates(step: PruneStep) -> str:
 
 def _quantization(step: QuantizeStep) -> str:
     kept = f" except {', '.join(step.options.exclude)}" if step.options.exclude else ""
-    return f"quantize to {step.scheme}{kept}"
+    only = f", only {', '.join(step.options.only)}" if step.options.only is not None else ""
+    return f"quantize to {step.scheme}{only}{kept}"
 
 
 def _finetuning(epochs: int) -> str:

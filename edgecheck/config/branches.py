@@ -20,7 +20,7 @@ class Branch:
     """The variants that differ in their pruning rate alone, by rising rate, and what they have in common.
 
     `untrained` are the same variants without fine-tuning: their files have the same size and run as fast.
-    `shrinks` tells whether a higher rate makes the file smaller.
+    `shrinks` tells whether a higher rate makes the file smaller. Where it is `refined`, layers have rates of their own.
     """
 
     criterion: str
@@ -30,12 +30,14 @@ class Branch:
     specs: tuple[VariantSpec, ...]
     untrained: tuple[VariantSpec, ...]
     shrinks: bool
+    refined: bool = False
 
     @property
     def label(self) -> str:
         """The branch in words, such as `l1, filters, int8, recipe preserve`."""
         parts = [self.criterion, self.structure, *([] if self.quantization == "none" else [self.quantization])]
-        return ", ".join([*parts, f"recipe {self.recipe or 'of finetune'}"])
+        refined = ["rates by layer"] if self.refined else []
+        return ", ".join([*parts, f"recipe {self.recipe or 'of finetune'}", *refined])
 
     @property
     def trains(self) -> bool:

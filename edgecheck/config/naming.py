@@ -13,7 +13,8 @@ from edgecheck.pruning.structures import find_structure
 from edgecheck.steps import PruneStep, Step
 
 WORD = 40  # characters of an option in a folder's name; file systems take 255 for the whole name
-DIGITS = 6  # of a hash: of a thousand such names, two are equal once in 30
+DIGITS = 6  # of the hash of a word that was changed
+RATES_DIGITS = 8  # of the hash of rates: of a thousand such names, two are equal once in 8,600 runs
 
 
 def pruned(step: PruneStep, steps: int = 1) -> str:
@@ -31,7 +32,7 @@ def _rates(step: PruneStep) -> Iterator[str]:
     if len(own) == 1:
         yield from (f"{word(name)}-{share(rate)}" for name, rate in own.items())
     elif own:
-        yield f"rates-{_hash(json.dumps(own, sort_keys=True))}"
+        yield f"rates-{_hash(json.dumps(own, sort_keys=True), RATES_DIGITS)}"
 
 
 def share(rate: float) -> str:
@@ -60,5 +61,5 @@ def word(value: object) -> str:
     return safe if safe == text else f"{safe}-{_hash(text)}"
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+def _hash(text: str, digits: int = DIGITS) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]

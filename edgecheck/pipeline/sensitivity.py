@@ -89,19 +89,20 @@ def scan(
         bench = Bench(job, baseline, progress)
         groups, pruned = prune_each(bench, schedule, asked)
         quantized = quantize_each(bench, schedule, asked.quantization) if asked.quantization else []
-    record = _record(plan, bench, asked, (groups, pruned, quantized), command)
-    _write(record, store)
-    return record
+    result = record(bench, asked, (groups, pruned, quantized), command)
+    write(result, store)
+    return result
 
 
-def _record(
-    plan: Plan,
+def record(
     bench: Bench,
     asked: Asked,
     effects: tuple[Prunable, list[LayerEffect], list[LayerEffect]],
-    command: Sequence[str] | None,
+    command: Sequence[str] | None = None,
 ) -> Sensitivity:
+    """Return the results of `prune_each` and `quantize_each` as one record."""
     groups, pruned, quantized = effects
+    plan = bench.run.plan
     return Sensitivity(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
@@ -120,11 +121,12 @@ def _record(
     )
 
 
-def _write(record: Sensitivity, store: Store) -> None:
+def write(result: Sensitivity, store: Store) -> None:
+    """Write a scan as `sensitivity.html`, `.md` and `.json` into a run folder."""
     html, markdown, document = (store.path("", file) for file in SENSITIVITY_FILES)
-    write_text(html, page.html(record))
-    write_text(markdown, page.markdown(record))
-    write_text(document, to_json(record))
+    write_text(html, page.html(result))
+    write_text(markdown, page.markdown(result))
+    write_text(document, to_json(result))
 
 
 def _narrowed(plan: Plan, asked: Asked) -> Plan:
@@ -184,7 +186,7 @@ def quantize_each(bench: Bench, schedule: Schedule, scheme: str) -> list[LayerEf
     (layers,) = schedule.finish(schedule.start([_layers(run, entry)]))
     lines = []
     for layer in layers:
-        step = QuantizeStep(scheme, evolve(run.plan.quantize, only=layer.nodes))
+        step = QuantizeStep(scheme, evolve(run.plan.quantize, only=layer.nodes, exclude=[]))
         name = f"{BASELINE}-{scheme}-{naming.word(layer.name)}"
         spec = VariantSpec(name, (step,), BASELINE, NONE)
         lines.append(_effect(bench, spec, LayerEffect(layer.name, name)))

@@ -123,6 +123,21 @@ def controls(settings: Settings, count: int, rows: Sequence[Row] = ()) -> Iterat
             yield VariantSpec(name if seed == settings.seed else f"{name}-seed{seed}", steps, recipe=label)
 
 
+def check_rates(rows: Sequence[Any], written: CommentedMap, source: str) -> None:
+    """Refuse a list under `rates`, which one letter tells from `rate`, in rows as written.
+
+    Raises:
+        ConfigError: a row has one.
+    """
+    for index, row in enumerate(rows):
+        if isinstance(row, Mapping) and isinstance(row.get("rates"), list | float | int):
+            line = document.line_of(written, ("variants", index, "rates"))
+            raise ConfigError(
+                f"{source}:{line}: variants.{index}.rates: it maps layers to rates of their own, such as "
+                "{conv1: 0.2}; did you mean 'rate'?"
+            )
+
+
 def with_others(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as written, with the steps of plugins moved to `others`."""
     kinds = [key for key in row if key in STEPS and key not in BUILT_IN]

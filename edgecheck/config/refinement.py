@@ -17,6 +17,7 @@ from edgecheck.steps import Recipe
 WEIGHT, DISTILL = "preserve.weight", "distill"
 _FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the recipe's own weight
 _DISTILLS = (0.0, 0.3, 0.6, 0.9)
+_BEYOND = 4  # steps of the rate
 _TILTS = (1, 2, 4, 8)  # steps of the rate by which the least sensitive layers are pruned more, and the others less
 
 
@@ -38,6 +39,7 @@ class Area:
         space: that of the search.
         shared: what all variants share.
         bands: layers that have one rate, the most sensitive first.
+        centre: the common rate around which others are looked for.
         weights: whether the weights of the recipe are varied, if it has any.
     """
 
@@ -45,12 +47,14 @@ class Area:
     space: Space
     shared: Settings
     bands: Sequence[Sequence[str]]
+    centre: float
     weights: bool = True
 
     @property
     def rates(self) -> list[float]:
-        """The rates of a band, 0 first."""
-        return [0.0, *sorted(set(self.space.rate))]
+        """The rates of a band, 0 first: up to twice the common rate and a few steps more."""
+        rates = [0.0, *sorted(set(self.space.rate))]
+        return rates[: 2 * rates.index(self.centre) + _BEYOND + 1]
 
     @property
     def axes(self) -> dict[str, int]:
@@ -82,13 +86,19 @@ class Area:
     def _point(self, steps: Sequence[int]) -> dict[str, int]:
         return {self._rate_axis(band): step for band, step in enumerate(steps)}
 
-    def tilted(self, rate: float) -> list[dict[str, int]]:
-        """Return points around a rate: the more sensitive a band, the less it is pruned."""
-        centre, last, most = self.rates.index(rate), len(self.bands) - 1, len(self.rates) - 1
-        points = []
+    def nearby(self) -> list[dict[str, int]]:
+        """Return points around the common rate: the more sensitive a band, the less it is pruned.
+
+        First those that spare the most sensitive bands, then those where the others make up for it.
+        """
+        centre, last, most = self.rates.index(self.centre), len(self.bands) - 1, len(self.rates) - 1
+        points = [
+            self.uniform(self.centre) | self._point([0] * spared + [centre] * (last + 1 - spared))
+            for spared in range(1, last + 1)
+        ]
         for tilt in _TILTS if last else ():
             steps = [centre + round(tilt * (2 * band / last - 1)) for band in range(last + 1)]
-            points.append(self.uniform(rate) | self._point([max(0, min(most, step)) for step in steps]))
+            points.append(self.uniform(self.centre) | self._point([max(0, min(most, step)) for step in steps]))
         return points
 
     def at(self, point: Mapping[str, int]) -> Spot | None:

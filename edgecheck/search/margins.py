@@ -13,9 +13,11 @@ _WHOLE = 1e-9  # a limit of 0 has no size to relate a distance to
 
 
 def margins(policy: Policy, attempt: Attempt) -> dict[str, float]:
-    """Return by how much each criterion that can fail a variant is violated, relative to its limit, within -1..1.
+    """Return by how much each criterion that can fail a variant is violated, relative to its limit.
 
-    A criterion without a verdict, or without a value, is violated: nothing shows that it holds.
+    An excess x becomes x / (1 + x), so that no criterion outweighs the others, and a larger excess stays a larger
+    number. What holds is between -1 and 0. A criterion without a verdict, or without a value, is violated by more than
+    any other: nothing shows that it holds.
     """
     verdicts = {(one.metric, one.op): one for one in attempt.verdicts}
     return {
@@ -30,5 +32,5 @@ def _excess(policy: Policy, verdict: Verdict | None) -> float:
         return VIOLATED
     sign = 1 if verdict.op.startswith(">") else -1
     excess = sign * (verdict.limit - verdict.actual) / max(abs(verdict.limit), _WHOLE)
-    bounded = max(-1.0, min(1.0, excess))
+    bounded = excess / (1 + excess) if excess > 0 else max(-1.0, excess)
     return max(bounded, _LEAST) if counts_as(policy, verdict) == "fail" else min(bounded, 0.0)

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from edgecheck.errors import DependencyError
 
+STARTUP = 5  # points known before proposals stop being random; the search has tried some already
 VIOLATED = 1.0  # a constraint that nothing is known of, or that cannot be measured
 Point = Mapping[str, int]
 """By axis, the number of one of its choices."""
@@ -52,7 +53,9 @@ class Optimizer:
         optuna = need_optuna()
         self._axes = dict(axes)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed))
+        self._study = optuna.create_study(
+            direction="minimize", sampler=optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed)
+        )
 
     def enqueue(self, point: Point) -> None:
         """Have a point proposed before all others."""

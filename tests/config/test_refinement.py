@@ -18,7 +18,7 @@ def area_of(recipe="none", quantization="none", weights=True, more=""):
     search = f"search: {{rate: [0.25, 0.5, 0.75], recipe: {recipe}, quantization: {quantization}}}\n"
     plan = reader.parse(HEAD + search + more, Path("edgecheck.yaml"), {})
     (branch,) = branches(plan.search, settings(plan))
-    return Area(branch, plan.search, settings(plan), BANDS, weights)
+    return Area(branch, plan.search, settings(plan), BANDS, 0.5, weights)
 
 
 def point(*steps, **recipe):
@@ -74,9 +74,16 @@ def test_otherwise_the_recipe_stays(recipe, weights):
     assert set(area_of(recipe, weights=weights).axes) == {"rate.0", "rate.1", "rate.2"}
 
 
-def test_a_tilt_prunes_the_sensitive_layers_less():
-    area = area_of()
-    assert area.tilted(0.5) == [point(1, 2, 3), point(0, 2, 3), point(0, 2, 3), point(0, 2, 3)]
+def test_points_nearby_prune_the_sensitive_layers_less():
+    spared = [point(0, 2, 2), point(0, 0, 2)]
+    assert area_of().nearby() == [*spared, point(1, 2, 3), *[point(0, 2, 3)] * 3]
+
+
+def test_rates_stay_around_the_common_one():
+    plan = reader.parse(HEAD + "search: {recipe: none, quantization: none}\n", Path("edgecheck.yaml"), {})
+    (branch,) = branches(plan.search, settings(plan))
+    for centre, highest in ((0.05, 0.3), (0.2, 0.6), (0.9, 0.95)):
+        assert Area(branch, plan.search, settings(plan), BANDS, centre).rates[-1] == highest
 
 
 @given(st.lists(st.text(), max_size=30, unique=True), st.integers(1, 10))

@@ -71,15 +71,15 @@ class World:
         return [reading(spec.name, "size.bytes", self.size(spec))]
 
 
-def area_of():
+def area_of(centre=0.4):
     plan = reader.parse(TEXT, Path("edgecheck.yaml"), {})
     (branch,) = branches(plan.search, settings(plan))
-    return Area(branch, plan.search, settings(plan), [["first"], ["second"]])
+    return Area(branch, plan.search, settings(plan), [["first"], ["second"]], centre)
 
 
 def refined(monkeypatch, points, trials=3, broken=(), bisected=True, budget=None):
     """Search the branch, refine it, and return the hunt, the script, and what was made."""
-    world, area, script = World(broken), area_of(), Script(points)
+    world, area, script = World(broken), area_of(0.4 if bisected else 0.2), Script(points)
     found = searched(Landscape({}, {}), monkeypatch, budget=budget)
     found.bench.policy = Policy(criteria=[parse(f"accuracy_drop_pp <= {LIMIT}")])
     monkeypatch.setattr(hunt, "attempt", world.attempt)
@@ -167,7 +167,7 @@ def test_the_budget_ends_it(monkeypatch):
 
 def test_without_a_bisection_it_starts_at_the_lowest_rate(monkeypatch):
     found, script, _ = refined(monkeypatch, [point(1, 4)], bisected=False)
-    assert script.told[0][0] == point(0, 2)
+    assert script.told[0][0] == point(0, 1)
     assert found.best is not None
 
 

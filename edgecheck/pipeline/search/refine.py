@@ -71,7 +71,7 @@ def around_best(hunt: Hunt, schedule: Schedule, searched: Sequence[Branch], shar
     groups, effects = sensitivity.prune_each(bench, schedule, asked)
     hunt.scan = sensitivity.record(bench, asked, (groups, effects, []))
     bands = in_bands(by_drift(effects), space.refine.bands)
-    area = Area(branch, space, shared, bands, space.refine.weights and not _relative(hunt))
+    area = Area(branch, space, shared, bands, _centre(hunt, branch), space.refine.weights and not _relative(hunt))
     optimizer = Optimizer(area.axes, hunt.bench.run.plan.seed)
     schedule.finish(schedule.start([refine(hunt, area, optimizer, space.refine.trials)]))
 
@@ -82,6 +82,13 @@ def _branch(hunt: Hunt, searched: Sequence[Branch]) -> Branch | None:
     own = [one for one in hunt.attempts.values() if one.branch in branches]
     best = hunt.best[1] if hunt.best and hunt.best[1].branch in branches else nearest(own)
     return branches[best.branch] if best else next(iter(branches.values()), None)
+
+
+def _centre(hunt: Hunt, branch: Branch) -> float:
+    """Return the rate of the best variant of a branch; where none passes, the lowest one, where the search began."""
+    rates = {spec.name: spec.pruning.rate for spec in branch.specs if spec.pruning}
+    best = hunt.best[1].variant if hunt.best else ""
+    return rates.get(best, min(rates.values()))
 
 
 def _relative(hunt: Hunt) -> bool:
@@ -107,11 +114,9 @@ def refine(hunt: Hunt, area: Area, proposer: Proposer, trials: int) -> Line[None
 
 def _first(hunt: Hunt, area: Area) -> list[dict[str, int]]:
     """Return the points that the bisection tried, then those around the best of them."""
-    places = {spec.name: spec.pruning.rate if spec.pruning else 0.0 for spec in area.branch.specs}
-    tried = [places[name] for name in hunt.attempts if name in places]
-    best = hunt.best[1].variant if hunt.best and hunt.best[1].variant in places else None
-    centre = places[best] if best else tried[0] if tried else area.rates[1]
-    return [*map(area.uniform, tried), *area.tilted(centre)]
+    rates = {spec.name: spec.pruning.rate if spec.pruning else 0.0 for spec in area.branch.specs}
+    tried = [rates[name] for name in hunt.attempts if name in rates]
+    return [*(area.uniform(rate) for rate in tried if rate in area.rates), *area.nearby()]
 
 
 def _told(hunt: Hunt, area: Area, point: Point) -> Line[_Told]:

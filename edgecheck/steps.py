@@ -57,6 +57,12 @@ def _positive(_instance: object, attribute: Attribute[float], value: float) -> N
         raise ValueError(f"{attribute.name} must be above 0 and at most {MOST_WEIGHT:g}, not {value:g}")
 
 
+def _shares(_instance: object, _attribute: Attribute[dict[str, float]], rates: dict[str, float]) -> None:
+    for name, rate in rates.items():
+        if not 0 <= rate <= 1:
+            raise ValueError(f"the rate of {name} must be between 0 and 1, not {rate:g}")
+
+
 @frozen
 class Preserve:
     """Keep the baseline's heatmaps: `weight` times the distance between them and the network's is added to the loss."""
@@ -105,7 +111,8 @@ class Quantize:
 
     `reduce_range` uses 7 bits for weights instead of 8. With 8 bits, sums saturate on x86 CPUs without VNNI. The
     default does not depend on the machine, so that the same configuration gives the same file everywhere.
-    `exclude` lists nodes of the float file that are not quantized; `edgecheck blame` advises which.
+    `exclude` lists nodes of the float file that are not quantized; `edgecheck blame` advises which. `only` lists the
+    nodes that are quantized; None for all.
     """
 
     calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
@@ -114,6 +121,7 @@ class Quantize:
     activations: Literal["int8", "uint8"] = "uint8"
     reduce_range: bool = True
     exclude: list[str] = field(factory=list)
+    only: list[str] | None = later(default=None)
 
 
 @register(STEPS, "prune")
@@ -123,6 +131,7 @@ class PruneStep(Step):
 
     `rate` is relative to the unpruned network, and is reached in the last step of an iterative schedule. `share` is the
     part of it reached after this step, 1 for the last or only step. Layers keep a multiple of `round_to` channels.
+    `rates` gives single layers or dependency groups a rate of their own, by name; the others have `rate`.
     """
 
     kind = "prune"
@@ -133,6 +142,16 @@ class PruneStep(Step):
     rate: float = field(validator=within(0, 1))
     round_to: int = field(default=1, validator=within(1, 2**20))
     share: float = field(default=1.0, validator=within(0, 1))
+    rates: dict[str, float] | None = later(default=None, validator=optional(_shares))
+
+    @property
+    def removes(self) -> bool:
+        """Whether any rate is above 0."""
+        return self.rate > 0 or any((self.rates or {}).values())
+
+    def rate_of(self, name: str) -> float:
+        """Return the rate of a layer or dependency group."""
+        return (self.rates or {}).get(name, self.rate)
 
 
 @register(STEPS, "finetune")

@@ -32,6 +32,13 @@ from edgecheck.cli.options import (
     help="Stop searching after a time such as 2h or 90m, or after a number of variants. [default: no limit]",
 )
 @click.option(
+    "--trials",
+    metavar="N",
+    type=click.IntRange(1, 10_000),
+    help="Then vary the rates of single layers, and the weights of the recipe, in N more variants (needs pip install "
+    "'edgecheck[search]'). [default: that of CONFIG, or none]",
+)
+@click.option(
     "--reuse",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
@@ -50,6 +57,9 @@ def search(context: click.Context, config: Path, out: Path, form: str, **given: 
     Without it, these are L1, filters, rates of 5 % to 95 %, the recipes none, paper and preserve, with and without
     int8. The variants: section is ignored.
 
+    With --trials, or refine in the search: section, the layers then get rates of their own around the best variant, by
+    their sensitivity.
+
     Variants are tried on one half of the test images, and the smallest that passes is judged once on the other half.
     Writes search.html, search.md and search.json beside the reports of a run.
 
@@ -66,7 +76,7 @@ def search(context: click.Context, config: Path, out: Path, form: str, **given: 
 
     budget = Budget.of(given["budget"])
     with Store(out).attempt() as store, screen.own_words():
-        plan, progress = reader.load(config, _overrides(given["minimize"])), screen.Screen()
+        plan, progress = reader.load(config, _overrides(given["minimize"], given["trials"])), screen.Screen()
         renderer(form)
         executors.executor(given["executor"], progress)  # an unknown one is refused before any work
         tools = searching.Tools(lambda: executors.executor(given["executor"], progress), progress, given["reuse"])
@@ -79,5 +89,7 @@ def search(context: click.Context, config: Path, out: Path, form: str, **given: 
     context.exit(report.exit_code)
 
 
-def _overrides(minimize: str | None) -> dict[str, Any]:
-    return {"search": {"minimize": minimize}} if minimize else {}
+def _overrides(minimize: str | None, trials: int | None) -> dict[str, Any]:
+    asked = {"minimize": minimize} if minimize else {}
+    refined = {"refine": {"trials": trials}} if trials else {}
+    return {"search": {**asked, **refined}} if asked or refined else {}

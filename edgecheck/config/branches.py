@@ -21,7 +21,7 @@ class Branch:
 
     `recipe` is that of its variants, "" for the default, and `asked` its name in the space. `untrained` are the same
     variants without fine-tuning: their files have the same size and run as fast. `shrinks` tells whether a higher rate
-    makes the file smaller.
+    makes the file smaller. Where it is `refined`, layers have rates of their own.
     """
 
     criterion: str
@@ -32,12 +32,14 @@ class Branch:
     specs: tuple[VariantSpec, ...]
     untrained: tuple[VariantSpec, ...]
     shrinks: bool
+    refined: bool = False
 
     @property
     def label(self) -> str:
         """The branch in words, such as `l1, filters, int8, recipe preserve`."""
         parts = [self.criterion, self.structure, *([] if self.quantization == "none" else [self.quantization])]
-        return ", ".join([*parts, f"recipe {self.asked}"])
+        refined = ["rates by layer"] if self.refined else []
+        return ", ".join([*parts, f"recipe {self.asked}", *refined])
 
     @property
     def trains(self) -> bool:

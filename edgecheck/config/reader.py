@@ -48,6 +48,7 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     flags = {k: v for k, v in overrides.items() if not isinstance(v, Mapping) or _is_section(written.get(k))}
     here = document.merge(_absolute(written, path.parent), flags)
     if isinstance(here.get("variants"), list):
+        variants.check_rates(here["variants"], written, str(path))
         here["variants"] = [variants.with_others(row) if isinstance(row, Mapping) else row for row in here["variants"]]
     data = here.get("data")
     if isinstance(data, Mapping) and isinstance(data.get("classes"), str):

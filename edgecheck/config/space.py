@@ -27,10 +27,23 @@ def _some(_instance: object, attribute: Attribute[Any], names: list[str]) -> Non
 
 
 @frozen
+class Refine:
+    """What follows the search over common rates: layers get rates of their own, which Optuna proposes.
+
+    `trials` is how many variants are made. The layers are divided into `bands` by their sensitivity, each with its own
+    rate. `weights` also varies the weights of the recipe: distillation and kept heatmaps.
+    """
+
+    trials: int = field(default=20, validator=within(1, 10**4))
+    bands: int = field(default=4, validator=within(1, 64))
+    weights: bool = True
+
+
+@frozen
 class Space:
     """The cross product of criteria, structures, recipes and quantizations, each over all `rate`s.
 
-    `minimize` is what the search makes as small as possible.
+    `minimize` is what the search makes as small as possible; `refine` goes on with rates of single layers.
     """
 
     criterion: list[str] = field(factory=lambda: ["l1"], validator=_some)
@@ -41,3 +54,4 @@ class Space:
     round_to: int = field(default=1, validator=within(1, 4096))
     scope: Scope | None = None
     minimize: Objective = "size.bytes"
+    refine: Refine | None = None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from attrs import asdict, evolve, field, frozen, has
+from attrs import evolve, field, frozen, has
 from ruamel.yaml.comments import CommentedMap
 
-from edgecheck.config import document
+from edgecheck.config import document, naming
 from edgecheck.config.plan import VariantSpec
 from edgecheck.config.recipes import NONE, problems
 from edgecheck.errors import ConfigError
@@ -32,8 +30,6 @@ from edgecheck.steps import (
 )
 from edgecheck.validators import within
 
-WORD = 40  # characters of an option in a folder's name; file systems take 255 for the whole name
-
 # Rows describe these steps by their fields, such as `criterion:`; steps of plugins are named by their kind.
 BUILT_IN = ("prune", "finetune", "recalibrate", "quantize")
 
@@ -44,11 +40,18 @@ def _rates(_instance: object, _attribute: object, rates: list[float]) -> None:
             raise ValueError(f"a pruning rate lies between 0 and 1, not {rate:g} (the control covers rate 0)")
 
 
+def _own_shares(_instance: object, _attribute: object, rates: dict[str, float]) -> None:
+    for name, rate in rates.items():
+        if not 0 <= rate < 1:
+            raise ValueError(f"the rate of layer {name} lies between 0 and 1, not {rate:g}")
+
+
 @frozen
 class Row:
     """One row of `variants:`, the cross product of its criteria, structures, rates, recipes and quantizations.
 
     Without a recipe, variants are fine-tuned by that of `finetune:`.
+    `rates` gives single layers their own rate; without `rate` the others are not pruned.
     Without a criterion, the baseline is quantized. The quantization `none` makes the float file a variant, too.
     `others` maps the kind of each step from a plugin to its options.
     """
@@ -61,6 +64,7 @@ class Row:
     steps: int = field(default=1, validator=within(1, 1000))
     round_to: int = field(default=1, validator=within(1, 4096))
     scope: Scope | None = None
+    rates: dict[str, float] = field(factory=dict, validator=_own_shares)
     others: dict[str, dict[str, Any]] = field(factory=dict)
 
 
@@ -119,6 +123,21 @@ def controls(settings: Settings, count: int, rows: Sequence[Row] = ()) -> Iterat
             yield VariantSpec(name if seed == settings.seed else f"{name}-seed{seed}", steps, recipe=label)
 
 
+def check_rates(rows: Sequence[Any], written: CommentedMap, source: str) -> None:
+    """Refuse a list under `rates`, which one letter tells from `rate`, in rows as written.
+
+    Raises:
+        ConfigError: a row has one.
+    """
+    for index, row in enumerate(rows):
+        if isinstance(row, Mapping) and isinstance(row.get("rates"), list | float | int):
+            line = document.line_of(written, ("variants", index, "rates"))
+            raise ConfigError(
+                f"{source}:{line}: variants.{index}.rates: it maps layers to rates of their own, such as "
+                "{conv1: 0.2}; did you mean 'rate'?"
+            )
+
+
 def with_others(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as written, with the steps of plugins moved to `others`."""
     kinds = [key for key in row if key in STEPS and key not in BUILT_IN]
@@ -154,13 +173,13 @@ def _check(row: Row) -> None:
     for name in row.structure:
         find_structure(name)
     own = _own_rates(row)
-    if own and row.rate:
-        raise ConfigError(f"{', '.join(row.structure)} has a fixed rate; remove `rate`")
+    if own and (row.rate or row.rates):
+        raise ConfigError(f"{', '.join(row.structure)} has a fixed rate; remove `{'rate' if row.rate else 'rates'}`")
     if own and (row.scope or row.round_to > 1):
         raise ConfigError(f"{', '.join(row.structure)} does not support scope or round_to; remove them")
     if row.recipe and not row.criterion:
         raise ConfigError("a variant that is not pruned is not fine-tuned; remove `recipe`")
-    pruned = [bool(part) for part in (row.criterion, row.structure, row.rate or own)]
+    pruned = [bool(part) for part in (row.criterion, row.structure, row.rate or row.rates or own)]
     if any(pruned) != all(pruned) or not (all(pruned) or set(row.quantization) - {"none"} or row.others):
         raise ConfigError(
             "a variant needs criterion, structure and rate (2:4 has a fixed rate), a quantization, or both"
@@ -175,11 +194,11 @@ def _expanded(row: Row, settings: Settings) -> Iterator[VariantSpec]:
     others = [_other(kind, options) for kind, options in row.others.items()]
     on_network, on_file = ([step for step in others if step.acts_on == domain] for domain in ("network", "file"))
     for (name, pruning), (label, recipe) in product(*_networks(row, settings)):
-        network = "-".join([name, *([label] if label and pruning else []), *map(_words, on_network)])
+        network = "-".join([name, *([label] if label and pruning else []), *map(naming.words, on_network)])
         steps = [*_trained(pruning, row.steps, settings, recipe), *on_network]
         for scheme in row.quantization or ["none"]:
             quantized = [] if scheme == "none" else [QuantizeStep(scheme, settings.quantize)]
-            words = [network, *(step.scheme for step in quantized), *map(_words, on_file)]
+            words = [network, *(step.scheme for step in quantized), *map(naming.words, on_file)]
             if whole := (*steps, *quantized, *on_file):
                 yield VariantSpec("-".join(words), whole, network, label)
 
@@ -211,20 +230,9 @@ def _pruned(row: Row) -> Iterator[tuple[str, PruneStep]]:
             name = f"{criterion}-{structure.replace(':', 'of')}"  # some file systems allow no colon in a name
             yield name, PruneStep(criterion, structure, usual, fixed)
             continue
-        scope = row.scope or usual
-        for rate in row.rate:
-            # Two decimals if the rate has no more, else all: two rates must not share a name.
-            share = f"{rate:.2f}" if round(rate, 2) == rate else repr(rate)
-            words = [criterion, structure, scope if scope != usual else "", share, *_schedule(row)]
-            yield "-".join(filter(None, words)), PruneStep(criterion, structure, scope, rate, row.round_to)
-
-
-def _schedule(row: Row) -> Iterator[str]:
-    """Yield the parts of a variant's name for options that differ from the defaults."""
-    if row.steps > 1:
-        yield f"{row.steps}steps"
-    if row.round_to > 1:
-        yield f"by{row.round_to}"
+        for rate in row.rate or [0.0]:
+            step = PruneStep(criterion, structure, row.scope or usual, rate, row.round_to, rates=row.rates or None)
+            yield naming.pruned(step, row.steps), step
 
 
 def _other(kind: str, options: Mapping[str, Any]) -> Step:
@@ -235,16 +243,3 @@ def _other(kind: str, options: Mapping[str, Any]) -> Step:
             f"kind = {kind!r}"
         )
     return document.structure(options, step, CommentedMap(), kind)
-
-
-def _words(step: Step) -> str:
-    """Return the part of a variant's name for a step of a plugin: its kind and option values."""
-    values = asdict(step).values()  # type: ignore[arg-type]
-    return "-".join([step.kind, *map(_word, values)])
-
-
-def _word(value: object) -> str:
-    """Return a value as a part of a folder's name; one that was changed for it gets a hash, so that it stays unique."""
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    safe = re.sub(r"[^\w.+-]+", "_", text)[:WORD]
-    return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

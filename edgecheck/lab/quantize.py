@@ -4,7 +4,7 @@
 - `int8-dynamic` stores the weights of matrix products as int8 and determines the ranges of activations at run time.
 - `fp16` stores and computes in float16, with float32 inputs and outputs.
 
-All three leave out the nodes that `quantize.exclude` names.
+All three leave out the nodes that `quantize.exclude` names, and with `quantize.only` all others than those.
 A quantized file is measured like any other. It has no twin, because rounding has no gradient.
 """
 
@@ -52,7 +52,8 @@ def quantize(name: str, source: Path, out: Path, calibration: Calibration) -> li
 
     Raises:
         ConfigError: unknown quantization `name`.
-        ModelError: the tools of ONNX Runtime cannot quantize the file, or it has no node that `exclude` names.
+        ModelError: the tools of ONNX Runtime cannot quantize the file, or it has no node of a name in `exclude` or
+            `only`.
     """
     make = lookup(QUANTIZERS, name, "quantization")
     try:
@@ -84,6 +85,7 @@ def _static(source: Path, out: Path, calibration: Calibration) -> list[Diagnosti
             activation_type=QuantType.QUInt8 if options.activations == "uint8" else QuantType.QInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=methods[options.calibration],
+            nodes_to_quantize=options.only,
             nodes_to_exclude=options.exclude,
         )
     return _range_notes(options)
@@ -105,12 +107,17 @@ def _dynamic(source: Path, out: Path, calibration: Calibration) -> list[Diagnost
             per_channel=calibration.options.per_channel,
             reduce_range=calibration.options.reduce_range,
             weight_type=QuantType.QInt8,
-            # It makes a MatMul of every Gemm first, under this name.
-            nodes_to_exclude=[name + suffix for name in calibration.options.exclude for suffix in ("", "_MatMul")],
+            nodes_to_quantize=_as_products(calibration.options.only),
+            nodes_to_exclude=_as_products(calibration.options.exclude),
         )
     if not any(tensor.data_type == onnx.TensorProto.INT8 for tensor in onnx.load(out).graph.initializer):
         return [Diagnostic("int8-dynamic-unchanged")]
     return _range_notes(calibration.options)
+
+
+def _as_products(names: list[str] | None) -> list[str] | None:
+    """Return the names of nodes also as `quantize_dynamic` calls them, which makes a MatMul of every Gemm first."""
+    return None if names is None else [name + suffix for name in names for suffix in ("", "_MatMul")]
 
 
 @register(QUANTIZERS, "fp16")
@@ -120,7 +127,9 @@ def _half(source: Path, out: Path, calibration: Calibration) -> list[Diagnostic]
 
     model = onnx.load(source)
     _check_names(model, calibration.options)
-    left_out = calibration.options.exclude
+    left_out, only = list(calibration.options.exclude), calibration.options.only
+    if only is not None:
+        left_out += [node.name for node in model.graph.node if node.name not in only]
     half = OnnxModel(convert_float_to_float16(model, keep_io_types=True, node_block_list=left_out))
     half.topological_sort()  # the converter appends the casts of inputs at the end
     write_bytes(out, half.model.SerializeToString())
@@ -128,12 +137,13 @@ def _half(source: Path, out: Path, calibration: Calibration) -> list[Diagnostic]
 
 
 def _check_names(model: onnx.ModelProto, options: Quantize) -> None:
-    """Refuse to leave out a node that is not there: the quantizers would not say so."""
+    """Refuse names of nodes that are not there: the quantizers would not say so."""
     known = {node.name: node for node in model.graph.node if node.name}
-    for name in options.exclude:
-        if name not in known:
-            hint = nearest(name, known) or "; `edgecheck blame` lists the names of nodes"
-            raise ModelError(f"quantize.exclude: it has no node {name!r}{hint}")
+    for setting, names in (("exclude", options.exclude), ("only", options.only or [])):
+        for name in names:
+            if name not in known:
+                hint = nearest(name, known) or "; `edgecheck blame` lists the names of nodes"
+                raise ModelError(f"quantize.{setting}: it has no node {name!r}{hint}")
 
 
 def _range_notes(options: Quantize) -> list[Diagnostic]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.pruning.criteria import CRITERIA
-from edgecheck.pruning.structures import Structure, find_structure
+from edgecheck.pruning.structures import STRUCTURES, Structure, find_structure
 from edgecheck.records import Diagnostic
 from edgecheck.registry import lookup
 from edgecheck.steps import PruneStep
@@ -41,6 +41,19 @@ def check_step(step: PruneStep) -> None:
         raise ConfigError("round_to counts channels; it goes with structure filters")
     if step.share < 1 and not structure.takes_shares:
         raise ConfigError(f"{step.structure} has no rates between, so it is pruned in one step")
+    if step.rates is not None:
+        _check_rates(step, structure)
+
+
+def _check_rates(step: PruneStep, structure: Structure) -> None:
+    if not structure.takes_rates:
+        takers = ", ".join(name for name, one in STRUCTURES.items() if one.takes_rates)
+        raise ConfigError(f"structure {step.structure} takes no rates of single layers; {takers} do")
+    if step.scope != "layer":
+        raise ConfigError(
+            f"rates of single layers need scope layer, not {step.scope}, which ranks all layers together; set "
+            "scope: layer"
+        )
 
 
 def needs_images(step: PruneStep) -> bool:

@@ -28,6 +28,7 @@ class Structure:
         takes_scope: whether the scope can be set.
         takes_round_to: whether layers can keep a multiple of a number of channels.
         takes_shares: whether a rate can be reached in several steps.
+        takes_rates: whether single layers can have rates of their own.
         own_rate: for a structure that stands for a pattern of names, such as `2:4`: returns the rate that a name
             implies, None for other names. None where the name is that of the registry and the rate is set.
         example: a name of the pattern, for messages.
@@ -41,6 +42,7 @@ class Structure:
     takes_scope: bool = True
     takes_round_to: bool = False
     takes_shares: bool = True
+    takes_rates: bool = False
     own_rate: Callable[[str], float | None] | None = None
     example: str = ""
 
@@ -69,6 +71,7 @@ STRUCTURES: dict[str, Structure] = {
         "weights",
         f"{_IN}.unstructured:prune",
         default_scope="global",
+        takes_rates=True,
     ),
     # Filters of layers with different fan-in do not compare: under one threshold narrow layers would be emptied.
     "filters": Structure(
@@ -77,6 +80,7 @@ STRUCTURES: dict[str, Structure] = {
         "filters",
         f"{_IN}.filters:prune",
         takes_round_to=True,
+        takes_rates=True,
     ),
     "N:M": Structure(
         "of every M weights along the input channels, N stay",

@@ -8,6 +8,7 @@ from edgecheck.records.policy import Criterion, Level, Operator, Policy, Recomme
 from edgecheck.records.readings import HOST, Reading, on, on_host, reading
 from edgecheck.records.report import Environment, Report, Subject, Tool, Withheld
 from edgecheck.records.search import Attempt, BranchResult, Search
+from edgecheck.records.sensitivity import LayerEffect, Sensitivity, by_drift
 from edgecheck.records.similarity import ImageScore, Similarity
 from edgecheck.records.variant import LayerCost, OtherStep, Role, Variant
 
@@ -22,6 +23,7 @@ __all__ = [
     "Environment",
     "ImageScore",
     "LayerCost",
+    "LayerEffect",
     "Level",
     "Operator",
     "OtherStep",
@@ -31,6 +33,7 @@ __all__ = [
     "Report",
     "Role",
     "Search",
+    "Sensitivity",
     "Severity",
     "Similarity",
     "Status",
@@ -39,6 +42,7 @@ __all__ = [
     "Variant",
     "Verdict",
     "Withheld",
+    "by_drift",
     "from_dict",
     "on",
     "on_host",

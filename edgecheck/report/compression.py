@@ -7,6 +7,7 @@ from edgecheck.records.steps import KIND
 from edgecheck.records.variant import FINETUNED, QUANTIZED
 from edgecheck.report.format import format_count, format_value
 from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, RecalibrateStep, Recipe, Step
+from edgecheck.text import listed
 
 
 def compression(variant: Variant) -> str:
@@ -34,14 +35,22 @@ def describe_step(step: Step) -> str:
 
 
 def _pruning(step: PruneStep) -> str:
-    rate = format_value(step.rate * step.share, "fraction")
     multiples = f", multiples of {step.round_to}" if step.round_to > 1 else ""
-    return f"prune {rate} by {step.criterion}, {step.structure} ({step.scope}){multiples}"
+    return f"prune {_rates(step)} by {step.criterion}, {step.structure} ({step.scope}){multiples}"
+
+
+def _rates(step: PruneStep) -> str:
+    """Return `40.00 % (conv1 50.00 %)`: the common rate, and those of single layers."""
+    common = format_value(step.rate * step.share, "fraction")
+    own = step.rates or {}
+    told = listed(f"{name} {format_value(rate * step.share, 'fraction')}" for name, rate in own.items())
+    return (f"{common} ({told})" if step.rate else told) if told else common
 
 
 def _quantization(step: QuantizeStep) -> str:
     kept = f" except {', '.join(step.options.exclude)}" if step.options.exclude else ""
-    return f"quantize to {step.scheme}{kept}"
+    only = f", only {', '.join(step.options.only)}" if step.options.only is not None else ""
+    return f"quantize to {step.scheme}{only}{kept}"
 
 
 def _finetuning(epochs: int) -> str:

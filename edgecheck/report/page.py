@@ -98,8 +98,18 @@ def html(
     tool: Tool,
     sections: Iterable[Section],
     pictures: Mapping[str, bytes] | None = None,
+    report: bool = True,
 ) -> str:
-    """Return the page as one self-contained HTML file; `pictures` maps paths to PNG data."""
+    """Return the page as one self-contained HTML file.
+
+    Args:
+        title: its heading.
+        introduction: the line below it.
+        tool: what made it.
+        sections: its content.
+        pictures: PNG data by path.
+        report: whether a report with verdicts lies beside it.
+    """
     sources = {file: f"data:image/png;base64,{b64encode(png).decode()}" for file, png in (pictures or {}).items()}
     return (
         environment()
@@ -109,6 +119,7 @@ def html(
             introduction=introduction,
             tool=tool,
             sections=list(sections),
+            report=report,
             sources=sources,
             described=described,
             drawing=lambda chart: Markup(chart.svg),

@@ -49,7 +49,7 @@ def series(report: Report) -> list[Series]:
     """Group the pruned candidates into series, in the order of the run."""
     points: dict[Way, list[tuple[float, Variant]]] = {}
     for variant in candidates(report):
-        if step := variant.pruning:
+        if (step := variant.pruning) and not step.rates:  # rates of single layers are no point of a curve
             points.setdefault(_way(variant, step), []).append((step.rate, variant))
     return [Series(*way, tuple(sorted(members, key=lambda point: point[0]))) for way, members in points.items()]
 

@@ -41,6 +41,12 @@ def names(*rows):
             "l1-filters-0.50-3steps-by8-int8",
         ),
         ("quantization: int8", "baseline-int8"),
+        ("criterion: l1, structure: filters, rates: {conv1: 0.5}", "l1-filters-conv1-0.50"),
+        ("criterion: l1, structure: filters, rate: 0.3, rates: {conv1: 0}", "l1-filters-0.30-conv1-0.00"),
+        (
+            "criterion: l1, structure: unstructured, scope: layer, rates: {layer1.0.conv1: 0.125}, steps: 2",
+            "l1-unstructured-layer-layer1.0.conv1-0.125-2steps",
+        ),
     ],
 )
 def test_a_name_says_what_is_unusual(row, expected):
@@ -84,6 +90,24 @@ def test_what_a_row_asks_for_reaches_the_variant():
     ]
 
 
+def test_rates_of_several_layers_have_a_short_name_of_their_own():
+    row = "criterion: l1, structure: filters"
+    rows = [f"{row}, rates: {{conv1: {first}, conv2: {second}}}" for first, second in ((0.5, 0.2), (0.2, 0.5))]
+    reordered = f"{row}, rates: {{conv2: 0.2, conv1: 0.5}}"
+    found = names(*rows, reordered, f"{row}, rate: 0.1, rates: {{conv1: 0.5, conv2: 0.2}}")
+    assert len(set(found)) == 3  # the order of the layers says nothing
+    assert all(len(name) <= len("l1-filters-0.10-rates-12345678") for name in found)
+    (spec, *_) = expanded(*rows)
+    assert spec.pruning == PruneStep("l1", "filters", "layer", 0.0, rates={"conv1": 0.5, "conv2": 0.2})
+
+
+def test_a_long_name_of_a_layer_is_cut_and_stays_unique():
+    layers = [f"features.{'block' * 20}.{place}" for place in (1, 2)]
+    found = names(*(f"criterion: l1, structure: filters, rates: {{{layer}: 0.5}}" for layer in layers))
+    assert len(set(found)) == 2
+    assert max(map(len, found)) < 80
+
+
 def test_what_two_rows_name_is_made_once():
     one = "criterion: l1, structure: filters, rate: 0.5"
     assert names(one, one, f"{one}, steps: 2", f"{one}, round_to: 1") == ["l1-filters-0.50", "l1-filters-0.50-2steps"]
@@ -101,6 +125,9 @@ def test_what_two_rows_name_is_made_once():
         ("quantization: none", "a variant needs criterion, structure and rate"),
         ("criterion: l1, structure: filters, rate: 0", "between 0 and 1, not 0"),
         ("criterion: l1, structure: filters, rate: 0.5, steps: 0", "steps"),
+        ("criterion: l1, structure: filters, rates: {conv1: 1}", "the rate of layer conv1 lies between 0 and 1, not 1"),
+        ("criterion: l1, structure: filters, rates: {conv1: much}", "expected a number, not 'much'"),
+        ('criterion: l1, structure: "2:4", rates: {conv1: 0.5}', "2:4 has a fixed rate; remove `rates`"),
         ("criterion: l1, structure: filters, rate: 0.5, round_to: 0", "round_to"),
         ("criterion: l1, structure: filters, rate: 0.5, round: 8", "round"),
     ],

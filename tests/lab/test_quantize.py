@@ -199,3 +199,16 @@ def test_a_node_that_is_not_there_cannot_be_excluded(float_file, tmp_path, schem
     with pytest.raises(ModelError, match=r"quantize\.exclude: it has no node 'node_linea', did you mean 'node_linear'"):
         quantize(scheme, float_file, tmp_path / "x.onnx", Calibration(data(), HOW, options))
     assert not (tmp_path / "x.onnx").exists()
+
+
+@pytest.mark.parametrize(("scheme", "small"), [("int8", "int8"), ("int8-dynamic", "int8"), ("fp16", "float16")])
+def test_only_the_named_nodes_are_quantized(float_file, tmp_path, scheme, small):
+    names = [node.name for node in onnx.load(float_file).graph.node if node.op_type in ("Conv", "Gemm")]
+    quantize(scheme, float_file, tmp_path / "one.onnx", Calibration(data(), HOW, Quantize(only=names[-1:])))
+    types = owned_types(tmp_path / "one.onnx")
+    assert (types.count("float32"), types.count(small)) == (len(names) - 1, 1)
+
+
+def test_a_node_that_is_not_there_cannot_be_the_only_one(float_file, tmp_path):
+    with pytest.raises(ModelError, match=r"quantize\.only: it has no node 'node_linea', did you mean 'node_linear'"):
+        quantize("int8", float_file, tmp_path / "x.onnx", Calibration(data(), HOW, Quantize(only=["node_linea"])))

@@ -19,6 +19,8 @@ from edgecheck.pipeline import assembling, reporting
 from edgecheck.pipeline.run import run
 from edgecheck.pipeline.stage import key_of
 from edgecheck.pipeline.stages.energy import MeasureEnergy
+from edgecheck.pipeline.stages.groups import FindGroups
+from edgecheck.pipeline.stages.layers import FindLayers
 from edgecheck.pipeline.stages.placement import Place
 from edgecheck.pipeline.store import Store
 from edgecheck.progress import Silent
@@ -38,7 +40,8 @@ variants:
 measure: {{latency_budget_s: 1}}
 gate: {{criteria: [latency.ratio <= 0.9, accuracy_drop_pp <= 1]}}
 """
-OF_BOARDS = {Place, MeasureEnergy}  # no part of `run`: only `device run` asks for them, and nothing depends on them
+# No part of `run`, and nothing there depends on them: `device run` and `sensitivity` ask for them.
+OF_OTHERS = {Place, MeasureEnergy, FindGroups, FindLayers}
 PARTS = ("files", "outputs")  # of what a stage gives
 TWICE, INT8, TAYLOR = "l1-filters-0.50-2steps", "l1-filters-0.50-2steps-int8", "taylor-unstructured-0.25"
 
@@ -156,7 +159,7 @@ def finished(tmp_path_factory):
 
 
 def test_the_run_has_every_stage_and_a_second_one_computes_nothing(finished):
-    assert {type(stage) for stage in finished.stages.values()} == set(all_stages()) - OF_BOARDS
+    assert {type(stage) for stage in finished.stages.values()} == set(all_stages()) - OF_OTHERS
     assert finished.again(plan_of()) == set()
 
 
@@ -175,7 +178,7 @@ def test_what_depends_on_what(finished):
     assert not of_ranking & {(TWICE, "prune-0"), (TWICE, "finetune-1")}
 
 
-@pytest.mark.parametrize("kind", sorted({kind.kind for kind in set(all_stages()) - OF_BOARDS}))
+@pytest.mark.parametrize("kind", sorted({kind.kind for kind in set(all_stages()) - OF_OTHERS}))
 @settings(max_examples=4, phases=[Phase.generate], derandomize=True)  # an example is as small as it gets
 @given(data=st.data())
 def test_another_input_of_a_stage_runs_it_again_and_what_depends_on_what_came_out_otherwise(finished, kind, data):

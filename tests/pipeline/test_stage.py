@@ -71,7 +71,7 @@ EXAMPLES = {
     "threads": 2,
 }
 STEPS = {
-    "Prune": PruneStep("l1", "filters", "layer", 0.5, 8, 0.5),
+    "Prune": PruneStep("l1", "filters", "layer", 0.5, 8, 0.5, {"conv": 0.25}),
     "FineTune": FineTuneStep(Recipe(preserve=Preserve(), recalibrate_batchnorm=8), 0),
     "Quantize": QuantizeStep("int8", Quantize(exclude=["conv"])),
     "Recalibrate": RecalibrateStep(64, 0),
@@ -156,3 +156,6 @@ def test_a_field_that_came_later_is_part_of_the_key_only_where_it_is_set():
         Recipe(recalibrate_batchnorm=2),
     ):
         assert len(keyed(recipe)) == len(keyed(Recipe())) + 1
+    pruning = PruneStep("l1", "filters", "layer", 0.5)
+    assert set(keyed(pruning)) == {"step", "criterion", "structure", "scope", "rate", "round_to", "share"}
+    assert keyed(attrs.evolve(pruning, rates={"conv": 0.25}))["rates"] == {"conv": 0.25}

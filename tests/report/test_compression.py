@@ -1,7 +1,7 @@
 import pytest
 
 from edgecheck.records import OtherStep, Variant
-from edgecheck.report.compression import compression
+from edgecheck.report.compression import compression, describe_step
 from edgecheck.steps import FineTuneStep, Preserve, PruneStep, Quantize, QuantizeStep, RecalibrateStep, Recipe
 
 HALF = PruneStep("l1", "filters", "layer", 0.5, round_to=8, share=0.5)
@@ -37,3 +37,10 @@ HALF = PruneStep("l1", "filters", "layer", 0.5, round_to=8, share=0.5)
 )
 def test_steps_in_words(steps, words):
     assert compression(Variant("v", "candidate", steps=steps)) == words
+
+
+def test_rates_of_single_layers_are_named():
+    step = PruneStep("l1", "filters", "layer", 0.0, rates={"conv1": 0.5, "conv2": 0.25})
+    assert describe_step(step) == "prune conv1 50.00 %, conv2 25.00 % by l1, filters (layer)"
+    beside = PruneStep("l1", "filters", "layer", 0.3, share=0.5, rates={"conv1": 0.0})
+    assert describe_step(beside) == "prune 15.00 % (conv1 0.00 %) by l1, filters (layer)"

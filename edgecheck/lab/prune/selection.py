@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +16,11 @@ Removal = tuple[DependencyGroup, Tensor]  # a group and a bool mask over its uni
 
 
 def lowest_per_layer(
-    groups: Sequence[DependencyGroup], scores: Mapping[str, Tensor], rate: float, round_to: int, share: float = 1.0
+    groups: Sequence[DependencyGroup],
+    scores: Mapping[str, Tensor],
+    rate_of: Callable[[str], float],
+    round_to: int,
+    share: float = 1.0,
 ) -> tuple[list[Removal], list[Diagnostic]]:
     """Choose from each group so that every layer keeps `round((1 - rate) C)` of its C prunable channels.
 
@@ -24,22 +28,34 @@ def lowest_per_layer(
     pads channels splits those of the wide layer. What earlier groups kept of the layer then counts. `share` of the
     units that will have been removed in the end are removed now. Rounding a lower rate instead could ask a group for
     more units than the step before has left.
+
+    `rate_of` returns the rate of a group by its root. The rate of a layer is the mean over its channels. A group at
+    rate 0 is left alone, whatever multiples its layers keep.
     """
-    widths: Counter[str] = Counter()
+    parts: dict[str, list[tuple[float, int]]] = defaultdict(list)
     kept: Counter[str] = Counter()
     removals, spared = [], []
     for group in groups:
-        width = widths[group.root] + group.size
+        own = rate_of(group.root)
+        parts_of_layer = [*parts[group.root], (own, group.size)]
+        width, rate = sum(size for _, size in parts_of_layer), _mean_rate(parts_of_layer)
         wanted = width_to_keep(width, rate, round_to)
         if round((1 - rate) * width) == 0:
             spared.append({"layer": group.root, "kept": wanted, "width": width})
-        keep = min(max(wanted - kept[group.root], 0), group.size)
+        keep = min(max(wanted - kept[group.root], 0), group.size) if own else group.size
         removed = torch.zeros(group.size, dtype=torch.bool)
         removed[scores[group.root].argsort(stable=True)[: round(share * (group.size - keep))]] = True
         removals.append((group, removed))
-        widths.update(dict.fromkeys(group.layers, group.size))
+        for name in group.layers:
+            parts[name].append((own, group.size))
         kept.update(dict.fromkeys(group.layers, keep))
     return removals, [Diagnostic("rate-empties-layers", {"layers": spared})] if spared else []
+
+
+def _mean_rate(parts: Sequence[tuple[float, int]]) -> float:
+    """Return the mean of rates over numbers of channels; of equal rates that rate to the last bit."""
+    rates = {rate for rate, _ in parts}
+    return rates.pop() if len(rates) == 1 else sum(rate * size for rate, size in parts) / sum(size for _, size in parts)
 
 
 def width_to_keep(width: int, rate: float, round_to: int) -> int:

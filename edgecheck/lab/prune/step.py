@@ -31,7 +31,8 @@ def prune(
 
     Args:
         state: what earlier steps left, see `uncompressed` for the first one. The model is traced in eval mode.
-        step: criterion, structure, scope, rate and the share of it that is reached now. At rate 0 the model is copied.
+        step: criterion, structure, scope, rates and the share of them that is reached now. Where all rates are 0, the
+            model is copied.
         example: one input float32 `(1, C, H, W)`, of which only the shape matters.
         seed: of the criterion's random numbers.
         samples: training images for a criterion that needs them.
@@ -39,12 +40,12 @@ def prune(
         ranking: what `rank` returned for this model, criterion and kind of structure; made here if None.
 
     Raises:
-        ConfigError: a step that makes no sense (`check_step`), a structure that cannot follow an earlier step, or a
-            criterion that needs images and gets none.
+        ConfigError: a step that makes no sense (`check_step`), a structure that cannot follow an earlier step, a
+            criterion that needs images and gets none, or the rate of a layer that does not exist.
         ModelError: the model has nothing to prune, cannot run on the example, cannot be traced, or cannot be ranked.
     """
     check_step(step)
-    if step.rate == 0:
+    if not step.removes:
         return attrs.evolve(state, model=uncompressed(state.model).model, notes=[])
     structure = find_structure(step.structure)
     _check_order(state, step, structure)

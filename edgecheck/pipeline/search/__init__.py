@@ -19,17 +19,18 @@ from edgecheck.config.plan import Half, Plan, VariantSpec
 from edgecheck.errors import ConfigError, UsageError
 from edgecheck.gate.sentence import holds
 from edgecheck.metrics import METRICS
-from edgecheck.pipeline import beginning, making
+from edgecheck.pipeline import beginning, making, sensitivity
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.run import run
 from edgecheck.pipeline.schedule import Line, Schedule, Started
+from edgecheck.pipeline.search import refine
 from edgecheck.pipeline.search.hunt import Hunt, can_gain, explore
 from edgecheck.pipeline.search.trial import Bench
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.work import Executor
 from edgecheck.progress import Progress
-from edgecheck.records import SCHEMA_VERSION, Attempt, Report, Search, Tool, to_json
+from edgecheck.records import SCHEMA_VERSION, Attempt, Report, Search, Sensitivity, Tool, to_json
 from edgecheck.report.format import format_value
 from edgecheck.report.search import page
 from edgecheck.run_folder import SEARCH_FILES
@@ -59,7 +60,7 @@ def search(
     """Find the smallest variant of `plan.search` that passes, and judge it on images that the search did not see.
 
     Writes `search.html`, `search.md` and `search.json` beside the reports of a run, whose only variant is the one that
-    was found; where none passes, the nearest one.
+    was found; where none passes, the nearest one. A search that is refined also writes the scan of the layers.
 
     Args:
         plan: its own variants are ignored.
@@ -81,17 +82,26 @@ def search(
         narrowed(plan, _specs(searched)), half=Half(plan.seed, "first"), policy=evolve(plan.policy, require="any")
     )
     with inner.attempt(), tools.executor() as place:
-        hunt = _searched(first, inner, Schedule(inner, place), searched, Spending(budget), tools.progress)
+        schedule = Schedule(inner, place)
+        hunt = _searched(first, inner, schedule, searched, Spending(budget), tools.progress)
+        refine.around_best(hunt, schedule, searched, settings(plan), tools.progress)
     record = _record(plan, hunt, searched, command)
     store.reuse(inner.folder)
-    chosen = [spec for spec in _specs(searched) if spec.name == record.judged]
-    second = evolve(narrowed(plan, chosen), half=Half(plan.seed, "second"))
+    chosen = [spec for spec in (*_specs(searched), *hunt.specs) if spec.name == record.judged]
+    known = evolve(plan, recipes={**plan.recipes, **hunt.recipes})
+    second = evolve(narrowed(known, chosen), half=Half(plan.seed, "second"))
     report = run(second, store, tools.progress, tools.executor(), command)
+    _write(record, report, hunt.scan, store)
+    return record, report
+
+
+def _write(record: Search, report: Report, scan: Sensitivity | None, store: Store) -> None:
     html, markdown, document = (store.path("", file) for file in SEARCH_FILES)
     write_text(html, page.html(record, report))
     write_text(markdown, page.markdown(record, report))
     write_text(document, to_json(record))
-    return record, report
+    if scan is not None:
+        sensitivity.write(scan, store)
 
 
 def _specs(searched: Sequence[Branch]) -> list[VariantSpec]:
@@ -111,6 +121,7 @@ def _check(plan: Plan, searched: Sequence[Branch]) -> None:
             f"{plan.source}: search: no variant of this space can have less {plan.search.minimize} than the baseline; "
             "add the structure filters" + ("" if plan.search.minimize == "macs" else ", or the quantization int8")
         )
+    refine.check(plan, searched)
 
 
 def _searched(
@@ -185,7 +196,7 @@ def _record(plan: Plan, hunt: Hunt, searched: Sequence[Branch], command: Sequenc
         seed=plan.seed,
         images=len(hunt.bench.run.data),
         space=hunt.space,
-        branches=[hunt.results[branch.label] for branch in searched],
+        branches=list(hunt.results.values()),
         attempts=attempts,
         found=found.variant if found else None,
         judged=judged.variant,

@@ -37,7 +37,7 @@ def first_cheap(bench: Bench, branch: Branch, limit: Limit) -> Line[int]:
     try:
         index = next(search)
         while True:
-            index = search.send(limit((yield from _weighed(bench, branch, index))))
+            index = search.send(limit((yield from weighed(bench, branch, index))))
     except StopIteration as done:
         return int(done.value)
 
@@ -54,7 +54,7 @@ def within(criteria: Sequence[Criterion], metric: str, below: float | None) -> L
     return check
 
 
-def _weighed(bench: Bench, branch: Branch, index: int) -> Line[list[Reading]]:
+def weighed(bench: Bench, branch: Branch, index: int) -> Line[list[Reading]]:
     """Return the readings of a variant that do not depend on its training; none where the rate removes nothing."""
     entry = yield from _made(bench, branch, index)
     if entry is None:

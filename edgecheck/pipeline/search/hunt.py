@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgecheck.config.branches import Branch
+from edgecheck.config.plan import VariantSpec
 from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.gate.sentence import holds
 from edgecheck.pipeline.failures import FAILURES
@@ -12,11 +13,12 @@ from edgecheck.pipeline.schedule import Line
 from edgecheck.pipeline.search import costs
 from edgecheck.pipeline.search.trial import Bench, attempt
 from edgecheck.progress import Progress
-from edgecheck.records import Attempt, BranchResult, Criterion, Reading
+from edgecheck.records import Attempt, BranchResult, Criterion, Reading, Sensitivity
 from edgecheck.report.search.words import attempt_line
 from edgecheck.search.bisection import largest_passing
 from edgecheck.search.budget import Spending
 from edgecheck.search.families import of_family
+from edgecheck.steps import Recipe
 
 LATENCY = "latency.ratio"
 Times = Mapping[int, Sequence[Reading]]
@@ -30,6 +32,9 @@ class Hunt:
         self.attempts: dict[str, Attempt] = {}
         self.results: dict[str, BranchResult] = {}
         self.best: tuple[float, Attempt] | None = None
+        self.specs: list[VariantSpec] = []  # those beyond the branches, and recipes beyond the plan's
+        self.recipes: dict[str, Recipe] = {}
+        self.scan: Sensitivity | None = None
         self._progress = progress
         criteria = bench.run.plan.policy.criteria
         self.cost_limits, self.time_limits = of_family(criteria, "cost"), of_family(criteria, "time")
@@ -44,10 +49,16 @@ class Hunt:
         """What a variant has to be below: the best value so far, or else a little less than the baseline's."""
         if self.best is not None:
             return self.best[0]
-        if self.by_latency:
-            return 1 - MEANINGFUL_LATENCY_SHARE
-        values = (one.value for one in self.bench.baseline.readings if one.metric == self.bench.minimize)
-        return (next(values) or 0.0) * (1 - MEANINGFUL_SIZE_SHARE)
+        return self.whole * (1 - (MEANINGFUL_LATENCY_SHARE if self.by_latency else MEANINGFUL_SIZE_SHARE))
+
+    @property
+    def whole(self) -> float:
+        """What the search minimizes, of the baseline."""
+        return 1.0 if self.by_latency else (self.objective(self.bench.baseline.readings) or 0.0)
+
+    def objective(self, readings: Sequence[Reading]) -> float | None:
+        """Return what the search minimizes; None where it was not measured."""
+        return next((one.value for one in readings if one.metric == self.bench.minimize), None)
 
     def tried(self, branch: Branch, index: int) -> Line[Attempt]:
         """Return the attempt at a variant; one that two branches share is made once."""
@@ -89,7 +100,7 @@ def _explored(hunt: Hunt, branch: Branch) -> Line[tuple[Attempt | None, str]]:
     times: Times | None = None
     if hunt.by_latency or hunt.time_limits:
         times = yield from costs.timed(hunt.bench, branch, stop)
-        stop = max((index for index, readings in times.items() if _fast(hunt, readings)), default=-1) + 1
+        stop = max((index for index, readings in times.items() if surely_fast(hunt, readings)), default=-1) + 1
     start = yield from _start(hunt, branch)
     if start >= stop:
         return None, "no variant of it is smaller than the one found, or within the limits on size and time"
@@ -130,7 +141,7 @@ def _best_of(hunt: Hunt, branch: Branch, start: int, last: int, times: Times | N
     """
     order: list[int] = [last]
     if times is not None:
-        fast = [index for index in range(start, last + 1) if _fast(hunt, times.get(index, ()))]
+        fast = [index for index in range(start, last + 1) if surely_fast(hunt, times.get(index, ()))]
         order = sorted(fast, key=lambda index: (_ratio(times[index]) if hunt.by_latency else 0.0, -index))
     for index in order:
         if hunt.spending.over and branch.specs[index].name not in hunt.attempts:
@@ -142,7 +153,7 @@ def _best_of(hunt: Hunt, branch: Branch, start: int, last: int, times: Times | N
     return None
 
 
-def _fast(hunt: Hunt, readings: Sequence[Reading]) -> bool:
+def surely_fast(hunt: Hunt, readings: Sequence[Reading]) -> bool:
     """Return whether all limits on time surely hold, and, where latency is minimized, whether it is below the best."""
     values = {reading.metric: reading for reading in readings}
     if hunt.by_latency and _ratio(readings) >= hunt.bound:

@@ -61,8 +61,8 @@ def halved(split: ImageSet, half: Half) -> ImageSet:
     """
     if len(split) < LEAST_HALVED:
         raise DataError(
-            f"a search needs at least {LEAST_HALVED} test images, one half to search on and one to judge on; there are "
-            f"{len(split)}: raise data.limit, or add images"
+            f"a search or scan needs at least {LEAST_HALVED} test images, one half to look at and one to judge on; "
+            f"there are {len(split)}: raise data.limit, or add images"
         )
     return images.half(split, half.seed, half.part == "second")
 

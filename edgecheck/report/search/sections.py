@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from edgecheck.metrics import METRICS
 from edgecheck.records import Attempt, Report, Search, Verdict
 from edgecheck.report import reasons
-from edgecheck.report.format import MISSING, format_actual, format_count, format_resolved, format_value
+from edgecheck.report.format import MISSING, format_actual, format_count, format_exact, format_resolved, format_value
 from edgecheck.report.page import Section, Table
 from edgecheck.report.search.chart import charts
 from edgecheck.report.search.words import OBJECTIVES, OUTCOMES, measured, share, why
@@ -24,6 +24,10 @@ _SMALLER = (
 _FRONTIER = (
     "One branch holds the variants that differ in their pruning rate alone. A branch is left where none of its "
     "variants can be smaller than the smallest that has passed so far."
+)
+_RATES = (
+    "Each layer stands for those that lose filters with it. sensitivity.html shows what happens when one of them alone "
+    "is pruned; layers of similar sensitivity share a rate."
 )
 
 
@@ -52,9 +56,18 @@ def sections(search: Search, report: Report) -> Iterator[Section]:
         heading = ["variant", search.minimize, "of the baseline", "why not"]
         rows = [[one.variant, _value(search, one), share(one.value, search.baseline), why(one)] for one in smaller]
         yield Section("Why nothing smaller passes", text=[_SMALLER], tables=[Table(heading, rows, words=1)])
+    if rates := _rates(search, report):
+        yield Section("Rates of the layers", text=[_RATES], tables=[Table(["layer", "rate"], rates)])
     yield Section("Frontier", text=[_FRONTIER], tables=[_frontier(search)], charts=list(charts(search)))
     yield Section("Path", text=[f"{_tried(search)} were tried, in this order."], tables=[_path(search)])
     yield Section("How this was made", command=" ".join(search.command or []), points=list(_conditions(search, report)))
+
+
+def _rates(search: Search, report: Report) -> list[list[str]]:
+    """Return the layers of the variant that was judged with their own rates, the least pruned first; empty without."""
+    steps = [variant.pruning for variant in report.variants if variant.name == search.judged]
+    own = next((step.rates for step in steps if step and step.rates), {})
+    return [[layer, format_exact(rate, "fraction")] for layer, rate in sorted(own.items(), key=lambda pair: pair[1])]
 
 
 def _both(search: Search, report: Report) -> Table:

@@ -62,7 +62,9 @@ def _of_a_variant(variant: Variant) -> Iterator[str | float | None]:
     """Yield the columns `_OF_A_VARIANT`; those about pruning are None without pruning."""
     step = variant.pruning
     yield from (variant.name, variant.role)
-    yield from (step.criterion, step.structure, step.scope, step.rate) if step else [None] * 4
+    # Where layers have rates of their own, the common one alone would mislead.
+    rate = step.rate if step and not step.rates else None
+    yield from (step.criterion, step.structure, step.scope, rate) if step else [None] * 4
     yield variant.effective_rate
     yield from (variant.iterations, step.round_to) if step else [None] * 2
     yield variant.quantization

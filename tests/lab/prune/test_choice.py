@@ -69,9 +69,9 @@ def test_layers_keep_a_multiple_or_all(sizes, rate, round_to, seed, overall):
     groups = [group(f"layer{place}", size) for place, size in enumerate(sizes)]
     generator = torch.Generator().manual_seed(seed)
     scores = {one.root: torch.rand(one.size, generator=generator) for one in groups}
-    choose = lowest_overall if overall else lowest_per_layer
-    removals, _ = choose(groups, scores, rate, round_to)
-    exact, _ = choose(groups, scores, rate, 1)
+    choose, how = (lowest_overall, rate) if overall else (lowest_per_layer, lambda _: rate)
+    removals, _ = choose(groups, scores, how, round_to)
+    exact, _ = choose(groups, scores, how, 1)
     for (one, removed), (_, without) in zip(removals, exact, strict=True):
         stay = one.size - int(removed.sum())
         assert stay == one.size or (stay > 0 and stay % round_to == 0)
@@ -134,5 +134,5 @@ def test_a_layer_that_several_groups_widen_keeps_its_share_of_all():
     """Layer b has 4 channels of the first group and 5 of its own: at 0.5 it keeps 4 of 9, 2 of them the first's."""
     groups = [group("a", 4, "b"), group("b", 5)]
     scores = {"a": torch.arange(4.0), "b": torch.arange(5.0)}
-    removals, _ = lowest_per_layer(groups, scores, 0.5, 1)
+    removals, _ = lowest_per_layer(groups, scores, lambda _: 0.5, 1)
     assert kept(removals) == {"a": 2, "b": 4}

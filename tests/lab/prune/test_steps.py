@@ -152,10 +152,10 @@ RESNET = find_groups(resnet20(), torch.zeros(1, 3, 32, 32))[0]
 def test_what_is_left_of_a_group_never_grows(rate, steps, round_to):
     """Families share the layers of ResNet-20, so that rounding each step's rate could give one of them back."""
     scores = {group.root: torch.arange(group.size) for group in RESNET}
-    once = lowest_per_layer(RESNET, scores, rate, round_to)[0]
+    once = lowest_per_layer(RESNET, scores, lambda _: rate, round_to)[0]
     before = [torch.zeros(group.size, dtype=torch.bool) for group in RESNET]
     for step in range(1, steps + 1):
-        masks = [mask for _, mask in lowest_per_layer(RESNET, scores, rate, round_to, step / steps)[0]]
+        masks = [mask for _, mask in lowest_per_layer(RESNET, scores, lambda _: rate, round_to, step / steps)[0]]
         assert not any(bool((earlier & ~now).any()) for earlier, now in zip(before, masks, strict=True))
         before = masks
     assert all(torch.equal(now, mask) for now, (_, mask) in zip(before, once, strict=True))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from edgecheck.errors import ModelError
 from edgecheck.lab.prune import surgery
 from edgecheck.lab.prune.dependency_groups import DependencyGroup, find_groups, left_alone
+from edgecheck.lab.prune.own_rates import check_groups
 from edgecheck.lab.prune.selection import Removal, lowest_overall, lowest_per_layer
 from edgecheck.lab.prune.state import Compressed
 from edgecheck.pruning.checks import UnprunableError
@@ -31,10 +32,12 @@ def prune(state: Compressed, step: PruneStep, scores: Mapping[str, Tensor], exam
     the weights that read the removed filters are masked, which gives the same outputs.
 
     Raises:
+        ConfigError: a rate of a dependency group that does not exist.
         ModelError: the model cannot be traced, or its filters can only be removed one layer at a time.
         UnprunableError: none of its filters can be removed.
     """
     groups, notes = find_groups(copy.deepcopy(state.model), example)
+    check_groups(step, groups)
     unranked = [left_alone(_not_ranked(step), [group.root]) for group in groups if group.root not in scores]
     ranked = [group for group in groups if group.root in scores]
     removals, chosen = _choose(state, step, ranked, scores)
@@ -51,10 +54,12 @@ def prune(state: Compressed, step: PruneStep, scores: Mapping[str, Tensor], exam
 def _choose(
     state: Compressed, step: PruneStep, groups: list[DependencyGroup], scores: Mapping[str, Tensor]
 ) -> tuple[list[Removal], list[Diagnostic]]:
-    choose = lowest_overall if step.scope == "global" else lowest_per_layer
     if not groups:
         return [], []
-    return choose(groups, _pruned_first(state, scores), step.rate, step.round_to, step.share)
+    scores = _pruned_first(state, scores)
+    if step.scope == "global":
+        return lowest_overall(groups, scores, step.rate, step.round_to, step.share)
+    return lowest_per_layer(groups, scores, step.rate_of, step.round_to, step.share)
 
 
 def _cut(state: Compressed, step: PruneStep, removals: list[Removal], example: Tensor) -> Compressed:

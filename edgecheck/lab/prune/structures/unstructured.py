@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from edgecheck.lab.prune.own_rates import check_layers, layer_of
 from edgecheck.lab.prune.state import Compressed
 from edgecheck.lab.prune.structures.masking import masked, pruned_first
 from edgecheck.steps import PruneStep
@@ -17,9 +18,17 @@ def prune(state: Compressed, step: PruneStep, scores: Mapping[str, Tensor], _exa
 
     Under scope `global`, n counts the weights of the network; under `layer`, those of each layer. Biases and BatchNorm
     are not pruned, as in the paper. Among equal scores the earlier weight is removed.
+
+    Raises:
+        ConfigError: a rate of a layer that does not exist.
     """
-    choose = _global_masks if step.scope == "global" else _layer_masks
-    return masked(state, choose(pruned_first(state, scores), step.rate * step.share))
+    check_layers(step, scores)
+    scores = pruned_first(state, scores)
+    if step.scope == "global":
+        return masked(state, _global_masks(scores, step.rate * step.share))
+    return masked(
+        state, {name: _layer_mask(score, step.rate_of(layer_of(name)) * step.share) for name, score in scores.items()}
+    )
 
 
 def _global_masks(scores: Mapping[str, Tensor], rate: float) -> dict[str, Tensor]:
@@ -28,8 +37,8 @@ def _global_masks(scores: Mapping[str, Tensor], rate: float) -> dict[str, Tensor
     return {name: part.reshape(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
 
 
-def _layer_masks(scores: Mapping[str, Tensor], rate: float) -> dict[str, Tensor]:
-    return {name: _kept(score.flatten(), rate).reshape(score.shape) for name, score in scores.items()}
+def _layer_mask(scores: Tensor, rate: float) -> Tensor:
+    return _kept(scores.flatten(), rate).reshape(scores.shape)
 
 
 def _kept(scores: Tensor, rate: float) -> Tensor:

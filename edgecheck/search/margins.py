@@ -1,0 +1,36 @@
+"""How far the criteria of the gate are from being met, as an optimizer takes them: above 0 is violated."""
+
+from __future__ import annotations
+
+import math
+
+from edgecheck.gate.leniency import counts_as
+from edgecheck.records import Attempt, Policy, Verdict
+from edgecheck.search.optimizing import VIOLATED
+
+_LEAST = 1e-6  # of a criterion that holds by its value and does not pass, as where it is undecided
+_WHOLE = 1e-9  # a limit of 0 has no size to relate a distance to
+
+
+def margins(policy: Policy, attempt: Attempt) -> dict[str, float]:
+    """Return by how much each criterion that can fail a variant is violated, relative to its limit.
+
+    An excess x becomes x / (1 + x), so that no criterion outweighs the others, and a larger excess stays a larger
+    number. What holds is between -1 and 0. A criterion without a verdict, or without a value, is violated by more than
+    any other: nothing shows that it holds.
+    """
+    verdicts = {(one.metric, one.op): one for one in attempt.verdicts}
+    return {
+        f"{asked.metric} {asked.op}": _excess(policy, verdicts.get((asked.metric, asked.op)))
+        for asked in policy.criteria
+        if asked.level == "fail"
+    }
+
+
+def _excess(policy: Policy, verdict: Verdict | None) -> float:
+    if verdict is None or verdict.actual is None or verdict.limit is None or not math.isfinite(verdict.actual):
+        return VIOLATED
+    sign = 1 if verdict.op.startswith(">") else -1
+    excess = sign * (verdict.limit - verdict.actual) / max(abs(verdict.limit), _WHOLE)
+    bounded = excess / (1 + excess) if excess > 0 else max(-1.0, excess)
+    return max(bounded, _LEAST) if counts_as(policy, verdict) == "fail" else min(bounded, 0.0)

@@ -62,8 +62,8 @@ def test_weights_of_the_recipe_are_varied_where_it_has_any():
     spec = spot.branch.specs[spot.index]
     (training,) = [step for step in spec.steps if step.kind == "finetune"]
     assert (training.recipe.preserve.weight, training.recipe.distill) == (5.0, 0.0)
-    assert training.recipe.freeze_batchnorm_statistics  # the rest of the recipe stays
-    assert spec.recipe == "preserve-d0-w1"
+    assert training.recipe.temperature == 4  # the rest of the recipe stays
+    assert spec.recipe == "preserve-d0-w5"
     assert list(spot.recipes) == [spec.recipe]
     assert spot.branch.untrained[0].pruning == spec.pruning
     assert area.at(point(0, 0, 0, **{WEIGHT: 0, DISTILL: 0})) is None  # a control is no candidate

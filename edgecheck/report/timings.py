@@ -10,6 +10,8 @@ STAGES = {
     "data": "reading test images",
     "make": "saving the baseline",
     "target": "finding the target layer",
+    "groups": "finding what can be pruned alone",
+    "layers": "finding what can be quantized alone",
     "rank": "ranking what to prune",
     "prune": "pruning",
     "finetune": "fine-tuning",

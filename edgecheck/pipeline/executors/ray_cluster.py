@@ -138,7 +138,7 @@ def _check_answers(address: str) -> None:
         if asked.returncode == 0:
             return
         lines = [line for line in asked.stderr.splitlines() if line and not line.startswith((" ", "["))]
-        why = plain(lines[-1]) if lines else f"ray status ended with exit code {asked.returncode}"
+        why = plain(lines[-1].partition(". ")[0]) if lines else f"ray status ended with exit code {asked.returncode}"
     raise UsageError(
         f"--executor {named(address)}: no Ray cluster there ({why}); start one with: ray start --head, or write "
         "--executor ray for this machine"

@@ -56,9 +56,9 @@ executor_option: Decorator = click.option(
     "--executor",
     default="serial",
     show_default=True,
-    metavar="serial|processes:N",
-    help="Compute stages one after the other, or up to N at once in processes of their own. Latency is always sampled "
-    "alone.",
+    metavar="serial|processes:N|ray[:ADDRESS]",
+    help="Compute stages one after the other, up to N at once in processes of their own, or as tasks of Ray: on this "
+    "machine, or on the cluster at HOST:PORT or `auto`. Latency is always sampled alone.",
 )
 
 

@@ -25,10 +25,11 @@ def begin(plan: Plan, store: Store, schedule: Schedule) -> Run:
     """Return a run that makes variants of a baseline.
 
     Raises:
-        EdgecheckError: a check of `preflight` fails, or the network does not accept the images or lacks the target
-            layer.
+        EdgecheckError: a check of `preflight` or of the executor fails, or the network does not accept the images or
+            lacks the target layer.
     """
     preflight.variants(plan)
+    schedule.check(plan)
     (twin,) = schedule.finish(schedule.start([baseline_twin(plan, store)]))
     preflight.criteria(plan, twin.network)
     run = attrs.evolve(read(plan, store, schedule), baseline=twin)

@@ -21,8 +21,9 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
+from edgecheck.config.plan import Plan
 from edgecheck.pipeline.store import Identified, Store
-from edgecheck.pipeline.work import Computed, Executor, Job, Work
+from edgecheck.pipeline.work import Checking, Computed, Executor, Job, Work
 
 Result = TypeVar("Result")
 Line = Generator[Any, Any, Result]
@@ -89,6 +90,15 @@ class Schedule:
         self._absent: set[Name] = set()  # known not to be in the store
         self._failed: dict[Name, _Failed] = {}
         self._draining = False  # a stage that must run alone waits for the others to end
+
+    def check(self, plan: Plan) -> None:
+        """Check that the executor can compute the stages of a plan.
+
+        Raises:
+            EdgecheckError: it cannot.
+        """
+        if isinstance(self._executor, Checking):
+            self._executor.check(plan, self._store.folder)
 
     def start(self, lines: Iterable[Line[Result]]) -> list[Started[Result]]:
         """Add lines; nothing is computed before `finish`."""

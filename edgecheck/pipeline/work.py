@@ -6,11 +6,12 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from attrs import frozen
 
 from edgecheck import plugins
+from edgecheck.config.plan import Plan
 from edgecheck.errors import EdgecheckError, ModelError
 from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.progress import Named, Progress
@@ -59,6 +60,14 @@ class Executor(Protocol):
 
     def submit(self, job: Job[Any]) -> Future[Computed[Any]]:
         """Start a job; the future has the result or error of `compute`."""
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """An executor that can say before any work whether it can compute the stages of a plan."""
+
+    def check(self, plan: Plan, run_folder: Path) -> None:
+        """Raise an EdgecheckError if it cannot."""
 
 
 def compute(job: Job[Outputs], progress: Progress) -> Computed[Outputs]:

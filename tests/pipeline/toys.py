@@ -1,12 +1,15 @@
 """Small stages, in a module of their own so that other processes find them."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 from attrs import frozen
 
+from edgecheck.artefact import Artefact
+from edgecheck.atomic import atomic
 from edgecheck.errors import ModelError
 from edgecheck.pipeline.stage import Stage
 from edgecheck.steps import FileStep, NetworkStep
@@ -61,6 +64,42 @@ class Die(Stage[Value]):
 
     def compute(self, desk):
         os._exit(3)
+
+
+@frozen
+class Reread(Stage[Value]):
+    """Reads what another stage wrote."""
+
+    kind = "reread"
+    outputs = Value
+    files = ("reread.txt",)
+
+    source: Artefact
+
+    def compute(self, desk):
+        text = self.source.path.read_text()
+        (desk.folder / "reread.txt").write_text(f"{text} again")
+        return Value(float(text))
+
+
+@frozen
+class DieOnce(Stage[Value]):
+    """Is killed half-way, the first time."""
+
+    kind = "die-once"
+    outputs = Value
+    files = ("whole.txt",)
+
+    place: Path  # a folder that outlives the process
+
+    def compute(self, desk):
+        with atomic(desk.folder / "whole.txt") as temporary:
+            temporary.write_text("half")
+            if not (mark := self.place / "died").exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            temporary.write_text("half and half")
+        return Value(1)
 
 
 MEETING_S = 60.0  # for processes to start, on a machine that does other work besides

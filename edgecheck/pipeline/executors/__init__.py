@@ -1,10 +1,11 @@
-"""Executors, selected by `--executor NAME` or `NAME:N`: one file each, and one line each in the table below."""
+"""Executors, selected by `--executor NAME` or `NAME:ARGUMENT`: one file each, and one line each in the table below."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from edgecheck.pipeline.executors.processes import Processes
+from edgecheck.pipeline.executors.ray import Ray
 from edgecheck.pipeline.executors.serial import Serial
 from edgecheck.pipeline.work import Executor
 from edgecheck.progress import Watcher
@@ -16,10 +17,11 @@ Factory = Callable[[str, Watcher], Executor]
 EXECUTORS: dict[str, Factory] = {}
 register(EXECUTORS, "serial")(Serial.of)
 register(EXECUTORS, "processes")(Processes.of)
+register(EXECUTORS, "ray")(Ray.of)
 
 
 def executor(text: str, progress: Watcher) -> Executor:
-    """Return the executor that `serial` or `processes:4` names.
+    """Return the executor that `serial`, `processes:4` or `ray` names.
 
     Raises:
         ConfigError: unknown name.

@@ -13,24 +13,23 @@ import signal
 import sys
 from collections import deque
 from concurrent.futures import Future
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, get_args
 
 from attrs import frozen
 
-from edgecheck import plugins
 from edgecheck.children import end_with_parent
 from edgecheck.cores import usable_cores
 from edgecheck.errors import MeasurementError, UsageError
+from edgecheck.pipeline.executors.answer import answer
 from edgecheck.pipeline.executors.relay import Board, Printed, Relay, Said, Stream, prints
-from edgecheck.pipeline.work import Computed, Job, compute
+from edgecheck.pipeline.work import Computed, Job
 from edgecheck.progress import Watcher
 from edgecheck.spawning import ending, spawned
-from edgecheck.text import error_line
 
 MOST_PROCESSES = 256
 THREADS = "OMP_NUM_THREADS"  # read by PyTorch when it is imported
@@ -95,17 +94,17 @@ class Processes:
         """Show the progress of a process until it answers or dies."""
         try:
             worker.connection.send(packed)
-            while isinstance(answer := worker.connection.recv(), Said | Printed):
-                self._board.show(worker.number, answer)
+            while isinstance(answered := worker.connection.recv(), Said | Printed):
+                self._board.show(worker.number, answered)
         except (EOFError, OSError):
-            answer = _death(worker)
+            answered = _death(worker)
         else:
             self._idle.append(worker)
         self._board.end(worker.number)
-        if isinstance(answer, BaseException):
-            future.set_exception(answer)
+        if isinstance(answered, BaseException):
+            future.set_exception(answered)
         else:
-            future.set_result(answer)
+            future.set_result(answered)
 
     def _started(self) -> _Worker:
         threads = os.environ.get(THREADS) or str(max(1, usable_cores() // self.slots))
@@ -134,20 +133,7 @@ def _serve(connection: Connection, parent: int) -> None:
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             paths, packed = connection.recv()
-            answer = _answer(paths, packed, Relay(send))
+            answered = answer(paths, partial(pickle.loads, packed), Relay(send))
             sys.stdout.flush()
             sys.stderr.flush()
-            send(answer)
-
-
-def _answer(paths: list[str], packed: bytes, relay: Relay) -> object:
-    """Return the result of a job, or its error."""
-    try:
-        plugins.load([Path(path) for path in paths])
-        return compute(pickle.loads(packed), relay)
-    except Exception as error:
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:  # an exception of a user's own type
-            return MeasurementError(error_line(error))
-        return error
+            send(answered)

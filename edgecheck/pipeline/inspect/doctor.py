@@ -23,6 +23,7 @@ EXTRAS = {
     ),
     "edgecheck[timm]": ("timm",),
     "edgecheck[multi]": ("accelerate", "cloudpickle"),
+    "edgecheck[ray]": ("ray",),
 }
 # The full build of OpenCV works as well as the headless one.
 INSTEAD = {"opencv-python-headless": "opencv-python"}

@@ -1,9 +1,12 @@
 """The search over branches, against looking at every variant."""
 
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgecheck.config.plan import VariantSpec
+from edgecheck.steps import FineTuneStep, Preserve, Recipe
 from tests.search.hunting import BASELINE, Landscape, searched
 
 NAMES = ("a", "b", "c", "d")
@@ -97,3 +100,15 @@ def test_the_budget_ends_the_search_with_what_is_known(monkeypatch):
 def test_only_a_variant_that_passes_is_found(outcome, monkeypatch):
     landscape = Landscape({"a": [900, 800]}, {"a": [outcome] * 2})
     assert searched(landscape, monkeypatch).best is None
+
+
+def test_a_branch_that_the_gate_could_only_judge_by_trained_maps_is_not_tried(monkeypatch):
+    landscape = Landscape({"a": [900, 800]}, {"a": ["passes"] * 2})
+    kept = FineTuneStep(Recipe(preserve=Preserve()), 0)
+    specs = tuple(VariantSpec(f"a-{index}", (kept,)) for index in range(2))
+    landscape.branches = [evolve(landscape.branches[0], specs=specs)]
+    found = searched(landscape, monkeypatch, criteria=["sp2ps.grad-cam >= 0.95"])
+    assert (landscape.tried, found.best) == ([], None)
+    assert "add `sp2ps.ablation-cam >= 0.90` to the gate" in found.results["a, filters, recipe paper"].note
+    found = searched(landscape, monkeypatch, criteria=["sp2ps.grad-cam >= 0.95", "sp2ps.ablation-cam >= 0.9"])
+    assert found.best is not None

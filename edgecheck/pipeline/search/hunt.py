@@ -8,12 +8,13 @@ from edgecheck.config.branches import Branch
 from edgecheck.config.plan import VariantSpec
 from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.gate.sentence import holds
+from edgecheck.gate.trained_maps import insufficient
 from edgecheck.pipeline.failures import FAILURES
 from edgecheck.pipeline.schedule import Line
 from edgecheck.pipeline.search import costs
 from edgecheck.pipeline.search.trial import Bench, attempt
 from edgecheck.progress import Progress
-from edgecheck.records import Attempt, BranchResult, Criterion, Reading, Sensitivity
+from edgecheck.records import Attempt, BranchResult, Criterion, Reading, Sensitivity, Variant
 from edgecheck.report.search.words import attempt_line
 from edgecheck.search.bisection import largest_passing
 from edgecheck.search.budget import Spending
@@ -81,12 +82,22 @@ def explore(hunt: Hunt, branch: Branch) -> Line[None]:
     found: Attempt | None = None
     if not can_gain(branch, hunt.bench.minimize):
         note = f"no variant has less {hunt.bench.minimize}: zeros save nothing"
+    elif never := _never_judged(hunt, branch):
+        note = never
     else:
         try:
             found, note = yield from _explored(hunt, branch)
         except FAILURES as error:
             note = str(error)
     hunt.results[branch.label] = BranchResult(branch.label, len(branch.specs), found.variant if found else None, note)
+
+
+def _never_judged(hunt: Hunt, branch: Branch) -> str:
+    """Return why no variant of a branch can pass, whatever is measured: the gate looks at trained maps alone."""
+    policy, last = hunt.bench.policy, branch.specs[-1]
+    variant = Variant(last.name, "candidate", steps=last.steps)
+    asked = [one for one in policy.criteria if "warn" not in (one.level, policy.missing)]
+    return next(filter(None, (insufficient(policy, one, variant) for one in asked)), "")
 
 
 def can_gain(branch: Branch, metric: str) -> bool:

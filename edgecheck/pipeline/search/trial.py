@@ -9,12 +9,12 @@ from attrs import evolve, frozen
 from edgecheck.config.branches import Branch
 from edgecheck.errors import EdgecheckError, ModelError, NothingRemovedError
 from edgecheck.gate import judge
-from edgecheck.gate.leniency import PASSING, counts_as
+from edgecheck.gate.leniency import counts_as
 from edgecheck.pipeline import examining, making
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.failures import FAILURES
 from edgecheck.pipeline.schedule import Line, Started
-from edgecheck.records import Attempt, Policy, Status, Verdict
+from edgecheck.records import Attempt, Policy, Reading, Verdict
 from edgecheck.search.bisection import Outcome
 
 
@@ -79,12 +79,7 @@ def _of_error(error: EdgecheckError) -> Outcome:
     return "fails" if isinstance(error, ModelError) else "undecided"
 
 
-def _told(bench: Bench, findings: Findings) -> list:
+def _told(bench: Bench, findings: Findings) -> list[Reading]:
     """Return the readings that the page of the search shows."""
     shown = {"accuracy", "accuracy_drop_pp", "size.bytes", "macs", *(one.metric for one in bench.policy.criteria)}
     return [reading for reading in findings.readings if reading.metric in shown]
-
-
-def status(attempt: Attempt) -> Status | None:
-    """Return the worst status among the verdicts of a variant; None where it has none."""
-    return next((one.status for one in attempt.verdicts if one.status not in PASSING), None)

@@ -63,7 +63,7 @@ def _signalled(how: int) -> Case:
         ended = place.console(*command, watch=watch, TMPDIR=str(scratch))
         if ended.stopped != "killed" or ended.code == 0:
             return OTHERWISE, f"it was not stopped: {shown(ended)}"
-        left = [path.name for path in scratch.glob("edgecheck-*")]
+        left = [path.name for path in scratch.glob("*edgecheck-*")]
         return (OTHERWISE, f"left behind: {', '.join(left)}") if left else (HELD, "")
 
     return case

@@ -98,7 +98,7 @@ def checking(tmp_path):
     environment = {**os.environ, "TMPDIR": str(scratch)}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list(scratch.glob("*edgecheck-*/candidate/count.json")) and time.monotonic() < deadline:
+    while not list(scratch.rglob("candidate/count.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     yield process, scratch
     process.kill()

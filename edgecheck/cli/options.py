@@ -62,6 +62,17 @@ executor_option: Decorator = click.option(
 )
 
 
+def reuse_option(such_as: str) -> Decorator:
+    """Return the option `--reuse`; the help text names what is usually reused."""
+    return click.option(
+        "--reuse",
+        metavar="FOLDER",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help=f"Run folder whose finished stages are reused, such as {such_as}. Repeatable.",
+    )
+
+
 def _in_utf8(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a path that ONNX Runtime could not open, before any work is done."""
     try:

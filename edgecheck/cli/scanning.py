@@ -15,6 +15,7 @@ from edgecheck.cli.options import (
     listing_format_option,
     numbers,
     out_option,
+    reuse_option,
 )
 
 
@@ -40,13 +41,7 @@ from edgecheck.cli.options import (
 @click.option(
     "--quantization", metavar="NAME", help="Also quantize each layer alone, such as to int8. [default: not at all]"
 )
-@click.option(
-    "--reuse",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Run folder whose finished stages are reused, such as the search folder of a search. Repeatable.",
-)
+@reuse_option("the search folder of a search")
 @out_option("edgecheck-sensitivity", "Folder of the result; a second scan resumes there.")
 @executor_option
 @listing_format_option

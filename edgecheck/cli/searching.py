@@ -14,6 +14,7 @@ from edgecheck.cli.options import (
     executor_option,
     format_option,
     out_option,
+    reuse_option,
     timings_option,
 )
 
@@ -38,13 +39,7 @@ from edgecheck.cli.options import (
     help="Then vary the rates of single layers, and the weights of the recipe, in N more variants (needs pip install "
     "'edgecheck[search]'). [default: that of CONFIG, or none]",
 )
-@click.option(
-    "--reuse",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Run folder whose finished stages are reused, such as training. Repeatable.",
-)
+@reuse_option("training")
 @out_option("edgecheck-search", "Run folder; a second search resumes there.")
 @executor_option
 @timings_option

@@ -14,6 +14,7 @@ from edgecheck.cli.options import (
     format_option,
     numbers,
     out_option,
+    reuse_option,
     timings_option,
     words,
 )
@@ -65,13 +66,7 @@ _ROW = ("criterion", "structure", "rate", "recipe", "quantization")
     multiple=True,
     help="Index of a test image to show. Repeatable.",
 )
-@click.option(
-    "--reuse",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Run folder whose finished stages are reused, such as training. Repeatable.",
-)
+@reuse_option("training")
 @out_option("edgecheck-sweep", "Run folder; a second sweep resumes there.")
 @executor_option
 @timings_option

@@ -49,6 +49,11 @@ class ImageSet:
         return channels, height, width
 
     @property
+    def chance(self) -> float:
+        """Share of the images in the most frequent class: the accuracy of always answering that class."""
+        return float(np.bincount(self.labels).max() / len(self))
+
+    @property
     def targets(self) -> NDArray[np.int64]:
         """The output of the network that is right for each image, `(N,)`."""
         return self.labels if self.selection is None else self.selection.numbers(self.labels)

@@ -51,12 +51,7 @@ def narrowed(plan: Plan, specs: Sequence[VariantSpec]) -> Plan:
     """Return a plan with these variants, and with the controls of their recipes."""
     count = sum(control.recipe == plan.controls[0].recipe for control in plan.controls)
     used = [Row(recipe=[spec.recipe] if spec.recipe else []) for spec in specs]
-    return evolve(plan, variants=list(specs), controls=list(variants.controls(settings(plan), count, used)))
-
-
-def settings(plan: Plan) -> Settings:
-    """Return what all variants of a plan share."""
-    return Settings(plan.finetune, plan.quantize, plan.seed, plan.recipes)
+    return evolve(plan, variants=list(specs), controls=list(variants.controls(Settings.of(plan), count, used)))
 
 
 def branches(space: Space, shared: Settings) -> list[Branch]:

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen, has
 from ruamel.yaml.comments import CommentedMap
 
 from edgecheck.config import document, naming
-from edgecheck.config.plan import VariantSpec
+from edgecheck.config.plan import Plan, VariantSpec
 from edgecheck.config.recipes import NONE, problems
 from edgecheck.errors import ConfigError
 from edgecheck.pruning.structures import find_structure, own_rate
@@ -80,6 +80,11 @@ class Settings:
     quantize: Quantize = field(factory=Quantize)
     seed: int = 0
     recipes: dict[str, Recipe] = field(factory=dict)
+
+    @classmethod
+    def of(cls, plan: Plan) -> Settings:
+        """Return those of a plan."""
+        return cls(plan.finetune, plan.quantize, plan.seed, plan.recipes)
 
     def named(self, name: str) -> tuple[str, Recipe]:
         """Return a recipe, and its name in the names of variants: of equal recipes the first one's, "" for the default.

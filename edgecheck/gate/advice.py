@@ -12,7 +12,7 @@ from attrs import evolve
 
 from edgecheck.errors import ConfigError
 from edgecheck.gate import judge
-from edgecheck.gate.floor import UNTRAINED
+from edgecheck.gate.floor import UNTRAINED, Floor, above_floor
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.leniency import PASSING, counts_as
 from edgecheck.gate.preconditions import from_heatmaps
@@ -69,38 +69,36 @@ def _drifts(report: Report, variant: Variant) -> bool:
 
 def _relative_limit(report: Report) -> Iterator[Diagnostic]:
     """Yield that variants would pass by limits relative to the control, where a limit lies above the floor."""
-    above = [one for one in report.policy.criteria if _above_floor(report, one)]
+    above = _above_floor(report)
     if not above:
         return
     relative = {one.metric: evolve(one, limit=OFFSET, relative_to="control") for one in above}
     criteria = [relative[one.metric] if one in above else one for one in report.policy.criteria]
     passing = _passing(report, evolve(report.policy, criteria=criteria))
     if passing:
-        first = above[0]
-        floor = floor_of(report.variants, report.readings, first.metric)
+        first, floor = next(iter(above.items()))
         yield Diagnostic(
             "gate-advice-relative",
             {
                 "metrics": [one.metric for one in above],
                 "metric": first.metric,
                 "limit": first.limit,
-                "floor": floor.mean if floor else None,
+                "floor": floor.mean,
                 "passing": passing,
             },
             severity="advice",
         )
 
 
-def _above_floor(report: Report, criterion: Criterion) -> bool:
-    lower = criterion.op in (">=", ">") and criterion.offset is None and criterion.device == HOST
-    floor = floor_of(report.variants, report.readings, criterion.metric)
-    return lower and criterion.metric.startswith("sp2ps.") and floor is not None and floor.mean < criterion.limit
+def _above_floor(report: Report) -> dict[Criterion, Floor]:
+    """Return the criteria whose limit lies above the noise floor, with that floor."""
+    found = {one: above_floor(one, report.variants, report.readings) for one in report.policy.criteria}
+    return {one: floor for one, floor in found.items() if floor}
 
 
 def _passing(report: Report, policy: Policy) -> list[str]:
     """Return the variants that pass another policy."""
-    chances = {name: run.chance for name, run in report.devices.items() if run.chance is not None}
-    judged = judge.judge(policy, report.variants, report.readings, report.subject.chance, chances)
+    judged = judge.judge(policy, report.variants, report.readings, report.subject.chance, report.chances)
     return [name for name, status in judged.statuses.items() if status in PASSING]
 
 
@@ -121,13 +119,13 @@ def _quantize(report: Report, candidates: Sequence[Variant]) -> Iterator[Diagnos
 def _untrained(report: Report, candidates: Sequence[Variant]) -> Iterator[Diagnostic]:
     """Yield not to fine-tune, where fine-tuning alone moves the heatmaps beyond the limit."""
     drifting = [one for one in candidates if one.recipe != UNTRAINED and one.pruning and _drifts(report, one)]
-    above = [one for one in report.policy.criteria if _above_floor(report, one)]
+    above = _above_floor(report)
     if drifting and above and not any(one.recipe == UNTRAINED and one.pruning for one in candidates):
-        floor = floor_of(report.variants, report.readings, above[0].metric)
+        first, floor = next(iter(above.items()))
         lowest = min(one.pruning.rate for one in drifting if one.pruning)
         yield Diagnostic(
             "gate-advice-untrained",
-            {"metric": above[0].metric, "floor": floor.mean if floor else None, "rate": lowest},
+            {"metric": first.metric, "floor": floor.mean, "rate": lowest},
             severity="advice",
         )
 

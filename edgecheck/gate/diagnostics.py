@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from edgecheck.gate.chance import near_guessing
-from edgecheck.gate.floor import floor as floor_of
+from edgecheck.gate.floor import above_floor
 from edgecheck.gate.slowdowns import slowdowns
 from edgecheck.gate.trained_maps import trained
-from edgecheck.records import HOST, Diagnostic, Policy, Reading, Variant, on_host
+from edgecheck.records import Diagnostic, Policy, Reading, Variant, on_host
 
 # Starts the id of each diagnostic of the gate: a new judgement replaces these.
 PREFIX = "gate-"
@@ -56,20 +56,14 @@ def _failed_controls(variants: Sequence[Variant], readings: Sequence[Reading]) -
 def _limits_above_floor(
     variants: Sequence[Variant], readings: Sequence[Reading], policy: Policy
 ) -> Iterator[Diagnostic]:
-    """Yield a warning for each lower limit on Sp2PS that not even the controls reach.
-
-    A limit relative to the control is not one of them: whoever writes it knows where it lies.
-    """
+    """Yield a warning for each lower limit on Sp2PS that not even the controls reach."""
     recipes = list(dict.fromkeys(variant.recipe for variant in variants if variant.role == "control"))
     for criterion, recipe in product(policy.criteria, recipes):
-        metric = criterion.metric
-        is_lower_limit = criterion.op in (">=", ">") and criterion.offset is None and criterion.device == HOST
-        floor = floor_of(variants, readings, metric, recipe)
-        if metric.startswith("sp2ps.") and is_lower_limit and floor and floor.mean < criterion.limit:
+        if floor := above_floor(criterion, variants, readings, recipe):
             yield Diagnostic(
                 "gate-limit-above-noise-floor",
                 {
-                    "metric": metric,
+                    "metric": criterion.metric,
                     "op": criterion.op,
                     "limit": criterion.limit,
                     "mean": floor.mean,

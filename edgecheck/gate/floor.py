@@ -60,6 +60,19 @@ def floor(
     return Floor(statistics.mean(values), min(values), max(values), len(values))
 
 
+def above_floor(
+    criterion: Criterion, variants: Sequence[Variant], readings: Sequence[Reading], recipe: str | None = None
+) -> Floor | None:
+    """Return the floor of a recipe where a lower limit on Sp2PS lies above it, so that not even the control holds it.
+
+    A limit relative to the control is not one of them: whoever writes it knows where it lies.
+    """
+    lower = criterion.op in (">=", ">") and criterion.offset is None and criterion.device == HOST
+    ground = floor(variants, readings, criterion.metric, recipe)
+    above = lower and criterion.metric.startswith("sp2ps.") and ground is not None and ground.mean < criterion.limit
+    return ground if above else None
+
+
 def absolute(
     criterion: Criterion, variants: Sequence[Variant], readings: Sequence[Reading], recipe: str | None = None
 ) -> tuple[Criterion | None, str]:

@@ -23,8 +23,7 @@ def judged(report: Report, policy: Policy) -> Report:
     """
     check_directions(policy.criteria)
     readings, similarities = _measured(report)
-    chances = {name: run.chance for name, run in report.devices.items() if run.chance is not None}
-    outcome = judge.judge(policy, report.variants, readings, report.subject.chance, chances)
+    outcome = judge.judge(policy, report.variants, readings, report.subject.chance, report.chances)
     withheld = [_with_similarities(one, similarities) for one in outcome.withheld]
     names = {one.variant for one in withheld}
     result = attrs.evolve(

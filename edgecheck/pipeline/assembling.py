@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
-import numpy as np
 
 from edgecheck import __version__, images
 from edgecheck.device.runtime import environment
@@ -125,5 +124,5 @@ def _subject(run: Run, findings: Sequence[Findings]) -> Subject:
         explained_on=seen.device if seen else "",
         skipped_images=run.data.skipped,
         revision=revision_of(plan),
-        chance=float(np.bincount(run.data.labels).max() / len(run.data)),
+        chance=run.data.chance,
     )

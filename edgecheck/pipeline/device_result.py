@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import attrs
-import numpy as np
 
 from edgecheck import __version__
 from edgecheck.device.bundle.result import Result
@@ -68,11 +67,10 @@ def _named(bundle: Bundle, text: str) -> str:
 
 def described(bundle: Bundle, run: Run, store: Store, command: Sequence[str] | None) -> DeviceRun:
     """Return how a device measured a bundle, without what its sensors told."""
-    labels = np.bincount(run.data.labels)
     return DeviceRun(
         bundle_sha256=bundle.sha256,
         images=None if bundle.manifest.synthetic else len(run.data),
-        chance=None if bundle.manifest.synthetic else float(labels.max() / len(run.data)),
+        chance=None if bundle.manifest.synthetic else run.data.chance,
         created=store.finished,
         duration_s=sum(store.seconds.values()),
         command=list(command) if command else None,

@@ -43,7 +43,7 @@ def run(
     with executor or Serial(progress) as place:
         schedule = Schedule(store, place)
         job = beginning.begin(plan, store, schedule)
-        (baseline,) = schedule.start([_baseline(job)])
+        (baseline,) = schedule.start([examined_baseline(job)])
         lines = _start_variants(job, schedule, baseline, progress)
         findings = schedule.finish([baseline, *lines])
         timed = timing.time_all(job, schedule, findings)
@@ -52,7 +52,8 @@ def run(
     return report
 
 
-def _baseline(job: Run) -> Line[Findings]:
+def examined_baseline(job: Run) -> Line[Findings]:
+    """Make and examine the baseline."""
     return (yield from examine(job, (yield from making.baseline(job))))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from attrs import evolve, frozen
 
 from edgecheck import __version__
@@ -237,5 +236,4 @@ def _shown(readings: Sequence[Reading]) -> list[Reading]:
 
 
 def _doubt(bench: Bench) -> str:
-    labels, baseline = bench.run.data.labels, bench.baseline
-    return guessing([baseline.variant], baseline.readings, float(np.bincount(labels).max() / len(labels)))
+    return guessing([bench.baseline.variant], bench.baseline.readings, bench.run.data.chance)

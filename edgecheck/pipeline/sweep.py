@@ -71,7 +71,7 @@ def sweep(
 
 
 def _of_the_paper(plan: Plan) -> Iterator[VariantSpec]:
-    return variants.expand([variants.PAPER], variants.Settings(plan.finetune, plan.quantize, plan.seed, plan.recipes))
+    return variants.expand([variants.PAPER], variants.Settings.of(plan))
 
 
 def _images(plan: Plan, store: Store, progress: Progress) -> pixels.ImageSet:

@@ -166,6 +166,11 @@ class Report:
         return {reading.key: reading for reading in self.readings}
 
     @property
+    def chances(self) -> dict[str, float]:
+        """Share of the images in the most frequent class, of each device that measured images of its own."""
+        return {name: run.chance for name, run in self.devices.items() if run.chance is not None}
+
+    @property
     def exit_code(self) -> int:
         """The exit code of a command that gates: 0 where the gate holds, 1 where it does not."""
         return 0 if self.passed else 1

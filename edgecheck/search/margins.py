@@ -12,6 +12,14 @@ _LEAST = 1e-6  # of a criterion that holds by its value and does not pass, as wh
 _WHOLE = 1e-9  # a limit of 0 has no size to relate a distance to
 
 
+def excess(verdict: Verdict) -> float | None:
+    """Return by how much a value is beyond its limit, relative to the limit, negative where it holds; None without."""
+    if verdict.actual is None or verdict.limit is None or not math.isfinite(verdict.actual):
+        return None
+    sign = 1 if verdict.op.startswith(">") else -1
+    return sign * (verdict.limit - verdict.actual) / max(abs(verdict.limit), _WHOLE)
+
+
 def margins(policy: Policy, attempt: Attempt) -> dict[str, float]:
     """Return by how much each criterion that can fail a variant is violated, relative to its limit.
 
@@ -28,9 +36,8 @@ def margins(policy: Policy, attempt: Attempt) -> dict[str, float]:
 
 
 def _excess(policy: Policy, verdict: Verdict | None) -> float:
-    if verdict is None or verdict.actual is None or verdict.limit is None or not math.isfinite(verdict.actual):
+    beyond = excess(verdict) if verdict else None
+    if verdict is None or beyond is None:
         return VIOLATED
-    sign = 1 if verdict.op.startswith(">") else -1
-    excess = sign * (verdict.limit - verdict.actual) / max(abs(verdict.limit), _WHOLE)
-    bounded = excess / (1 + excess) if excess > 0 else max(-1.0, excess)
+    bounded = beyond / (1 + beyond) if beyond > 0 else max(-1.0, beyond)
     return max(bounded, _LEAST) if counts_as(policy, verdict) == "fail" else min(bounded, 0.0)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecheck.records import Attempt, Verdict
-
-_WHOLE = 1e-9  # a limit of 0 has no size to relate a shortfall to
+from edgecheck.search.margins import excess
 
 
 def nearest(attempts: Sequence[Attempt]) -> Attempt | None:
@@ -21,6 +20,5 @@ def shortfall(attempt: Attempt) -> float:
 
 
 def _distance(verdict: Verdict) -> float:
-    if verdict.actual is None or verdict.limit is None:
-        return 1.0
-    return abs(verdict.actual - verdict.limit) / max(abs(verdict.limit), _WHOLE)
+    beyond = excess(verdict)
+    return 1.0 if beyond is None else abs(beyond)

@@ -19,8 +19,9 @@ from typing import Any
 from attrs import evolve
 
 from edgecheck.config import reader
-from edgecheck.config.branches import branches, narrowed, settings
+from edgecheck.config.branches import branches, narrowed
 from edgecheck.config.plan import Half, Plan
+from edgecheck.config.variants import Settings
 from edgecheck.gate.leniency import PASSING
 from edgecheck.pipeline.executors.serial import Serial
 from edgecheck.pipeline.run import run
@@ -70,7 +71,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     space = 0
     for gate, criteria in GATES.items():
         plan = plan_of(options, folder, criteria)
-        specs = {spec.name: spec for one in branches(plan.search, settings(plan)) for spec in one.specs}
+        specs = {spec.name: spec for one in branches(plan.search, Settings.of(plan)) for spec in one.specs}
         space = len(specs)
         smallest = exhaustive(evolve(narrowed(plan, list(specs.values())), half=Half(plan.seed, "first")), folder)
         began = time.perf_counter()

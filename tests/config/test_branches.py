@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from edgecheck.config import reader
-from edgecheck.config.branches import branches, narrowed, settings
+from edgecheck.config.branches import branches, narrowed
+from edgecheck.config.variants import Settings
 from edgecheck.errors import ConfigError
 
 HEAD = "data: {dataset: digits}\nmodel: {factory: 'edgecheck:digits_cnn'}\n"
@@ -17,7 +18,7 @@ def plan_of(search="", more=""):
 
 def found(*arguments):
     plan = plan_of(*arguments)
-    return branches(plan.search, settings(plan))
+    return branches(plan.search, Settings.of(plan))
 
 
 def test_the_default_space_is_l1_filters_by_recipe_and_int8_with_small_untrained_ones_first():
@@ -56,7 +57,7 @@ def test_structures_with_a_rate_of_their_own_have_one_variant():
 
 def test_a_plan_is_narrowed_to_variants_and_the_controls_of_their_recipes():
     plan = plan_of("rate: 0.5", "controls: 2\n")
-    branch = next(one for one in branches(plan.search, settings(plan)) if one.recipe == "preserve")
+    branch = next(one for one in branches(plan.search, Settings.of(plan)) if one.recipe == "preserve")
     narrow = narrowed(plan, branch.specs)
     assert narrow.variants == list(branch.specs)
     assert [control.name for control in narrow.controls] == ["control-preserve", "control-preserve-seed1"]

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecheck.config import reader
-from edgecheck.config.branches import branches, settings
+from edgecheck.config.branches import branches
 from edgecheck.config.refinement import DISTILL, WEIGHT, Area, in_bands
+from edgecheck.config.variants import Settings
 
 HEAD = "data: {dataset: digits}\nmodel: {factory: 'edgecheck:digits_cnn'}\n"
 BANDS = [["conv1"], ["conv2", "conv3"], ["conv4"]]
@@ -17,8 +18,8 @@ BANDS = [["conv1"], ["conv2", "conv3"], ["conv4"]]
 def area_of(recipe="none", quantization="none", weights=True, more=""):
     search = f"search: {{rate: [0.25, 0.5, 0.75], recipe: {recipe}, quantization: {quantization}}}\n"
     plan = reader.parse(HEAD + search + more, Path("edgecheck.yaml"), {})
-    (branch,) = branches(plan.search, settings(plan))
-    return Area(branch, plan.search, settings(plan), BANDS, 0.5, weights)
+    (branch,) = branches(plan.search, Settings.of(plan))
+    return Area(branch, plan.search, Settings.of(plan), BANDS, 0.5, weights)
 
 
 def point(*steps, **recipe):
@@ -81,9 +82,9 @@ def test_points_nearby_prune_the_sensitive_layers_less():
 
 def test_rates_stay_around_the_common_one():
     plan = reader.parse(HEAD + "search: {recipe: none, quantization: none}\n", Path("edgecheck.yaml"), {})
-    (branch,) = branches(plan.search, settings(plan))
+    (branch,) = branches(plan.search, Settings.of(plan))
     for centre, highest in ((0.05, 0.3), (0.2, 0.6), (0.9, 0.95)):
-        assert Area(branch, plan.search, settings(plan), BANDS, centre).rates[-1] == highest
+        assert Area(branch, plan.search, Settings.of(plan), BANDS, centre).rates[-1] == highest
 
 
 @given(st.lists(st.text(), max_size=30, unique=True), st.integers(1, 10))

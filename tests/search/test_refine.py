@@ -6,8 +6,9 @@ import pytest
 from attrs import evolve
 
 from edgecheck.config import reader
-from edgecheck.config.branches import branches, settings
+from edgecheck.config.branches import branches
 from edgecheck.config.refinement import Area
+from edgecheck.config.variants import Settings
 from edgecheck.errors import ModelError
 from edgecheck.gate.sentence import parse
 from edgecheck.pipeline.search import costs, hunt
@@ -73,8 +74,8 @@ class World:
 
 def area_of(centre=0.4):
     plan = reader.parse(TEXT, Path("edgecheck.yaml"), {})
-    (branch,) = branches(plan.search, settings(plan))
-    return Area(branch, plan.search, settings(plan), [["first"], ["second"]], centre)
+    (branch,) = branches(plan.search, Settings.of(plan))
+    return Area(branch, plan.search, Settings.of(plan), [["first"], ["second"]], centre)
 
 
 def refined(monkeypatch, points, trials=3, broken=(), bisected=True, budget=None):

@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from attrs import evolve, frozen
 
 from edgecheck import __version__
 from edgecheck.atomic import write_text
-from edgecheck.config.branches import Branch, branches, narrowed, settings
+from edgecheck.config.branches import Branch, branches, narrowed
 from edgecheck.config.plan import Half, Plan, VariantSpec
+from edgecheck.config.variants import Settings
 from edgecheck.errors import ConfigError, UsageError
 from edgecheck.gate.sentence import holds
 from edgecheck.metrics import METRICS
 from edgecheck.pipeline import beginning, making, sensitivity
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.examining import examine
-from edgecheck.pipeline.run import run
+from edgecheck.pipeline.run import examined_baseline, run
 from edgecheck.pipeline.schedule import Line, Schedule, Started
 from edgecheck.pipeline.search import refine
-from edgecheck.pipeline.search.hunt import Hunt, can_gain, explore
+from edgecheck.pipeline.search.hunt import LATENCY, Hunt, can_gain, explore
 from edgecheck.pipeline.search.trial import Bench
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.work import Executor
@@ -75,7 +75,7 @@ def search(
         UsageError: the budget ended before the first variant.
         EdgecheckError: raised by `pipeline.run`.
     """
-    searched = branches(plan.search, settings(plan))
+    searched = branches(plan.search, Settings.of(plan))
     _check(plan, searched)
     inner = Store(store.folder / FOLDER, tools.reuse)
     first = evolve(
@@ -84,7 +84,7 @@ def search(
     with inner.attempt(), tools.executor() as place:
         schedule = Schedule(inner, place)
         hunt = _searched(first, inner, schedule, searched, Spending(budget), tools.progress)
-        refine.around_best(hunt, schedule, searched, settings(plan), tools.progress)
+        refine.around_best(hunt, schedule, searched, Settings.of(plan), tools.progress)
     record = _record(plan, hunt, searched, command)
     store.reuse(inner.folder)
     chosen = [spec for spec in (*_specs(searched), *hunt.specs) if spec.name == record.judged]
@@ -121,6 +121,12 @@ def _check(plan: Plan, searched: Sequence[Branch]) -> None:
             f"{plan.source}: search: no variant of this space can have less {plan.search.minimize} than the baseline; "
             "add the structure filters" + ("" if plan.search.minimize == "macs" else ", or the quantization int8")
         )
+    timed = plan.search.minimize == LATENCY or of_family(plan.policy.criteria, "time")
+    if timed and not plan.measure.latency_budget_s:
+        raise ConfigError(
+            f"{plan.source}: measure.latency_budget_s: 0 measures no latency, which this search minimizes or limits; "
+            "raise it"
+        )
     refine.check(plan, searched)
 
 
@@ -128,7 +134,7 @@ def _searched(
     plan: Plan, store: Store, schedule: Schedule, searched: Sequence[Branch], spending: Spending, progress: Progress
 ) -> Hunt:
     job = beginning.begin(plan, store, schedule)
-    (baseline,) = schedule.finish(schedule.start([_baseline(job)]))
+    (baseline,) = schedule.finish(schedule.start([examined_baseline(job)]))
     _check_baseline(plan, baseline)
     if spending.over:
         raise UsageError(
@@ -138,15 +144,10 @@ def _searched(
     policy = evolve(plan.policy, criteria=of_family(plan.policy.criteria, "quality"))
     relative = any(one.offset is not None for one in policy.criteria)
     controls = _controls(job, schedule, baseline) if relative else {}
-    chance = float(np.bincount(job.data.labels).max() / len(job.data))
-    bench = Bench(job, baseline, policy, controls, chance, plan.search.minimize)
+    bench = Bench(job, baseline, policy, controls, plan.search.minimize)
     hunt = Hunt(bench, spending, progress, len(_specs(searched)))
     schedule.finish(schedule.start(explore(hunt, branch) for branch in searched))
     return hunt
-
-
-def _baseline(job: Run) -> Line[Findings]:
-    return (yield from examine(job, (yield from making.baseline(job))))
 
 
 def _controls(job: Run, schedule: Schedule, baseline: Findings) -> dict[str, list[Started[Findings]]]:
@@ -187,12 +188,11 @@ def _record(plan: Plan, hunt: Hunt, searched: Sequence[Branch], command: Sequenc
     judged = found or nearest(attempts)
     if judged is None:
         raise ConfigError(f"{plan.source}: search: no variant could be made: {_first_reason(hunt)}")
-    baseline = next((one.value for one in hunt.bench.baseline.readings if one.metric == hunt.bench.minimize), None)
     return Search(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
         minimize=hunt.bench.minimize,
-        baseline=baseline,
+        baseline=hunt.whole or None,
         seed=plan.seed,
         images=len(hunt.bench.run.data),
         space=hunt.space,

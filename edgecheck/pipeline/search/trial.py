@@ -23,14 +23,13 @@ class Bench:
     """What every variant of a search is judged by, on the first half of the test images.
 
     `policy` has the criteria that get worse with the rate. `controls` are those of each recipe; none where no limit is
-    relative to them. `chance` is the share of the images in the most frequent class.
+    relative to them.
     """
 
     run: Run
     baseline: Findings
     policy: Policy
     controls: Mapping[str, Sequence[Started[Findings]]]
-    chance: float
     minimize: str
 
 
@@ -58,7 +57,7 @@ def _verdicts(bench: Bench, findings: Findings, grounds: Sequence[Findings]) -> 
     readings = [reading for side in sides for reading in side.readings]
     candidate = evolve(findings.variant, role="candidate")
     variants = [*(side.variant for side in sides[:-1]), candidate]
-    return judge.judge(bench.policy, variants, readings, bench.chance).verdicts
+    return judge.judge(bench.policy, variants, readings, bench.run.data.chance).verdicts
 
 
 def _lost(bench: Bench, verdicts: Sequence[Verdict]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from edgecheck.records import Search, Verdict
 from edgecheck.report import svg
 from edgecheck.report.chart_style import LIMIT, PANEL_SIZE, Chart, chart, legend
+from edgecheck.search.margins import excess
 
 FARTHEST = 1.0  # shown at the edge: where accuracy is lost, the distance from a limit of 1 pp means little
 _LOOKS = {
@@ -41,16 +42,8 @@ def _points(search: Search) -> list[tuple[str, float, float]]:
 
 def _margins(verdicts: list[Verdict]) -> list[float]:
     """Return how far each measured criterion is from its limit, positive where it holds."""
-    known = [(one, one.actual, one.limit) for one in verdicts]
-    return [
-        max(-FARTHEST, min(FARTHEST, _sign(one) * (actual - limit) / abs(limit)))
-        for one, actual, limit in known
-        if actual is not None and limit
-    ]
-
-
-def _sign(verdict: Verdict) -> int:
-    return 1 if verdict.op.startswith(">") else -1
+    beyond = [excess(one) for one in verdicts if one.limit]  # a limit of 0 has no size to relate a distance to
+    return [max(-FARTHEST, min(FARTHEST, -one)) for one in beyond if one is not None]
 
 
 def _paint(search: Search, figure: Any, axes: Any) -> None:

@@ -81,7 +81,7 @@ def search(context: click.Context, config: Path, out: Path, form: str, **given: 
         screen.show_timings(report)
     screen.say(decision(record, report))
     screen.say(f"search: {store.folder}/{', '.join(SEARCH_FILES)}; and report.html")
-    context.exit(report.exit_code)
+    context.exit(report.exit_code if record.found else 1)
 
 
 def _overrides(minimize: str | None, trials: int | None) -> dict[str, Any]:

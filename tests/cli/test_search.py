@@ -120,6 +120,14 @@ def test_where_nothing_passes_the_nearest_is_judged_and_the_exit_code_is_1(write
     assert "Keep the baseline: none of the 2 of 2 variants passes. Nearest: l1-filters-0.30-none" in err
 
 
+def test_a_variant_that_passes_and_saves_nothing_is_not_found(write, tmp_path, edgecheck):
+    space = "search: {minimize: macs, rate: [0.6], recipe: none, quantization: int8}\n"
+    code, _, err = edgecheck("search", write(space), "--out", tmp_path / "out")
+    assert code == 1
+    assert record_of(tmp_path / "out").found is None
+    assert "of the 2 of 2 variants, baseline-int8 passes, without less work (MACs) than the baseline" in err
+
+
 def test_the_budget_ends_the_search(folder, config, edgecheck, tmp_path):
     more = ["--budget", "1 variant", "--reuse", folder / "search"]
     code, _, _ = edgecheck("search", config, "--out", tmp_path / "out", *more)
@@ -135,6 +143,12 @@ def test_the_budget_ends_the_search(folder, config, edgecheck, tmp_path):
         ("search: {structure: unstructured, quantization: none}\n", GATE, "no variant of this space can have less"),
         (SPACE, "gate: {criteria: [size.bytes <= 1 MB]}\n", "none of them gets worse with compression"),
         (SPACE, "gate: {criteria: [calibration.error <= 0 %]}\n", "the baseline itself has"),
+        (
+            SPACE.replace("search: {", "search: {minimize: latency.ratio, "),
+            GATE,
+            "latency_budget_s: 0 measures no latency",
+        ),
+        (SPACE, "gate: {criteria: [accuracy_drop_pp <= 5, latency.ratio <= 1]}\n", "latency_budget_s: 0 measures no"),
     ],
 )
 def test_a_search_without_hope_is_refused_in_one_line(space, gate, problem, write, refused, tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from attrs import evolve
+
 from edgecheck.config.branches import Branch
 from edgecheck.config.plan import VariantSpec
 from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
@@ -33,6 +35,7 @@ class Hunt:
         self.attempts: dict[str, Attempt] = {}
         self.results: dict[str, BranchResult] = {}
         self.best: tuple[float, Attempt] | None = None
+        self.ratios: dict[str, float] = {}  # of latency, by variant, where it was scanned
         self.specs: list[VariantSpec] = []  # those beyond the branches, and recipes beyond the plan's
         self.recipes: dict[str, Recipe] = {}
         self.scan: Sensitivity | None = None
@@ -67,14 +70,16 @@ class Hunt:
         if name not in self.attempts:
             self.spending.count()
             known = yield from attempt(self.bench, branch, index)
+            if self.by_latency:
+                known = evolve(known, value=self.ratios.get(name))
             self.attempts[name] = known
             self._progress.note(attempt_line(known, len(self.attempts), self.bench.baseline.readings))
         return self.attempts[name]
 
-    def offer(self, value: float | None, passed: Attempt) -> None:
+    def offer(self, passed: Attempt) -> None:
         """Keep a variant that passes, if it is the smallest so far."""
-        if value is not None and value < self.bound:
-            self.best = value, passed
+        if passed.value is not None and passed.value < self.bound:
+            self.best = passed.value, passed
 
 
 def explore(hunt: Hunt, branch: Branch) -> Line[None]:
@@ -111,6 +116,7 @@ def _explored(hunt: Hunt, branch: Branch) -> Line[tuple[Attempt | None, str]]:
     times: Times | None = None
     if hunt.by_latency or hunt.time_limits:
         times = yield from costs.timed(hunt.bench, branch, stop)
+        hunt.ratios |= {branch.specs[index].name: _ratio(readings) for index, readings in times.items()}
         stop = max((index for index, readings in times.items() if surely_fast(hunt, readings)), default=-1) + 1
     start = yield from _start(hunt, branch)
     if start >= stop:
@@ -123,13 +129,11 @@ def _explored(hunt: Hunt, branch: Branch) -> Line[tuple[Attempt | None, str]]:
 
 def _start(hunt: Hunt, branch: Branch) -> Line[int]:
     """Return the lowest index whose size and work are within the limits, and below the best value so far."""
-    by_size = not hunt.by_latency
-    if not hunt.cost_limits and not (by_size and hunt.best):
+    below = hunt.bound if hunt.best and not hunt.by_latency else None
+    if not hunt.cost_limits and below is None:
         return 0
-    below = hunt.bound if by_size and hunt.best else None
-    return (
-        yield from costs.first_cheap(hunt.bench, branch, costs.within(hunt.cost_limits, hunt.bench.minimize, below))
-    )
+    limit = costs.within(hunt.cost_limits, hunt.bench.minimize, below)
+    return (yield from costs.first_cheap(hunt.bench, branch, limit))
 
 
 def _bisected(hunt: Hunt, branch: Branch, start: int, stop: int) -> Line[dict[int, Attempt]]:
@@ -159,7 +163,7 @@ def _best_of(hunt: Hunt, branch: Branch, start: int, last: int, times: Times | N
             return None
         one = yield from hunt.tried(branch, index)
         if one.outcome == "passes":
-            hunt.offer(_ratio(times[index]) if hunt.by_latency and times else one.value, one)
+            hunt.offer(one)
             return one
     return None
 

@@ -134,7 +134,7 @@ def _told(hunt: Hunt, area: Area, point: Point) -> Line[_Told]:
         hunt.specs.append(spot.branch.specs[spot.index])
         one = yield from hunt.tried(spot.branch, spot.index)
         if one.outcome == "passes":
-            hunt.offer(hunt.objective(readings), one)
+            hunt.offer(one)
     one = hunt.attempts[spot.branch.specs[spot.index].name]
     return _Told(hunt.whole if one.value is None else one.value, margins(hunt.bench.policy, one))
 

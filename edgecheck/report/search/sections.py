@@ -10,7 +10,7 @@ from edgecheck.report import reasons
 from edgecheck.report.format import MISSING, format_actual, format_count, format_exact, format_resolved, format_value
 from edgecheck.report.page import Section, Table
 from edgecheck.report.search.chart import charts
-from edgecheck.report.search.words import OBJECTIVES, OUTCOMES, measured, share, why
+from edgecheck.report.search.words import OBJECTIVES, OUTCOMES, SMALLER, measured, share, why
 
 _TWO_HALVES = (
     "The test images were divided into two halves by the seed. Variants were tried on the first half; the one found "
@@ -18,8 +18,8 @@ _TWO_HALVES = (
     "it is, so only the second half counts."
 )
 _SMALLER = (
-    "Variants smaller than the one found that were tried, on the first half of the images. A variant that fails on "
-    "accuracy is not explained."
+    "What was tried beyond the one found, on the first half of the images. A variant that fails on accuracy is not "
+    "explained."
 )
 _FRONTIER = (
     "One branch holds the variants that differ in their pruning rate alone. A branch is left where none of its "
@@ -33,18 +33,28 @@ _RATES = (
 
 def decision(search: Search, report: Report) -> str:
     """Return what to ship, in one sentence."""
-    name = search.judged
+    name, what = search.judged, OBJECTIVES[search.minimize]
     if search.found is None:
-        return f"Keep the baseline: none of the {_tried(search)} passes. Nearest: {name}, {_reason(search, name)}."
-    size = share(_attempt(search, search.found).value, search.baseline)
+        return f"Keep the baseline: {_none_found(search)}"
+    if report.passed and report.recommendation.variant is None:
+        return f"Keep the baseline: {name} passes on both halves, and is neither smaller nor faster on the second."
     if report.passed:
-        what = OBJECTIVES[search.minimize]
+        size = share(_attempt(search, search.found).value, search.baseline)
         return f"Ship {name}: {size} the {what} of the baseline. It passes on images that the search did not use."
     missed = "; ".join(reasons.sentence(report, one) for one in reasons.unmet(report, name or ""))
     return (
         f"Do not ship {name}: it passed on the images of the search, and fails on the other half ({missed}). Search "
         "with more test images, or with limits that leave a margin."
     )
+
+
+def _none_found(search: Search) -> str:
+    """Return why the search found nothing."""
+    nearest = _attempt(search, search.judged)
+    if nearest.outcome == "passes":
+        what = OBJECTIVES[search.minimize]
+        return f"of the {_tried(search)}, {nearest.variant} passes, without less {what} than the baseline."
+    return f"none of the {_tried(search)} passes. Nearest: {nearest.variant}, {why(nearest)}."
 
 
 def sections(search: Search, report: Report) -> Iterator[Section]:
@@ -55,7 +65,9 @@ def sections(search: Search, report: Report) -> Iterator[Section]:
     if smaller := _smaller(search):
         heading = ["variant", search.minimize, "of the baseline", "why not"]
         rows = [[one.variant, _value(search, one), share(one.value, search.baseline), why(one)] for one in smaller]
-        yield Section("Why nothing smaller passes", text=[_SMALLER], tables=[Table(heading, rows, words=1)])
+        yield Section(
+            f"Why nothing {SMALLER[search.minimize]} passes", text=[_SMALLER], tables=[Table(heading, rows, words=1)]
+        )
     if rates := _rates(search, report):
         yield Section("Rates of the layers", text=[_RATES], tables=[Table(["layer", "rate"], rates)])
     yield Section("Frontier", text=[_FRONTIER], tables=[_frontier(search)], charts=list(charts(search)))
@@ -138,10 +150,6 @@ def _value(search: Search, attempt: Attempt) -> str:
 
 def _tried(search: Search) -> str:
     return f"{len(search.attempts)} of {format_count(search.space, 'variant')}"
-
-
-def _reason(search: Search, name: str | None) -> str:
-    return why(_attempt(search, name)) if name else ""
 
 
 def _attempt(search: Search, name: str | None) -> Attempt:

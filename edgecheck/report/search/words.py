@@ -9,7 +9,8 @@ from edgecheck.records import Attempt, Reading, Verdict
 from edgecheck.report.format import MISSING, format_actual, format_percent, format_resolved, format_value
 from edgecheck.text import plain
 
-OBJECTIVES = {"size.bytes": "size", "latency.ratio": "latency", "macs": "multiply-adds"}
+OBJECTIVES = {"size.bytes": "size", "latency.ratio": "latency", "macs": "work (MACs)"}
+SMALLER = {"size.bytes": "smaller", "latency.ratio": "faster", "macs": "with fewer multiply-adds"}
 OUTCOMES = {"passes": "PASS", "fails": "FAIL", "undecided": "UNDECIDED", "unchanged": "UNCHANGED"}
 
 

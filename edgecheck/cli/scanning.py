@@ -61,7 +61,7 @@ def sensitivity(config: Path, out: Path, form: str, **given: Any) -> None:
     from edgecheck.report.sensitivity.page import listings
     from edgecheck.run_folder import SENSITIVITY_FILES
 
-    with Store(out, given["reuse"]).attempt() as store, screen.own_words():
+    with Store(out, given["reuse"]).attempt("sensitivity scan") as store, screen.own_words():
         plan, progress = reader.load(config), screen.Screen()
         asked = Asked(given["criterion"], given["structure"], given["rates"], given["quantization"])
         place = executors.executor(given["executor"], progress)

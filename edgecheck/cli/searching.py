@@ -70,7 +70,7 @@ def search(context: click.Context, config: Path, out: Path, form: str, **given: 
     from edgecheck.search.budget import Budget
 
     budget = Budget.of(given["budget"])
-    with Store(out).attempt() as store, screen.own_words():
+    with Store(out).attempt("search") as store, screen.own_words():
         plan, progress = reader.load(config, _overrides(given["minimize"], given["trials"])), screen.Screen()
         renderer(form)
         executors.executor(given["executor"], progress)  # an unknown one is refused before any work

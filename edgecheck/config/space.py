@@ -17,8 +17,11 @@ _RATES = [step / 20 for step in range(1, 20)]
 
 
 def _rates(_instance: object, _attribute: Attribute[Any], rates: list[float]) -> None:
-    if not rates or any(not 0 < rate < 1 for rate in rates):
-        raise ValueError("rates lie between 0 and 1; name at least one")
+    if not rates:
+        raise ValueError("name at least one rate between 0 and 1")
+    for rate in rates:
+        if not 0 < rate < 1:
+            raise ValueError(f"a pruning rate lies between 0 and 1, both excluded, not {rate:g}")
 
 
 def _some(_instance: object, attribute: Attribute[Any], names: list[str]) -> None:

@@ -161,17 +161,17 @@ def expand(
     written = CommentedMap() if written is None else written
     seen: dict[str, VariantSpec] = {}
     for index, row in enumerate(rows):
-        place = f"{source}:{document.line_of(written, ('variants', index))}"
+        place = f"{source}:{document.line_of(written, ('variants', index))}: " if source else ""
         try:
             _check(row)
             specs = list(_expanded(row, settings))
         except ConfigError as error:
-            raise ConfigError(f"{place}: {error}") from None
+            raise ConfigError(f"{place}{error}") from None
         for spec in specs:
             if spec.name not in seen:
                 yield spec
             if seen.setdefault(spec.name, spec).steps != spec.steps:
-                raise ConfigError(f"{place}: {spec.name} is also the name of another variant; rename the recipe")
+                raise ConfigError(f"{place}{spec.name} is also the name of another variant; rename the recipe")
 
 
 def _check(row: Row) -> None:

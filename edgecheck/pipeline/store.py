@@ -19,9 +19,10 @@ from edgecheck.atomic import atomic, reason, remove_leftovers, write_text
 from edgecheck.errors import InputError
 from edgecheck.hashing import Contents, digest, sha256
 from edgecheck.lock import hold
+from edgecheck.pipeline.documents import finished, hashes
 from edgecheck.pipeline.stage import Stage, inputs_of
 from edgecheck.records import from_dict, to_dict
-from edgecheck.run_folder import REPORT_FILES, UNFINISHED
+from edgecheck.run_folder import REPORT_FILES, UNFINISHED, check_result
 from edgecheck.text import plain
 
 Outputs = TypeVar("Outputs")
@@ -110,12 +111,19 @@ class Store:
         return dict(sorted(digests.items()))
 
     @contextmanager
-    def attempt(self) -> Iterator[Store]:
+    def attempt(self, result: str = "run") -> Iterator[Store]:
         """Mark the folder as unfinished until the block succeeds; after a failure, the mark holds the reason.
 
         The reports of an earlier run are not valid for a failed one: they are removed, and the next run writes them
         again from the finished stages.
+
+        Args:
+            result: what the block makes, see `check_result`.
+
+        Raises:
+            InputError: raised by `check_result`.
         """
+        check_result(self.folder, result)
         mark = self.folder / UNFINISHED
         remove_leftovers([self.folder, *(sub for sub in self.folder.iterdir() if _is_variant(sub))])
         try:
@@ -167,7 +175,7 @@ class Store:
         known = self._done.get((work.variant, work.stage.name))
         if known is not None and known.key == work.key:
             return known
-        document = _finished(record, work.key, work.stage.files) or self._fetched(record, work.key, work.stage)
+        document = finished(record, work.key, work.stage.files) or self._fetched(record, work.key, work.stage)
         return None if document is None else self._noted(work, document, kept=True)
 
     def keep(self, work: Identified[Outputs], outputs: Outputs, seconds: float) -> Done[Outputs]:
@@ -179,7 +187,7 @@ class Store:
         document = {
             "key": work.key,
             "inputs": work.inputs,
-            "files": _hashes(record.parent, work.stage.files),
+            "files": hashes(record.parent, work.stage.files),
             "seconds": seconds,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seal": digest({"result": result}),
@@ -204,14 +212,14 @@ class Store:
         """Copy a finished stage of another variant or another run folder."""
         for other in (self.folder, *self._elsewhere):
             for elsewhere in [other / record.name, *sorted(other.glob(f"*/{record.name}"))]:
-                document = None if elsewhere == record else _finished(elsewhere, key, stage.files)
+                document = None if elsewhere == record else finished(elsewhere, key, stage.files)
                 if document is None:
                     continue
                 self._withdraw_reports()
                 for file in stage.files:
                     with atomic(record.parent / file) as temporary:
                         shutil.copyfile(elsewhere.parent / file, temporary)
-                if document["files"] != _hashes(record.parent, stage.files):
+                if document["files"] != hashes(record.parent, stage.files):
                     continue  # another run has changed that folder meanwhile
                 write_text(record, json.dumps(document, indent=1, allow_nan=False))
                 return document
@@ -223,28 +231,6 @@ class Store:
             (self.folder / name).unlink(missing_ok=True)
 
 
-def _finished(record: Path, key: str, files: Sequence[str]) -> dict[str, Any] | None:
-    """Return a stage's document if it is complete, has the same key, and its files are unchanged."""
-    document = _read(record)
-    if document.get("key") != key or not {"result", "seconds", "finished"} <= set(document):
-        return None
-    whole = document.get("seal") == digest({"result": document["result"]})
-    return document if whole and document.get("files") == _hashes(record.parent, files) else None
-
-
 def _is_variant(folder: Path) -> bool:
     """Return whether a subfolder belongs to this run and is not a separate run folder."""
     return folder.is_dir() and not (folder / UNFINISHED).exists()
-
-
-def _hashes(folder: Path, files: Sequence[str]) -> dict[str, str | None]:
-    return {name: sha256(folder / name) if (folder / name).is_file() else None for name in files}
-
-
-def _read(record: Path) -> dict[str, Any]:
-    """Return a stage's JSON; empty if it is missing or damaged, so that the stage runs again."""
-    try:
-        document = json.loads(record.read_text())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}

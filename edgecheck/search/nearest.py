@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgecheck.records import Attempt, Verdict
+from edgecheck.records import Attempt
 from edgecheck.search.margins import excess
 
 
@@ -15,10 +15,9 @@ def nearest(attempts: Sequence[Attempt]) -> Attempt | None:
 
 
 def shortfall(attempt: Attempt) -> float:
-    """Return how far the worst criterion of an attempt is from its limit, relative to the limit; 0 where all hold."""
-    return max((_distance(verdict) for verdict in attempt.verdicts if verdict.status != "PASS"), default=0.0)
+    """Return how far the worst criterion of an attempt is from its limit, relative to the limit; 0 where all hold.
 
-
-def _distance(verdict: Verdict) -> float:
-    beyond = excess(verdict)
-    return 1.0 if beyond is None else abs(beyond)
+    Criteria without a value, which many attempts have in common, do not count.
+    """
+    beyond = (excess(verdict) for verdict in attempt.verdicts if verdict.status != "PASS")
+    return max((abs(one) for one in beyond if one is not None), default=0.0)

@@ -88,7 +88,7 @@ def test_a_variant_that_loses_accuracy_is_not_explained(folder):
 def test_the_page_shows_both_halves_and_why_nothing_smaller_passes(folder):
     html, markdown = ((folder / name).read_text() for name in ("search.html", "search.md"))
     for page in (html, markdown.replace("\\", "").replace("&gt;", ">")):
-        assert "Ship baseline-int8: 0.30x the size of the baseline." in page
+        assert "Ship baseline-int8: 0.30x the size of the baseline. It passes on 60 images" in page
         assert "searched, 60 images" in page
         assert "judged, 60 images" in page
         assert "Why nothing smaller passes" in page
@@ -117,7 +117,7 @@ def test_where_nothing_passes_the_nearest_is_judged_and_the_exit_code_is_1(write
     found = record_of(tmp_path / "out")
     assert found.found is None
     assert found.judged == "l1-filters-0.30-none"
-    assert "Keep the baseline: none of the 2 of 2 variants passes. Nearest: l1-filters-0.30-none" in err
+    assert "Keep the baseline: no variant passes (2 of 2 variants tried). Nearest: l1-filters-0.30-none" in err
 
 
 def test_a_variant_that_passes_and_saves_nothing_is_not_found(write, tmp_path, edgecheck):
@@ -125,7 +125,7 @@ def test_a_variant_that_passes_and_saves_nothing_is_not_found(write, tmp_path, e
     code, _, err = edgecheck("search", write(space), "--out", tmp_path / "out")
     assert code == 1
     assert record_of(tmp_path / "out").found is None
-    assert "of the 2 of 2 variants, baseline-int8 passes, without less work (MACs) than the baseline" in err
+    assert "baseline-int8 passes, without less work (MACs) than the baseline (2 of 2 variants tried)" in err
 
 
 def test_the_budget_ends_the_search(folder, config, edgecheck, tmp_path):
@@ -141,8 +141,16 @@ def test_the_budget_ends_the_search(folder, config, edgecheck, tmp_path):
     ("space", "gate", "problem"),
     [
         ("search: {structure: unstructured, quantization: none}\n", GATE, "no variant of this space can have less"),
-        (SPACE, "gate: {criteria: [size.bytes <= 1 MB]}\n", "none of them gets worse with compression"),
-        (SPACE, "gate: {criteria: [calibration.error <= 0 %]}\n", "the baseline itself has"),
+        (
+            SPACE,
+            "gate: {criteria: [size.bytes <= 1 MB]}\n",
+            "none of them fails a variant whose accuracy or heatmaps get worse",
+        ),
+        (SPACE, "gate: {criteria: [parity.max_abs <= 0.001]}\n", "none of them fails a variant whose accuracy"),
+        (SPACE, "gate: {criteria: [accuracy_drop_pp <= 2 warn]}\n", "none of them fails a variant whose accuracy"),
+        (SPACE, "gate: {criteria: [accuracy >= 10 %, calibration.error <= 0 %]}\n", "the baseline itself has"),
+        ("search: {recipe: [nope]}\n", GATE, "edgecheck.yaml: search: unknown recipe 'nope'"),
+        ("search: {rate: [0.5, 1]}\n", GATE, "a pruning rate lies between 0 and 1, both excluded, not 1"),
         (
             SPACE.replace("search: {", "search: {minimize: latency.ratio, "),
             GATE,
@@ -168,3 +176,41 @@ def test_too_few_images_for_two_halves_are_refused(write, refused, tmp_path):
     path = write()
     path.write_text(path.read_text().replace("limit: 120\n", "limit: 19\n", 1))
     assert "at least 20 test images" in refused("search", path, "--out", tmp_path / "out")
+
+
+def test_a_limit_that_nothing_meets_is_an_answer_with_a_page(write, tmp_path, edgecheck):
+    gate = "gate: {criteria: [sp2ps.grad-cam >= 0.95, size.bytes <= 1 kB]}\n"
+    code, _, err = edgecheck("search", write(SPACE, gate), "--out", tmp_path / "out")
+    assert code == 1
+    found = record_of(tmp_path / "out")
+    assert (found.found, len(found.attempts)) == (None, 1)  # the smallest shows by how much
+    assert "Keep the baseline: no variant passes" in err
+    assert "within the limits on size and time" in (tmp_path / "out" / "search.md").read_text()
+
+
+def test_what_a_device_has_to_decide_is_not_decided(write, folder, tmp_path, edgecheck):
+    gate = GATE.replace("]}", ", latency.p90_s@pi4 <= 30 ms]}")
+    more = ["--reuse", folder]  # that of a search stands for the stages in it
+    code, _, err = edgecheck("search", write(SPACE, gate), "--out", tmp_path / "out", *more)
+    assert code == 1
+    assert "finished stages reused" in err
+    assert "Not decided: baseline-int8 was found, and pi4 has not measured it" in err
+
+
+def test_branches_that_cannot_be_judged_are_left_out_and_named(write, tmp_path, edgecheck):
+    gate = GATE.replace("]}", ", parity.max_abs <= 0.001]}")
+    space = "search: {rate: [0.1], recipe: none, quantization: [none, int8]}\n"
+    _, _, err = edgecheck("search", write(space, gate), "--out", tmp_path / "out")
+    assert "int8, recipe none: left out, since a quantized file has no twin, so parity.max_abs is missing" in err
+    assert all("int8" not in one.variant for one in record_of(tmp_path / "out").attempts)
+
+
+def test_no_command_replaces_the_result_of_another(folder, config, tiny_run, refused):
+    for command in ("run", "sweep", "sensitivity"):
+        said = refused(command, config, "--out", folder)
+        assert "holds a search" in said
+        assert "choose another --out" in said
+    assert (folder / "search.json").exists()
+    assert (folder / "report.json").exists()
+    assert "holds a run" in refused("search", config, "--out", tiny_run)
+    assert (tiny_run / "report.json").exists()

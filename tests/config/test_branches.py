@@ -66,8 +66,8 @@ def test_a_plan_is_narrowed_to_variants_and_the_controls_of_their_recipes():
 @pytest.mark.parametrize(
     ("search", "problem"),
     [
-        ("rate: []", "rates lie between 0 and 1"),
-        ("rate: [0, 0.5]", "rates lie between 0 and 1"),
+        ("rate: []", "name at least one rate between 0 and 1"),
+        ("rate: [0, 0.5]", "a pruning rate lies between 0 and 1, both excluded, not 0"),
         ("recipe: []", "recipe names nothing to search"),
         ("minimize: bytes", "minimize: .*size.bytes"),
         ("rates: [0.5]", "rate"),

@@ -32,3 +32,10 @@ def test_what_was_never_judged_is_not_near():
     assert nearest([Attempt("broken", "branch", "fails", reason="cannot be made")]) is None
     missing = attempt("missing", verdict("sp2ps.grad-cam", ">=", 0.95, None, "MISSING"))
     assert nearest([missing]) is None
+
+
+def test_what_no_attempt_has_does_not_make_them_equal():
+    lacking = verdict("parity.max_abs", "<=", 0.001, None, "MISSING")
+    near = attempt("near", verdict("sp2ps.grad-cam", ">=", 0.95, 0.935), lacking, value=0.9)
+    far = attempt("far", verdict("sp2ps.grad-cam", ">=", 0.95, 0.875), lacking, value=0.5)
+    assert nearest([far, near]) is near

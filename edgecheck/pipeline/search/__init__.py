@@ -31,11 +31,11 @@ from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.work import Executor
 from edgecheck.progress import Progress
 from edgecheck.records import SCHEMA_VERSION, Attempt, Report, Search, Sensitivity, Tool, to_json
-from edgecheck.report.format import format_value
+from edgecheck.report.format import format_count, format_value
 from edgecheck.report.search import page
 from edgecheck.run_folder import SEARCH_FILES
 from edgecheck.search.budget import Budget, Spending
-from edgecheck.search.families import of_family
+from edgecheck.search.families import deciding, keep_predictions, of_family
 from edgecheck.search.nearest import nearest
 
 FOLDER = "search"  # in the run folder: what was made and measured on the first half of the images
@@ -75,24 +75,32 @@ def search(
         UsageError: the budget ended before the first variant.
         EdgecheckError: raised by `pipeline.run`.
     """
-    searched = branches(plan.search, Settings.of(plan))
+    searched = _branches(plan)
     _check(plan, searched)
-    inner = Store(store.folder / FOLDER, tools.reuse)
-    first = evolve(
-        narrowed(plan, _specs(searched)), half=Half(plan.seed, "first"), policy=evolve(plan.policy, require="any")
-    )
-    with inner.attempt(), tools.executor() as place:
-        schedule = Schedule(inner, place)
-        hunt = _searched(first, inner, schedule, searched, Spending(budget), tools.progress)
-        refine.around_best(hunt, schedule, searched, Settings.of(plan), tools.progress)
+    hunt = _hunted(plan, store.folder / FOLDER, searched, Spending(budget), tools)
     record = _record(plan, hunt, searched, command)
-    store.reuse(inner.folder)
+    store.reuse(store.folder / FOLDER)
     chosen = [spec for spec in (*_specs(searched), *hunt.specs) if spec.name == record.judged]
     known = evolve(plan, recipes={**plan.recipes, **hunt.recipes})
     second = evolve(narrowed(known, chosen), half=Half(plan.seed, "second"))
     report = run(second, store, tools.progress, tools.executor(), command)
     _write(record, report, hunt.scan, store)
     return record, report
+
+
+def _hunted(plan: Plan, folder: Path, searched: Sequence[Branch], spending: Spending, tools: Tools) -> Hunt:
+    """Search on the first half of the images, in a run folder of its own."""
+    store = Store(folder, _reused(tools.reuse))
+    first = evolve(
+        narrowed(plan, _specs(searched)), half=Half(plan.seed, "first"), policy=evolve(plan.policy, require="any")
+    )
+    with store.attempt(), tools.executor() as place:
+        schedule = Schedule(store, place)
+        hunt = _searched(first, store, schedule, searched, spending, tools.progress)
+        if store.kept:
+            tools.progress.note(f"{format_count(store.kept, 'finished stage')} reused")
+        refine.around_best(hunt, schedule, searched, Settings.of(plan), tools.progress)
+    return hunt
 
 
 def _write(record: Search, report: Report, scan: Sensitivity | None, store: Store) -> None:
@@ -104,6 +112,18 @@ def _write(record: Search, report: Report, scan: Sensitivity | None, store: Stor
         sensitivity.write(scan, store)
 
 
+def _reused(folders: Sequence[Path]) -> list[Path]:
+    """Return run folders to reuse, and of searches the folder with their stages."""
+    return [*folders, *(inner for folder in folders if (inner := folder / FOLDER).is_dir())]
+
+
+def _branches(plan: Plan) -> list[Branch]:
+    try:
+        return branches(plan.search, Settings.of(plan))
+    except ConfigError as error:
+        raise ConfigError(f"{plan.source}: search: {error}") from None
+
+
 def _specs(searched: Sequence[Branch]) -> list[VariantSpec]:
     """Return every variant of the space once."""
     return list({spec.name: spec for branch in searched for spec in branch.specs}.values())
@@ -111,17 +131,17 @@ def _specs(searched: Sequence[Branch]) -> list[VariantSpec]:
 
 def _check(plan: Plan, searched: Sequence[Branch]) -> None:
     """Check, before any work, that a search can have a result."""
-    if not of_family(plan.policy.criteria, "quality"):
+    if not keep_predictions(plan.policy.criteria):
         raise ConfigError(
-            f"{plan.source}: gate.criteria: none of them gets worse with compression, so the smallest variant would "
-            "pass whatever it predicts; add accuracy_drop_pp or sp2ps.grad-cam"
+            f"{plan.source}: gate.criteria: none of them fails a variant whose accuracy or heatmaps get worse, so the "
+            "smallest one would pass whatever it predicts; add accuracy_drop_pp or sp2ps.grad-cam"
         )
     if not any(can_gain(branch, plan.search.minimize) for branch in searched):
         raise ConfigError(
             f"{plan.source}: search: no variant of this space can have less {plan.search.minimize} than the baseline; "
             "add the structure filters" + ("" if plan.search.minimize == "macs" else ", or the quantization int8")
         )
-    timed = plan.search.minimize == LATENCY or of_family(plan.policy.criteria, "time")
+    timed = plan.search.minimize == LATENCY or deciding(plan.policy.criteria, "time")
     if timed and not plan.measure.latency_budget_s:
         raise ConfigError(
             f"{plan.source}: measure.latency_budget_s: 0 measures no latency, which this search minimizes or limits; "
@@ -147,6 +167,8 @@ def _searched(
     bench = Bench(job, baseline, policy, controls, plan.search.minimize)
     hunt = Hunt(bench, spending, progress, len(_specs(searched)))
     schedule.finish(schedule.start(explore(hunt, branch) for branch in searched))
+    if not hunt.attempts:  # then nothing can pass, and one variant shows by how much
+        schedule.finish(schedule.start([hunt.tried(searched[0], len(searched[0].specs) - 1)]))
     return hunt
 
 
@@ -187,7 +209,7 @@ def _record(plan: Plan, hunt: Hunt, searched: Sequence[Branch], command: Sequenc
     found: Attempt | None = hunt.best[1] if hunt.best else None
     judged = found or nearest(attempts)
     if judged is None:
-        raise ConfigError(f"{plan.source}: search: no variant could be made: {_first_reason(hunt)}")
+        raise ConfigError(f"{plan.source}: search: no variant could be made: {attempts[0].reason}")
     return Search(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
@@ -203,8 +225,3 @@ def _record(plan: Plan, hunt: Hunt, searched: Sequence[Branch], command: Sequenc
         stopped=f"the budget of {hunt.spending.budget} was spent" if hunt.spending.over else "",
         command=list(command) if command else None,
     )
-
-
-def _first_reason(hunt: Hunt) -> str:
-    reasons = [one.reason for one in hunt.attempts.values()] + [one.note for one in hunt.results.values()]
-    return next(filter(None, reasons), "the budget ended")

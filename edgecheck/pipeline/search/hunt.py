@@ -9,6 +9,7 @@ from attrs import evolve
 from edgecheck.config.branches import Branch
 from edgecheck.config.plan import VariantSpec
 from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
+from edgecheck.gate.preconditions import applies, needs_twin
 from edgecheck.gate.sentence import holds
 from edgecheck.gate.trained_maps import insufficient
 from edgecheck.pipeline.failures import FAILURES
@@ -20,8 +21,9 @@ from edgecheck.records import Attempt, BranchResult, Criterion, Reading, Sensiti
 from edgecheck.report.search.words import attempt_line
 from edgecheck.search.bisection import largest_passing
 from edgecheck.search.budget import Spending
-from edgecheck.search.families import of_family
+from edgecheck.search.families import deciding
 from edgecheck.steps import Recipe
+from edgecheck.text import listed
 
 LATENCY = "latency.ratio"
 Times = Mapping[int, Sequence[Reading]]
@@ -39,9 +41,9 @@ class Hunt:
         self.specs: list[VariantSpec] = []  # those beyond the branches, and recipes beyond the plan's
         self.recipes: dict[str, Recipe] = {}
         self.scan: Sensitivity | None = None
-        self._progress = progress
+        self.progress = progress
         criteria = bench.run.plan.policy.criteria
-        self.cost_limits, self.time_limits = of_family(criteria, "cost"), of_family(criteria, "time")
+        self.cost_limits, self.time_limits = deciding(criteria, "cost"), deciding(criteria, "time")
 
     @property
     def by_latency(self) -> bool:
@@ -73,7 +75,7 @@ class Hunt:
             if self.by_latency:
                 known = evolve(known, value=self.ratios.get(name))
             self.attempts[name] = known
-            self._progress.note(attempt_line(known, len(self.attempts), self.bench.baseline.readings))
+            self.progress.note(attempt_line(known, len(self.attempts), self.bench.baseline.readings))
         return self.attempts[name]
 
     def offer(self, passed: Attempt) -> None:
@@ -85,10 +87,8 @@ class Hunt:
 def explore(hunt: Hunt, branch: Branch) -> Line[None]:
     """Search one branch, and keep its result."""
     found: Attempt | None = None
-    if not can_gain(branch, hunt.bench.minimize):
-        note = f"no variant has less {hunt.bench.minimize}: zeros save nothing"
-    elif never := _never_judged(hunt, branch):
-        note = never
+    if note := _hopeless(hunt, branch):
+        hunt.progress.note(f"{branch.label}: left out, since {note}")
     else:
         try:
             found, note = yield from _explored(hunt, branch)
@@ -97,12 +97,19 @@ def explore(hunt: Hunt, branch: Branch) -> Line[None]:
     hunt.results[branch.label] = BranchResult(branch.label, len(branch.specs), found.variant if found else None, note)
 
 
-def _never_judged(hunt: Hunt, branch: Branch) -> str:
-    """Return why no variant of a branch can pass, whatever is measured: the gate looks at trained maps alone."""
+def _hopeless(hunt: Hunt, branch: Branch) -> str:
+    """Return why no variant of a branch can be found, whatever is measured; "" where one may be."""
+    if not can_gain(branch, hunt.bench.minimize):
+        return f"no variant has less {hunt.bench.minimize}: zeros save nothing"
     policy, last = hunt.bench.policy, branch.specs[-1]
     variant = Variant(last.name, "candidate", steps=last.steps)
     asked = [one for one in policy.criteria if "warn" not in (one.level, policy.missing)]
-    return next(filter(None, (insufficient(policy, one, variant) for one in asked)), "")
+    trained = next(filter(None, (insufficient(policy, one, variant) for one in asked)), "")
+    of_twins = [one for one in asked if needs_twin(one.metric) and applies(one, variant)]
+    without_twin = [one.metric for one in of_twins if variant.quantization]
+    if without_twin:
+        return f"a quantized file has no twin, so {listed(without_twin)} is missing: leave it out of the gate"
+    return trained
 
 
 def can_gain(branch: Branch, metric: str) -> bool:
@@ -173,7 +180,7 @@ def surely_fast(hunt: Hunt, readings: Sequence[Reading]) -> bool:
     values = {reading.metric: reading for reading in readings}
     if hunt.by_latency and _ratio(readings) >= hunt.bound:
         return False
-    return all(one.level == "warn" or _surely(one, values.get(one.metric)) for one in hunt.time_limits)
+    return all(_surely(one, values.get(one.metric)) for one in hunt.time_limits)
 
 
 def _surely(criterion: Criterion, reading: Reading | None) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
+from edgecheck.gate.leniency import counts_as
 from edgecheck.metrics import METRICS
-from edgecheck.records import Attempt, Report, Search, Verdict
+from edgecheck.records import HOST, Attempt, Report, Search, Verdict
 from edgecheck.report import reasons
 from edgecheck.report.format import MISSING, format_actual, format_count, format_exact, format_resolved, format_value
 from edgecheck.report.page import Section, Table
@@ -13,14 +15,15 @@ from edgecheck.report.search.chart import charts
 from edgecheck.report.search.words import OBJECTIVES, OUTCOMES, SMALLER, measured, share, why
 
 _TWO_HALVES = (
-    "The test images were divided into two halves by the seed. Variants were tried on the first half; the one found "
-    "was judged once on the second. Of many variants that are tried on the same images, the best one looks better than "
+    "The test images were divided into two halves by the seed. Variants were tried on the first half; one of them was "
+    "judged once on the second. Of many variants that are tried on the same images, the best one looks better than "
     "it is, so only the second half counts."
 )
 _SMALLER = (
     "What was tried beyond the one found, on the first half of the images. A variant that fails on accuracy is not "
     "explained."
 )
+NEXT_ON_DEVICE = "`edgecheck bundle`, `device run` and `merge`"
 _FRONTIER = (
     "One branch holds the variants that differ in their pruning rate alone. A branch is left where none of its "
     "variants can be smaller than the smallest that has passed so far."
@@ -35,26 +38,31 @@ def decision(search: Search, report: Report) -> str:
     """Return what to ship, in one sentence."""
     name, what = search.judged, OBJECTIVES[search.minimize]
     if search.found is None:
-        return f"Keep the baseline: {_none_found(search)}"
+        return f"Keep the baseline: {_none_found(search, report)}"
     if report.passed and report.recommendation.variant is None:
         return f"Keep the baseline: {name} passes on both halves, and is neither smaller nor faster on the second."
+    images = format_count(report.subject.images, "image")
     if report.passed:
         size = share(_attempt(search, search.found).value, search.baseline)
-        return f"Ship {name}: {size} the {what} of the baseline. It passes on images that the search did not use."
-    missed = "; ".join(reasons.sentence(report, one) for one in reasons.unmet(report, name or ""))
+        return f"Ship {name}: {size} the {what} of the baseline. It passes on {images} that the search did not use."
+    missed = [one for one in reasons.unmet(report, name or "") if counts_as(report.policy, one) == "fail"]
+    if devices := dict.fromkeys(one.device for one in missed if one.status == "MISSING" and one.device != HOST):
+        return f"Not decided: {name} was found, and {', '.join(devices)} has not measured it; see {NEXT_ON_DEVICE}."
+    why_not = "; ".join(reasons.sentence(report, one) for one in missed)
     return (
-        f"Do not ship {name}: it passed on the images of the search, and fails on the other half ({missed}). Search "
-        "with more test images, or with limits that leave a margin."
+        f"Do not ship {name}: it passed on the images of the search, and fails on the {images} of the other half "
+        f"({why_not}). Search with more test images, or with limits that leave a margin."
     )
 
 
-def _none_found(search: Search) -> str:
+def _none_found(search: Search, report: Report) -> str:
     """Return why the search found nothing."""
     nearest = _attempt(search, search.judged)
-    if nearest.outcome == "passes":
+    if report.passed:
         what = OBJECTIVES[search.minimize]
-        return f"of the {_tried(search)}, {nearest.variant} passes, without less {what} than the baseline."
-    return f"none of the {_tried(search)} passes. Nearest: {nearest.variant}, {why(nearest)}."
+        return f"{nearest.variant} passes, without less {what} than the baseline ({_tried(search)})."
+    missed = (reasons.sentence(report, one) for one in reasons.unmet(report, nearest.variant))
+    return f"no variant passes ({_tried(search)}). Nearest: {nearest.variant}, {why(nearest) or next(missed, '')}."
 
 
 def sections(search: Search, report: Report) -> Iterator[Section]:
@@ -71,8 +79,9 @@ def sections(search: Search, report: Report) -> Iterator[Section]:
     if rates := _rates(search, report):
         yield Section("Rates of the layers", text=[_RATES], tables=[Table(["layer", "rate"], rates)])
     yield Section("Frontier", text=[_FRONTIER], tables=[_frontier(search)], charts=list(charts(search)))
-    yield Section("Path", text=[f"{_tried(search)} were tried, in this order."], tables=[_path(search)])
-    yield Section("How this was made", command=" ".join(search.command or []), points=list(_conditions(search, report)))
+    yield Section("Path", text=[f"{_tried(search)}, in this order."], tables=[_path(search)])
+    command = shlex.join(search.command or [])
+    yield Section("How this was made", command=command, points=list(_conditions(search, report)))
 
 
 def _rates(search: Search, report: Report) -> list[list[str]]:
@@ -102,9 +111,10 @@ def _judged(verdict: Verdict | None) -> str:
 
 
 def _smaller(search: Search) -> list[Attempt]:
-    """Return the attempts with a smaller value than the one found, the nearest in size first."""
+    """Return the attempts with a smaller value than the one found or judged, the nearest in size first."""
     least = _attempt(search, search.found).value if search.found else search.baseline
-    known = [one for one in search.attempts if one.value is not None and least is not None and one.value < least]
+    others = [one for one in search.attempts if one.variant != search.judged]
+    known = [one for one in others if one.value is not None and least is not None and one.value < least]
     return sorted(known, key=lambda one: -(one.value or 0.0))
 
 
@@ -149,7 +159,7 @@ def _value(search: Search, attempt: Attempt) -> str:
 
 
 def _tried(search: Search) -> str:
-    return f"{len(search.attempts)} of {format_count(search.space, 'variant')}"
+    return f"{len(search.attempts)} of {format_count(search.space, 'variant')} tried"
 
 
 def _attempt(search: Search, name: str | None) -> Attempt:

@@ -47,7 +47,7 @@ def _chart(effects: Sequence[LayerEffect], name: str, heading: str, axis: str, v
     layers = by_drift(effects)[:MOST_LAYERS]
     omitted = len({effect.layer for effect in effects}) - len(layers)
     more = f" Not shown: the {omitted} least sensitive layers." if omitted else ""
-    told = f"One bar per layer, the most sensitive on top.{more}"
+    told = f"Bars of each layer, the most sensitive on top.{more}"
     height = MARGIN_HEIGHT + LAYER_HEIGHT * len(layers)
     return chart(name, heading, told, (PANEL_SIZE[0], height), partial(_paint, effects, layers, axis, value))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from edgecheck.metrics import METRICS
@@ -26,13 +27,17 @@ _QUANTIZED = (
     "One layer at a time is quantized, with the activation behind it; the others stay in float. The heatmaps of both "
     "sides come from the files."
 )
+_OWN_RATES = (
+    "To spare a layer, give it a rate of its own in the configuration: a row of `variants:` takes `rates: {LAYER: 0}`. "
+    "`edgecheck search --trials 20` looks for such rates."
+)
 _NAMED = 3
 
 
 def summary(record: Sensitivity) -> list[str]:
-    """Return which layers are the most and the least sensitive, one sentence per kind of change."""
-    sentences = [_ends("pruned", record.pruned), _ends("quantized", record.quantized)]
-    return list(filter(None, sentences))
+    """Return which layers are the most and the least sensitive, and what to do about it."""
+    ends = list(filter(None, [_ends("pruned", record.pruned), _ends("quantized", record.quantized)]))
+    return [*ends, *([_OWN_RATES] if record.pruned else [])]
 
 
 def _ends(change: str, effects: Sequence[LayerEffect]) -> str:
@@ -51,7 +56,7 @@ def sections(record: Sensitivity) -> Iterator[Section]:
     yield Section("Most sensitive layers", text=[*doubt, *summary(record), ORDER])
     yield from _section(record, "Pruned alone", _PRUNED, record.pruned, "pruned")
     yield from _section(record, "Quantized alone", _QUANTIZED, record.quantized, "quantized")
-    yield Section("How this was made", command=" ".join(record.command or []), points=list(conditions(record)))
+    yield Section("How this was made", command=shlex.join(record.command or []), points=list(conditions(record)))
 
 
 def _section(

@@ -141,13 +141,13 @@ def _check(plan: Plan, searched: Sequence[Branch]) -> None:
             f"{plan.source}: search: no variant of this space can have less {plan.search.minimize} than the baseline; "
             "add the structure filters" + ("" if plan.search.minimize == "macs" else ", or the quantization int8")
         )
+    refine.check(plan, searched)
     timed = plan.search.minimize == LATENCY or deciding(plan.policy.criteria, "time")
     if timed and not plan.measure.latency_budget_s:
         raise ConfigError(
             f"{plan.source}: measure.latency_budget_s: 0 measures no latency, which this search minimizes or limits; "
             "raise it"
         )
-    refine.check(plan, searched)
 
 
 def _searched(

@@ -18,7 +18,7 @@ from edgecheck.gate.judgement import judged
 from edgecheck.pipeline import beginning, making
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
-from edgecheck.pipeline.run import _baseline
+from edgecheck.pipeline.run import examined_baseline
 from edgecheck.pipeline.schedule import Schedule
 from edgecheck.pipeline.store import Store
 from edgecheck.progress import Silent
@@ -54,7 +54,7 @@ def test_a_quantized_file_shows_only_its_own(tiny_run, tiny_config, tmp_path, st
     store = Store(tmp_path / "run")
     schedule = Schedule(store, Serial(Silent()))
     run = beginning.begin(plan, store, schedule)
-    (baseline,) = schedule.start([_baseline(run)])
+    (baseline,) = schedule.start([examined_baseline(run)])
     spec = VariantSpec("baseline-int8", (QuantizeStep("int8", plan.quantize),), "baseline")
     (entry,) = schedule.finish(schedule.start([making.variant(run, spec, "baseline", making.State())]))
 

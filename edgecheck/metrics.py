@@ -5,11 +5,14 @@ Values are in SI or plain units; `report.format` formats them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, get_args
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
 from edgecheck.attribution.table import METHODS
+from edgecheck.corruption.table import KINDS, PREFIX, SEVERITIES, Corruption, of_metric
+from edgecheck.registry import lookup
 
 Unit = Literal["fraction", "pp", "score", "s", "bytes", "count", "ratio", "logit", "J"]
 Better = Literal["higher", "lower"]
@@ -40,6 +43,7 @@ class Metric:
 _SP2PS = "Renza & Ballesteros 2023, Eq. 8"
 _PE_LIKE = "after Pachon, Renza & Ballesteros 2023; the combining rule is ours"
 _LATENCY = "one session.run on one image"
+_EXCESS = "Liebenwein et al. 2021 (arXiv:2103.03014); images after Hendrycks & Dietterich 2019 (arXiv:1903.12261)"
 
 
 def metrics_of(method: str) -> tuple[Metric, Metric, Metric]:
@@ -57,6 +61,16 @@ def metrics_of(method: str) -> tuple[Metric, Metric, Metric]:
     )
 
 
+def excess_error(corruption: Corruption) -> Metric:
+    """Return the metric of the excess error under a corruption."""
+    return Metric(corruption.metric, "pp", "lower", _excess_meaning(corruption.kind, str(corruption.severity)), _EXCESS)
+
+
+def _excess_meaning(kind: str, severity: str) -> str:
+    added = f"error that {KINDS[kind].meaning} of severity {severity} adds"
+    return f"{added} to the variant, minus what it adds to the baseline"
+
+
 _ALL = (
     Metric("accuracy", "fraction", "higher", "share of test images the ONNX file classifies correctly", "top-1"),
     Metric("accuracy.top5", "fraction", "higher", "share of test images whose class is among the five largest outputs", "top-5"),
@@ -64,6 +78,7 @@ _ALL = (
     Metric("accuracy_drop_pp", "pp", "lower", "accuracy of the baseline minus that of the variant", "top-1"),
     Metric("calibration.error", "fraction", "lower", "expected calibration error: difference of confidence and accuracy, over 15 bins", "Guo et al. 2017, Eq. 3"),
     Metric("agreement", "fraction", "higher", "share of images on which variant and baseline predict the same class", "top-1"),
+    *(excess_error(Corruption(kind, severity)) for kind in KINDS for severity in SEVERITIES),
     *(metrics_of(method)[0] for method in METHODS),
     *(metrics_of(method)[1] for method in METHODS),
     *(metrics_of(method)[2] for method in METHODS),
@@ -92,3 +107,24 @@ _ALL = (
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def find(name: str) -> Metric:
+    """Return the metric of a name.
+
+    Raises:
+        ConfigError: the name is unknown; the message suggests the closest names and lists all, as `listed` does.
+    """
+    return lookup(METRICS, name, "metric", [metric.name for metric in listed()])
+
+
+def listed() -> Iterator[Metric]:
+    """Yield all metrics for a list to read, with one for all severities of a corruption."""
+    span = f"{SEVERITIES[0]}..{SEVERITIES[-1]}"
+    for metric in METRICS.values():
+        corruption = of_metric(metric.name)
+        if corruption is None:
+            yield metric
+        elif corruption.severity == SEVERITIES[0]:
+            meaning = _excess_meaning(corruption.kind, f"{SEVERITIES[0]} (weak) to {SEVERITIES[-1]}")
+            yield evolve(metric, name=f"{PREFIX}{corruption.kind}-{span}", meaning=meaning)

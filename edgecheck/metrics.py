@@ -120,11 +120,10 @@ def find(name: str) -> Metric:
 
 def listed() -> Iterator[Metric]:
     """Yield all metrics for a list to read, with one for all severities of a corruption."""
-    span = f"{SEVERITIES[0]}..{SEVERITIES[-1]}"
     for metric in METRICS.values():
         corruption = of_metric(metric.name)
         if corruption is None:
             yield metric
         elif corruption.severity == SEVERITIES[0]:
-            meaning = _excess_meaning(corruption.kind, f"{SEVERITIES[0]} (weak) to {SEVERITIES[-1]}")
-            yield evolve(metric, name=f"{PREFIX}{corruption.kind}-{span}", meaning=meaning)
+            meaning = _excess_meaning(corruption.kind, f"N = {SEVERITIES[0]} (weak) to {SEVERITIES[-1]}")
+            yield evolve(metric, name=f"{PREFIX}{corruption.kind}-N", meaning=meaning)

@@ -1,7 +1,7 @@
 """What each kind of corruption does to one image. All but JPEG, which needs an encoder.
 
-Functions take an image uint8 `(H, W, C)`, RGB or grey, a strength from the table, and random numbers, and return float64
-`(H, W, C)`: pixels of 0..255, before they are clipped and rounded. Those without noise leave the random numbers alone.
+Functions take an image uint8 `(H, W, C)`, RGB or grey, a strength from the table, and random numbers. They return
+float64 `(H, W, C)`: pixels of 0..255, not yet clipped and rounded. Those without noise leave the random numbers alone.
 Borders continue the image by reflection, as OpenCV does by default.
 """
 
@@ -22,12 +22,13 @@ Values = NDArray[np.float64]
 
 def gaussian_noise(image: Image, deviation: float, random: np.random.Generator) -> Values:
     """Add normal noise to every value; `deviation` is that of pixels in 0..1."""
-    return image + random.normal(scale=PIXEL_MAX * deviation, size=image.shape)
+    return np.add(image, random.normal(scale=PIXEL_MAX * deviation, size=image.shape), dtype=np.float64)
 
 
 def shot_noise(image: Image, photons: float, random: np.random.Generator) -> Values:
     """Replace each value by a Poisson count, as of light that gives `photons` counts at a value of 255."""
-    return random.poisson(image * (photons / PIXEL_MAX)) * (PIXEL_MAX / photons)
+    counts = random.poisson(image * (photons / PIXEL_MAX))
+    return np.multiply(counts, PIXEL_MAX / photons, dtype=np.float64)
 
 
 def defocus_blur(image: Image, disc: tuple[float, float], random: np.random.Generator) -> Values:

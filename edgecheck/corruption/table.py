@@ -1,7 +1,7 @@
 """The table of corruptions: what each kind does, how strong its severities are, and where its function is.
 
-The strengths are those of the scripts that made CIFAR-10-C and ImageNet-C, `make_cifar_c.py` and `make_imagenet_c.py` of
-github.com/hendrycks/robustness (Hendrycks & Dietterich 2019, arXiv:1903.12261).
+The strengths are those of the scripts that made CIFAR-10-C and ImageNet-C, `make_cifar_c.py` and `make_imagenet_c.py`
+of github.com/hendrycks/robustness (Hendrycks & Dietterich 2019, arXiv:1903.12261).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Kind:
     """A kind of corruption.
 
     `small` and `large` are its strengths by severity for small and large images, see `LARGE_FROM`.
-    `function(image, strength, random)` takes an image uint8 `(H, W, C)`, RGB or grey, and random numbers of its own, and
+    `function(image, strength, random)` takes an image uint8 `(H, W, C)`, RGB or grey, and random numbers of its own. It
     returns the pixels as numbers in 0..255, which are clipped and rounded afterwards. It is given as a reference
     `"package.module:name"`, so that this table needs no NumPy. `meaning` is what adds errors, in words.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edgecheck.corruption.table import of_metric
 from edgecheck.records import HOST, Criterion
 from edgecheck.registry import nearest
 
@@ -21,8 +22,16 @@ def nothing_from(device: str, merged: Iterable[str]) -> str:
 
 def not_measured(criterion: Criterion) -> str:
     """Return why a metric cannot be judged on its device."""
+    corruption = of_metric(criterion.metric)
+    if corruption and criterion.device == HOST:
+        return f"not measured: run again with corruption: [{corruption.name}]"
     if criterion.device == HOST:
         return "not measured"
+    if corruption:
+        return (
+            f"not measured on {criterion.device}: devices measure no corrupted images; gate {criterion.metric} without "
+            f"@{criterion.device}, or {CSV}"
+        )
     group, _, method = criterion.metric.partition(".")
     holder = f"a run with {method} in explain.methods" if f"{group}." in OF_METHODS else "the run again"
     return f"not measured on {criterion.device}: bundle {holder} and measure it there, or {CSV}"

@@ -6,7 +6,7 @@ import attrs
 
 from edgecheck.device.model.graph import FLOPS_PER_MAC
 from edgecheck.gate.chance import suspicious
-from edgecheck.pipeline import comparing, explaining
+from edgecheck.pipeline import comparing, corrupting, explaining
 from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run
 from edgecheck.pipeline.schedule import Line
 from edgecheck.pipeline.stages.count import Count, Counted
@@ -58,7 +58,7 @@ def measured(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[F
         weight_bytes=counted.outputs.weight_bytes,
         class_accuracy=comparing.class_accuracy(run, logits),
     )
-    return attrs.evolve(findings, variant=record)
+    return (yield from corrupting.under_corruption(run, attrs.evolve(findings, variant=record), baseline))
 
 
 def explained(run: Run, findings: Findings, baseline: Findings | None = None) -> Line[Findings]:

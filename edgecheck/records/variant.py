@@ -57,6 +57,7 @@ class Variant:
     `twin` names the PyTorch module that the file was exported from, None for a file without one. `steps` lead from the
     baseline to this variant. `effective_rate` is the share of the prunable part that was really removed. `recipe` names
     the recipe of fine-tuning; "" is the default one of the run, `none` that of a variant which is not fine-tuned.
+    `corrupted_accuracy` is the accuracy under each corruption, 0..1, by names such as `jpeg-3`.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Variant:
     arena_bytes: int | None = field(default=None, validator=not_negative)
     class_accuracy: dict[str, float] = field(factory=dict)
     recipe: str = ""
+    corrupted_accuracy: dict[str, float] = field(factory=dict)
 
     @property
     def pruning(self) -> PruneStep | None:

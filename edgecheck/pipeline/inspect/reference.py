@@ -36,7 +36,9 @@ def metrics(name: str | None = None) -> Listing:
         metric = find(name)
         units = ", ".join(filter(None, SUFFIXES[metric.unit])) or "none"
         example = f"{name} {'<=' if metric.better == 'lower' else '>='} {EXAMPLES[metric.unit]}"
-        return _one("metric", attrs.asdict(metric), {"units of a limit": units, "example": example, **_strength(metric)})
+        return _one(
+            "metric", attrs.asdict(metric), {"units of a limit": units, "example": example, **_strength(metric)}
+        )
     rows = [[m.name, m.better, m.unit, m.meaning, m.source] for m in listed()]
     columns = ["metric", "better", "unit", "meaning", "source"]
     data = {"metrics": [attrs.asdict(metric) for metric in METRICS.values()]}

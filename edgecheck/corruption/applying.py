@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -9,10 +10,28 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck.corruption.pixels import PIXEL_MAX
-from edgecheck.corruption.table import KINDS, Corruption
+from edgecheck.corruption.table import KINDS, SEVERITIES, Corruption, Kind
 from edgecheck.errors import DependencyError
+from edgecheck.metrics import METRICS, excess_error
 from edgecheck.npz_memmap import Pixels
-from edgecheck.registry import lookup, resolve
+from edgecheck.registry import lookup, register, resolve
+
+
+def register_corruption(name: str, kind: Kind) -> None:
+    """Register a kind of corruption, with its metrics `excess_error_pp.NAME-1` to `excess_error_pp.NAME-5`.
+
+    Raises:
+        ValueError: the name is registered already, or ends in a hyphen and a number as a severity does; or a strength
+            is missing.
+    """
+    if re.search(r"-\d+$", name, re.ASCII):
+        raise ValueError(f"{name!r} ends like a severity; choose another name")
+    if {len(kind.small), len(kind.large)} != {len(SEVERITIES)}:
+        raise ValueError(f"{name!r} needs {len(SEVERITIES)} strengths for small and {len(SEVERITIES)} for large images")
+    register(KINDS, name)(kind)
+    for severity in SEVERITIES:
+        metric = excess_error(Corruption(name, severity))
+        register(METRICS, metric.name)(metric)
 
 
 def need(corruption: Corruption) -> None:

@@ -33,8 +33,8 @@ class Kind:
 
     `small` and `large` are its strengths by severity for small and large images, see `LARGE_FROM`.
     `function(image, strength, random)` takes an image uint8 `(H, W, C)`, RGB or grey, and random numbers of its own. It
-    returns the pixels as numbers in 0..255, which are clipped and rounded afterwards. It is given as a reference
-    `"package.module:name"`, so that this table needs no NumPy. `meaning` is what adds errors, in words.
+    returns the pixels as numbers in 0..255, which are clipped and rounded afterwards. It is given as itself, or as a
+    reference `"package.module:name"`, so that this table needs no NumPy. `meaning` is what adds errors, in words.
     """
 
     meaning: str

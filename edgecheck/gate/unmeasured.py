@@ -20,6 +20,16 @@ def nothing_from(device: str, merged: Iterable[str]) -> str:
     return f"no readings of {device}: {step}"
 
 
+def on_host_only(criterion: Criterion) -> str:
+    """Return why `device run` gives no reading of a metric that only the host measures; "" for other metrics."""
+    if of_metric(criterion.metric) is None:
+        return ""
+    return (
+        f"not measured on {criterion.device}: devices measure no corrupted images; gate {criterion.metric} without "
+        f"@{criterion.device}, or {CSV}"
+    )
+
+
 def not_measured(criterion: Criterion) -> str:
     """Return why a metric cannot be judged on its device."""
     corruption = of_metric(criterion.metric)
@@ -28,10 +38,7 @@ def not_measured(criterion: Criterion) -> str:
     if criterion.device == HOST:
         return "not measured"
     if corruption:
-        return (
-            f"not measured on {criterion.device}: devices measure no corrupted images; gate {criterion.metric} without "
-            f"@{criterion.device}, or {CSV}"
-        )
+        return on_host_only(criterion)
     group, _, method = criterion.metric.partition(".")
     holder = f"a run with {method} in explain.methods" if f"{group}." in OF_METHODS else "the run again"
     return f"not measured on {criterion.device}: bundle {holder} and measure it there, or {CSV}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import evolve, frozen
 
-from edgecheck import images, versions
+from edgecheck import images, plugins, versions
+from edgecheck.artefact import Artefact
 from edgecheck.atomic import atomic
 from edgecheck.corruption.applying import CorruptedPixels
 from edgecheck.corruption.table import Corruption
@@ -45,6 +46,11 @@ class Corrupt(Stage[Corrupted]):
     def files(self) -> tuple[str, ...]:
         """The file with the images."""
         return (self.file,)
+
+    @property
+    def plugins(self) -> tuple[Artefact, ...]:
+        """The plugin that registered the kind of corruption."""
+        return plugins.using([self.corruption.kind])
 
     def compute(self, desk: Desk) -> Corrupted:
         """Corrupt the images.

@@ -16,6 +16,7 @@ from edgecheck.device.runtime import accuracy, session
 from edgecheck.device.runtime.ort import Options
 from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Images
+from edgecheck.progress import Named
 
 LOGITS = "logits.npz"
 
@@ -69,7 +70,8 @@ class Predict(Stage[Predicted]):
         data = self.images.load()
         classifier = session.open_classifier(self.file.path, self.runtime)
         session.check_labels(classifier, data)
-        logits = accuracy.predict(classifier, data, self.preprocessing, desk.progress)
+        told = Named(desk.progress, self.place) if self.place else desk.progress
+        logits = accuracy.predict(classifier, data, self.preprocessing, told)
         with atomic(desk.folder / self.logits) as temporary, open(temporary, "wb") as file:
             np.savez(file, logits=logits)
         return Predicted(len(logits))

@@ -60,7 +60,8 @@ def _recognized(run: Run, logits: NDArray[np.float32]) -> Right:
 def _excess_errors(run: Run, variant: Findings, baseline: Findings) -> list[Reading]:
     """Return the excess error under each corruption in percentage points, with its interval over the images.
 
-    It is missing where the corruption leaves the baseline no better than a guess: then no variant could lose more.
+    It is missing where there is nothing left to lose: the corruption leaves the baseline no better than a guess, or the
+    variant guesses on clean images.
     """
     assert variant.logits is not None, "the file was run"
     assert baseline.logits is not None, "the file was run"
@@ -68,15 +69,24 @@ def _excess_errors(run: Run, variant: Findings, baseline: Findings) -> list[Read
     readings = []
     for one in run.plan.corruption:
         corrupted, before = variant.corrupted[one.name], baseline.corrupted[one.name]
-        shares = f"{_percent(corrupted)} under {one.name}, the baseline on {_percent(before)}"
-        if guesses(int(before.sum()), len(before), run.data.chance):
-            note = f"right on {shares}: no better than a guess, so nothing can be compared; choose a lower severity"
-            readings.append(reading(variant.name, one.metric, None, n=len(before), note=note))
-            continue
         errors = PERCENT * excess_errors(Answers(clean, corrupted), Answers(reference, before))
+        shares = f"right on {_percent(corrupted)} under {one.name}, the baseline on {_percent(before)}"
+        if lacking := _nothing_to_lose(run, clean, before):
+            readings.append(reading(variant.name, one.metric, None, n=len(errors), note=f"{shares}: {lacking}"))
+            continue
         interval = stats.mean_interval(errors, seed=run.plan.seed)
-        readings.append(reading(variant.name, one.metric, errors.mean(), interval, len(errors), f"right on {shares}"))
+        readings.append(reading(variant.name, one.metric, errors.mean(), interval, len(errors), shares))
     return readings
+
+
+def _nothing_to_lose(run: Run, clean: Right, before: Right) -> str:
+    """Return why a variant could lose no more than the baseline; "" where it could."""
+    chance = run.data.chance
+    if guesses(int(before.sum()), len(before), chance):
+        return "that is no better than a guess, so nothing can be compared; choose a lower severity"
+    if guesses(int(clean.sum()), len(clean), chance):
+        return f"the variant is right on {_percent(clean)} of the clean images, which is no better than a guess"
+    return ""
 
 
 def _percent(right: Right) -> str:

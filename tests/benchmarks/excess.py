@@ -75,8 +75,6 @@ def measured(options: argparse.Namespace, seed: int) -> Path:
         )
     )
     command = [sys.executable, "-P", "-m", "edgecheck", "run", str(config), "--out", str(run), "--format", "json"]
-    others = [("--reuse", str(options.folder / f"seed{other}")) for other in range(seed)]
-    command += [word for pair in others for word in pair]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     if done.returncode > 1:  # 1: no variant passes, which is an answer
         raise SystemExit(done.returncode)

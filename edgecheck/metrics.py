@@ -5,12 +5,15 @@ Values are in SI or plain units; `report.format` formats them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 from typing import Literal, get_args
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
 from edgecheck.attribution.table import METHODS
+from edgecheck.corruption.table import KINDS, PREFIX, SEVERITIES, Corruption, of_metric
+from edgecheck.registry import lookup
 
 Unit = Literal["fraction", "pp", "score", "s", "bytes", "count", "ratio", "logit", "J"]
 Better = Literal["higher", "lower"]
@@ -40,6 +43,7 @@ class Metric:
 
 _SP2PS = "Renza & Ballesteros 2023, Eq. 8"
 _LATENCY = "one session.run on one image"
+_EXCESS = "Liebenwein et al. 2021 (arXiv:2103.03014); images after Hendrycks & Dietterich 2019 (arXiv:1903.12261)"
 
 # The metrics of each attribution method: family, unit, meaning, source; higher is better. In this order they are listed.
 _OF_METHODS: tuple[tuple[str, Unit, str, str], ...] = (
@@ -68,6 +72,16 @@ def metrics_of(method: str) -> tuple[Metric, ...]:
     )
 
 
+def excess_error(corruption: Corruption) -> Metric:
+    """Return the metric of the excess error under a corruption."""
+    return Metric(corruption.metric, "pp", "lower", _excess_meaning(corruption.kind, str(corruption.severity)), _EXCESS)
+
+
+def _excess_meaning(kind: str, severity: str) -> str:
+    added = f"error that {KINDS[kind].meaning} of severity {severity} adds"
+    return f"{added} to the variant, minus what it adds to the baseline"
+
+
 _ALL = (
     Metric("accuracy", "fraction", "higher", "share of test images the ONNX file classifies correctly", "top-1"),
     Metric("accuracy.top5", "fraction", "higher", "share of test images whose class is among the five largest outputs", "top-5"),
@@ -82,6 +96,7 @@ _ALL = (
     Metric("operating_point_shift", "fraction", "lower", "share of images that a cut-off of 0.5 on the confidence accepts in only one of baseline and variant", "softmax"),
     Metric("js_divergence", "score", "lower", "Jensen-Shannon divergence of the probabilities of baseline and variant, mean, 0..1 bit", "Lin 1991"),
     Metric("agreement", "fraction", "higher", "share of images on which variant and baseline predict the same class", "top-1"),
+    *(excess_error(Corruption(kind, severity)) for kind in KINDS for severity in SEVERITIES),
     *chain(*zip(*map(metrics_of, METHODS), strict=True)),
     Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "ours: an all-zero map has no direction"),
     Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY, "interval"),
@@ -108,3 +123,23 @@ _ALL = (
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def find(name: str) -> Metric:
+    """Return the metric of a name.
+
+    Raises:
+        ConfigError: the name is unknown; the message suggests the closest names and lists all, as `listed` does.
+    """
+    return lookup(METRICS, name, "metric", [metric.name for metric in listed()])
+
+
+def listed() -> Iterator[Metric]:
+    """Yield all metrics for a list to read, with one for all severities of a corruption."""
+    for metric in METRICS.values():
+        corruption = of_metric(metric.name)
+        if corruption is None:
+            yield metric
+        elif corruption.severity == SEVERITIES[0]:
+            meaning = _excess_meaning(corruption.kind, f"N = {SEVERITIES[0]} (weak) to {SEVERITIES[-1]}")
+            yield evolve(metric, name=f"{PREFIX}{corruption.kind}-N", meaning=meaning)

@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from edgecheck import classes, images, plugins
 from edgecheck.attribution.table import METHODS, default_criteria, default_methods
-from edgecheck.config import document, recipes, variants
+from edgecheck.config import corruptions, document, recipes, variants
 from edgecheck.config.plan import Plan
 from edgecheck.config.sections import Document, GateDocument, GateSection
 from edgecheck.errors import ConfigError, DataError, InputError, ModelError
@@ -127,6 +127,7 @@ def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Pl
         line = document.line_of(written, ("model", "factory"))
         raise ConfigError(f"{path}:{line}: model.factory: {FACTORY_FORMS}")
     settings = variants.Settings(whole.finetune, whole.quantize, whole.seed, whole.recipes)
+    gate = policy(whole.gate, written, str(path), flags)
     return Plan(
         name=whole.name or path.stem,
         model=whole.model,
@@ -142,10 +143,11 @@ def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Pl
         controls=list(variants.controls(settings, whole.controls, whole.variants)),
         measure=whole.measure,
         opset=whole.export.opset,
-        policy=policy(whole.gate, written, str(path), flags),
+        policy=gate,
         seed=whole.seed,
         recipes=whole.recipes,
         search=whole.search,
+        corruption=corruptions.asked_for(whole.corruption, gate, written, str(path)),
         plugins=_plugin_files(written, path.parent),
         source=path,
     )

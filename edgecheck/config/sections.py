@@ -62,6 +62,7 @@ class Document:
     plugins: list[Path] = field(factory=list)
     variants: list[variants.Row] = field(factory=list)
     search: Space = field(factory=Space)
+    corruption: list[str] = field(factory=list)
     measure: Measure = field(factory=Measure)
     export: ExportSection = field(factory=ExportSection)
     seed: int = field(default=0, validator=within(0, 2**32 - 1))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from edgecheck.binomial import binomial_tail
+from edgecheck.corruption.table import PREFIX
 from edgecheck.records import Reading, Variant
 
 # Times the accuracy of guessing among all classes. Below the first, a run looks for a preprocessing that does better;
@@ -20,7 +21,7 @@ _OF_OUTPUTS = ("negative_flip", "positive_flip", "error_ratio", "confidence_shif
 
 def on_labels(metric: str) -> bool:
     """Return whether a metric is meaningless if the baseline does not recognize the images."""
-    return metric.startswith(("accuracy", "agreement", "calibration.", "quantization.agreement", *_OF_OUTPUTS))
+    return metric.startswith(("accuracy", "agreement", "calibration.", "quantization.agreement", PREFIX, *_OF_OUTPUTS))
 
 
 def suspicious(accuracy: float, classes: int) -> bool:
@@ -47,13 +48,18 @@ def guessing(variants: Sequence[Variant], readings: Sequence[Reading], chance: f
         return "the baseline's accuracy is missing, so nothing shows that it recognizes the images"
     if chance is None:
         return "the report does not hold how often guessing is right on these images: run it again"
-    if binomial_tail(round(accuracy.value * accuracy.n), accuracy.n, chance) <= CHANCE_ALPHA:
+    if not guesses(round(accuracy.value * accuracy.n), accuracy.n, chance):
         return ""
     told = f"of {accuracy.n:,} images, and always answering the most frequent class on {100 * chance:.2f} %"
     return f"the baseline is right on {100 * accuracy.value:.2f} % {told}: {_suspected(accuracy.n, chance)}"
 
 
+def guesses(right: int, n: int, chance: float) -> bool:
+    """Return whether `right` answers of `n` may be guesses, each right with probability `chance`."""
+    return binomial_tail(right, n, chance) > CHANCE_ALPHA
+
+
 def _suspected(n: int, chance: float) -> str:
-    if binomial_tail(n, n, chance) > CHANCE_ALPHA:
+    if guesses(n, n, chance):
         return "too few images, or too few classes among them, to tell any model from a guess; test with more"
     return "no better than a guess; check preprocessing (range, mean, std), the order of the classes, labels, weights"

@@ -19,12 +19,11 @@ from edgecheck.device.diagnostics import throttling
 from edgecheck.errors import DataError
 from edgecheck.gate.chance import on_labels
 from edgecheck.gate.preconditions import from_heatmaps, needs_twin
-from edgecheck.metrics import METRICS
 from edgecheck.pipeline import beginning, board, device_result, timing
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
-from edgecheck.pipeline.failures import FAILURES, failed
+from edgecheck.pipeline.failures import FAILURES, failed, measurable
 from edgecheck.pipeline.schedule import Line, Schedule, Started
 from edgecheck.pipeline.store import Store
 from edgecheck.progress import Progress
@@ -156,7 +155,7 @@ def _completed(findings: Findings, baseline: Findings) -> Findings:
     if baseline.entry is not None:
         return findings
     taken = {one.metric for one in findings.readings}
-    lacking = [reading(findings.name, metric, None, note=NO_BASELINE) for metric in METRICS if metric not in taken]
+    lacking = [reading(findings.name, metric, None, note=NO_BASELINE) for metric in measurable() if metric not in taken]
     return attrs.evolve(findings, readings=[*findings.readings, *lacking])
 
 

@@ -6,7 +6,7 @@ import attrs
 
 from edgecheck.device.model.graph import FLOPS_PER_MAC
 from edgecheck.gate.chance import suspicious
-from edgecheck.pipeline import comparing, explaining
+from edgecheck.pipeline import comparing, corrupting, explaining
 from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run
 from edgecheck.pipeline.schedule import Line
 from edgecheck.pipeline.stages.count import Count, Counted
@@ -59,7 +59,7 @@ def measured(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[F
         class_accuracy=comparing.class_accuracy(run, logits),
         newly_wrong=comparing.newly_wrong(run, logits, baseline),
     )
-    return attrs.evolve(findings, variant=record)
+    return (yield from corrupting.under_corruption(run, attrs.evolve(findings, variant=record), baseline))
 
 
 def explained(run: Run, findings: Findings, baseline: Findings | None = None) -> Line[Findings]:

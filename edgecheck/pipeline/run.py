@@ -86,6 +86,6 @@ def _variant(job: Run, group: duplicates.Group, baseline: Started[Findings], pro
         if error is baseline.error:  # then there is nothing to compare any variant with
             raise
         progress.note(f"{group.spec.name}: {error}")
-        findings = failed(making.record_of(job, group.spec), error)
+        findings = failed(making.record_of(job, group.spec), error, job.plan.corruption)
     repeated = [Diagnostic("variant-repeated", {"repeated": name}, severity="note") for name in group.repeated]
     return attrs.evolve(findings, warnings=[*findings.warnings, *repeated])

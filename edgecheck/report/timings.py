@@ -8,6 +8,7 @@ from edgecheck.report.format import format_value
 # Descriptions of the stages, by their kinds.
 STAGES = {
     "data": "reading test images",
+    "corrupt": "corrupting test images",
     "make": "saving the baseline",
     "target": "finding the target layer",
     "groups": "finding what can be pruned alone",

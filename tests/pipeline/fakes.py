@@ -14,6 +14,7 @@ from edgecheck.images import ImageSet, save_npz
 from edgecheck.pipeline.stage import key_of
 from edgecheck.pipeline.stages.baseline import BaselineSaved
 from edgecheck.pipeline.stages.compare import Compared
+from edgecheck.pipeline.stages.corrupt import Corrupted
 from edgecheck.pipeline.stages.count import Counted
 from edgecheck.pipeline.stages.explain import Explained
 from edgecheck.pipeline.stages.export import Written
@@ -71,6 +72,7 @@ def seen(content):
 
 OUTPUTS = {
     "data": lambda stage, content: ImagesRead(content, (1, 16, 16), 0),
+    "corrupt": lambda stage, content: Corrupted(IMAGES),
     "make": lambda stage, content: BaselineSaved(number(content)),
     "target": lambda stage, content: Fits(content, {}),
     "rank": lambda stage, content: Ranking(told(content), seen(content) if stage.samples else None),
@@ -98,7 +100,7 @@ def write(path, content):
     """Write a file of a stage: what a run itself reads, as it reads it; anything else as text."""
     if path.name == "data.npz":
         save_npz(path, pixels(content))
-    elif path.name.endswith(("logits.npz", "cams.npz")):
+    elif path.name.startswith("logits") or path.name.endswith("cams.npz"):
         logits = np.zeros((IMAGES, CLASSES), np.float32)
         logits[:, 0] = 1 + number(content) / 2**48  # a guess, so that other preprocessings are tried
         np.savez(path, logits=logits)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edgecheck.artefact import Artefact
 from edgecheck.config.plan import DataSpec, ModelSpec, Preprocessing
+from edgecheck.corruption.table import Corruption
 from edgecheck.device.diagnostics import Target
 from edgecheck.device.latency.sampler import Sampling
 from edgecheck.device.runtime.ort import Options
@@ -61,6 +62,7 @@ EXAMPLES = {
     "criterion": "l1",
     "ranked": "filters",
     "engine": "edgecheck",
+    "corruption": Corruption("jpeg", 2),
     "classes": "predicted",
     "sam": "map",
     "device": "cpu",

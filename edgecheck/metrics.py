@@ -37,14 +37,34 @@ class Metric:
     decided_by: DecidedBy = "point"
 
 
+# The families of metrics with one metric per attribution method, such as `sp2ps.grad-cam`. The first ones compare the
+# maps of a variant with those of the baseline.
+MAP_FAMILIES = ("sp2ps", "sp2ps_corrected", "pe_like")
+METHOD_FAMILIES = (*MAP_FAMILIES, "fidelity")
+
+
+def family_of(metric: str) -> str:
+    """Return what comes before the first dot of a metric's name, such as `sp2ps`."""
+    return metric.partition(".")[0]
+
+
+def compares_maps(metric: str) -> bool:
+    """Return whether a metric compares the heatmaps of a variant with those of the baseline."""
+    return family_of(metric) in MAP_FAMILIES
+
+
 _SP2PS = "Renza & Ballesteros 2023, Eq. 8"
 _PE_LIKE = "after Pachon, Renza & Ballesteros 2023; the combining rule is ours"
 _LATENCY = "one session.run on one image"
 
 
-def metrics_of(method: str) -> tuple[Metric, Metric, Metric]:
-    """Return the metrics of an attribution method: `sp2ps.METHOD`, `pe_like.METHOD` and `fidelity.METHOD`."""
+def metrics_of(method: str) -> tuple[Metric, ...]:
+    """Return the metrics of an attribution method, one for each of `METHOD_FAMILIES`."""
     similarity = f"similarity of the {method} heatmaps of baseline and variant"
+    corrected = (
+        f"(sp2ps.{method} - chance) / (1 - chance), where chance is the similarity of the baseline's own maps of "
+        "different images: 0 at chance, negative below it"
+    )
     alone = (
         f"Sp2PS of a quantized file against its own float file, {method}, for the class that the float file predicts: "
         "how much quantization alone moved the maps"
@@ -52,6 +72,7 @@ def metrics_of(method: str) -> tuple[Metric, Metric, Metric]:
     combined = f"SSIM, IoU and confidence change on {method} heatmaps"
     return (
         Metric(f"sp2ps.{method}", "score", "higher", similarity, _SP2PS),
+        Metric(f"sp2ps_corrected.{method}", "score", "higher", corrected, "ours"),
         Metric(f"pe_like.{method}", "score", "higher", combined, _PE_LIKE),
         Metric(f"fidelity.{method}", "score", "higher", alone, _SP2PS),
     )
@@ -64,9 +85,7 @@ _ALL = (
     Metric("accuracy_drop_pp", "pp", "lower", "accuracy of the baseline minus that of the variant", "top-1"),
     Metric("calibration.error", "fraction", "lower", "expected calibration error: difference of confidence and accuracy, over 15 bins", "Guo et al. 2017, Eq. 3"),
     Metric("agreement", "fraction", "higher", "share of images on which variant and baseline predict the same class", "top-1"),
-    *(metrics_of(method)[0] for method in METHODS),
-    *(metrics_of(method)[1] for method in METHODS),
-    *(metrics_of(method)[2] for method in METHODS),
+    *(metrics_of(method)[place] for place in range(len(METHOD_FAMILIES)) for method in METHODS),
     Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "ours: an all-zero map has no direction"),
     Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY, "interval"),
     Metric("latency.p90_s", "s", "lower", "90th percentile time, upper order statistic of at least 64 samples", "MLPerf LoadGen", "interval"),

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecheck.attribution.table import METHODS, independent
+from edgecheck.metrics import MAP_FAMILIES
 from edgecheck.records import Criterion, Policy, Variant
 
-MAP_METRICS = ("sp2ps", "pe_like")  # compare maps of the variant with those of the baseline
 USUAL_LIMIT = 0.90  # what is advised where a method has no threshold of its own
 
 
@@ -22,12 +22,12 @@ def seen(metric: str, variant: Variant) -> bool:
     gradients.
     """
     family, _, method = metric.partition(".")
-    return variant.trained_map is not None and family in MAP_METRICS and method not in independent()
+    return variant.trained_map is not None and family in MAP_FAMILIES and method not in independent()
 
 
 def unseen(policy: Policy, device: str, level: str) -> list[Criterion]:
     """Return the criteria of a policy on maps that no loss has seen, on a device and of at least a level."""
-    metrics = {f"sp2ps.{method}" for method in independent()}
+    metrics = {f"{family}.{method}" for family in ("sp2ps", "sp2ps_corrected") for method in independent()}
     asked = [one for one in policy.criteria if one.metric in metrics and one.device == device]
     return [one for one in asked if one.op in (">=", ">") and (one.level == "fail" or level == "warn")]
 

@@ -18,6 +18,7 @@ from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import Network
 from edgecheck.records import (
     SCHEMA_VERSION,
+    Anchor,
     Diagnostic,
     Recommendation,
     Report,
@@ -38,6 +39,7 @@ def assemble(
     findings: Sequence[Findings],
     warnings: Sequence[Diagnostic],
     command: Sequence[str] | None = None,
+    anchors: Sequence[Anchor] = (),
 ) -> Report:
     """Judge the findings and return the complete report.
 
@@ -47,6 +49,7 @@ def assemble(
         findings: of the baseline, then of the other models.
         warnings: those about the whole run.
         command: the command line of the run; None if edgecheck was called from another program.
+        anchors: where the scale of Sp2PS lies.
     """
     measure = run.plan.measure
     report = Report(
@@ -68,6 +71,7 @@ def assemble(
         created=store.finished,
         command=list(command) if command else None,
         duration_s=sum(store.seconds.values()),
+        anchors=list(anchors),
         samples=SAMPLES if SAMPLES in store.evidence else None,
     )
     return judged(report, run.plan.policy)

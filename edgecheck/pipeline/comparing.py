@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,8 @@ from edgecheck.device.runtime import accuracy
 from edgecheck.device.runtime.probe import ProbeResult
 from edgecheck.errors import DataError, ModelError
 from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run
-from edgecheck.records import Diagnostic, Reading, Variant, reading
+from edgecheck.records import Diagnostic, Mark, Reading, Variant, reading
+from edgecheck.score import anchors
 from edgecheck.score import predictions as predictions_of
 from edgecheck.score.parity import parity
 
@@ -122,6 +125,21 @@ def heatmaps(
     return [attrs.evolve(each, source=source) for each in (*readings, _degenerate(run, variant, compared))]
 
 
+def corrected(run: Run, variant: str, compared: Heatmaps, chances: Mapping[str, Mark]) -> list[Reading]:
+    """Return Sp2PS corrected for chance per method, with the interval of Sp2PS; `chances` are by method."""
+    by_method = {one.method: one for one in compared.similarities}
+    readings = []
+    for method in run.plan.explain.methods:
+        one, metric = by_method.get(method), f"sp2ps_corrected.{method}"
+        chance = chances.get(method, Mark())
+        if note := anchors.no_scale(chance) if one else compared.absent(method) or NO_METHODS:
+            readings.append(reading(variant, metric, None, note=note))
+        elif one and chance.value is not None:
+            value, *interval = (anchors.corrected(score, chance.value) for score in (one.score, one.low, one.high))
+            readings.append(reading(variant, metric, value, (interval[0], interval[1]), one.n))
+    return [attrs.evolve(each, source=compared.own.source) for each in readings]
+
+
 def _degenerate(run: Run, variant: str, compared: Heatmaps) -> Reading:
     methods = run.plan.explain.methods
     if not compared.similarities:
@@ -165,7 +183,9 @@ def float_file(findings: Findings, baseline: Findings) -> Entry | None:
     return baseline.entry if quantized and findings.layers == baseline.layers else None
 
 
-def across_architectures(baseline: Findings, variant: Findings, compared: Heatmaps) -> list[Diagnostic]:
+def across_architectures(
+    baseline: Findings, variant: Findings, compared: Heatmaps, chances: Mapping[str, Mark]
+) -> list[Diagnostic]:
     """Return a warning where heatmaps are compared of networks that pruning cannot turn into each other.
 
     Pruning leaves every layer and the size of its map, and takes channels away.
@@ -176,4 +196,7 @@ def across_architectures(baseline: Findings, variant: Findings, compared: Heatma
     same = len(baseline.layers) == len(variant.layers) and all(
         before[1:] == after[1:] and after[0] <= before[0] for before, after in pairs
     )
-    return [] if same else [Diagnostic("heatmaps-across-architectures")]
+    if same:
+        return []
+    known = {method: mark.value for method, mark in chances.items() if mark.value is not None}
+    return [Diagnostic("heatmaps-across-architectures", {"chances": known} if known else {})]

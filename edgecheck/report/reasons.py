@@ -8,7 +8,7 @@ from edgecheck.gate.floor import absolute, several_recipes
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.trained_maps import seen
-from edgecheck.metrics import METRICS, DecidedBy
+from edgecheck.metrics import METRICS, DecidedBy, compares_maps
 from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on, on_host
 from edgecheck.report import devices, diagnostics
 from edgecheck.report.format import (
@@ -84,10 +84,10 @@ def sentence(report: Report, verdict: Verdict) -> str:
 
 
 def _floor(report: Report, verdict: Verdict) -> str:
-    """Return the noise floor for an Sp2PS and for limits relative to it; "" for other metrics."""
+    """Return the noise floor for a comparison of heatmaps and for limits relative to it; "" for other metrics."""
     recipe = _variant(report, verdict.variant).recipe
     floor = floor_of(report.variants, on(verdict.device, report.readings), verdict.metric, recipe)
-    asked_for = verdict.metric.startswith("sp2ps.") or verdict.offset is not None
+    asked_for = compares_maps(verdict.metric) or verdict.offset is not None
     return f"noise floor {describe_floor(verdict.metric, floor)}" if floor and asked_for else ""
 
 

@@ -20,6 +20,7 @@ from edgecheck.records import (
     SCHEMA_VERSION,
     Anchor,
     Diagnostic,
+    Environment,
     Recommendation,
     Report,
     Subject,
@@ -51,11 +52,10 @@ def assemble(
         command: the command line of the run; None if edgecheck was called from another program.
         anchors: where the scale of Sp2PS lies.
     """
-    measure = run.plan.measure
     report = Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
-        environment=attrs.evolve(environment.describe(run.runtime), pace_hz=measure.pace_hz, batch=measure.batch),
+        environment=_environment(run),
         subject=_subject(run, findings),
         variants=[_with_warnings(each) for each in findings],
         readings=[reading for each in findings for reading in each.readings],
@@ -75,6 +75,11 @@ def assemble(
         samples=SAMPLES if SAMPLES in store.evidence else None,
     )
     return judged(report, run.plan.policy)
+
+
+def _environment(run: Run) -> Environment:
+    measure = run.plan.measure
+    return attrs.evolve(environment.describe(run.runtime), pace_hz=measure.pace_hz, batch=measure.batch)
 
 
 def _with_warnings(findings: Findings) -> Variant:

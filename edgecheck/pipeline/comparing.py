@@ -199,4 +199,4 @@ def across_architectures(
     if same:
         return []
     known = {method: mark.value for method, mark in chances.items() if mark.value is not None}
-    return [Diagnostic("heatmaps-across-architectures", {"chances": known} if known else {})]
+    return [Diagnostic("heatmaps-across-architectures", {"chances": known})]

@@ -16,10 +16,10 @@ from edgecheck.pipeline.recipes import describe_recipes
 from edgecheck.pipeline.revision import revision_of
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import Network
+from edgecheck.pipeline.timing import Timed
 from edgecheck.records import (
     SCHEMA_VERSION,
     Anchor,
-    Diagnostic,
     Environment,
     Recommendation,
     Report,
@@ -37,21 +37,20 @@ ASSUMED = " (the default: no range, mean or std was given)"
 def assemble(
     run: Run,
     store: Store,
-    findings: Sequence[Findings],
-    warnings: Sequence[Diagnostic],
+    timed: Timed,
+    anchors: Sequence[Anchor],
     command: Sequence[str] | None = None,
-    anchors: Sequence[Anchor] = (),
 ) -> Report:
     """Judge the findings and return the complete report.
 
     Args:
         run: the run.
         store: its folder.
-        findings: of the baseline, then of the other models.
-        warnings: those about the whole run.
-        command: the command line of the run; None if edgecheck was called from another program.
+        timed: the findings, on the baseline first, and the warnings about the whole run.
         anchors: where the scale of Sp2PS lies.
+        command: the command line of the run; None if edgecheck was called from another program.
     """
+    findings = timed.findings
     report = Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
@@ -65,7 +64,7 @@ def assemble(
         statuses={},
         recommendation=Recommendation(None, ""),
         passed=False,
-        warnings=list(warnings),
+        warnings=list(timed.warnings),
         evidence=store.evidence,
         seconds=store.seconds,
         created=store.finished,

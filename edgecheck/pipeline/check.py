@@ -77,11 +77,11 @@ def check(
         schedule.finish(schedule.start(beginning.fits(run, store, twin) for twin in twins_given))
         (baseline,) = schedule.start([examine(run, entries[0])])
         others = schedule.start(_candidate(run, entry, baseline) for entry in entries[1:])
-        anchors = schedule.start([anchoring.anchored(run, baseline)])
+        started = schedule.start([anchoring.anchored(run, baseline)])
         findings = schedule.finish([baseline, *others])
-        (marks,) = schedule.finish(anchors)
+        (anchors,) = schedule.finish(started)
         timed = timing.time_all(run, schedule, findings)
-    report = assembling.assemble(run, store, timed.findings, timed.warnings, command, marks)
+    report = assembling.assemble(run, store, timed, anchors, command)
     reporting.write(report, store.folder)
     return report
 

@@ -45,11 +45,11 @@ def run(
         job = beginning.begin(plan, store, schedule)
         (baseline,) = schedule.start([examined_baseline(job)])
         lines = _start_variants(job, schedule, baseline, progress)
-        anchors = schedule.start([anchoring.anchored(job, baseline)])
+        started = schedule.start([anchoring.anchored(job, baseline)])
         findings = schedule.finish([baseline, *lines])
-        (marks,) = schedule.finish(anchors)
+        (anchors,) = schedule.finish(started)
         timed = timing.time_all(job, schedule, findings)
-    report = assembling.assemble(job, store, timed.findings, timed.warnings, command, marks)
+    report = assembling.assemble(job, store, timed, anchors, command)
     reporting.write(report, store.folder)
     return report
 

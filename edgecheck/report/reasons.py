@@ -10,7 +10,7 @@ from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.trained_maps import seen
 from edgecheck.metrics import METRICS, DecidedBy, compares_maps
 from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on, on_host
-from edgecheck.report import devices, diagnostics
+from edgecheck.report import anchors, devices, diagnostics
 from edgecheck.report.format import (
     MISSING,
     describe_floor,
@@ -193,7 +193,8 @@ def heatmap_rows(report: Report) -> Iterator[tuple[str, list[str]]]:
 def heatmap_words(report: Report) -> list[str]:
     """Return what the columns of `heatmap_rows` mean, and the figures of float files beside those of quantized ones."""
     quantized = FIDELITY in heatmap_titles(report)
-    return [DRIFT, SOURCES, *([FIDELITY_IS] if quantized else []), *float_figures(report, rows(report))]
+    scale = [anchors.MEANING] if report.anchors else []
+    return [DRIFT, *scale, SOURCES, *([FIDELITY_IS] if quantized else []), *float_figures(report, rows(report))]
 
 
 def float_figures(report: Report, variants: Sequence[Variant]) -> list[str]:

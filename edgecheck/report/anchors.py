@@ -74,7 +74,7 @@ def _cell(mark: Mark) -> Cell:
     value = format_value(mark.value, "score")
     if mark.low is None or mark.high is None:
         return Cell(value, plain(mark.reason))
-    return Cell(value, f"{mark.low:.{SCORE_DECIMALS}f}..{mark.high:.{SCORE_DECIMALS}f} on {format_integer(mark.n)}")
+    return Cell(value, f"{mark.low:.{SCORE_DECIMALS}f}..{mark.high:.{SCORE_DECIMALS}f}, n {format_integer(mark.n)}")
 
 
 def _told(mark: Mark) -> str:

@@ -5,6 +5,8 @@ Chance is part of every comparison of heatmaps. The copies are explained once pe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from edgecheck.errors import EdgecheckError
 from edgecheck.pipeline import explaining
 from edgecheck.pipeline.entry import Entry, Findings, Run, Seen
@@ -14,6 +16,8 @@ from edgecheck.pipeline.stages.anchors import AnchorsMeasured, MeasureAnchors
 from edgecheck.pipeline.stages.chance import MeasureChance
 from edgecheck.pipeline.work import Work
 from edgecheck.records import Anchor, Mark
+
+ON_THE_HOST = "measured on the host alone"
 
 
 def chance(run: Run, baseline: Entry, seen: Seen) -> Line[dict[str, Mark]]:
@@ -28,8 +32,11 @@ def chance(run: Run, baseline: Entry, seen: Seen) -> Line[dict[str, Mark]]:
     return chances
 
 
-def anchored(run: Run, baseline: Started[Findings]) -> Line[list[Anchor]]:
-    """Return the anchors of a run, by each method that its baseline was explained by; none if the baseline failed."""
+def anchored(run: Run, baseline: Started[Findings], copies: bool = True) -> Line[list[Anchor]]:
+    """Return the anchors of a run, by each method that its baseline was explained by; none if the baseline failed.
+
+    Without `copies`, which no board explains, there is chance alone.
+    """
     try:
         findings: Findings = yield baseline
     except EdgecheckError:
@@ -38,8 +45,8 @@ def anchored(run: Run, baseline: Started[Findings]) -> Line[list[Anchor]]:
     if entry is None or seen is None or seen.file is None or not _methods(run, seen):
         return []
     chances = yield from chance(run, entry, seen)
-    copies = yield from _copies(run, entry, seen)
-    return [Anchor(one, seen.source, chances[one], copies.head[one], copies.all[one]) for one in chances]
+    random = (yield from _copies(run, entry, seen)) if copies else _missing(chances, ON_THE_HOST)
+    return [Anchor(one, seen.source, chances[one], random.head[one], random.all[one]) for one in chances]
 
 
 def _copies(run: Run, entry: Entry, seen: Seen) -> Line[AnchorsMeasured]:
@@ -62,8 +69,12 @@ def _copies(run: Run, entry: Entry, seen: Seen) -> Line[AnchorsMeasured]:
         )
         return (yield Work(entry.name, stage)).outputs
     except FAILURES as error:
-        missing = dict.fromkeys(methods, Mark(reason=str(error)))
-        return AnchorsMeasured(missing, missing)
+        return _missing(methods, str(error))
+
+
+def _missing(methods: Iterable[str], reason: str) -> AnchorsMeasured:
+    missing = dict.fromkeys(methods, Mark(reason=reason))
+    return AnchorsMeasured(missing, missing)
 
 
 def _methods(run: Run, seen: Seen) -> list[str]:

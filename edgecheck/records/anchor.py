@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from attrs import field, frozen
+from attrs.validators import optional
 
-from edgecheck.records.checks import HOST, device_name, not_negative, ordered
+from edgecheck.records.checks import HOST, device_name, finite, not_negative, ordered
 
 
 @frozen
@@ -14,9 +15,9 @@ class Mark:
     `value` is None where it could not be measured; `reason` then says why.
     """
 
-    value: float | None = None
-    low: float | None = None
-    high: float | None = field(default=None, validator=ordered)
+    value: float | None = field(default=None, validator=optional(finite))
+    low: float | None = field(default=None, validator=optional(finite))
+    high: float | None = field(default=None, validator=[optional(finite), ordered])
     n: int = field(default=0, validator=not_negative)
     reason: str = ""
 

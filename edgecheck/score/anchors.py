@@ -33,11 +33,19 @@ def taken(cams: Cams, places: NDArray[np.integer] | Sequence[int]) -> Cams:
     return evolve(cams, maps=cams.maps[places], logits=cams.logits[places], classes=cams.classes[places])
 
 
+def pairs(n: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return n images, and another one for each: they form one cycle in an order drawn by the seed.
+
+    The second array is a permutation of the first one without fixed points, for n of at least 2.
+    """
+    order = np.random.default_rng(seed).permutation(n)
+    return order, np.roll(order, -1)
+
+
 def chance(method: str, cams: Cams, scoring: Scoring, seed: int) -> Mark:
     """Return the Sp2PS of a network's maps against its own maps of other images.
 
-    The images form one cycle in an order drawn by the seed, and each is compared with the next: a permutation without
-    fixed points. The score is the mean over the images.
+    Each image is compared with another one, see `pairs`. The score is the mean over the images.
 
     Args:
         method: the attribution method, for errors.
@@ -51,8 +59,8 @@ def chance(method: str, cams: Cams, scoring: Scoring, seed: int) -> Mark:
     """
     if len(cams) < 2:
         return Mark(n=len(cams), reason=ONE_IMAGE)
-    order = np.random.default_rng(seed).permutation(len(cams))
-    scores = sp2ps_of(method, taken(cams, order), taken(cams, np.roll(order, -1)), scoring)
+    images, others = pairs(len(cams), seed)
+    scores = sp2ps_of(method, taken(cams, images), taken(cams, others), scoring)
     groups = np.array_split(scores, max(len(scores) // NEIGHBOURS, min(len(scores), FEWEST_GROUPS)))
     low, high = stats.mean_interval([group.mean() for group in groups], seed=seed)
     return Mark(float(scores.mean()), low, high, len(scores))

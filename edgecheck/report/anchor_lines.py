@@ -7,7 +7,6 @@ from typing import Any
 
 from edgecheck.records import Report
 from edgecheck.report.anchors import marks, of_method
-from edgecheck.report.format import format_value
 
 LINE = {"linestyle": "-.", "linewidth": 0.8}
 LABEL_POINTS = 7
@@ -22,11 +21,10 @@ def values(report: Report, method: str) -> list[tuple[str, float]]:
     return [(name, mark.value) for name, mark in marks(anchor) if mark.value is not None] if anchor else []
 
 
-def described(report: Report, method: str) -> str:
-    """Return a sentence for the description of a chart; "" where nothing was measured."""
-    known = values(report, method)
-    told = ", ".join(f"{name} {format_value(score, 'score')}" for name, score in known)
-    return f"Dash-dotted, where in range: the scale of {method} ({told})." if told else ""
+def described(report: Report, method: str, named: bool = True) -> str:
+    """Return a sentence for the description of a chart, `named` after the method; "" where nothing was measured."""
+    of = f" of {method}" if named else ""
+    return f"Dash-dotted: the scale of Sp2PS{of}, where in range." if values(report, method) else ""
 
 
 def draw(

@@ -58,8 +58,9 @@ def lines(report: Report) -> Iterator[str]:
     """Yield `Scale of Sp2PS, grad-cam: random head 0.569, chance 0.444, random weights 0.108` of the host."""
     for one in _ordered(report):
         if one.device == HOST:
-            told = ", ".join(f"{name} {_told(mark)}" for name, mark in marks(one))
-            yield f"Scale of Sp2PS, {plain(one.method)}: {told}"
+            told = ", ".join(f"{name} {format_value(mark.value, 'score')}" for name, mark in marks(one))
+            reasons = "; ".join(dict.fromkeys(plain(mark.reason) for _, mark in marks(one) if mark.reason))
+            yield f"Scale of Sp2PS, {plain(one.method)}: {told}" + (f" ({reasons})" if reasons else "")
 
 
 def _ordered(report: Report) -> list[Anchor]:
@@ -75,11 +76,6 @@ def _cell(mark: Mark) -> Cell:
     if mark.low is None or mark.high is None:
         return Cell(value, plain(mark.reason))
     return Cell(value, f"{mark.low:.{SCORE_DECIMALS}f}..{mark.high:.{SCORE_DECIMALS}f}, n {format_integer(mark.n)}")
-
-
-def _told(mark: Mark) -> str:
-    reason = f" ({plain(mark.reason)})" if mark.reason else ""
-    return format_value(mark.value, "score") + reason
 
 
 def _floor(report: Report, one: Anchor) -> str:

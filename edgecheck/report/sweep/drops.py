@@ -33,7 +33,7 @@ def charts(report: Report) -> Iterator[Chart]:
     for method in methods(report):
         if drops(report, method, "sp2ps", candidates(report)):
             told = _BESIDE_THE_PAPER if method in paper.SP2PS_DROP else _ALONE
-            description = " ".join(filter(None, [told, anchor_lines.described(report, method)]))
+            description = " ".join(filter(None, [told, anchor_lines.described(report, method, named=False)]))
             title = f"Drop of scores against drop of accuracy: {method}"
             yield chart(f"drop-{_slug(method)}", title, description, PANEL_SIZE, partial(_paint, report, method))
 

@@ -48,6 +48,7 @@ _EXCESS = "Liebenwein et al. 2021 (arXiv:2103.03014); images after Hendrycks & D
 # The metrics of each attribution method: family, unit, meaning, source; higher is better. In this order they are listed.
 _OF_METHODS: tuple[tuple[str, Unit, str, str], ...] = (
     ("sp2ps", "score", "similarity of the {} heatmaps of baseline and variant", _SP2PS),
+    ("sp2ps_corrected", "score", "(sp2ps.{0} - chance) / (1 - chance), where chance is the similarity of the baseline's own maps of different images: 0 at chance, negative below it", "ours"),
     ("pe_like", "score", "SSIM, IoU and confidence change on {} heatmaps", "after Pachon, Renza & Ballesteros 2023; the combining rule is ours"),
     ("spearman", "score", "rank correlation of the {} maps of baseline and variant, at the resolution of the layer", "Adebayo et al. 2018"),
     ("top20_iou", "score", "intersection over union of the highest 20 % of the {} maps, .11 by chance; ties are taken in together", "intersection over union"),
@@ -55,13 +56,18 @@ _OF_METHODS: tuple[tuple[str, Unit, str, str], ...] = (
     ("fidelity", "score", "Sp2PS of a quantized file against its own float file, {}, for the class that the float file predicts: how much quantization alone moved the maps", _SP2PS),
 )  # fmt: skip
 
-# The families that compare maps of a variant with those of its baseline.
-MAP_FAMILIES = tuple(family for family, *_ in _OF_METHODS if family != "fidelity")
+METHOD_FAMILIES = tuple(family for family, *_ in _OF_METHODS)
+MAP_FAMILIES = METHOD_FAMILIES[:-1]  # compare the maps of a variant with those of the baseline
 
 
 def family_of(metric: str) -> str:
     """Return the part of a name before the first dot: `sp2ps` of `sp2ps.grad-cam`."""
     return metric.partition(".")[0]
+
+
+def compares_maps(metric: str) -> bool:
+    """Return whether a metric compares the maps of a variant with those of the baseline."""
+    return family_of(metric) in MAP_FAMILIES
 
 
 def metrics_of(method: str) -> tuple[Metric, ...]:

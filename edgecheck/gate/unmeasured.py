@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from edgecheck.corruption.table import of_metric
-from edgecheck.metrics import MAP_FAMILIES
+from edgecheck.metrics import METHOD_FAMILIES
 from edgecheck.records import HOST, Criterion
 from edgecheck.registry import nearest
 
@@ -39,7 +39,6 @@ def not_measured(criterion: Criterion) -> str:
         return "not measured"
     if corruption:
         return on_host_only(criterion)
-    family, _, method = criterion.metric.partition(".")
-    by_method = family in (*MAP_FAMILIES, "fidelity")
-    holder = f"a run with {method} in explain.methods" if by_method else "the run again"
+    group, _, method = criterion.metric.partition(".")
+    holder = f"a run with {method} in explain.methods" if group in METHOD_FAMILIES else "the run again"
     return f"not measured on {criterion.device}: bundle {holder} and measure it there, or {CSV}"

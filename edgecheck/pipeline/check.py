@@ -16,7 +16,7 @@ from edgecheck.config.reader import FACTORY_FORMS
 from edgecheck.device.model import files
 from edgecheck.errors import ModelError, UsageError
 from edgecheck.gate import preconditions
-from edgecheck.pipeline import assembling, beginning, preflight, reporting, timing, twins
+from edgecheck.pipeline import anchoring, assembling, beginning, preflight, reporting, timing, twins
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
@@ -77,9 +77,11 @@ def check(
         schedule.finish(schedule.start(beginning.fits(run, store, twin) for twin in twins_given))
         (baseline,) = schedule.start([examine(run, entries[0])])
         others = schedule.start(_candidate(run, entry, baseline) for entry in entries[1:])
+        started = schedule.start([anchoring.anchored(run, baseline)])
         findings = schedule.finish([baseline, *others])
+        (anchors,) = schedule.finish(started)
         timed = timing.time_all(run, schedule, findings)
-    report = assembling.assemble(run, store, timed.findings, timed.warnings, command)
+    report = assembling.assemble(run, store, timed, anchors, command)
     reporting.write(report, store.folder)
     return report
 

@@ -12,7 +12,19 @@ from markupsafe import Markup
 
 from edgecheck.metrics import listed
 from edgecheck.records import Report, Similarity, Variant
-from edgecheck.report import charts, corruption, devices, diagnostics, format, provenance, reasons, svg, table, timings
+from edgecheck.report import (
+    anchors,
+    charts,
+    corruption,
+    devices,
+    diagnostics,
+    format,
+    provenance,
+    reasons,
+    svg,
+    table,
+    timings,
+)
 from edgecheck.report.chart_style import Chart
 from edgecheck.report.compression import compression
 from edgecheck.report.layers import layer_rows
@@ -73,6 +85,7 @@ def environment() -> Environment:
         finalize=_finalize,
     )
     made.globals.update(
+        anchors=anchors,
         devices=devices,
         diagnostics=diagnostics,
         format=format,

@@ -31,6 +31,8 @@ STAGES = {
     "placement": "execution providers of the nodes",
     "explain": "heatmaps",
     "similarity": "comparing heatmaps",
+    "chance": "chance level of the heatmaps",
+    "anchors": "heatmaps of copies with random parameters",
     "pictures": "pictures of heatmaps",
     "latency": "latency",
     "energy": "energy",

@@ -12,7 +12,9 @@ from edgecheck.device.latency.timings import FileTimes, LatencySamples
 from edgecheck.device.runtime.probe import ProbeResult
 from edgecheck.images import ImageSet, save_npz
 from edgecheck.pipeline.stage import key_of
+from edgecheck.pipeline.stages.anchors import AnchorsMeasured
 from edgecheck.pipeline.stages.baseline import BaselineSaved
+from edgecheck.pipeline.stages.chance import ChanceMeasured
 from edgecheck.pipeline.stages.compare import Compared
 from edgecheck.pipeline.stages.corrupt import Corrupted
 from edgecheck.pipeline.stages.count import Counted
@@ -31,7 +33,7 @@ from edgecheck.pipeline.stages.saturation import Saturated
 from edgecheck.pipeline.stages.suspect import Attempt, Attempts
 from edgecheck.pipeline.subject import Seen
 from edgecheck.pipeline.work import Computed
-from edgecheck.records import Diagnostic, ImageScore, Similarity
+from edgecheck.records import Diagnostic, ImageScore, Mark, Similarity
 
 IMAGES, CLASSES = 40, 10
 
@@ -57,6 +59,10 @@ def similarity(method, content):
     return Similarity(
         "", method.rstrip("0123456789"), **scores, **counts, worst=[ImageScore(number(content), 0.1, 0, 0, 0)]
     )
+
+
+def mark(content):
+    return Mark(0.4, 0.3, 0.5, number(content))
 
 
 def times(stage, content):
@@ -86,6 +92,8 @@ OUTPUTS = {
     "suspect": lambda stage, content: Attempts([Attempt(content, False, 0.1, IMAGES)]),
     "explain": lambda stage, content: Explained(f"layer-{content}", "cpu", told(content), {}),
     "locate": lambda stage, content: Located(f"tensor-{content}"),
+    "chance": lambda stage, content: ChanceMeasured(dict.fromkeys(stage.methods, mark(content))),
+    "anchors": lambda stage, content: AnchorsMeasured(*[dict.fromkeys(stage.methods, mark(content))] * 2),
     "similarity": lambda stage, content: Compared([similarity(method, content) for method in stage.methods]),
     "pictures": lambda stage, content: Drawn(len(stage.shown)),
     "profile": lambda stage, content: Profiled([], number(content), None, "", told(content)),

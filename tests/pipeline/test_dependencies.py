@@ -173,7 +173,9 @@ def test_what_depends_on_what(finished):
     }
     assert (INT8, "quantize-0") in of_export
     assert {variant for variant, _ in of_export} == {TWICE, INT8, ""}
-    assert {name for _, name in finished.users([("baseline", "explain")])} == {"explain", "similarity", "pictures"}
+    of_maps = {name for _, name in finished.users([("baseline", "explain")])}
+    assert of_maps == {"explain", "similarity", "pictures", "chance", "anchors"}
+    assert {name for _, name in finished.users([("baseline", "chance"), ("baseline", "anchors")])} == set()
     assert finished.users([("", "latency")]) == set()
     assert {name for _, name in finished.users([("", "corrupt-jpeg-5")])} == {"predict-jpeg-5"}
     of_ranking = finished.users([(TWICE, "rank-l1-filters")])
@@ -201,9 +203,9 @@ def test_another_input_of_a_stage_runs_it_again_and_what_depends_on_what_came_ou
 
 
 NETWORKS = {"make", "target", "rank", "prune", "finetune", "recalibrate", "change", "export", "locate", "=explain"}
-PREPROCESSED = {"data", "finetune", "predict", "saturation", "explain", "latency", "locate"}
+PREPROCESSED = {"data", "anchors", "finetune", "predict", "saturation", "explain", "latency", "locate"}
 ON_FILES = {"locate", "=explain-artefact", "=explain-fidelity"}
-FILES_RUN = {"trial", "predict", "saturation", "suspect", "profile", "latency", *ON_FILES}
+FILES_RUN = {"trial", "anchors", "predict", "saturation", "suspect", "profile", "latency", *ON_FILES}
 ON_IMAGES = {("baseline", "rank-taylor-weights"), (INT8, "quantize-0"), "recalibrate"}
 KEPT = {(name, step) for name, step in (("control-preserve", "finetune-0"), (f"{TAYLOR}-preserve", "finetune-1"))}
 PLAIN = {("control", "finetune-0"), (TWICE, "finetune-1"), (TWICE, "finetune-3"), (TAYLOR, "finetune-1")}
@@ -211,17 +213,17 @@ PLAIN |= {("others-slim", "finetune-1")}
 LAST = {*PLAIN, *KEPT} - {(TWICE, "finetune-1")}
 # A setting with another value, and the stages that read it: kinds, `=NAME`, or variant and name.
 SETTINGS = [
-    ({"seed": 1}, {*NETWORKS, "corrupt", "similarity", "latency", (INT8, "quantize-0")}),
+    ({"seed": 1}, {*NETWORKS, "corrupt", "similarity", "chance", "anchors", "latency", (INT8, "quantize-0")}),
     ({"data": {"limit": 50}}, {"data", "finetune", *ON_IMAGES}),
     ({"data": {"train_limit": 200}}, {"data", "finetune", *ON_IMAGES}),
     ({"preprocessing": {"mean": [0.4]}}, {*PREPROCESSED, *ON_IMAGES}),
     ({"preprocessing": {"std": [0.3]}}, {*PREPROCESSED, *ON_IMAGES}),
     ({"preprocessing": {"range": [-1, 1]}}, {*PREPROCESSED, *ON_IMAGES}),
     ({"preprocessing": {"size": [16, 16]}}, {*PREPROCESSED, *ON_IMAGES}),
-    ({"explain": {"methods": ["grad-cam"]}}, {"explain", "similarity"}),
+    ({"explain": {"methods": ["grad-cam"]}}, {"explain", "similarity", "chance", "anchors"}),
     ({"explain": {"target_layer": "features.conv1"}}, {"target", "locate", "=explain", *KEPT}),
-    ({"explain": {"class_explained": "label"}}, {"explain"}),
-    ({"explain": {"sam": "rgb"}}, {"similarity"}),
+    ({"explain": {"class_explained": "label"}}, {"explain", "anchors"}),
+    ({"explain": {"sam": "rgb"}}, {"similarity", "chance", "anchors"}),
     ({"compute": {"device": "cpu"}}, {"rank", "finetune", "recalibrate", "locate", "=explain"}),
     ({"compute": {"processes": 2}}, {"finetune"}),
     ({"compute": {"threads": 2}}, set()),

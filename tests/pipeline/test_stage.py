@@ -52,6 +52,7 @@ EXAMPLES = {
     "notes": [Diagnostic("text", {"text": "x"})],
     "seen": Seen([1, 2], "5eed"),
     "shape": (3, 8, 8),
+    "size": (8, 8),
     "methods": ["grad-cam"],
     "cuts": {"conv out": [1]},
     "explained": True,

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from attrs import evolve
 
-from edgecheck.metrics import METRICS
+from edgecheck.metrics import listed
 from edgecheck.report import html, markdown, reasons, svg, terminal
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}

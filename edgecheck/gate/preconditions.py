@@ -40,10 +40,11 @@ def needs_twin(metric: str) -> bool:
 def applies(criterion: Criterion, variant: Variant) -> bool:
     """Return whether a variant is judged by a criterion.
 
-    A default gate asks for parity, which ties a twin to its file. A quantized file has no twin and is explained itself.
-    Criteria that a user wrote name their place and always apply.
+    The profiles ask for parity, which ties a twin to its file. A quantized file and one made elsewhere may have no twin
+    and are explained themselves. Criteria that a user wrote name their place and always apply.
     """
-    return bool(criterion.where) or not needs_twin(criterion.metric) or variant.quantization is None
+    has_twin = variant.twin is not None and variant.quantization is None
+    return bool(criterion.where) or not needs_twin(criterion.metric) or has_twin
 
 
 def admit(

@@ -15,7 +15,6 @@ from edgecheck.config.plan import ModelSpec, Plan
 from edgecheck.config.reader import FACTORY_FORMS
 from edgecheck.device.model import files
 from edgecheck.errors import ModelError, UsageError
-from edgecheck.gate import preconditions
 from edgecheck.pipeline import anchoring, assembling, beginning, preflight, reporting, timing, twins
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
 from edgecheck.pipeline.examining import examine
@@ -68,7 +67,6 @@ def check(
         EdgecheckError: what the user can mend (exit 2) or what could not be measured (exit 3).
     """
     entries = [entry_of(plan, store, one) for one in given]
-    plan = without_twins(plan, entries)
     preflight.images_there(plan)
     with executor or Serial(progress) as place:
         schedule = Schedule(store, place)
@@ -126,15 +124,3 @@ def _twin(plan: Plan, store: Store, given: Given) -> tuple[Twin | None, list[Dia
     spec = ModelSpec(given.twin, Path(given.weights) if given.weights else None, given.arguments or {})
     known = identity(spec, store, given.name, lambda: build_module(spec, plan.seed))
     return Twin(Network(known, plan.seed, spec), given.twin, given.name), []
-
-
-def without_twins(plan: Plan, entries: Sequence[Entry]) -> Plan:
-    """Return a plan whose gate files without twins can pass: parity ties a twin to its file, and there is none.
-
-    Only criteria of the default gate are removed, which have no place in a file. Criteria written by the user stay.
-    """
-    policy = plan.policy
-    if any(entry.twin for entry in entries) or any(criterion.where for criterion in policy.criteria):
-        return plan
-    kept = [criterion for criterion in policy.criteria if not preconditions.needs_twin(criterion.metric)]
-    return attrs.evolve(plan, policy=attrs.evolve(policy, criteria=kept))

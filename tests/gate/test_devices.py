@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from edgecheck.config.reader import FLAG
+from edgecheck.config.gates import FLAG
 from edgecheck.device.latency.stopping import Stopping
 from edgecheck.errors import ConfigError
 from edgecheck.gate import judge as judging

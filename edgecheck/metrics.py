@@ -98,6 +98,7 @@ _ALL = (
     Metric("error_ratio", "ratio", "lower", "errors of the variant plus 1/2 over those of the baseline plus 1/2", "top-1; the 1/2 keeps it finite"),
     Metric("negative_flip_rate", "fraction", "lower", "share of images that the baseline classifies correctly and the variant does not", "Yan et al. 2021, positive-congruent training"),
     Metric("positive_flip_rate", "fraction", "higher", "share of images that the variant classifies correctly and the baseline does not", "Yan et al. 2021, positive-congruent training"),
+    Metric("pie_rate", "fraction", "lower", "share of images whose most frequent class over at least 5 seeds of the variant is not that over the seeds of its control", "Hooker et al. 2019, pruning identified exemplars"),
     Metric("confidence_shift", "fraction", "lower", "mean change, up or down, of the probability of the class that the baseline predicts", "softmax"),
     Metric("operating_point_shift", "fraction", "lower", "share of images that a cut-off of 0.5 on the confidence accepts in only one of baseline and variant", "softmax"),
     Metric("js_divergence", "score", "lower", "Jensen-Shannon divergence of the probabilities of baseline and variant, mean, 0..1 bit", "Lin 1991"),

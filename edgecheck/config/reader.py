@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from edgecheck import classes, images, plugins
 from edgecheck.attribution.table import METHODS
-from edgecheck.config import corruptions, document, gates, recipes, variants
+from edgecheck.config import corruptions, document, gates, recipes, rows, variants
 from edgecheck.config.plan import Plan
 from edgecheck.config.sections import Document, GateDocument
 from edgecheck.errors import ConfigError, DataError, InputError, ModelError
@@ -48,8 +48,8 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     if _names_a_profile(flags) and isinstance(here.get("gate"), Mapping):  # then it stands in place of the file's gate
         here["gate"] = {**here["gate"], "criteria": flags["gate"].get("criteria")}
     if isinstance(here.get("variants"), list):
-        variants.check_rates(here["variants"], written, str(path))
-        here["variants"] = [variants.with_others(row) if isinstance(row, Mapping) else row for row in here["variants"]]
+        rows.check_rates(here["variants"], written, str(path))
+        here["variants"] = [rows.with_others(row) if isinstance(row, Mapping) else row for row in here["variants"]]
     data = here.get("data")
     if isinstance(data, Mapping) and isinstance(data.get("classes"), str):
         here["data"] = data = {**data, "classes": classes.read_map(Path(data["classes"]))}

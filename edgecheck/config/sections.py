@@ -6,9 +6,9 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from edgecheck.config import variants
 from edgecheck.config.gates import GateSection
 from edgecheck.config.plan import Compute, DataSpec, Explain, Measure, ModelSpec, Preprocessing, Prune
+from edgecheck.config.rows import Row
 from edgecheck.config.space import Space
 from edgecheck.steps import Quantize, Recipe
 from edgecheck.validators import within
@@ -47,7 +47,7 @@ class Document:
     quantize: Quantize = field(factory=Quantize)
     controls: int = field(default=1, validator=within(1, 1000))
     plugins: list[Path] = field(factory=list)
-    variants: list[variants.Row] = field(factory=list)
+    variants: list[Row] = field(factory=list)
     search: Space = field(factory=Space)
     gate: GateSection = field(factory=GateSection)
     corruption: list[str] = field(factory=list)

@@ -35,6 +35,8 @@ def not_measured(criterion: Criterion) -> str:
     corruption = of_metric(criterion.metric)
     if corruption and criterion.device == HOST:
         return f"not measured: run again with corruption: [{corruption.name}]"
+    if criterion.metric == "pie_rate":
+        return "not measured: it compares populations; set seeds: 5 in the row of the variant, and controls: 5"
     if criterion.device == HOST:
         return "not measured"
     if corruption:

@@ -8,7 +8,7 @@ import attrs
 
 from edgecheck.config.plan import Plan, VariantSpec
 from edgecheck.errors import EdgecheckError
-from edgecheck.pipeline import anchoring, assembling, beginning, duplicates, making, reporting, timing
+from edgecheck.pipeline import anchoring, assembling, beginning, duplicates, making, populations, reporting, timing
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
@@ -48,7 +48,7 @@ def run(
         started = schedule.start([anchoring.anchored(job, baseline)])
         findings = schedule.finish([baseline, *lines])
         (anchors,) = schedule.finish(started)
-        timed = timing.time_all(job, schedule, findings)
+        timed = timing.time_all(job, schedule, populations.compared(findings))
     report = assembling.assemble(job, store, timed, anchors, command)
     reporting.write(report, store.folder)
     return report

@@ -146,8 +146,9 @@ def sealed(text, **changed):
 def renamed(path, name):
     """Return a copy of a result under the name of another device."""
     other = shutil.copyfile(path, path.with_name(f"{name}-copy.json"))
-    readings = [attrs.evolve(reading, device=name) for reading in results.read(path).readings]
-    return rewritten(other, lambda r: attrs.evolve(r, name=name, readings=readings))
+    result = results.read(path)
+    own = {part: [attrs.evolve(one, device=name) for one in getattr(result, part)] for part in ("readings", "anchors")}
+    return rewritten(other, lambda r: attrs.evolve(r, name=name, **own))
 
 
 def rerun(path):

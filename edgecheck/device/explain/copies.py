@@ -81,7 +81,7 @@ def explained(how: Explaining, layers: Layers, copies: int, seed: int, progress:
             _save(randomized(model, layers, (seed, number)), path)
             places = np.arange(number, len(how.data), count)
             try:
-                yield _explained(how, path, places, rehearsed=number > 0)
+                yield _explained(how, path, places, tried=number > 0)
             except ModelError as error:
                 raise ModelError(str(error).replace(f"{room}/", "")) from error
 
@@ -93,13 +93,17 @@ def _save(model: onnx.ModelProto, path: Path) -> None:
         raise ModelError("the file is too large to copy: ONNX allows 2 GiB without external data") from None
 
 
-def _explained(how: Explaining, path: Path, places: NDArray[np.intp], rehearsed: bool) -> Copy:
-    """Explain a copy; one that is like a copy before it is not tried in a process of its own first."""
+def _explained(how: Explaining, path: Path, places: NDArray[np.intp], tried: bool) -> Copy:
+    """Explain a copy.
+
+    Only the first one is `tried` in a process of its own, and compared with its parts: the graphs of all are the same.
+    """
     data = images.take(how.data, [int(place) for place in places])
-    if not rehearsed:
+    if not tried:
         rehearse(path, how.options, data.shape, how.layer)
     subject = ExplainedSubject(onnx_file=path, target_layer=how.layer, runtime=how.options)
     source = opened(subject, images.preprocess(data.images[:1], how.preprocessing))
+    source.checked = tried
     missing = engine.refused(source, how.methods)
     able = [method for method in how.methods if method not in missing]
     classes = None if how.classes is None else how.classes[places]

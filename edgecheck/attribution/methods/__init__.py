@@ -16,7 +16,7 @@ MapFunction = Callable[[Evidence], Array]
 
 
 def register_method(method: Method, function: MapFunction) -> None:
-    """Register a method for `explain.methods`, with its metrics `sp2ps.NAME` and `pe_like.NAME`.
+    """Register a method for `explain.methods`, with its metrics, such as `sp2ps.NAME`.
 
     Args:
         method: the declaration.

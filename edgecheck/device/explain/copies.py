@@ -27,6 +27,11 @@ from edgecheck.progress import Progress
 from edgecheck.score.cam_file import CamFile
 from edgecheck.scratch import temporary_folder
 
+TOLD: dict[Layers, str] = {
+    "head": "explaining copies with a random head",
+    "all": "explaining copies with random weights",
+}
+
 
 @frozen(eq=False)
 class Explaining:
@@ -77,7 +82,7 @@ def explained(how: Explaining, layers: Layers, copies: int, seed: int, progress:
     model, count = load_model(how.file), min(copies, len(how.data))
     with temporary_folder() as room:
         path = room / f"{how.file.stem}-random-{layers}.onnx"
-        for number in progress.track(range(count), f"explaining copies, {layers} random", count):
+        for number in progress.track(range(count), TOLD[layers], count):
             _save(randomized(model, layers, (seed, number)), path)
             places = np.arange(number, len(how.data), count)
             try:

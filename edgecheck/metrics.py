@@ -60,6 +60,9 @@ METHOD_FAMILIES = tuple(family for family, *_ in _OF_METHODS)
 MAP_FAMILIES = METHOD_FAMILIES[:-1]  # compare the maps of a variant with those of the baseline
 
 
+ANY_METHOD = "METHOD"  # stands for each attribution method in lists
+
+
 def family_of(metric: str) -> str:
     """Return the part of a name before the first dot: `sp2ps` of `sp2ps.grad-cam`."""
     return metric.partition(".")[0]
@@ -142,10 +145,14 @@ def find(name: str) -> Metric:
 
 
 def listed() -> Iterator[Metric]:
-    """Yield all metrics for a list to read, with one for all severities of a corruption."""
+    """Yield all metrics for a list to read: one for all attribution methods, and one for all severities."""
+    by_method = {metric.name: metric for metric in metrics_of(ANY_METHOD)}
     for metric in METRICS.values():
-        corruption = of_metric(metric.name)
-        if corruption is None:
+        corruption, family = of_metric(metric.name), family_of(metric.name)
+        if family in METHOD_FAMILIES:
+            if general := by_method.pop(f"{family}.{ANY_METHOD}", None):
+                yield general
+        elif corruption is None:
             yield metric
         elif corruption.severity == SEVERITIES[0]:
             meaning = _excess_meaning(corruption.kind, f"N = {SEVERITIES[0]} (weak) to {SEVERITIES[-1]}")

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from edgecheck.attribution.table import METHODS
 from edgecheck.config import reader
 from edgecheck.corruption.table import KINDS
 from edgecheck.device.latency import sampler
 from edgecheck.device.runtime import environment
 from edgecheck.gate.sentence import check_directions, parse
-from edgecheck.metrics import METRICS, listed
+from edgecheck.metrics import METHOD_FAMILIES, METRICS, listed
 from tests.device.small_files import write
 
 
@@ -105,9 +106,10 @@ def test_metrics_fits_the_terminal(edgecheck, monkeypatch, columns):
 
     assert max(map(len, shown.splitlines())) <= columns
     assert all(f"\n{metric.name} " in shown for metric in listed())
-    assert [name for name in METRICS if name not in {metric.name for metric in listed()}] == [
-        f"excess_error_pp.{kind}-{severity}" for kind in KINDS for severity in range(1, 6)
-    ]
+    one_by_one = set(METRICS) - {metric.name for metric in listed()}
+    assert one_by_one == {f"excess_error_pp.{kind}-{severity}" for kind in KINDS for severity in range(1, 6)} | {
+        f"{family}.{method}" for family in METHOD_FAMILIES for method in METHODS
+    }
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -6,9 +6,10 @@ from typing import Any
 
 import attrs
 
+from edgecheck.attribution.table import METHODS
 from edgecheck.corruption.table import KINDS, LARGE_FROM, of_metric
 from edgecheck.gate.sentence import SUFFIXES
-from edgecheck.metrics import METRICS, Metric, Unit, find, listed
+from edgecheck.metrics import ANY_METHOD, METRICS, Metric, Unit, find, listed
 from edgecheck.registry import lookup
 from edgecheck.report.listing import Listing
 
@@ -42,7 +43,10 @@ def metrics(name: str | None = None) -> Listing:
     rows = [[m.name, m.better, m.unit, m.meaning, m.source] for m in listed()]
     columns = ["metric", "better", "unit", "meaning", "source"]
     data = {"metrics": [attrs.asdict(metric) for metric in METRICS.values()]}
-    notes = ["bounds are inclusive; kB = 1000 bytes, KiB = 1024 bytes; `edgecheck metrics NAME` shows one metric"]
+    notes = [
+        f"{ANY_METHOD} is one of {', '.join(METHODS)}",
+        "bounds are inclusive; kB = 1000 bytes, KiB = 1024 bytes; `edgecheck metrics NAME` shows one metric",
+    ]
     return Listing("metrics", columns, rows, data, notes, text_columns=5, wrapped=("meaning", "source"))
 
 

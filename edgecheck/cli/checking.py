@@ -37,6 +37,15 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="A compressed model, .onnx. Repeatable.",
 )
+@click.option(
+    "--control",
+    "controls",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="The baseline after the same fine-tuning, without compression, .onnx: limits such as 'control - 0.02' follow "
+    "it. Without fine-tuning, the baseline itself. Repeatable.",
+)
 @data_options
 @click.option(
     "--baseline-twin",
@@ -142,14 +151,16 @@ def _checked(baseline: Path, candidates: Sequence[Path], store: Store, flags: di
     renderer(flags["form"])
     twin = _twins(flags, "baseline", 1)[0]
     given = [Given("baseline", "baseline", baseline, *twin)]
+    given += [Given(name, "control", file) for name, file in zip(*_named("control", flags["controls"]), strict=True)]
     twins = _twins(flags, "candidate", len(candidates))
-    for name, file, twin in zip(_names(candidates), candidates, twins, strict=True):
+    for name, file, twin in zip(*_named("candidate", candidates), twins, strict=True):
         given.append(Given(name, "candidate", file, *twin))
     return check_files(plan, given, store, screen.Screen(), command=command_line())
 
 
-def _names(candidates: Sequence[Path]) -> list[str]:
-    return ["candidate"] if len(candidates) == 1 else [f"candidate-{place + 1}" for place in range(len(candidates))]
+def _named(role: str, files: Sequence[Path]) -> tuple[list[str], Sequence[Path]]:
+    """Return the names of files in the report, and the files: `candidate`, or `candidate-1` and so on of several."""
+    return [role] if len(files) == 1 else [f"{role}-{place + 1}" for place in range(len(files))], files
 
 
 def _twins(flags: dict[str, Any], role: str, files: int) -> list[tuple[Any, ...]]:

@@ -95,7 +95,7 @@ def _why_not(metric: str, grounds: Sequence[Variant], readings: Sequence[Reading
     of = f" of recipe {recipe}" if recipe else ""
     if not grounds:
         missing = f"no control{of} in this run, so there is no limit"
-        return f"{missing}: `edgecheck run` makes one, or write the limit as a number"
+        return f"{missing}: `edgecheck run` makes one, `check` takes one with --control, or write the limit as a number"
     names = {control.name for control in grounds}
     notes = [r.note for r in readings if r.variant in names and r.metric == metric and r.note]
     return f"the control{of} has no reading of {metric}, so there is no limit" + (f": {notes[0]}" if notes else "")

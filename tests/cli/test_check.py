@@ -97,6 +97,15 @@ def test_two_files_have_no_control_to_be_judged_by(check):
     assert "no control in this run" in missing["reason"]
 
 
+def test_a_control_gives_two_files_their_limits(check, files):
+    gate = ["--gate", "agreement >= control", "--gate", "js_divergence <= control + 0.001"]
+    code, report, _ = check(*gate, "--control", files / "a.onnx", "--control", files / "b.onnx")
+    assert (code, report["statuses"]) == (0, {"candidate": "PASS"})
+    roles = [(one["name"], one["role"]) for one in report["variants"]]
+    assert roles == [("baseline", "baseline"), ("control-1", "control"), ("control-2", "control"), ("candidate",) * 2]
+    assert report["verdicts"][0]["limit"] == 1
+
+
 def test_a_gate_of_ones_own_passes_without_twins(check):
     code, report, _ = check("--gate", "accuracy_drop_pp <= 0", "--gate", "agreement >= 100 %")
     assert code == 0

@@ -5,6 +5,7 @@ Values are in SI or plain units; `report.format` formats them.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Literal, get_args
 
 from attrs import Attribute, field, frozen
@@ -38,22 +39,32 @@ class Metric:
 
 
 _SP2PS = "Renza & Ballesteros 2023, Eq. 8"
-_PE_LIKE = "after Pachon, Renza & Ballesteros 2023; the combining rule is ours"
 _LATENCY = "one session.run on one image"
 
+# The metrics of each attribution method: family, unit, meaning, source; higher is better. In this order they are listed.
+_OF_METHODS: tuple[tuple[str, Unit, str, str], ...] = (
+    ("sp2ps", "score", "similarity of the {} heatmaps of baseline and variant", _SP2PS),
+    ("pe_like", "score", "SSIM, IoU and confidence change on {} heatmaps", "after Pachon, Renza & Ballesteros 2023; the combining rule is ours"),
+    ("spearman", "score", "rank correlation of the {} maps of baseline and variant, at the resolution of the layer", "Adebayo et al. 2018"),
+    ("top20_iou", "score", "intersection over union of the highest 20 % of the {} maps, .11 by chance; ties are taken in together", "intersection over union"),
+    ("pointing", "fraction", "share of images on which the maxima of the {} maps are at most one cell apart; always 1 on maps of up to 2x2 cells", "after Zhang et al. 2016, pointing game"),
+    ("fidelity", "score", "Sp2PS of a quantized file against its own float file, {}, for the class that the float file predicts: how much quantization alone moved the maps", _SP2PS),
+)  # fmt: skip
 
-def metrics_of(method: str) -> tuple[Metric, Metric, Metric]:
-    """Return the metrics of an attribution method: `sp2ps.METHOD`, `pe_like.METHOD` and `fidelity.METHOD`."""
-    similarity = f"similarity of the {method} heatmaps of baseline and variant"
-    alone = (
-        f"Sp2PS of a quantized file against its own float file, {method}, for the class that the float file predicts: "
-        "how much quantization alone moved the maps"
-    )
-    combined = f"SSIM, IoU and confidence change on {method} heatmaps"
-    return (
-        Metric(f"sp2ps.{method}", "score", "higher", similarity, _SP2PS),
-        Metric(f"pe_like.{method}", "score", "higher", combined, _PE_LIKE),
-        Metric(f"fidelity.{method}", "score", "higher", alone, _SP2PS),
+# The families that compare maps of a variant with those of its baseline.
+MAP_FAMILIES = tuple(family for family, *_ in _OF_METHODS if family != "fidelity")
+
+
+def family_of(metric: str) -> str:
+    """Return the part of a name before the first dot: `sp2ps` of `sp2ps.grad-cam`."""
+    return metric.partition(".")[0]
+
+
+def metrics_of(method: str) -> tuple[Metric, ...]:
+    """Return the metrics of an attribution method: `sp2ps.METHOD`, `pe_like.METHOD`, `spearman.METHOD` and so on."""
+    return tuple(
+        Metric(f"{family}.{method}", unit, "higher", meaning.format(method), source)
+        for family, unit, meaning, source in _OF_METHODS
     )
 
 
@@ -63,10 +74,15 @@ _ALL = (
     Metric("accuracy.worst_class", "fraction", "higher", "accuracy on the class where it is lowest", "top-1"),
     Metric("accuracy_drop_pp", "pp", "lower", "accuracy of the baseline minus that of the variant", "top-1"),
     Metric("calibration.error", "fraction", "lower", "expected calibration error: difference of confidence and accuracy, over 15 bins", "Guo et al. 2017, Eq. 3"),
+    Metric("accuracy_drop_pp.worst_class", "pp", "lower", "largest accuracy drop on one class", "top-1"),
+    Metric("error_ratio", "ratio", "lower", "errors of the variant plus 1/2 over those of the baseline plus 1/2", "top-1; the 1/2 keeps it finite"),
+    Metric("negative_flip_rate", "fraction", "lower", "share of images that the baseline classifies correctly and the variant does not", "Yan et al. 2021, positive-congruent training"),
+    Metric("positive_flip_rate", "fraction", "higher", "share of images that the variant classifies correctly and the baseline does not", "Yan et al. 2021, positive-congruent training"),
+    Metric("confidence_shift", "fraction", "lower", "mean change, up or down, of the probability of the class that the baseline predicts", "softmax"),
+    Metric("operating_point_shift", "fraction", "lower", "share of images that a cut-off of 0.5 on the confidence accepts in only one of baseline and variant", "softmax"),
+    Metric("js_divergence", "score", "lower", "Jensen-Shannon divergence of the probabilities of baseline and variant, mean, 0..1 bit", "Lin 1991"),
     Metric("agreement", "fraction", "higher", "share of images on which variant and baseline predict the same class", "top-1"),
-    *(metrics_of(method)[0] for method in METHODS),
-    *(metrics_of(method)[1] for method in METHODS),
-    *(metrics_of(method)[2] for method in METHODS),
+    *chain(*zip(*map(metrics_of, METHODS), strict=True)),
     Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "ours: an all-zero map has no direction"),
     Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY, "interval"),
     Metric("latency.p90_s", "s", "lower", "90th percentile time, upper order statistic of at least 64 samples", "MLPerf LoadGen", "interval"),

@@ -6,7 +6,8 @@ All functions take finite numbers `(n,)` and do not modify them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgecheck.errors import MeasurementError
 
 CONFIDENCE = 0.95
+Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 # Percentile and confidence of MLPerf LoadGen's early-stopping estimate; together they require 64 samples.
 TAIL_PERCENTILE = 0.9
@@ -74,6 +76,25 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, seed: int =
         MeasurementError: there are no values, or one is not finite.
     """
     return _bootstrap(_finite(values), np.mean, confidence, seed)
+
+
+def mean_intervals(columns: Sequence[ArrayLike], confidence: float = CONFIDENCE, seed: int = SEED) -> list[Interval]:
+    """Return the interval of `mean_interval` for several sets of equal length, from the same resamples.
+
+    Raises:
+        MeasurementError: there are no values, or one is not finite.
+    """
+    numbers = np.stack([_finite(values) for values in columns], axis=1)
+    lows, highs = _quantiles(numbers, np.mean, confidence, seed)
+    return list(zip(lows.tolist(), highs.tolist(), strict=True))
+
+
+def wilson_interval(hits: int, n: int) -> Interval:
+    """Return the 95 % score interval of a share of `hits` in `n` (Wilson 1927): accurate near 0 and 1 as well."""
+    share, weight = hits / n, Z * Z / n
+    centre = (share + weight / 2) / (1 + weight)
+    half = Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def median_interval(values: ArrayLike, confidence: float = CONFIDENCE, seed: int = SEED) -> Interval | None:
@@ -177,6 +198,14 @@ def _binomial_cdf(n: int, probability: float) -> NDArray[np.float64]:
 
 
 def _bootstrap(numbers: NDArray[np.float64], statistic: Callable[..., Any], confidence: float, seed: int) -> Interval:
+    low, high = _quantiles(numbers, statistic, confidence, seed)
+    return float(low), float(high)
+
+
+def _quantiles(
+    numbers: NDArray[np.float64], statistic: Callable[..., Any], confidence: float, seed: int
+) -> NDArray[np.float64]:
+    """Return the ends of the percentile bootstrap interval of numbers `(n,)` or `(n, k)`: `(2,)` or `(2, k)`."""
     random = np.random.default_rng(seed)
     n = len(numbers)
     rows = max(1, DRAWS_AT_ONCE // n)
@@ -184,5 +213,5 @@ def _bootstrap(numbers: NDArray[np.float64], statistic: Callable[..., Any], conf
         statistic(numbers[random.integers(n, size=(min(rows, RESAMPLES - done), n))], axis=1)
         for done in range(0, RESAMPLES, rows)
     ]
-    low, high = np.quantile(np.concatenate(statistics), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    ends = (1 - confidence) / 2, (1 + confidence) / 2
+    return np.asarray(np.quantile(np.concatenate(statistics), ends, axis=0))

@@ -120,3 +120,17 @@ def test_intervals_lie_within_the_values_and_leave_them_alone(values: list[float
     for low, high in filter(None, intervals):
         assert numbers.min() - slack <= low <= high <= numbers.max() + slack
     np.testing.assert_array_equal(numbers, values)
+
+
+def test_wilson_interval_is_that_of_scipy():
+    binomtest = pytest.importorskip("scipy.stats").binomtest
+    for hits, n in ((0, 10), (3, 10), (10, 10), (9173, 10000)):
+        interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+        assert stats.wilson_interval(hits, n) == pytest.approx((interval.low, interval.high), abs=1e-9)
+
+
+def test_intervals_of_several_sets_are_those_of_each():
+    random = np.random.default_rng(0)
+    sets = [random.normal(size=50), random.random(50)]
+    together = stats.mean_intervals(sets, seed=3)
+    assert together == [pytest.approx(stats.mean_interval(values, seed=3)) for values in sets]

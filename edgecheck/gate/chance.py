@@ -15,10 +15,12 @@ SUSPECT, WARN = 3.0, 2.0
 # Probability of accepting a guessing baseline: once in a thousand runs, as for stopping latency sampling too early.
 CHANCE_ALPHA = 0.001
 
+_OF_OUTPUTS = ("negative_flip", "positive_flip", "error_ratio", "confidence_shift", "operating_point", "js_divergence")
+
 
 def on_labels(metric: str) -> bool:
     """Return whether a metric is meaningless if the baseline does not recognize the images."""
-    return metric.startswith(("accuracy", "agreement", "calibration.", "quantization.agreement"))
+    return metric.startswith(("accuracy", "agreement", "calibration.", "quantization.agreement", *_OF_OUTPUTS))
 
 
 def suspicious(accuracy: float, classes: int) -> bool:

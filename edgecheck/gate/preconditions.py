@@ -14,6 +14,7 @@ import attrs
 
 from edgecheck.gate.floor import absolute
 from edgecheck.gate.sentence import holds
+from edgecheck.metrics import MAP_FAMILIES, family_of
 from edgecheck.records import Criterion, Policy, Reading, Variant, Withheld
 
 # How far a file and its twin may be apart where the policy does not say: as in the gate of every data set. Floating
@@ -28,7 +29,7 @@ TWIN = "twin"
 
 def from_heatmaps(metric: str) -> bool:
     """Return whether a metric is taken from heatmaps that may be those of twins."""
-    return metric.startswith(("sp2ps.", "pe_like.", "cam."))
+    return family_of(metric) in (*MAP_FAMILIES, "cam")
 
 
 def needs_twin(metric: str) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecheck.attribution.table import METHODS, independent
+from edgecheck.metrics import MAP_FAMILIES
 from edgecheck.records import Criterion, Policy, Variant
 
-MAP_METRICS = ("sp2ps", "pe_like")  # compare maps of the variant with those of the baseline
 USUAL_LIMIT = 0.90  # what is advised where a method has no threshold of its own
 
 
@@ -22,7 +22,7 @@ def seen(metric: str, variant: Variant) -> bool:
     gradients.
     """
     family, _, method = metric.partition(".")
-    return variant.trained_map is not None and family in MAP_METRICS and method not in independent()
+    return variant.trained_map is not None and family in MAP_FAMILIES and method not in independent()
 
 
 def unseen(policy: Policy, device: str, level: str) -> list[Criterion]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edgecheck.metrics import MAP_FAMILIES
 from edgecheck.records import HOST, Criterion
 from edgecheck.registry import nearest
 
-OF_METHODS = ("sp2ps.", "pe_like.", "fidelity.")
 CSV = "add it from another tool with `edgecheck merge --csv`"
 
 
@@ -23,6 +23,7 @@ def not_measured(criterion: Criterion) -> str:
     """Return why a metric cannot be judged on its device."""
     if criterion.device == HOST:
         return "not measured"
-    group, _, method = criterion.metric.partition(".")
-    holder = f"a run with {method} in explain.methods" if f"{group}." in OF_METHODS else "the run again"
+    family, _, method = criterion.metric.partition(".")
+    by_method = family in (*MAP_FAMILIES, "fidelity")
+    holder = f"a run with {method} in explain.methods" if by_method else "the run again"
     return f"not measured on {criterion.device}: bundle {holder} and measure it there, or {CSV}"

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 from edgecheck.device.runtime import accuracy
 from edgecheck.device.runtime.probe import ProbeResult
 from edgecheck.errors import DataError, ModelError
+from edgecheck.metrics import MAP_FAMILIES
 from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run
-from edgecheck.records import Diagnostic, Reading, Variant, reading
+from edgecheck.records import Diagnostic, NewlyWrong, Reading, Variant, reading
 from edgecheck.score import predictions as predictions_of
+from edgecheck.score import shifts
 from edgecheck.score.parity import parity
+from edgecheck.stats import wilson_interval
 
 NO_TWIN = "no twin to compare the file with: give the PyTorch module that it was exported from"
 NO_METHODS = "no heatmaps: explain.methods names none"
@@ -27,7 +30,28 @@ def predictions(run: Run, variant: str, logits: NDArray[np.float32], baseline: F
         )
     labels = run.data.labels
     further = predictions_of.readings(variant, predictions_of.Predictions(logits, labels, reference))
-    return [*accuracy.readings(variant, logits, labels, reference), *further]
+    known = accuracy.readings(variant, logits, labels, reference)
+    if reference is None:
+        return [*known, *further]
+    shifted = shifts.readings(variant, shifts.Pair.of(reference, logits, labels))
+    return [*known, _worst_class(run, variant, logits, reference), *shifted, *further]
+
+
+def _worst_class(run: Run, variant: str, logits: NDArray[np.float32], baseline: NDArray[np.float32]) -> Reading:
+    """Return the largest accuracy drop on one class; the note names the class and the mean over the classes."""
+    before, after = class_accuracy(run, baseline), class_accuracy(run, logits)
+    drops = {name: accuracy.PERCENT * (before[name] - share) for name, share in after.items()}
+    worst = max(drops, key=lambda name: drops[name])
+    mean = sum(drops.values()) / len(drops)
+    note = f"class {worst}; the mean over the classes is {mean:.2f} pp"
+    return reading(variant, "accuracy_drop_pp.worst_class", drops[worst], n=len(logits), note=note)
+
+
+def newly_wrong(run: Run, logits: NDArray[np.float32], baseline: Findings | None) -> list[NewlyWrong]:
+    """Return the images that the baseline classifies correctly and a variant does not, the surest first."""
+    if baseline is None or baseline.logits is None:
+        return []
+    return shifts.newly_wrong(baseline.logits, logits, run.data.labels)
 
 
 def unmatched(run: Run, logits: NDArray[np.float32]) -> list[Diagnostic]:
@@ -91,13 +115,13 @@ def quantization(variant: str, logits: NDArray[np.float32], floats: NDArray[np.f
     """Return the share of images on which a quantized file and its float source predict the same class."""
     same = int((logits.argmax(axis=1) == floats.argmax(axis=1)).sum())
     n = len(logits)
-    return [reading(variant, "quantization.agreement", same / n, accuracy.wilson_interval(same, n), n)]
+    return [reading(variant, "quantization.agreement", same / n, wilson_interval(same, n), n)]
 
 
 def heatmaps(
     run: Run, variant: str, compared: Heatmaps, floats: str = "", theirs: Heatmaps | None = None
 ) -> list[Reading]:
-    """Return Sp2PS and the PE-like score per method, and the worst method's share of degenerate pairs.
+    """Return Sp2PS and the other scores of maps per method, and the worst method's share of degenerate pairs.
 
     Args:
         run: the run.
@@ -114,11 +138,15 @@ def heatmaps(
         one, other = by_method.get(method), beside.get(method)
         if one is None:
             note = compared.absent(method) or NO_METHODS
-            readings += [reading(variant, f"{score}.{method}", None, note=note) for score in ("sp2ps", "pe_like")]
+            readings += [reading(variant, f"{family}.{method}", None, note=note) for family in MAP_FAMILIES]
             continue
         note = f"the float file {floats} has {other.score:.3f} (by the {other.source})" if other else ""
         similarity = reading(variant, f"sp2ps.{method}", one.score, (one.low, one.high), one.n, note)
         readings += [similarity, reading(variant, f"pe_like.{method}", one.pe_like, n=one.n)]
+        readings += [
+            reading(variant, f"{family}.{method}", mean.value, (mean.low, mean.high), one.n)
+            for family, mean in one.further.items()
+        ]
     return [attrs.evolve(each, source=source) for each in (*readings, _degenerate(run, variant, compared))]
 
 

@@ -57,6 +57,7 @@ def measured(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[F
         ir_version=counted.outputs.ir_version,
         weight_bytes=counted.outputs.weight_bytes,
         class_accuracy=comparing.class_accuracy(run, logits),
+        newly_wrong=comparing.newly_wrong(run, logits, baseline),
     )
     return attrs.evolve(findings, variant=record)
 
@@ -77,7 +78,7 @@ def explained(run: Run, findings: Findings, baseline: Findings | None = None) ->
     if baseline is not None:
         readings += yield from _compared(run, findings, baseline, heatmaps)
         warnings += comparing.across_architectures(baseline, findings, heatmaps)
-    pictures = yield from explaining.pictures(run, entry, heatmaps)
+    pictures = yield from explaining.pictures(run, entry, heatmaps, variant.newly_wrong)
     return attrs.evolve(
         findings,
         variant=attrs.evolve(variant, pictures=pictures),

@@ -23,7 +23,7 @@ from edgecheck.pipeline.stages.pictures import Draw, Shown
 from edgecheck.pipeline.stages.predict import LOGITS, Predict, load_logits
 from edgecheck.pipeline.subject import lab_installed
 from edgecheck.pipeline.work import Work
-from edgecheck.records import Similarity
+from edgecheck.records import NewlyWrong, Similarity
 
 AUTO = "auto"
 FIDELITY, PARITY = "fidelity", "parity"
@@ -152,11 +152,17 @@ def _similarities(run: Run, name: str, before: Seen, after: Seen, place: str = "
     return [attrs.evolve(one, variant=name, source=after.source) for one in done.outputs.similarities]
 
 
-def pictures(run: Run, entry: Entry, heatmaps: Heatmaps) -> Line[list[str]]:
-    """Draw the images whose heatmaps differ most; return the files, relative to the run folder."""
+def pictures(run: Run, entry: Entry, heatmaps: Heatmaps, lost: Sequence[NewlyWrong]) -> Line[list[str]]:
+    """Draw the images whose heatmaps differ most, by method, and the newly wrong ones by the first method.
+
+    Returns:
+        The files, relative to the run folder.
+    """
     before, after = heatmaps.baseline, heatmaps.own
     count = run.plan.explain.pictures
-    shown = [Shown(each.method, image.index) for each in heatmaps.similarities for image in each.worst[:count]]
+    worst = [Shown(each.method, image.index) for each in heatmaps.similarities for image in each.worst[:count]]
+    first = [each.method for each in heatmaps.similarities[:1]]
+    shown = list(dict.fromkeys([*worst, *(Shown(method, one.index) for method in first for one in lost[:count])]))
     if not shown or before is None or before.file is None or after.file is None or not lab_installed():
         return []
     done = yield Work(entry.name, Draw(before.file, after.file, run.images, shown))

@@ -9,8 +9,8 @@ from edgecheck.records.readings import HOST, Reading, on, on_host, reading
 from edgecheck.records.report import Environment, Report, Subject, Tool, Withheld
 from edgecheck.records.search import Attempt, BranchResult, Search
 from edgecheck.records.sensitivity import LayerEffect, Sensitivity, by_drift
-from edgecheck.records.similarity import ImageScore, Similarity
-from edgecheck.records.variant import LayerCost, OtherStep, Role, Variant
+from edgecheck.records.similarity import ImageScore, Mean, Similarity
+from edgecheck.records.variant import LayerCost, NewlyWrong, OtherStep, Role, Variant
 
 __all__ = [
     "HOST",
@@ -25,6 +25,8 @@ __all__ = [
     "LayerCost",
     "LayerEffect",
     "Level",
+    "Mean",
+    "NewlyWrong",
     "Operator",
     "OtherStep",
     "Policy",

@@ -19,6 +19,15 @@ class ImageScore:
 
 
 @frozen
+class Mean:
+    """The mean of a score over images, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float = field(validator=ordered)
+
+
+@frozen
 class Similarity:
     """The similarity of the heatmaps of a variant and its baseline, for one CAM method.
 
@@ -26,6 +35,7 @@ class Similarity:
     `score` is Sp2PS over all `n` images, `agreeing_score` over the `n_agreeing` on which both predict
     the same class. `both_zero` and `one_zero` count degenerate pairs, `negative_logits` the images whose
     explained logit is below zero in either model (Ablation-CAM's weights change sign there).
+    `further` holds the scores of maps at their native resolution, by the family of the metric, such as `spearman`.
     """
 
     variant: str
@@ -45,3 +55,4 @@ class Similarity:
     per_class: dict[str, float] = field(factory=dict)
     worst: list[ImageScore] = field(factory=list)
     source: str = "twin"
+    further: dict[str, Mean] = field(factory=dict)

@@ -35,6 +35,20 @@ class LayerCost:
 
 
 @frozen
+class NewlyWrong:
+    """An image that the baseline classifies correctly and the variant does not.
+
+    A margin is the probability of the label minus the largest other one, in -1..1.
+    """
+
+    index: int = field(validator=not_negative)
+    label: int
+    variant_class: int
+    baseline_margin: float
+    variant_margin: float
+
+
+@frozen
 class OtherStep(Step):
     """A step of a kind that is not registered here: from a plugin, or from a document before version 3.
 
@@ -57,6 +71,7 @@ class Variant:
     `twin` names the PyTorch module that the file was exported from, None for a file without one. `steps` lead from the
     baseline to this variant. `effective_rate` is the share of the prunable part that was really removed. `recipe` names
     the recipe of fine-tuning; "" is the default one of the run, `none` that of a variant which is not fine-tuned.
+    `newly_wrong` are those of the lost images of which the baseline was surest.
     """
 
     name: str
@@ -75,6 +90,7 @@ class Variant:
     arena_bytes: int | None = field(default=None, validator=not_negative)
     class_accuracy: dict[str, float] = field(factory=dict)
     recipe: str = ""
+    newly_wrong: list[NewlyWrong] = field(factory=list)
 
     @property
     def pruning(self) -> PruneStep | None:

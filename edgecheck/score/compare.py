@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 from numpy.typing import NDArray
 
 from edgecheck import stats
 from edgecheck.errors import DataError, MeasurementError
 from edgecheck.progress import Progress, Silent
-from edgecheck.records import ImageScore, Similarity
+from edgecheck.records import ImageScore, Mean, Similarity
 from edgecheck.score.cam_file import CamFile, Cams, load_cams, save_cams
+from edgecheck.score.native import NativeScores
+from edgecheck.score.native import compare as native_scores
 from edgecheck.score.pairs import PairScores, Scoring, score_pairs
 from edgecheck.score.pe_like import confidence, pe_like
 from edgecheck.score.sp2ps import sp2ps
@@ -51,6 +53,7 @@ class ImageScores:
     both_zero: NDArray[np.bool_]
     one_zero: NDArray[np.bool_]
     negative_logit: NDArray[np.bool_]
+    native: NativeScores
 
     @property
     def agreeing(self) -> NDArray[np.bool_]:
@@ -70,23 +73,22 @@ def compare_images(
     """Return the scores of every image.
 
     Args:
-        variant_name: for errors and the record.
-        method: the CAM method, for errors and the record.
+        variant_name: for errors and the record, with the `method`.
+        method: the CAM method.
         baseline: its maps, logits and explained classes.
-        variant: the same of the variant, for the same images.
+        variant: the same of the variant.
         labels: integers `(N,)`.
         scoring: heatmap size and the scores to compute.
-        progress: receives every batch.
+        progress: receives each batch.
 
     Raises:
-        DataError: the two sides do not fit together, there is no image, or the size is below the SSIM window.
-        MeasurementError: a map or logit is not finite.
-        ConfigError: unknown kind of SAM.
+        DataError: the sides do not fit together, there is no image, or the size is below the SSIM window.
+        EdgecheckError: a map or logit is not finite, or the kind of SAM is unknown.
     """
-    baseline, variant = _checked(variant_name, method, baseline, variant, labels)
     check_size(*scoring.size)
-    pairs = _score_batches(baseline, variant, scoring, f"comparing {method} of {variant_name}", progress or Silent())
-    change = confidence(variant.logits, variant.classes) - confidence(baseline.logits, baseline.classes)
+    baseline, variant = _checked(variant_name, method, baseline, variant, labels)
+    pairs = _score_batches(baseline, variant, scoring, f"comparing {method} of {variant_name}", progress)
+    before, after = (confidence(side.logits, side.classes) for side in (baseline, variant))
     return ImageScores(
         variant=variant_name,
         method=method,
@@ -94,8 +96,9 @@ def compare_images(
         baseline_classes=baseline.predictions,
         variant_classes=variant.predictions,
         sp2ps=sp2ps(pairs.sam, pairs.ssim),
-        pe_like=pe_like(pairs.ssim, pairs.iou, change),
+        pe_like=pe_like(pairs.ssim, pairs.iou, after - before),
         negative_logit=_negative_logit(baseline) | _negative_logit(variant),
+        native=native_scores(baseline.maps, variant.maps),
         **pairs._asdict(),
     )
 
@@ -136,17 +139,27 @@ def summarize(scores: ImageScores, class_names: Sequence[str] = (), seed: int = 
             _name(label, class_names): mean for label, mean in _class_means(scores.sp2ps, scores.labels).items()
         },
         worst=_worst(scores),
+        further=_further(scores.native, seed),
     )
 
 
-def _score_batches(baseline: Cams, variant: Cams, scoring: Scoring, text: str, progress: Progress) -> PairScores:
+def _score_batches(baseline: Cams, variant: Cams, scoring: Scoring, text: str, progress: Progress | None) -> PairScores:
     step = max(1, BATCH_PIXELS // (scoring.size[0] * scoring.size[1]))
     starts = range(0, len(baseline), step)
     batches = [
         score_pairs(baseline.maps[i : i + step], variant.maps[i : i + step], scoring)
-        for i in progress.track(starts, text, len(starts))
+        for i in (progress or Silent()).track(starts, text, len(starts))
     ]
     return PairScores(*map(np.concatenate, zip(*batches, strict=True)))
+
+
+def _further(native: NativeScores, seed: int) -> dict[str, Mean]:
+    scores: dict[str, NDArray[np.float64]] = asdict(native)
+    intervals = stats.mean_intervals(list(scores.values()), seed=seed)
+    return {
+        family: Mean(float(values.mean()), *interval)
+        for (family, values), interval in zip(scores.items(), intervals, strict=True)
+    }
 
 
 def _same_type(baseline: Cams, variant: Cams) -> tuple[Cams, Cams]:

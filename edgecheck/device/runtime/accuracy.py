@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +17,13 @@ from edgecheck.progress import Progress, Silent
 from edgecheck.records import Reading, reading
 from edgecheck.score.parity import log_probabilities
 from edgecheck.score.selection import selected
-from edgecheck.stats import CONFIDENCE, Interval
+from edgecheck.stats import Interval, Z, wilson_interval
 
 # Limits the input of a run and thereby its activations (VGG at 224 x 224: 25 MB per image).
 BATCH_BYTES = 2 << 20
 LARGEST_BATCH = 128  # beyond this a larger batch is no faster on a CPU
 FLOAT32_BYTES = 4
 
-Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 PERCENT = 100.0
 TOP = 5
 CALIBRATION_BINS = 15  # as in the paper
@@ -149,14 +147,6 @@ def _top5(variant: str, logits: NDArray[np.float32], labels: NDArray[np.int64]) 
         )
     among = int((np.argpartition(-logits, TOP - 1, axis=1)[:, :TOP] == labels[:, None]).any(axis=1).sum())
     return reading(variant, "accuracy.top5", among / n, wilson_interval(among, n), n)
-
-
-def wilson_interval(hits: int, n: int) -> Interval:
-    """Return the 95 % score interval of a share of `hits` in `n` (Wilson 1927): accurate near 0 and 1 as well."""
-    share, weight = hits / n, Z * Z / n
-    centre = (share + weight / 2) / (1 + weight)
-    half = Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def drop_interval(lost: int, gained: int, n: int) -> Interval:

@@ -26,6 +26,7 @@ class Compare(Stage[Compared]):
     """Score two `cams.npz` over the same images; `seed` seeds the bootstrap intervals."""
 
     kind = "similarity"
+    version = 2
     tools = versions.ARRAYS
     outputs = Compared
 

@@ -14,7 +14,6 @@ from edgecheck.device.runtime.accuracy import (
     per_class,
     predict,
     readings,
-    wilson_interval,
 )
 from edgecheck.device.runtime.session import open_classifier
 from edgecheck.errors import DataError, ModelError
@@ -125,13 +124,6 @@ def test_baseline_has_no_drop():
 def test_arrays_of_different_lengths_are_refused():
     with pytest.raises(DataError, match=r"differ in length \[2, 3\]"):
         readings("v", one_hot([0, 1, 2]), np.array([0, 1]), one_hot([0, 1, 2]))
-
-
-def test_wilson_interval_is_that_of_scipy():
-    binomtest = pytest.importorskip("scipy.stats").binomtest
-    for hits, n in ((0, 10), (3, 10), (10, 10), (9173, 10000)):
-        interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
-        assert wilson_interval(hits, n) == pytest.approx((interval.low, interval.high), abs=1e-9)
 
 
 def test_drop_interval_covers_the_true_drop_in_95_of_100_experiments():

@@ -64,7 +64,7 @@ def _recipe(epochs: int, learning_rate: float) -> Recipe:
 
 
 STRENGTHS = {
-    "digits": Strengths(800, _recipe(5, 0.01), relabelled_share=0.07, mislabelled_share=0.5, dim_factor=0.6),
+    "digits": Strengths(800, _recipe(5, 0.01), relabelled_share=0.07, mislabelled_share=0.4, dim_factor=0.6),
     "resnet8": Strengths(3000, _recipe(2, 0.001), relabelled_share=0.04, mislabelled_share=0.3, dim_factor=0.4),
     "resnet20": Strengths(3000, _recipe(1, 0.005), relabelled_share=0.08, mislabelled_share=0.3, dim_factor=0.4),
 }

@@ -1,4 +1,4 @@
-"""The figure: AUC by reading and kind of harm, with the interval of all kinds."""
+"""The figure: AUC by reading and kind of harm, pooled within subjects, on equal splits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ LIGHT, DARK = 0.25, 0.75  # beyond these AUC the text is white
 def draw(results: dict[str, Any], path: Path) -> None:
     """Write the figure in the format of the suffix: readings by their AUC in all, columns are kinds."""
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "edgecheck"  # equal results give equal files
+    # Equal results give equal files; text stays text.
+    matplotlib.rcParams.update({"svg.hashsalt": "edgecheck", "svg.fonttype": "none"})
     from matplotlib import pyplot
 
     found = {
@@ -30,7 +31,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     values = np.array([[found[metric, kind] for kind in kinds] for metric in metrics])
     figure, axes = pyplot.subplots(figsize=(7, 0.8 + 0.22 * len(metrics)), layout="constrained")
     image = axes.imshow(values, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(kinds)), kinds, fontsize=8)
+    axes.set_xticks(range(len(kinds)), kinds, fontsize=8, rotation=30, ha="left")
     axes.xaxis.tick_top()
     axes.set_yticks(range(len(metrics)), metrics, fontsize=8)
     for (row, column), value in np.ndenumerate(values):

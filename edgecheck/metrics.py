@@ -5,12 +5,15 @@ Values are in SI or plain units; `report.format` formats them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 from typing import Literal, get_args
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
 from edgecheck.attribution.table import METHODS
+from edgecheck.corruption.table import KINDS, PREFIX, SEVERITIES, Corruption, of_metric
+from edgecheck.registry import lookup
 
 Unit = Literal["fraction", "pp", "score", "s", "bytes", "count", "ratio", "logit", "J"]
 Better = Literal["higher", "lower"]
@@ -40,10 +43,12 @@ class Metric:
 
 _SP2PS = "Renza & Ballesteros 2023, Eq. 8"
 _LATENCY = "one session.run on one image"
+_EXCESS = "Liebenwein et al. 2021 (arXiv:2103.03014); images after Hendrycks & Dietterich 2019 (arXiv:1903.12261)"
 
 # The metrics of each attribution method: family, unit, meaning, source; higher is better. In this order they are listed.
 _OF_METHODS: tuple[tuple[str, Unit, str, str], ...] = (
     ("sp2ps", "score", "similarity of the {} heatmaps of baseline and variant", _SP2PS),
+    ("sp2ps_corrected", "score", "(sp2ps.{0} - chance) / (1 - chance), where chance is the similarity of the baseline's own maps of different images: 0 at chance, negative below it", "ours"),
     ("pe_like", "score", "SSIM, IoU and confidence change on {} heatmaps", "after Pachon, Renza & Ballesteros 2023; the combining rule is ours"),
     ("spearman", "score", "rank correlation of the {} maps of baseline and variant, at the resolution of the layer", "Adebayo et al. 2018"),
     ("top20_iou", "score", "intersection over union of the highest 20 % of the {} maps, .11 by chance; ties are taken in together", "intersection over union"),
@@ -51,13 +56,18 @@ _OF_METHODS: tuple[tuple[str, Unit, str, str], ...] = (
     ("fidelity", "score", "Sp2PS of a quantized file against its own float file, {}, for the class that the float file predicts: how much quantization alone moved the maps", _SP2PS),
 )  # fmt: skip
 
-# The families that compare maps of a variant with those of its baseline.
-MAP_FAMILIES = tuple(family for family, *_ in _OF_METHODS if family != "fidelity")
+METHOD_FAMILIES = tuple(family for family, *_ in _OF_METHODS)
+MAP_FAMILIES = METHOD_FAMILIES[:-1]  # compare the maps of a variant with those of the baseline
 
 
 def family_of(metric: str) -> str:
     """Return the part of a name before the first dot: `sp2ps` of `sp2ps.grad-cam`."""
     return metric.partition(".")[0]
+
+
+def compares_maps(metric: str) -> bool:
+    """Return whether a metric compares the maps of a variant with those of the baseline."""
+    return family_of(metric) in MAP_FAMILIES
 
 
 def metrics_of(method: str) -> tuple[Metric, ...]:
@@ -66,6 +76,16 @@ def metrics_of(method: str) -> tuple[Metric, ...]:
         Metric(f"{family}.{method}", unit, "higher", meaning.format(method), source)
         for family, unit, meaning, source in _OF_METHODS
     )
+
+
+def excess_error(corruption: Corruption) -> Metric:
+    """Return the metric of the excess error under a corruption."""
+    return Metric(corruption.metric, "pp", "lower", _excess_meaning(corruption.kind, str(corruption.severity)), _EXCESS)
+
+
+def _excess_meaning(kind: str, severity: str) -> str:
+    added = f"error that {KINDS[kind].meaning} of severity {severity} adds"
+    return f"{added} to the variant, minus what it adds to the baseline"
 
 
 _ALL = (
@@ -78,10 +98,12 @@ _ALL = (
     Metric("error_ratio", "ratio", "lower", "errors of the variant plus 1/2 over those of the baseline plus 1/2", "top-1; the 1/2 keeps it finite"),
     Metric("negative_flip_rate", "fraction", "lower", "share of images that the baseline classifies correctly and the variant does not", "Yan et al. 2021, positive-congruent training"),
     Metric("positive_flip_rate", "fraction", "higher", "share of images that the variant classifies correctly and the baseline does not", "Yan et al. 2021, positive-congruent training"),
+    Metric("pie_rate", "fraction", "lower", "share of images whose most frequent class over at least 5 seeds of the variant is not that over the seeds of its control", "Hooker et al. 2019, pruning identified exemplars"),
     Metric("confidence_shift", "fraction", "lower", "mean change, up or down, of the probability of the class that the baseline predicts", "softmax"),
     Metric("operating_point_shift", "fraction", "lower", "share of images that a cut-off of 0.5 on the confidence accepts in only one of baseline and variant", "softmax"),
     Metric("js_divergence", "score", "lower", "Jensen-Shannon divergence of the probabilities of baseline and variant, mean, 0..1 bit", "Lin 1991"),
     Metric("agreement", "fraction", "higher", "share of images on which variant and baseline predict the same class", "top-1"),
+    *(excess_error(Corruption(kind, severity)) for kind in KINDS for severity in SEVERITIES),
     *chain(*zip(*map(metrics_of, METHODS), strict=True)),
     Metric("cam.degenerate_share", "fraction", "lower", "share of image pairs with an all-zero heatmap, worst method", "ours: an all-zero map has no direction"),
     Metric("latency.p50_s", "s", "lower", "median time of one inference", _LATENCY, "interval"),
@@ -108,3 +130,23 @@ _ALL = (
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def find(name: str) -> Metric:
+    """Return the metric of a name.
+
+    Raises:
+        ConfigError: the name is unknown; the message suggests the closest names and lists all, as `listed` does.
+    """
+    return lookup(METRICS, name, "metric", [metric.name for metric in listed()])
+
+
+def listed() -> Iterator[Metric]:
+    """Yield all metrics for a list to read, with one for all severities of a corruption."""
+    for metric in METRICS.values():
+        corruption = of_metric(metric.name)
+        if corruption is None:
+            yield metric
+        elif corruption.severity == SEVERITIES[0]:
+            meaning = _excess_meaning(corruption.kind, f"N = {SEVERITIES[0]} (weak) to {SEVERITIES[-1]}")
+            yield evolve(metric, name=f"{PREFIX}{corruption.kind}-N", meaning=meaning)

@@ -74,14 +74,21 @@ def recorded() -> Iterator[set[str]]:
         _RECORDED.reset(token)
 
 
-def lookup(registry: Mapping[str, Value], name: str, kind: str) -> Value:
-    """Return the value registered under `name`; `kind` describes it in the error message.
+def lookup(registry: Mapping[str, Value], name: str, kind: str, listed: Iterable[str] | None = None) -> Value:
+    """Return the value registered under `name`.
+
+    Args:
+        registry: the values by name.
+        name: of the value.
+        kind: describes it in the error message.
+        listed: names to list there in place of all.
 
     Raises:
         ConfigError: the name is unknown; the message suggests the closest names and lists all.
     """
     if name not in registry:
-        raise ConfigError(f"unknown {kind} {name!r}{nearest(name, registry)}; known: {', '.join(registry)}")
+        known = ", ".join(registry if listed is None else listed)
+        raise ConfigError(f"unknown {kind} {name!r}{nearest(name, registry)}; known: {known}")
     return registry[name]
 
 

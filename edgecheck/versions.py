@@ -23,7 +23,8 @@ PACKAGES = (
 )
 # The packages that stages depend on, by their kind of work.
 ARRAYS = ("numpy",)
-IMAGES = (*ARRAYS, "opencv-python-headless", "opencv-python", "pillow", "scikit-learn", "torchvision")
+CORRUPTIONS = (*ARRAYS, "opencv-python-headless", "opencv-python")
+IMAGES = (*CORRUPTIONS, "pillow", "scikit-learn", "torchvision")
 TWINS = (*ARRAYS, "array-api-compat", "torch", "torchvision", "timm", "safetensors", "grad-cam")
 TRAINING = (*IMAGES, *TWINS, "torch-pruning", "accelerate")
 EXPORT = (*TWINS, "onnx", "onnxscript", "onnx-ir")

@@ -10,6 +10,7 @@ import edgecheck.lab.cam.twin  # noqa: F401  (these two are in SOURCES only once
 from edgecheck import plugins
 from edgecheck.attribution.source import SOURCES
 from edgecheck.attribution.table import METHODS
+from edgecheck.corruption.table import KINDS
 from edgecheck.metrics import METRICS
 from edgecheck.pipeline.executors import EXECUTORS
 from edgecheck.pruning.criteria import CRITERIA
@@ -18,7 +19,7 @@ from edgecheck.report import RENDERERS
 from edgecheck.score.predictions import MEASURES
 from edgecheck.steps import STEPS
 
-TABLES = (CRITERIA, STRUCTURES, METHODS, METRICS, MEASURES, STEPS, SOURCES, EXECUTORS, RENDERERS)
+TABLES = (CRITERIA, STRUCTURES, METHODS, METRICS, MEASURES, STEPS, SOURCES, EXECUTORS, RENDERERS, KINDS)
 
 
 @contextmanager

@@ -58,6 +58,18 @@ register_metric(
     lambda predictions: predictions.logits.max(axis=1).mean(),
 )
 """,
+    "corruption": """
+from edgecheck.corruption.applying import register_corruption
+from edgecheck.corruption.table import Kind
+
+
+def negative(image, share, random):
+    return (1 - share) * image + share * (255.0 - image)
+
+
+strengths = (0.1, 0.2, 0.3, 0.4, 0.9)
+register_corruption("negative", Kind("a negative", "share of it", strengths, strengths, negative))
+""",
     "source": """
 from contextlib import contextmanager
 
@@ -158,6 +170,7 @@ plugins: [{plugins}]
 model: {{factory: 'edgecheck:digits_cnn', weights: {weights}}}
 data: {{dataset: digits, limit: 60, train_limit: 64}}
 explain: {{methods: [{methods}], pictures: 1, source: {source}}}
+corruption: [negative-1]
 variants:
   - {{criterion: large, structure: one, rate: 0.5}}
   - {{clip: {{limit: 0.1}}}}
@@ -234,6 +247,7 @@ def check_all_kinds(run):
     assert onnx.load(run / "baseline-rename-small" / "model.onnx").graph.name == "small"
     assert readings["baseline-rename-small", "agreement"] == 1
     assert 0 < readings["baseline-clip-0.1", "sp2ps.mean-map"] < 1
+    assert readings["baseline-rename-small", "excess_error_pp.negative-1"] == 0
     assert {s["method"] for s in report["similarities"]} == {"grad-cam", "mean-map"}
     assert {"large-one-0.50 prune-0", "baseline-clip-0.1 clip-0"} <= set((run / "jobs.log").read_text().splitlines())
 
@@ -273,5 +287,5 @@ def test_a_map_source_explains_files(copied):
 
 
 def test_a_saved_run_is_judged_with_the_plugins_that_define_its_metrics(run, files):
-    plugins = [word for name in ("method", "metric") for word in ("--plugin", files / f"{name}.py")]
+    plugins = [word for name in ("method", "metric", "corruption") for word in ("--plugin", files / f"{name}.py")]
     apart("gate", run, *plugins)

@@ -8,7 +8,8 @@ import torch
 
 from edgecheck import plugins, registry
 from edgecheck.attribution.table import Method
-from edgecheck.config.variants import Row, Settings, expand, with_others
+from edgecheck.config.rows import Row, with_others
+from edgecheck.config.variants import Settings, expand
 from edgecheck.errors import ConfigError, ModelError
 from edgecheck.lab.prune import score
 from edgecheck.metrics import METRICS, Metric

@@ -10,7 +10,14 @@ import click
 
 from edgecheck.cli import screen
 from edgecheck.cli.labelled_data import data_options, plan_of, require_data
-from edgecheck.cli.options import command_line, format_option, json_objects, out_option, timings_option
+from edgecheck.cli.options import (
+    command_line,
+    format_option,
+    json_objects,
+    out_option,
+    profile_option,
+    timings_option,
+)
 
 if TYPE_CHECKING:
     from edgecheck.pipeline.store import Store
@@ -74,6 +81,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.",
 )
+@profile_option
 @click.option("--target-layer", metavar="NAME", help="Layer of the twins, or tensor of the files, to explain.")
 @click.option(
     "--time-budget",
@@ -170,5 +178,5 @@ def _sections(flags: dict[str, Any]) -> dict[str, Any]:
             "max_opset": flags["max_opset"],
             "max_ir": flags["max_ir"],
         },
-        "gate": {"criteria": list(flags["sentences"]) or None},
+        "gate": {"criteria": list(flags["sentences"]) or None, "profile": flags["profile"]},
     }

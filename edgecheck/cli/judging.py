@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import format_option, out_option, plugin_option
+from edgecheck.cli.options import format_option, out_option, plugin_option, profile_option
 
 if TYPE_CHECKING:
     from edgecheck.records import Policy
@@ -34,6 +34,7 @@ unverified_option = click.option(
     multiple=True,
     help="A criterion that replaces those of the same metric and device. Repeatable.",
 )
+@profile_option
 @click.option("--only", is_flag=True, help="Use only the --gate criteria.")
 @click.option("--require", type=click.Choice(["all", "any"]), help="Whether every candidate must pass.")
 @unverified_option
@@ -101,20 +102,26 @@ def prepare(plugin_files: Sequence[Path], form: str) -> None:
 
 
 def _policy(
-    saved: Policy, config: Path | None, sentences: tuple[str, ...], only: bool, require: Require | None
+    saved: Policy,
+    config: Path | None,
+    profile: str | None,
+    sentences: tuple[str, ...],
+    only: bool,
+    require: Require | None,
 ) -> Policy:
     import attrs
 
-    from edgecheck.config import reader
+    from edgecheck.config import gates, reader
     from edgecheck.errors import UsageError
     from edgecheck.gate.sentence import parse
 
     policy = reader.load_gate(config) if config else saved
     if only and not sentences:
         raise UsageError("--only needs at least one --gate")
+    if profile:
+        policy = attrs.evolve(policy, criteria=gates.profile(profile), profile=profile)
     if sentences:
-        given = [parse(text, reader.FLAG) for text in sentences]
-        changed = {criterion.name for criterion in given}
-        kept = [] if only else [criterion for criterion in policy.criteria if criterion.name not in changed]
-        policy = attrs.evolve(policy, criteria=[*kept, *given])
+        given = [parse(text, gates.FLAG) for text in sentences]
+        kept = [] if only else policy.criteria
+        policy = attrs.evolve(policy, criteria=gates.replaced(kept, given), profile="" if only else policy.profile)
     return attrs.evolve(policy, require=require) if require else policy

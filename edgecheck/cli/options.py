@@ -41,6 +41,19 @@ plugin_option: Decorator = click.option(
     help="Python file to load first; it may define metrics and formats. Repeatable.",
 )
 
+profile_option: Decorator = click.option(
+    "--profile",
+    metavar="paper|relative|release",
+    help="Judge by a profile: the limits of the paper, limits relative to the noise floor, or those that "
+    "models/evidence.md supports. [default: the gate of the configuration, or else paper]",
+)
+
+
+def gate_of(profile: str | None) -> dict[str, Any]:
+    """Return the section of a configuration that names a profile; nothing without one."""
+    return {"gate": {"profile": profile}} if profile else {}
+
+
 timings_option: Decorator = click.option(
     "--timings", is_flag=True, help="Print the duration of each stage on stderr at the end."
 )

@@ -12,7 +12,9 @@ from edgecheck.cli.options import (
     config_argument,
     executor_option,
     format_option,
+    gate_of,
     out_option,
+    profile_option,
     timings_option,
 )
 
@@ -23,11 +25,14 @@ INIT_TEMPLATE = "edgecheck.yaml"
 @click.command(short_help="Compress, measure and gate the model of CONFIG.")
 @config_argument
 @out_option("edgecheck-report", "Run folder, with reports and one folder per variant; a second run resumes there.")
+@profile_option
 @executor_option
 @timings_option
 @format_option
 @click.pass_context
-def run(context: click.Context, config: Path, out: Path, executor: str, timings: bool, form: str) -> None:
+def run(
+    context: click.Context, config: Path, out: Path, profile: str | None, executor: str, timings: bool, form: str
+) -> None:
     """Prune, fine-tune, export, measure and gate the model of CONFIG (an edgecheck.yaml)."""
     from edgecheck.config import reader
     from edgecheck.pipeline import executors
@@ -36,7 +41,7 @@ def run(context: click.Context, config: Path, out: Path, executor: str, timings:
     from edgecheck.report import renderer
 
     with Store(out).attempt() as store, screen.own_words():
-        plan, progress = reader.load(config), screen.Screen()
+        plan, progress = reader.load(config, gate_of(profile)), screen.Screen()
         renderer(form)
         report = carry_out(plan, store, progress, executors.executor(executor, progress), command_line())
     screen.show(report, form)

@@ -13,7 +13,9 @@ from edgecheck.cli.options import (
     config_argument,
     executor_option,
     format_option,
+    gate_of,
     out_option,
+    profile_option,
     reuse_option,
     timings_option,
 )
@@ -39,6 +41,7 @@ from edgecheck.cli.options import (
     help="Then vary the rates of single layers, and the weights of the recipe, in N more variants (needs pip install "
     "'edgecheck[search]'). [default: that of CONFIG, or none]",
 )
+@profile_option
 @reuse_option("training")
 @out_option("edgecheck-search", "Run folder; a second search resumes there.")
 @executor_option
@@ -71,7 +74,7 @@ def search(context: click.Context, config: Path, out: Path, form: str, **given: 
 
     budget = Budget.of(given["budget"])
     with Store(out).attempt("search") as store, screen.own_words():
-        plan, progress = reader.load(config, _overrides(given["minimize"], given["trials"])), screen.Screen()
+        plan, progress = reader.load(config, _overrides(given)), screen.Screen()
         renderer(form)
         executors.executor(given["executor"], progress)  # an unknown one is refused before any work
         tools = searching.Tools(lambda: executors.executor(given["executor"], progress), progress, given["reuse"])
@@ -84,7 +87,7 @@ def search(context: click.Context, config: Path, out: Path, form: str, **given: 
     context.exit(report.exit_code if record.found else 1)
 
 
-def _overrides(minimize: str | None, trials: int | None) -> dict[str, Any]:
-    asked = {"minimize": minimize} if minimize else {}
-    refined = {"refine": {"trials": trials}} if trials else {}
-    return {"search": {**asked, **refined}} if asked or refined else {}
+def _overrides(given: dict[str, Any]) -> dict[str, Any]:
+    asked = {"minimize": given["minimize"]} if given["minimize"] else {}
+    refined = {"refine": {"trials": given["trials"]}} if given["trials"] else {}
+    return {**gate_of(given["profile"]), **({"search": {**asked, **refined}} if asked or refined else {})}

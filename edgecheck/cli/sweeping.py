@@ -107,7 +107,7 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
 
 
 def _overrides(given: dict[str, Any]) -> dict[str, Any]:
-    from edgecheck.config.variants import PAPER
+    from edgecheck.config.rows import PAPER
     from edgecheck.pruning.structures import own_rate
 
     row = {key: given[key] for key in (*_ROW, "steps", "round_to") if given[key] is not None}

@@ -10,8 +10,9 @@ from attrs import evolve, frozen
 from edgecheck.config import variants
 from edgecheck.config.plan import Plan, VariantSpec
 from edgecheck.config.recipes import NONE
+from edgecheck.config.rows import Row
 from edgecheck.config.space import Space
-from edgecheck.config.variants import Row, Settings
+from edgecheck.config.variants import Settings
 from edgecheck.pruning.structures import find_structure, own_rate
 
 

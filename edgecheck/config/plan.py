@@ -11,6 +11,7 @@ from attrs.validators import optional
 
 from edgecheck.attribution.table import default_methods
 from edgecheck.config.space import Space
+from edgecheck.corruption.table import Corruption
 from edgecheck.records import Policy
 from edgecheck.steps import FineTuneStep, PruneStep, Quantize, RecalibrateStep, Recipe, Step
 from edgecheck.validators import within
@@ -192,7 +193,8 @@ class Plan:
     """Everything that a run needs. `source` is the configuration file; relative paths are already resolved.
 
     `recipes` holds all named recipes, of which the variants may use some; `finetune` is that of the others.
-    `search` is the space of `edgecheck search`; `half` keeps one half of the test images.
+    `search` is the space of `edgecheck search`; `half` keeps one half of the test images. `corruption` holds the
+    corruptions under which files are measured, those that the gate asks for included.
     `normalization_assumed` is true if neither the configuration nor the data set gave range, mean or std, so that the
     defaults apply.
     """
@@ -216,6 +218,7 @@ class Plan:
     recipes: dict[str, Recipe] = field(factory=dict)
     plugins: list[Path] = field(factory=list)
     search: Space = field(factory=Space)
+    corruption: list[Corruption] = field(factory=list)
     half: Half | None = None
     source: Path | None = None
     normalization_assumed: bool = False

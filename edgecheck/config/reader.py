@@ -12,12 +12,11 @@ from attrs import evolve
 from ruamel.yaml.comments import CommentedMap
 
 from edgecheck import classes, images, plugins
-from edgecheck.attribution.table import METHODS, default_criteria, default_methods
-from edgecheck.config import document, recipes, variants
+from edgecheck.attribution.table import METHODS
+from edgecheck.config import corruptions, document, gates, recipes, rows, variants
 from edgecheck.config.plan import Plan
-from edgecheck.config.sections import Document, GateDocument, GateSection
+from edgecheck.config.sections import Document, GateDocument
 from edgecheck.errors import ConfigError, DataError, InputError, ModelError
-from edgecheck.gate import sentence
 from edgecheck.records import Policy
 from edgecheck.registry import lookup
 from edgecheck.regular import MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regular
@@ -25,7 +24,6 @@ from edgecheck.regular import MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regula
 PRESETS = "edgecheck.calibration"
 # These keys belong together: a preset's mean and std apply only to the preset's range.
 _NORMALIZATION = {"range", "mean", "std"}
-FLAG = "--gate"  # the place of a criterion that comes from the command line
 FACTORY_FORMS = "write path/file.py:function, torchvision:NAME, timm:NAME or edgecheck:NAME"
 
 
@@ -47,9 +45,11 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     # A section that is not a mapping is kept as written, so that the error below gives its line.
     flags = {k: v for k, v in overrides.items() if not isinstance(v, Mapping) or _is_section(written.get(k))}
     here = document.merge(_absolute(written, path.parent), flags)
+    if _names_a_profile(flags) and isinstance(here.get("gate"), Mapping):  # then it stands in place of the file's gate
+        here["gate"] = {**here["gate"], "criteria": flags["gate"].get("criteria")}
     if isinstance(here.get("variants"), list):
-        variants.check_rates(here["variants"], written, str(path))
-        here["variants"] = [variants.with_others(row) if isinstance(row, Mapping) else row for row in here["variants"]]
+        rows.check_rates(here["variants"], written, str(path))
+        here["variants"] = [rows.with_others(row) if isinstance(row, Mapping) else row for row in here["variants"]]
     data = here.get("data")
     if isinstance(data, Mapping) and isinstance(data.get("classes"), str):
         here["data"] = data = {**data, "classes": classes.read_map(Path(data["classes"]))}
@@ -83,11 +83,11 @@ def load_gate(path: Path) -> Policy:
     written = document.read(_text(path), source)
     plugins.load(_plugin_files(written, path.parent))
     part = {key: value for key, value in written.items() if key == "gate"}
-    return policy(document.structure(part, GateDocument, written, source).gate, written, source)
+    return gates.policy(document.structure(part, GateDocument, written, source).gate, written, source)
 
 
 def preset(dataset: str, where: str = "") -> dict[str, Any]:
-    """Return the defaults of a data set: its file in `calibration/`, plus gate criteria for the default CAM methods.
+    """Return the defaults of a data set: its file in `calibration/`.
 
     Raises:
         ConfigError: the data set is unknown; the message lists the known ones.
@@ -101,25 +101,7 @@ def preset(dataset: str, where: str = "") -> dict[str, Any]:
         entry = lookup(dict(sorted(files.items())), dataset, "data set")
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}" if where else str(error)) from None
-    defaults = document.read(entry.read_text(), entry.name)
-    defaults["gate"]["criteria"] = [*default_criteria(default_methods()), *defaults["gate"]["criteria"]]
-    return defaults
-
-
-def policy(section: GateSection, written: CommentedMap, source: str, flags: bool = False) -> Policy:
-    """Parse the sentences of a gate, from the file `written` or from `flags`, into a policy."""
-
-    def place(*steps: int) -> str:
-        return f"{source}:{document.line_of(written, ('gate', 'criteria', *steps))}"
-
-    if not section.criteria:
-        raise ConfigError(f"{place()}: gate.criteria is empty, so every variant would pass")
-    # Only criteria written in the file have a line; those of a preset do not.
-    own = "criteria" in (written.get("gate") or {})
-    places = [FLAG if flags else place(index) if own else "" for index, _ in enumerate(section.criteria)]
-    sentences = [sentence.parse(text, where) for text, where in zip(section.criteria, places, strict=True)]
-    sentence.check_directions(sentences)
-    return Policy(section.require, section.decide, section.missing, section.inconclusive, sentences)
+    return document.read(entry.read_text(), entry.name)
 
 
 def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Plan:
@@ -127,6 +109,7 @@ def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Pl
         line = document.line_of(written, ("model", "factory"))
         raise ConfigError(f"{path}:{line}: model.factory: {FACTORY_FORMS}")
     settings = variants.Settings(whole.finetune, whole.quantize, whole.seed, whole.recipes)
+    gate = gates.policy(whole.gate, written, str(path), flags)
     return Plan(
         name=whole.name or path.stem,
         model=whole.model,
@@ -142,10 +125,11 @@ def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Pl
         controls=list(variants.controls(settings, whole.controls, whole.variants)),
         measure=whole.measure,
         opset=whole.export.opset,
-        policy=policy(whole.gate, written, str(path), flags),
+        policy=gate,
         seed=whole.seed,
         recipes=whole.recipes,
         search=whole.search,
+        corruption=corruptions.asked_for(whole.corruption, gate, written, str(path)),
         plugins=_plugin_files(written, path.parent),
         source=path,
     )
@@ -156,6 +140,10 @@ def _plugin_files(written: CommentedMap, folder: Path) -> list[Path]:
     named = written.get("plugins")
     names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     return [folder / os.path.expanduser(name) for name in names if isinstance(name, str)]
+
+
+def _names_a_profile(flags: Mapping[str, Any]) -> bool:
+    return bool(flags.get("gate", {}).get("profile"))
 
 
 def _is_section(value: Any) -> bool:

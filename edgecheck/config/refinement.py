@@ -10,8 +10,9 @@ from attrs import evolve, field, frozen
 from edgecheck.config import variants
 from edgecheck.config.branches import Branch
 from edgecheck.config.recipes import NONE
+from edgecheck.config.rows import Row
 from edgecheck.config.space import Space
-from edgecheck.config.variants import Row, Settings
+from edgecheck.config.variants import Settings
 from edgecheck.steps import Recipe
 
 WEIGHT, DISTILL = "preserve.weight", "distill"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from attrs import field, frozen
 
-from edgecheck.config import variants
+from edgecheck.config.gates import GateSection
 from edgecheck.config.plan import Compute, DataSpec, Explain, Measure, ModelSpec, Preprocessing, Prune
+from edgecheck.config.rows import Row
 from edgecheck.config.space import Space
-from edgecheck.records import Level
 from edgecheck.steps import Quantize, Recipe
 from edgecheck.validators import within
 
@@ -25,17 +24,6 @@ class ExportSection:
 
 
 @frozen
-class GateSection:
-    """The gate as written; `criteria` are sentences such as `accuracy_drop_pp <= 1`."""
-
-    criteria: list[str]
-    require: Literal["all", "any"] = "all"
-    decide: Literal["point", "interval"] | None = None
-    missing: Level = "fail"
-    inconclusive: Level = "fail"
-
-
-@frozen
 class GateDocument:
     """The part of a configuration that `gate` and `check` need."""
 
@@ -47,7 +35,6 @@ class Document:
     """All sections of `edgecheck.yaml`."""
 
     data: DataSpec
-    gate: GateSection
     name: str = ""
     model: ModelSpec | None = None
     preprocessing: Preprocessing = field(factory=Preprocessing)
@@ -60,8 +47,10 @@ class Document:
     quantize: Quantize = field(factory=Quantize)
     controls: int = field(default=1, validator=within(1, 1000))
     plugins: list[Path] = field(factory=list)
-    variants: list[variants.Row] = field(factory=list)
+    variants: list[Row] = field(factory=list)
     search: Space = field(factory=Space)
+    gate: GateSection = field(factory=GateSection)
+    corruption: list[str] = field(factory=list)
     measure: Measure = field(factory=Measure)
     export: ExportSection = field(factory=ExportSection)
     seed: int = field(default=0, validator=within(0, 2**32 - 1))

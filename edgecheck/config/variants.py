@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 from edgecheck.config import document, naming
 from edgecheck.config.plan import Plan, VariantSpec
 from edgecheck.config.recipes import NONE, problems
+from edgecheck.config.rows import Row
 from edgecheck.errors import ConfigError
 from edgecheck.pruning.structures import find_structure, own_rate
 from edgecheck.registry import lookup
@@ -25,51 +26,8 @@ from edgecheck.steps import (
     QuantizeStep,
     RecalibrateStep,
     Recipe,
-    Scope,
     Step,
 )
-from edgecheck.validators import within
-
-# Rows describe these steps by their fields, such as `criterion:`; steps of plugins are named by their kind.
-BUILT_IN = ("prune", "finetune", "recalibrate", "quantize")
-
-
-def _rates(_instance: object, _attribute: object, rates: list[float]) -> None:
-    for rate in rates:
-        if not 0 < rate < 1:
-            raise ValueError(f"a pruning rate lies between 0 and 1, not {rate:g} (the control covers rate 0)")
-
-
-def _own_shares(_instance: object, _attribute: object, rates: dict[str, float]) -> None:
-    for name, rate in rates.items():
-        if not 0 <= rate < 1:
-            raise ValueError(f"the rate of layer {name} lies between 0 and 1, not {rate:g}")
-
-
-@frozen
-class Row:
-    """One row of `variants:`, the cross product of its criteria, structures, rates, recipes and quantizations.
-
-    Without a recipe, variants are fine-tuned by that of `finetune:`.
-    `rates` gives single layers their own rate; without `rate` the others are not pruned.
-    Without a criterion, the baseline is quantized. The quantization `none` makes the float file a variant, too.
-    `others` maps the kind of each step from a plugin to its options.
-    """
-
-    criterion: list[str] = field(factory=list)
-    structure: list[str] = field(factory=list)
-    rate: list[float] = field(factory=list, validator=_rates)
-    recipe: list[str] = field(factory=list)
-    quantization: list[str] = field(factory=list)
-    steps: int = field(default=1, validator=within(1, 1000))
-    round_to: int = field(default=1, validator=within(1, 4096))
-    scope: Scope | None = None
-    rates: dict[str, float] = field(factory=dict, validator=_own_shares)
-    others: dict[str, dict[str, Any]] = field(factory=dict)
-
-
-# The experiment of Renza & Ballesteros 2023, section 4: global unstructured pruning.
-PAPER = Row(["l1", "random"], ["unstructured"], [0.2, 0.4, 0.6, 0.8])
 
 
 @frozen
@@ -128,28 +86,6 @@ def controls(settings: Settings, count: int, rows: Sequence[Row] = ()) -> Iterat
             yield VariantSpec(name if seed == settings.seed else f"{name}-seed{seed}", steps, recipe=label)
 
 
-def check_rates(rows: Sequence[Any], written: CommentedMap, source: str) -> None:
-    """Refuse a list under `rates`, which one letter tells from `rate`, in rows as written.
-
-    Raises:
-        ConfigError: a row has one.
-    """
-    for index, row in enumerate(rows):
-        if isinstance(row, Mapping) and isinstance(row.get("rates"), list | float | int):
-            line = document.line_of(written, ("variants", index, "rates"))
-            raise ConfigError(
-                f"{source}:{line}: variants.{index}.rates: it maps layers to rates of their own, such as "
-                "{conv1: 0.2}; did you mean 'rate'?"
-            )
-
-
-def with_others(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as written, with the steps of plugins moved to `others`."""
-    kinds = [key for key in row if key in STEPS and key not in BUILT_IN]
-    rest = {key: value for key, value in row.items() if key not in kinds}
-    return {**rest, "others": {kind: row[kind] or {} for kind in kinds}} if kinds else rest
-
-
 def expand(
     rows: list[Row], settings: Settings, written: CommentedMap | None = None, source: str = ""
 ) -> Iterator[VariantSpec]:
@@ -198,14 +134,21 @@ def _own_rates(row: Row) -> bool:
 def _expanded(row: Row, settings: Settings) -> Iterator[VariantSpec]:
     others = [_other(kind, options) for kind, options in row.others.items()]
     on_network, on_file = ([step for step in others if step.acts_on == domain] for domain in ("network", "file"))
-    for (name, pruning), (label, recipe) in product(*_networks(row, settings)):
-        network = "-".join([name, *([label] if label and pruning else []), *map(naming.words, on_network)])
-        steps = [*_trained(pruning, row.steps, settings, recipe), *on_network]
+    for (name, pruning), (label, recipe), seed in product(*_networks(row, settings), _seeds(row, settings)):
+        trained = tuple(_trained(pruning, row.steps, evolve(settings, seed=seed), recipe))
+        if seed > settings.seed and not any(isinstance(step, FineTuneStep | RecalibrateStep) for step in trained):
+            continue  # without training, all seeds give the same network
+        words = [name, *([label] if label and pruning else []), *map(naming.words, on_network)]
+        network = "-".join([*words, *([f"seed{seed}"] if seed > settings.seed else [])])
         for scheme in row.quantization or ["none"]:
             quantized = [] if scheme == "none" else [QuantizeStep(scheme, settings.quantize)]
             words = [network, *(step.scheme for step in quantized), *map(naming.words, on_file)]
-            if whole := (*steps, *quantized, *on_file):
+            if whole := (*trained, *on_network, *quantized, *on_file):
                 yield VariantSpec("-".join(words), whole, network, label)
+
+
+def _seeds(row: Row, settings: Settings) -> range:
+    return range(settings.seed, settings.seed + row.seeds)
 
 
 def _networks(row: Row, settings: Settings) -> tuple[list[tuple[str, PruneStep | None]], list[tuple[str, Recipe]]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from edgecheck.binomial import binomial_tail
+from edgecheck.corruption.table import PREFIX
 from edgecheck.records import Reading, Variant
 
 # Times the accuracy of guessing among all classes. Below the first, a run looks for a preprocessing that does better;
@@ -15,12 +16,15 @@ SUSPECT, WARN = 3.0, 2.0
 # Probability of accepting a guessing baseline: once in a thousand runs, as for stopping latency sampling too early.
 CHANCE_ALPHA = 0.001
 
-_OF_OUTPUTS = ("negative_flip", "positive_flip", "error_ratio", "confidence_shift", "operating_point", "js_divergence")
+_ON_LABELS = (
+    *("accuracy", "agreement", "calibration.", "quantization.agreement", PREFIX, "negative_flip", "positive_flip"),
+    *("error_ratio", "pie_rate", "confidence_shift", "operating_point", "js_divergence"),
+)
 
 
 def on_labels(metric: str) -> bool:
     """Return whether a metric is meaningless if the baseline does not recognize the images."""
-    return metric.startswith(("accuracy", "agreement", "calibration.", "quantization.agreement", *_OF_OUTPUTS))
+    return metric.startswith(_ON_LABELS)
 
 
 def suspicious(accuracy: float, classes: int) -> bool:
@@ -47,13 +51,18 @@ def guessing(variants: Sequence[Variant], readings: Sequence[Reading], chance: f
         return "the baseline's accuracy is missing, so nothing shows that it recognizes the images"
     if chance is None:
         return "the report does not hold how often guessing is right on these images: run it again"
-    if binomial_tail(round(accuracy.value * accuracy.n), accuracy.n, chance) <= CHANCE_ALPHA:
+    if not guesses(round(accuracy.value * accuracy.n), accuracy.n, chance):
         return ""
     told = f"of {accuracy.n:,} images, and always answering the most frequent class on {100 * chance:.2f} %"
     return f"the baseline is right on {100 * accuracy.value:.2f} % {told}: {_suspected(accuracy.n, chance)}"
 
 
+def guesses(right: int, n: int, chance: float) -> bool:
+    """Return whether `right` answers of `n` may be guesses, each right with probability `chance`."""
+    return binomial_tail(right, n, chance) > CHANCE_ALPHA
+
+
 def _suspected(n: int, chance: float) -> str:
-    if binomial_tail(n, n, chance) > CHANCE_ALPHA:
+    if guesses(n, n, chance):
         return "too few images, or too few classes among them, to tell any model from a guess; test with more"
     return "no better than a guess; check preprocessing (range, mean, std), the order of the classes, labels, weights"

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import attrs
 
+from edgecheck.metrics import compares_maps
 from edgecheck.records import HOST, Criterion, Reading, Variant
 
 UNTRAINED = "none"  # the recipe of variants that are not fine-tuned
@@ -63,13 +64,13 @@ def floor(
 def above_floor(
     criterion: Criterion, variants: Sequence[Variant], readings: Sequence[Reading], recipe: str | None = None
 ) -> Floor | None:
-    """Return the floor of a recipe where a lower limit on Sp2PS lies above it, so that not even the control holds it.
+    """Return the floor of a recipe where a lower limit on heatmaps lies above it: not even the control holds it.
 
     A limit relative to the control is not one of them: whoever writes it knows where it lies.
     """
     lower = criterion.op in (">=", ">") and criterion.offset is None and criterion.device == HOST
     ground = floor(variants, readings, criterion.metric, recipe)
-    above = lower and criterion.metric.startswith("sp2ps.") and ground is not None and ground.mean < criterion.limit
+    above = lower and compares_maps(criterion.metric) and ground is not None and ground.mean < criterion.limit
     return ground if above else None
 
 

@@ -13,7 +13,7 @@ from edgecheck.gate.floor import absolute
 from edgecheck.gate.leniency import PASSING, missed, status_of
 from edgecheck.gate.sentence import holds
 from edgecheck.gate.trained_maps import insufficient
-from edgecheck.gate.unmeasured import not_measured, nothing_from
+from edgecheck.gate.unmeasured import not_measured, nothing_from, on_host_only
 from edgecheck.metrics import METRICS
 from edgecheck.records import (
     HOST,
@@ -137,7 +137,8 @@ class _Basis:
         """Return a criterion with its limit for a recipe as a number, and why no reading can be judged by it."""
         fixed, lacking = absolute(criterion, variants, list(self.taken.values()), recipe)
         guessing = self.guessing if guesses.on_labels(criterion.metric) else ""
-        return fixed, self.lacking or lacking or guessing
+        nothing = self.lacking and (on_host_only(criterion) or self.lacking)
+        return fixed, nothing or lacking or guessing
 
 
 def _basis(

@@ -14,7 +14,7 @@ import attrs
 
 from edgecheck.gate.floor import absolute
 from edgecheck.gate.sentence import holds
-from edgecheck.metrics import MAP_FAMILIES, family_of
+from edgecheck.metrics import compares_maps
 from edgecheck.records import Criterion, Policy, Reading, Variant, Withheld
 
 # How far a file and its twin may be apart where the policy does not say: as in the gate of every data set. Floating
@@ -29,7 +29,7 @@ TWIN = "twin"
 
 def from_heatmaps(metric: str) -> bool:
     """Return whether a metric is taken from heatmaps that may be those of twins."""
-    return family_of(metric) in (*MAP_FAMILIES, "cam")
+    return compares_maps(metric) or metric.startswith("cam.")
 
 
 def needs_twin(metric: str) -> bool:
@@ -40,10 +40,11 @@ def needs_twin(metric: str) -> bool:
 def applies(criterion: Criterion, variant: Variant) -> bool:
     """Return whether a variant is judged by a criterion.
 
-    A default gate asks for parity, which ties a twin to its file. A quantized file has no twin and is explained itself.
-    Criteria that a user wrote name their place and always apply.
+    The profiles ask for parity, which ties a twin to its file. A quantized file and one made elsewhere may have no twin
+    and are explained themselves. Criteria that a user wrote name their place and always apply.
     """
-    return bool(criterion.where) or not needs_twin(criterion.metric) or variant.quantization is None
+    has_twin = variant.twin is not None and variant.quantization is None
+    return bool(criterion.where) or not needs_twin(criterion.metric) or has_twin
 
 
 def admit(

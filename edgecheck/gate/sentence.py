@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import get_args
 
 from edgecheck.errors import ConfigError
-from edgecheck.metrics import METRICS, Metric, Unit
+from edgecheck.metrics import METRICS, Metric, Unit, find
 from edgecheck.records import HOST, Criterion, Level, Operator
-from edgecheck.registry import lookup
 
 _HOLDS: dict[Operator, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -74,7 +73,7 @@ def _criterion(sentence: str, where: str) -> Criterion:
             "NUMBER [UNIT], control, control + NUMBER [UNIT] or control - NUMBER [UNIT]"
         )
     name, at, device = match["metric"].partition("@")
-    metric = lookup(METRICS, name, "metric")
+    metric = find(name)
     if match["reference"] and metric.name.startswith("latency."):
         raise ConfigError(
             f"{sentence!r}: latency is sampled until it is decided, so its limit must be known beforehand; write a "

@@ -27,7 +27,7 @@ def seen(metric: str, variant: Variant) -> bool:
 
 def unseen(policy: Policy, device: str, level: str) -> list[Criterion]:
     """Return the criteria of a policy on maps that no loss has seen, on a device and of at least a level."""
-    metrics = {f"sp2ps.{method}" for method in independent()}
+    metrics = {f"{family}.{method}" for family in ("sp2ps", "sp2ps_corrected") for method in independent()}
     asked = [one for one in policy.criteria if one.metric in metrics and one.device == device]
     return [one for one in asked if one.op in (">=", ">") and (one.level == "fail" or level == "warn")]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edgecheck.metrics import MAP_FAMILIES
+from edgecheck.corruption.table import of_metric
+from edgecheck.metrics import METHOD_FAMILIES
 from edgecheck.records import HOST, Criterion
 from edgecheck.registry import nearest
 
@@ -19,11 +20,27 @@ def nothing_from(device: str, merged: Iterable[str]) -> str:
     return f"no readings of {device}: {step}"
 
 
+def on_host_only(criterion: Criterion) -> str:
+    """Return why `device run` gives no reading of a metric that only the host measures; "" for other metrics."""
+    if of_metric(criterion.metric) is None:
+        return ""
+    return (
+        f"not measured on {criterion.device}: devices measure no corrupted images; gate {criterion.metric} without "
+        f"@{criterion.device}, or {CSV}"
+    )
+
+
 def not_measured(criterion: Criterion) -> str:
     """Return why a metric cannot be judged on its device."""
+    corruption = of_metric(criterion.metric)
+    if corruption and criterion.device == HOST:
+        return f"not measured: run again with corruption: [{corruption.name}]"
+    if criterion.metric == "pie_rate":
+        return "not measured: it compares populations; set seeds: 5 in the row of the variant, and controls: 5"
     if criterion.device == HOST:
         return "not measured"
-    family, _, method = criterion.metric.partition(".")
-    by_method = family in (*MAP_FAMILIES, "fidelity")
-    holder = f"a run with {method} in explain.methods" if by_method else "the run again"
+    if corruption:
+        return on_host_only(criterion)
+    group, _, method = criterion.metric.partition(".")
+    holder = f"a run with {method} in explain.methods" if group in METHOD_FAMILIES else "the run again"
     return f"not measured on {criterion.device}: bundle {holder} and measure it there, or {CSV}"

@@ -16,9 +16,11 @@ from edgecheck.pipeline.recipes import describe_recipes
 from edgecheck.pipeline.revision import revision_of
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import Network
+from edgecheck.pipeline.timing import Timed
 from edgecheck.records import (
     SCHEMA_VERSION,
-    Diagnostic,
+    Anchor,
+    Environment,
     Recommendation,
     Report,
     Subject,
@@ -35,8 +37,8 @@ ASSUMED = " (the default: no range, mean or std was given)"
 def assemble(
     run: Run,
     store: Store,
-    findings: Sequence[Findings],
-    warnings: Sequence[Diagnostic],
+    timed: Timed,
+    anchors: Sequence[Anchor],
     command: Sequence[str] | None = None,
 ) -> Report:
     """Judge the findings and return the complete report.
@@ -44,15 +46,15 @@ def assemble(
     Args:
         run: the run.
         store: its folder.
-        findings: of the baseline, then of the other models.
-        warnings: those about the whole run.
+        timed: the findings, on the baseline first, and the warnings about the whole run.
+        anchors: where the scale of Sp2PS lies.
         command: the command line of the run; None if edgecheck was called from another program.
     """
-    measure = run.plan.measure
+    findings = timed.findings
     report = Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool("edgecheck", __version__),
-        environment=attrs.evolve(environment.describe(run.runtime), pace_hz=measure.pace_hz, batch=measure.batch),
+        environment=_environment(run),
         subject=_subject(run, findings),
         variants=[_with_warnings(each) for each in findings],
         readings=[reading for each in findings for reading in each.readings],
@@ -62,15 +64,21 @@ def assemble(
         statuses={},
         recommendation=Recommendation(None, ""),
         passed=False,
-        warnings=list(warnings),
+        warnings=list(timed.warnings),
         evidence=store.evidence,
         seconds=store.seconds,
         created=store.finished,
         command=list(command) if command else None,
         duration_s=sum(store.seconds.values()),
+        anchors=list(anchors),
         samples=SAMPLES if SAMPLES in store.evidence else None,
     )
     return judged(report, run.plan.policy)
+
+
+def _environment(run: Run) -> Environment:
+    measure = run.plan.measure
+    return attrs.evolve(environment.describe(run.runtime), pace_hz=measure.pace_hz, batch=measure.batch)
 
 
 def _with_warnings(findings: Findings) -> Variant:

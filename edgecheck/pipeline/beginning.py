@@ -44,7 +44,9 @@ def read(plan: Plan, store: Store, schedule: Schedule) -> Run:
 
     Raises:
         DataError: images or labels that cannot be used.
+        DependencyError: a corruption needs a package that is not installed.
     """
+    preflight.corruptions(plan)
     return schedule.finish(schedule.start([_images(plan, store)]))[0]
 
 

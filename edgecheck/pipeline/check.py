@@ -15,8 +15,7 @@ from edgecheck.config.plan import ModelSpec, Plan
 from edgecheck.config.reader import FACTORY_FORMS
 from edgecheck.device.model import files
 from edgecheck.errors import ModelError, UsageError
-from edgecheck.gate import preconditions
-from edgecheck.pipeline import assembling, beginning, preflight, reporting, timing, twins
+from edgecheck.pipeline import anchoring, assembling, beginning, preflight, reporting, timing, twins
 from edgecheck.pipeline.entry import Entry, Findings, Run, Twin
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
@@ -68,7 +67,6 @@ def check(
         EdgecheckError: what the user can mend (exit 2) or what could not be measured (exit 3).
     """
     entries = [entry_of(plan, store, one) for one in given]
-    plan = without_twins(plan, entries)
     preflight.images_there(plan)
     with executor or Serial(progress) as place:
         schedule = Schedule(store, place)
@@ -77,9 +75,11 @@ def check(
         schedule.finish(schedule.start(beginning.fits(run, store, twin) for twin in twins_given))
         (baseline,) = schedule.start([examine(run, entries[0])])
         others = schedule.start(_candidate(run, entry, baseline) for entry in entries[1:])
+        started = schedule.start([anchoring.anchored(run, baseline)])
         findings = schedule.finish([baseline, *others])
+        (anchors,) = schedule.finish(started)
         timed = timing.time_all(run, schedule, findings)
-    report = assembling.assemble(run, store, timed.findings, timed.warnings, command)
+    report = assembling.assemble(run, store, timed, anchors, command)
     reporting.write(report, store.folder)
     return report
 
@@ -124,15 +124,3 @@ def _twin(plan: Plan, store: Store, given: Given) -> tuple[Twin | None, list[Dia
     spec = ModelSpec(given.twin, Path(given.weights) if given.weights else None, given.arguments or {})
     known = identity(spec, store, given.name, lambda: build_module(spec, plan.seed))
     return Twin(Network(known, plan.seed, spec), given.twin, given.name), []
-
-
-def without_twins(plan: Plan, entries: Sequence[Entry]) -> Plan:
-    """Return a plan whose gate files without twins can pass: parity ties a twin to its file, and there is none.
-
-    Only criteria of the default gate are removed, which have no place in a file. Criteria written by the user stay.
-    """
-    policy = plan.policy
-    if any(entry.twin for entry in entries) or any(criterion.where for criterion in policy.criteria):
-        return plan
-    kept = [criterion for criterion in policy.criteria if not preconditions.needs_twin(criterion.metric)]
-    return attrs.evolve(plan, policy=attrs.evolve(policy, criteria=kept))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +13,14 @@ from edgecheck.device.runtime.probe import ProbeResult
 from edgecheck.errors import DataError, ModelError
 from edgecheck.metrics import MAP_FAMILIES
 from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run
-from edgecheck.records import Diagnostic, NewlyWrong, Reading, Variant, reading
+from edgecheck.records import Diagnostic, Mark, NewlyWrong, Reading, Variant, reading
+from edgecheck.score import anchors, shifts
 from edgecheck.score import predictions as predictions_of
-from edgecheck.score import shifts
 from edgecheck.score.parity import parity
 from edgecheck.stats import wilson_interval
 
 NO_TWIN = "no twin to compare the file with: give the PyTorch module that it was exported from"
+OF_SIMILARITIES = [family for family in MAP_FAMILIES if family != "sp2ps_corrected"]  # that one takes chance as well
 NO_METHODS = "no heatmaps: explain.methods names none"
 
 
@@ -138,7 +141,7 @@ def heatmaps(
         one, other = by_method.get(method), beside.get(method)
         if one is None:
             note = compared.absent(method) or NO_METHODS
-            readings += [reading(variant, f"{family}.{method}", None, note=note) for family in MAP_FAMILIES]
+            readings += [reading(variant, f"{family}.{method}", None, note=note) for family in OF_SIMILARITIES]
             continue
         note = f"the float file {floats} has {other.score:.3f} (by the {other.source})" if other else ""
         similarity = reading(variant, f"sp2ps.{method}", one.score, (one.low, one.high), one.n, note)
@@ -148,6 +151,21 @@ def heatmaps(
             for family, mean in one.further.items()
         ]
     return [attrs.evolve(each, source=source) for each in (*readings, _degenerate(run, variant, compared))]
+
+
+def corrected(run: Run, variant: str, compared: Heatmaps, chances: Mapping[str, Mark]) -> list[Reading]:
+    """Return Sp2PS corrected for chance per method, with the interval of Sp2PS; `chances` are by method."""
+    by_method = {one.method: one for one in compared.similarities}
+    readings = []
+    for method in run.plan.explain.methods:
+        one, metric = by_method.get(method), f"sp2ps_corrected.{method}"
+        chance = chances.get(method, Mark())
+        if note := anchors.no_scale(chance) if one else compared.absent(method) or NO_METHODS:
+            readings.append(reading(variant, metric, None, note=note))
+        elif one and chance.value is not None:
+            value, *interval = (anchors.corrected(score, chance.value) for score in (one.score, one.low, one.high))
+            readings.append(reading(variant, metric, value, (interval[0], interval[1]), one.n))
+    return [attrs.evolve(each, source=compared.own.source) for each in readings]
 
 
 def _degenerate(run: Run, variant: str, compared: Heatmaps) -> Reading:
@@ -193,7 +211,9 @@ def float_file(findings: Findings, baseline: Findings) -> Entry | None:
     return baseline.entry if quantized and findings.layers == baseline.layers else None
 
 
-def across_architectures(baseline: Findings, variant: Findings, compared: Heatmaps) -> list[Diagnostic]:
+def across_architectures(
+    baseline: Findings, variant: Findings, compared: Heatmaps, chances: Mapping[str, Mark]
+) -> list[Diagnostic]:
     """Return a warning where heatmaps are compared of networks that pruning cannot turn into each other.
 
     Pruning leaves every layer and the size of its map, and takes channels away.
@@ -204,4 +224,7 @@ def across_architectures(baseline: Findings, variant: Findings, compared: Heatma
     same = len(baseline.layers) == len(variant.layers) and all(
         before[1:] == after[1:] and after[0] <= before[0] for before, after in pairs
     )
-    return [] if same else [Diagnostic("heatmaps-across-architectures")]
+    if same:
+        return []
+    known = {method: mark.value for method, mark in chances.items() if mark.value is not None}
+    return [Diagnostic("heatmaps-across-architectures", {"chances": known})]

@@ -12,7 +12,9 @@ from edgecheck.device.bundle.unpack import Bundle
 from edgecheck.device.runtime import environment
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.store import Store
-from edgecheck.records import SCHEMA_VERSION, DeviceRun, Diagnostic, Reading, Tool
+from edgecheck.records import SCHEMA_VERSION, Anchor, DeviceRun, Diagnostic, Reading, Tool
+
+OF_THE_HOST = ("heatmaps-across-architectures",)
 
 
 def result(
@@ -22,6 +24,7 @@ def result(
     findings: Sequence[Findings],
     warnings: Sequence[Diagnostic],
     how: DeviceRun,
+    anchors: Sequence[Anchor],
 ) -> Result:
     """Return the readings and warnings of a device, with what they can be compared with.
 
@@ -32,6 +35,7 @@ def result(
         findings: on each file.
         warnings: about the whole measurement.
         how: it was measured.
+        anchors: the chance level of its heatmaps.
     """
     manifest, measure = bundle.manifest, run.plan.measure
     return Result(
@@ -47,12 +51,18 @@ def result(
         environment=attrs.evolve(environment.describe(run.runtime), pace_hz=measure.pace_hz, batch=measure.batch),
         run=how,
         readings=[_reading(bundle, device, r) for each in findings for r in each.readings],
-        warnings=[*warnings, *(_warning(bundle, each.name, one) for each in findings for one in each.warnings)],
+        warnings=[*warnings, *(_warning(bundle, each.name, one) for each in findings for one in _told(each.warnings))],
+        anchors=[attrs.evolve(one, device=device) for one in anchors],
     )
 
 
 def _reading(bundle: Bundle, device: str, one: Reading) -> Reading:
     return attrs.evolve(one, device=device, note=_named(bundle, one.note))
+
+
+def _told(warnings: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return the warnings without those that the host has given, with its own figures."""
+    return [one for one in warnings if one.id not in OF_THE_HOST]
 
 
 def _warning(bundle: Bundle, variant: str, one: Diagnostic) -> Diagnostic:

@@ -19,12 +19,11 @@ from edgecheck.device.diagnostics import throttling
 from edgecheck.errors import DataError
 from edgecheck.gate.chance import on_labels
 from edgecheck.gate.preconditions import from_heatmaps, needs_twin
-from edgecheck.metrics import METRICS
-from edgecheck.pipeline import beginning, board, device_result, timing
+from edgecheck.pipeline import anchoring, beginning, board, device_result, timing
 from edgecheck.pipeline.entry import Entry, Findings, Run
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
-from edgecheck.pipeline.failures import FAILURES, failed
+from edgecheck.pipeline.failures import FAILURES, failed, measurable
 from edgecheck.pipeline.schedule import Line, Schedule, Started
 from edgecheck.pipeline.store import Store
 from edgecheck.progress import Progress
@@ -77,7 +76,9 @@ def measure(
         entries = _entries(bundle)
         (baseline,) = schedule.start([_baseline(run, entries[0], progress)])
         others = schedule.start(_variant(run, entry, baseline, progress) for entry in entries[1:])
+        started = schedule.start([anchoring.anchored(run, baseline, copies=False)])
         findings = schedule.finish([baseline, *others])
+        (anchors,) = schedule.finish(started)
         timed = timing.time_all(run, schedule, findings)
         boards = schedule.finish(schedule.start(board.examine(run, each) for each in timed.findings))
     answered = [_completed(_beside_host(bundle, each.findings), timed.findings[0]) for each in boards]
@@ -87,7 +88,7 @@ def measure(
         placements={each.findings.name: each.placement for each in boards if each.placement},
         energies={each.findings.name: each.energy for each in boards if each.energy},
     )
-    return device_result.result(bundle, here.name, run, answered, _warnings(timed), how)
+    return device_result.result(bundle, here.name, run, answered, _warnings(timed), how, anchors)
 
 
 def _plan(bundle: Bundle, here: Here) -> Plan:
@@ -156,7 +157,7 @@ def _completed(findings: Findings, baseline: Findings) -> Findings:
     if baseline.entry is not None:
         return findings
     taken = {one.metric for one in findings.readings}
-    lacking = [reading(findings.name, metric, None, note=NO_BASELINE) for metric in METRICS if metric not in taken]
+    lacking = [reading(findings.name, metric, None, note=NO_BASELINE) for metric in measurable() if metric not in taken]
     return attrs.evolve(findings, readings=[*findings.readings, *lacking])
 
 

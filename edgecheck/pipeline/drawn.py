@@ -11,7 +11,7 @@ from edgecheck import __version__, versions
 from edgecheck.atomic import write_text
 from edgecheck.errors import InputError
 from edgecheck.hashing import digest
-from edgecheck.records import Recommendation, Report, from_dict, on_host, to_dict
+from edgecheck.records import HOST, Recommendation, Report, from_dict, on_host, to_dict
 from edgecheck.report import charts
 from edgecheck.report.chart_style import Chart
 
@@ -47,6 +47,7 @@ def _key(report: Report) -> str:
     figures = attrs.evolve(
         report,
         readings=on_host(report.readings),
+        anchors=[one for one in report.anchors if one.device == HOST],
         variants=[attrs.evolve(variant, warnings=[]) for variant in report.variants],
         verdicts=[],
         statuses={},

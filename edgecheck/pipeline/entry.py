@@ -127,7 +127,8 @@ class Findings:
     """All results for one model, before latency and layers are measured.
 
     `entry` is None where the variant could not be made; `logits` are those of the file, float32 `(N, classes)`;
-    `layers` as `stages.count` lists them.
+    `layers` as `stages.count` lists them; `corrupted` is which images it classifies correctly under each corruption,
+    bool `(N,)`, by the name of the corruption.
     """
 
     variant: Variant
@@ -136,6 +137,7 @@ class Findings:
     logits: NDArray[np.float32] | None = None
     heatmaps: Heatmaps | None = None
     layers: list[list[int]] = field(factory=list)
+    corrupted: dict[str, NDArray[np.bool_]] = field(factory=dict)
     warnings: list[Diagnostic] = field(factory=list)
 
     @property

@@ -6,7 +6,7 @@ import attrs
 
 from edgecheck.device.model.graph import FLOPS_PER_MAC
 from edgecheck.gate.chance import suspicious
-from edgecheck.pipeline import comparing, explaining
+from edgecheck.pipeline import anchoring, comparing, corrupting, explaining
 from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run
 from edgecheck.pipeline.schedule import Line
 from edgecheck.pipeline.stages.count import Count, Counted
@@ -15,7 +15,7 @@ from edgecheck.pipeline.stages.saturation import CheckSaturation
 from edgecheck.pipeline.stages.suspect import Attempt, TryPreprocessings
 from edgecheck.pipeline.stages.trial import Try
 from edgecheck.pipeline.work import Work
-from edgecheck.records import Diagnostic, Reading, reading
+from edgecheck.records import Diagnostic, Mark, Reading, reading
 
 CLEARLY = 0.25  # another preprocessing is suggested if it raises accuracy by at least this much
 
@@ -59,7 +59,7 @@ def measured(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[F
         class_accuracy=comparing.class_accuracy(run, logits),
         newly_wrong=comparing.newly_wrong(run, logits, baseline),
     )
-    return attrs.evolve(findings, variant=record)
+    return (yield from corrupting.under_corruption(run, attrs.evolve(findings, variant=record), baseline))
 
 
 def explained(run: Run, findings: Findings, baseline: Findings | None = None) -> Line[Findings]:
@@ -76,8 +76,10 @@ def explained(run: Run, findings: Findings, baseline: Findings | None = None) ->
     readings = [*findings.readings, *comparing.parity_of(variant, logits, of_twin)]
     warnings = [*findings.warnings, *heatmaps.own.warnings]
     if baseline is not None:
+        chances = yield from _chances(run, baseline, heatmaps)
         readings += yield from _compared(run, findings, baseline, heatmaps)
-        warnings += comparing.across_architectures(baseline, findings, heatmaps)
+        readings += comparing.corrected(run, findings.name, heatmaps, chances)
+        warnings += comparing.across_architectures(baseline, findings, heatmaps, chances)
     pictures = yield from explaining.pictures(run, entry, heatmaps, variant.newly_wrong)
     return attrs.evolve(
         findings,
@@ -86,6 +88,13 @@ def explained(run: Run, findings: Findings, baseline: Findings | None = None) ->
         readings=readings,
         warnings=warnings,
     )
+
+
+def _chances(run: Run, baseline: Findings, heatmaps: Heatmaps) -> Line[dict[str, Mark]]:
+    """Return the chance level of the baseline's maps that a model is compared with, by method."""
+    if baseline.entry is None or heatmaps.baseline is None:
+        return {}
+    return (yield from anchoring.chance(run, baseline.entry, heatmaps.baseline))
 
 
 def _compared(run: Run, findings: Findings, baseline: Findings, heatmaps: Heatmaps) -> Line[list[Reading]]:

@@ -123,16 +123,22 @@ def _stage(run: Run, entry: Entry, source: str, layer: str | None, explained: Ar
 
 def _layer(run: Run, entry: Entry, source: str, baseline: Seen | None) -> Line[str | None]:
     """Return the target layer in the words of the source; None for its default."""
-    plan, asked = run.plan, run.plan.explain.target_layer
     if source != ARTEFACT:
-        return asked or (baseline.target_layer if baseline else None)
+        return run.plan.explain.target_layer or (baseline.target_layer if baseline else None)
+    return (yield from tensor_of(run, entry))
+
+
+def tensor_of(run: Run, entry: Entry) -> Line[str | None]:
+    """Return the tensor of a file that is explained; None for the default target of the file."""
+    plan, asked = run.plan, run.plan.explain.target_layer
     twin = entry.twin or (entry.source.twin if entry.source else None)
     if twin is None:
         return asked
     stage = Locate(
         twin.network, entry.file, run.images, plan.preprocessing, asked, plan.compute.device, run.runtime, run.machine
     )
-    return (yield Work(entry.name, attrs.evolve(stage, threads=plan.compute.threads))).outputs.tensor
+    tensor: str | None = (yield Work(entry.name, attrs.evolve(stage, threads=plan.compute.threads))).outputs.tensor
+    return tensor
 
 
 def predictions(run: Run, entry: Entry) -> Line[Artefact]:

@@ -11,11 +11,10 @@ import attrs
 
 from edgecheck.errors import ConfigError, InputError, UsageError
 from edgecheck.gate.sentence import factor
-from edgecheck.metrics import METRICS
+from edgecheck.metrics import find
 from edgecheck.pipeline.merge import Measured
 from edgecheck.records import HOST, DeviceRun, Reading, reading
 from edgecheck.records.checks import DEVICE_NAME
-from edgecheck.registry import lookup
 from edgecheck.regular import require_regular
 
 COLUMNS = ("variant", "metric", "value")
@@ -68,7 +67,7 @@ def _readings(path: Path, lines: Iterator[list[str]], device: str) -> Iterator[R
 
 def _reading(where: str, variant: str, metric: str, value: str) -> Reading:
     try:
-        known = lookup(METRICS, metric, "metric")
+        known = find(metric)
         number, unit = _parts(value)
         scale = factor(unit, known, value)
     except ConfigError as error:

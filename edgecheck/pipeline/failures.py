@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from edgecheck.corruption.table import Corruption, of_metric
 from edgecheck.errors import EdgecheckError, MeasurementError, ModelError
 from edgecheck.metrics import METRICS
 from edgecheck.pipeline.entry import Findings
@@ -11,7 +14,21 @@ from edgecheck.records import Diagnostic, Variant, reading
 FAILURES = (MeasurementError, ModelError)
 
 
-def failed(variant: Variant, error: EdgecheckError) -> Findings:
-    """Return the findings on a variant that failed: every reading is missing, with the reason."""
-    missing = [reading(variant.name, metric, None, note=str(error)) for metric in METRICS]
+def failed(variant: Variant, error: EdgecheckError, corruption: Sequence[Corruption] = ()) -> Findings:
+    """Return the findings on a variant that failed: every reading is missing, with the reason.
+
+    Args:
+        variant: its record.
+        error: what failed.
+        corruption: the corruptions that it would have been measured under.
+    """
+    missing = [reading(variant.name, metric, None, note=str(error)) for metric in measurable(corruption)]
     return Findings(variant, readings=missing, warnings=[Diagnostic("variant-failed", {"reason": str(error)})])
+
+
+def measurable(corruption: Sequence[Corruption] = ()) -> Iterator[str]:
+    """Yield the names of all metrics, those about a corruption only if it is asked for."""
+    for metric in METRICS:
+        about = of_metric(metric)
+        if about is None or about in corruption:
+            yield metric

@@ -165,6 +165,7 @@ def _with(report: Report, one: Measured, kept: tuple[str, str]) -> Report:
         devices={**report.devices, one.name: one.run},
         readings=[*(r for r in report.readings if r.device != one.name), *one.readings],
         variants=[_warned(variant, one.name, warnings) for variant in report.variants],
+        anchors=[*(a for a in report.anchors if a.device != one.name), *(one.result.anchors if one.result else [])],
         warnings=[*_others(report.warnings, one.name), *(each for each in warnings if each.variant is None)],
         evidence={**_others_files(report.evidence, one.name), kept[0]: kept[1]},
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgecheck.config.plan import ModelSpec, Plan
 from edgecheck.config.reader import FACTORY_FORMS, is_file_factory
+from edgecheck.corruption import applying
 from edgecheck.errors import ConfigError, DataError, ModelError
 from edgecheck.pipeline.subject import Network, calibrated, need_lab, require_images
 from edgecheck.pruning.checks import check_step, needs_images
@@ -61,6 +62,16 @@ def images_there(plan: Plan) -> None:
     spec = plan.data
     if spec.root is not None and not spec.download and not spec.root.exists():
         raise DataError(f"data.root: {spec.root}: no such file or folder")
+
+
+def corruptions(plan: Plan) -> None:
+    """Check that the packages of all corruptions are installed.
+
+    Raises:
+        DependencyError: one is not.
+    """
+    for corruption in plan.corruption:
+        applying.need(corruption)
 
 
 def chosen(indices: Sequence[int], images: int | None) -> None:

@@ -8,7 +8,7 @@ from edgecheck.atomic import write_text
 from edgecheck.pipeline import drawn
 from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.store import Store
-from edgecheck.records import ImageScore, Report, Variant
+from edgecheck.records import ImageScore, NewlyWrong, Report, Variant
 from edgecheck.report import RENDERERS, html, junit, markdown
 from edgecheck.report.format import format_value
 from edgecheck.report.html import InlinePicture, class_name
@@ -35,19 +35,30 @@ def write(report: Report, folder: Path, pictures_from: Path | None = None, redra
 
 def _pictures(report: Report, variant: Variant, folder: Path) -> list[InlinePicture]:
     """Read the pictures that exist; a report is complete without them."""
-    scores = {
-        Shown(s.method, image.index).file: (s.method, image)
-        for s in report.similarities
-        if s.variant == variant.name
-        for image in s.worst
+    similarities = [one for one in report.similarities if one.variant == variant.name]
+    lost = {
+        Shown(one.method, image.index).file: _of_lost(report, one.method, image)
+        for one in similarities
+        for image in variant.newly_wrong
     }
-    paths = [path for file in variant.pictures if (path := folder / file).is_file() and path.name in scores]
-    return [InlinePicture(_caption(report, *scores[path.name]), path.read_bytes()) for path in paths]
+    worst = {
+        Shown(one.method, image.index).file: _of_worst(report, one.method, image)
+        for one in similarities
+        for image in one.worst
+    }
+    captions = lost | worst
+    paths = [path for file in variant.pictures if (path := folder / file).is_file() and path.name in captions]
+    return [InlinePicture(captions[path.name], path.read_bytes()) for path in paths]
 
 
-def _caption(report: Report, method: str, image: ImageScore) -> str:
+def _of_worst(report: Report, method: str, image: ImageScore) -> str:
     label, before, after = (
         class_name(report, index) for index in (image.label, image.baseline_class, image.variant_class)
     )
     seen = f"both see {before}" if before == after else f"baseline sees {before}, variant {after}"
     return f"{method}, image {image.index}: Sp2PS {format_value(image.score, 'score')}, label {label}, {seen}"
+
+
+def _of_lost(report: Report, method: str, image: NewlyWrong) -> str:
+    label, after = (class_name(report, index) for index in (image.label, image.variant_class))
+    return f"{method}, image {image.index}: newly wrong, label {label}, variant sees {after}"

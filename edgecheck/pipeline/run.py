@@ -8,7 +8,7 @@ import attrs
 
 from edgecheck.config.plan import Plan, VariantSpec
 from edgecheck.errors import EdgecheckError
-from edgecheck.pipeline import assembling, beginning, duplicates, making, reporting, timing
+from edgecheck.pipeline import anchoring, assembling, beginning, duplicates, making, populations, reporting, timing
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.examining import examine
 from edgecheck.pipeline.executors.serial import Serial
@@ -45,9 +45,11 @@ def run(
         job = beginning.begin(plan, store, schedule)
         (baseline,) = schedule.start([examined_baseline(job)])
         lines = _start_variants(job, schedule, baseline, progress)
+        started = schedule.start([anchoring.anchored(job, baseline)])
         findings = schedule.finish([baseline, *lines])
-        timed = timing.time_all(job, schedule, findings)
-    report = assembling.assemble(job, store, timed.findings, timed.warnings, command)
+        (anchors,) = schedule.finish(started)
+        timed = timing.time_all(job, schedule, populations.compared(findings))
+    report = assembling.assemble(job, store, timed, anchors, command)
     reporting.write(report, store.folder)
     return report
 
@@ -86,6 +88,6 @@ def _variant(job: Run, group: duplicates.Group, baseline: Started[Findings], pro
         if error is baseline.error:  # then there is nothing to compare any variant with
             raise
         progress.note(f"{group.spec.name}: {error}")
-        findings = failed(making.record_of(job, group.spec), error)
+        findings = failed(making.record_of(job, group.spec), error, job.plan.corruption)
     repeated = [Diagnostic("variant-repeated", {"repeated": name}, severity="note") for name in group.repeated]
     return attrs.evolve(findings, warnings=[*findings.warnings, *repeated])

@@ -212,8 +212,8 @@ def _effect(bench: Bench, spec: VariantSpec, effect: LayerEffect) -> Line[LayerE
 
 
 def _examined(run: Run, entry: Entry, baseline: Findings | None) -> Line[Findings]:
-    """Measure accuracy, size and heatmaps: as `examining`, without pictures, and without the maps of the float file."""
-    findings = yield from measured(run, entry, baseline)
+    """Measure accuracy, size and heatmaps: as `examining`, without pictures, corruption and maps of the float file."""
+    findings = yield from measured(evolve(run, plan=evolve(run.plan, corruption=[])), entry, baseline)
     heatmaps = yield from explaining.explain(run, entry, baseline)
     of_twin = yield from explaining.twin_logits(run, entry, heatmaps.own)
     assert findings.logits is not None, "the file was run"

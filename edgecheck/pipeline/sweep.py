@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgecheck import images as pixels
 from edgecheck.atomic import write_bytes, write_text
-from edgecheck.config import variants
+from edgecheck.config import rows, variants
 from edgecheck.config.plan import Plan, VariantSpec
 from edgecheck.gate.floor import controls
 from edgecheck.pipeline import beginning, preflight
@@ -71,7 +71,7 @@ def sweep(
 
 
 def _of_the_paper(plan: Plan) -> Iterator[VariantSpec]:
-    return variants.expand([variants.PAPER], variants.Settings.of(plan))
+    return variants.expand([rows.PAPER], variants.Settings.of(plan))
 
 
 def _images(plan: Plan, store: Store, progress: Progress) -> pixels.ImageSet:

@@ -1,5 +1,6 @@
 """The frozen records of a run and its report, one module per idea."""
 
+from edgecheck.records.anchor import Anchor, Mark
 from edgecheck.records.device import DeviceRun
 from edgecheck.records.diagnostic import Diagnostic, Severity
 from edgecheck.records.form import from_dict, to_dict, to_json
@@ -15,6 +16,7 @@ from edgecheck.records.variant import LayerCost, NewlyWrong, OtherStep, Role, Va
 __all__ = [
     "HOST",
     "SCHEMA_VERSION",
+    "Anchor",
     "Attempt",
     "BranchResult",
     "Criterion",
@@ -25,6 +27,7 @@ __all__ = [
     "LayerCost",
     "LayerEffect",
     "Level",
+    "Mark",
     "Mean",
     "NewlyWrong",
     "Operator",

@@ -11,6 +11,8 @@ from edgecheck.records.readings import HOST
 
 Operator = Literal[">=", "<=", ">", "<", "=="]
 Level = Literal["fail", "warn"]
+Require = Literal["all", "any"]
+Decide = Literal["point", "interval"]
 Status = Literal["PASS", "FAIL", "WARN", "INCONCLUSIVE", "MISSING"]
 
 
@@ -50,13 +52,17 @@ class Criterion(_OnDevice):
 
 @frozen
 class Policy:
-    """How criteria combine: which variants must pass, and what an undecided reading counts as."""
+    """How criteria combine: which variants must pass, and what an undecided reading counts as.
 
-    require: Literal["all", "any"] = "all"
-    decide: Literal["point", "interval"] | None = None
+    `profile` names the profile that criteria were taken from, "" where they were written one by one.
+    """
+
+    require: Require = "all"
+    decide: Decide | None = None
     missing: Level = "fail"
     inconclusive: Level = "fail"
     criteria: list[Criterion] = field(factory=list)
+    profile: str = ""
 
 
 @frozen

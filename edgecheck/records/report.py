@@ -6,6 +6,7 @@ from functools import cached_property
 
 from attrs import field, frozen
 
+from edgecheck.records.anchor import Anchor
 from edgecheck.records.checks import not_negative, unique
 from edgecheck.records.device import DeviceRun
 from edgecheck.records.diagnostic import Diagnostic
@@ -120,6 +121,7 @@ class Report:
         command: the command line that made the run, one word each.
         duration_s: time that all stages took when they were computed, whenever that was.
         samples: path of the raw latency samples, relative to the run folder.
+        anchors: where the scale of Sp2PS lies, by attribution method.
     """
 
     schema_version: int
@@ -145,6 +147,7 @@ class Report:
     command: list[str] | None = None
     duration_s: float | None = field(default=None, validator=not_negative)
     samples: str | None = None
+    anchors: list[Anchor] = field(factory=list)
 
     def value(self, variant: str, metric: str, device: str = HOST) -> Reading | None:
         """Return the reading of a metric on one variant and device, None where there is none."""

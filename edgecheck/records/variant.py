@@ -72,6 +72,7 @@ class Variant:
     baseline to this variant. `effective_rate` is the share of the prunable part that was really removed. `recipe` names
     the recipe of fine-tuning; "" is the default one of the run, `none` that of a variant which is not fine-tuned.
     `newly_wrong` are those of the lost images of which the baseline was surest.
+    `corrupted_accuracy` is the accuracy under each corruption, 0..1, by names such as `jpeg-3`.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Variant:
     class_accuracy: dict[str, float] = field(factory=dict)
     recipe: str = ""
     newly_wrong: list[NewlyWrong] = field(factory=list)
+    corrupted_accuracy: dict[str, float] = field(factory=dict)
 
     @property
     def pruning(self) -> PruneStep | None:

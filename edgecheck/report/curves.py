@@ -8,6 +8,7 @@ from typing import Any
 
 from edgecheck.gate.floor import controls as floor_controls
 from edgecheck.records import Report
+from edgecheck.report import anchor_lines
 from edgecheck.report.chart_style import (
     FLOOR,
     LIMIT,
@@ -16,11 +17,13 @@ from edgecheck.report.chart_style import (
     Chart,
     chart,
     curves,
+    drawn_as,
     floor,
     legend,
     limits,
     value,
 )
+from edgecheck.report.methods import methods
 from edgecheck.report.series import Series, series
 from edgecheck.report.table import controls
 from edgecheck.text import plain
@@ -43,7 +46,8 @@ def _description(report: Report) -> str:
     told = ["Accuracy and Sp2PS over pruning rate."]
     if controls(report):
         told.append(f"Dotted: {_dotted(report)}, fine-tuned but not pruned (noise floor).")
-    return " ".join([*told, "Dashed: the limit of the gate."])
+    told.append("Dashed: the limit of the gate.")
+    return " ".join(filter(None, [*told, *(anchor_lines.described(report, one) for one in methods(report)[:1])]))
 
 
 def _dotted(report: Report) -> str:
@@ -67,6 +71,8 @@ def _over_rate(report: Report, drawn: list[Series], shown: Series, figure: Any, 
                 axes.axhline(limit, color=colour, **LIMIT)
     axes.set_xlim(0, max(rate for one in drawn for rate, _ in one.points) + 0.05)
     axes.set_ylim(*_span(report, drawn))
+    for leading in methods(report)[:1]:
+        anchor_lines.draw(report, leading, axes, drawn_as(leading)[0])
     axes.xaxis.set_major_locator(MaxNLocator(MAX_TICKS, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     axes.set_xlabel("pruning rate")

@@ -10,9 +10,22 @@ from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from edgecheck.metrics import METRICS
+from edgecheck.metrics import listed
 from edgecheck.records import Report, Similarity, Variant
-from edgecheck.report import charts, devices, diagnostics, format, provenance, reasons, svg, table, timings
+from edgecheck.report import (
+    anchors,
+    charts,
+    corruption,
+    devices,
+    diagnostics,
+    flips,
+    format,
+    provenance,
+    reasons,
+    svg,
+    table,
+    timings,
+)
 from edgecheck.report.chart_style import Chart
 from edgecheck.report.compression import compression
 from edgecheck.report.layers import layer_rows
@@ -73,13 +86,16 @@ def environment() -> Environment:
         finalize=_finalize,
     )
     made.globals.update(
+        anchors=anchors,
         devices=devices,
         diagnostics=diagnostics,
+        flips=flips,
         format=format,
         reasons=reasons,
         table=table,
         timings=timings,
-        metrics=METRICS,
+        metrics=listed,
+        corruption=corruption,
         worst_classes=worst_classes,
         class_name=class_name,
         cell_status=cell_status,

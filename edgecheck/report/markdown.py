@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from edgecheck.records import Report
-from edgecheck.report import devices, provenance, reasons
+from edgecheck.report import anchors, devices, provenance, reasons
 from edgecheck.report.table import Column, Row, candidates, columns, table_rows, verdict_word
 from edgecheck.text import plain
 
@@ -90,7 +90,19 @@ def _heatmaps(report: Report) -> Iterable[str]:
     yield table_row(("variant", *(escape(" ".join(title)) for title in titles)))
     yield table_row(("---", *("---:" for _ in titles)))
     yield from (table_row((escape(name), *map(escape, cells))) for name, cells in cells_by_name)
+    yield from _anchors(report)
     yield from ("", "</details>")
+
+
+def _anchors(report: Report) -> Iterable[str]:
+    titles = anchors.titles(report)
+    if titles:
+        yield from ("", f"{anchors.TITLE}:", "")
+        yield table_row(titles)
+        yield table_row(("---", *("---:" for _ in titles[1:])))
+    for name, cells in anchors.rows(report):
+        shown = (f"{cell.text}<br><sub>{escape(cell.beside)}</sub>" if cell.beside else cell.text for cell in cells)
+        yield table_row((escape(name), *shown))
 
 
 def _devices(report: Report) -> Iterable[str]:

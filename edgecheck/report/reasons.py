@@ -8,9 +8,9 @@ from edgecheck.gate.floor import absolute, several_recipes
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.trained_maps import seen
-from edgecheck.metrics import METRICS, DecidedBy
+from edgecheck.metrics import METRICS, DecidedBy, compares_maps
 from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on, on_host
-from edgecheck.report import devices, diagnostics
+from edgecheck.report import anchors, devices, diagnostics
 from edgecheck.report.format import (
     MISSING,
     describe_floor,
@@ -84,10 +84,10 @@ def sentence(report: Report, verdict: Verdict) -> str:
 
 
 def _floor(report: Report, verdict: Verdict) -> str:
-    """Return the noise floor for an Sp2PS and for limits relative to it; "" for other metrics."""
+    """Return the noise floor for a comparison of heatmaps and for limits relative to it; "" for other metrics."""
     recipe = _variant(report, verdict.variant).recipe
     floor = floor_of(report.variants, on(verdict.device, report.readings), verdict.metric, recipe)
-    asked_for = verdict.metric.startswith("sp2ps.") or verdict.offset is not None
+    asked_for = compares_maps(verdict.metric) or verdict.offset is not None
     return f"noise floor {describe_floor(verdict.metric, floor)}" if floor and asked_for else ""
 
 
@@ -193,7 +193,8 @@ def heatmap_rows(report: Report) -> Iterator[tuple[str, list[str]]]:
 def heatmap_words(report: Report) -> list[str]:
     """Return what the columns of `heatmap_rows` mean, and the figures of float files beside those of quantized ones."""
     quantized = FIDELITY in heatmap_titles(report)
-    return [DRIFT, SOURCES, *([FIDELITY_IS] if quantized else []), *float_figures(report, rows(report))]
+    scale = [anchors.MEANING] if report.anchors else []
+    return [DRIFT, *scale, SOURCES, *([FIDELITY_IS] if quantized else []), *float_figures(report, rows(report))]
 
 
 def float_figures(report: Report, variants: Sequence[Variant]) -> list[str]:

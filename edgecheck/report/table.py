@@ -7,10 +7,11 @@ from collections.abc import Callable
 from attrs import evolve, frozen
 
 from edgecheck.attribution.table import look_of
+from edgecheck.corruption.table import PREFIX
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.floor import several_recipes
 from edgecheck.records import HOST, Report, Variant, on_host
-from edgecheck.report import devices
+from edgecheck.report import corruption, devices
 from edgecheck.report.format import (
     MISSING,
     format_floor,
@@ -102,6 +103,7 @@ def columns(report: Report) -> list[Column]:
         Column(("verdict",), verdict_word, ALWAYS, number=False),
         _metric(("accuracy",), "accuracy", 50),
         _metric(("drop",), "accuracy_drop_pp", 90),
+        *(_excess(metric) for metric in corruption.asked(report)),
         *(_sp2ps(report, method) for method in methods(report)),
         Column(("maps", "from"), _source, 5),
         _metric(("latency", "p50"), "latency.p50_s", P50_OF_DEVICES if devices.names(report) else P50),
@@ -161,6 +163,13 @@ def _metric(title: tuple[str, ...], metric: str, importance: int) -> Column:
         return format_reading(report.value(variant.name, metric))
 
     return Column(title, cell, importance, metric=metric)
+
+
+def _excess(metric: str) -> Column:
+    """Return the column of an excess error, headed by the name of its corruption."""
+    stem, _, severity = metric.removeprefix(PREFIX).rpartition("-")
+    *rest, last = stem.split("-")
+    return _metric(("excess", *(f"{word}-" for word in rest), f"{last}-{severity}"), metric, 80)
 
 
 def _source(report: Report, variant: Variant) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgecheck.records import Criterion, Report
-from edgecheck.report import devices, provenance, reasons
+from edgecheck.report import anchors, devices, provenance, reasons
 from edgecheck.report.format import describe_cpu, describe_runs, format_integer
 from edgecheck.report.table import ALWAYS, Column, Row, candidates, columns, table_rows, verdict_word
 from edgecheck.text import plain
@@ -171,7 +171,8 @@ def _heatmaps(report: Report) -> list[RenderableType]:
         table.add_column("\n".join(title), justify="right", vertical="bottom", overflow="fold")
     for name, cells in reasons.heatmap_rows(report):
         table.add_row(Text(name), *(cell.replace(" (", "\n(") for cell in cells))  # a share below its number
-    return [table, *(Text(text, _QUIET) for text in reasons.heatmap_words(report))] if table.row_count else []
+    scale = [Text(text) for text in anchors.lines(report)]
+    return [table, *scale, *(Text(text, _QUIET) for text in reasons.heatmap_words(report))] if table.row_count else []
 
 
 def _devices(report: Report) -> list[RenderableType]:

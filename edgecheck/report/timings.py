@@ -8,6 +8,7 @@ from edgecheck.report.format import format_value
 # Descriptions of the stages, by their kinds.
 STAGES = {
     "data": "reading test images",
+    "corrupt": "corrupting test images",
     "make": "saving the baseline",
     "target": "finding the target layer",
     "groups": "finding what can be pruned alone",
@@ -30,6 +31,8 @@ STAGES = {
     "placement": "execution providers of the nodes",
     "explain": "heatmaps",
     "similarity": "comparing heatmaps",
+    "chance": "chance level of the heatmaps",
+    "anchors": "heatmaps of copies with random parameters",
     "pictures": "pictures of heatmaps",
     "latency": "latency",
     "energy": "energy",

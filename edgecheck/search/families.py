@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from edgecheck.corruption.table import PREFIX
 from edgecheck.records import HOST, Criterion
 
 Family = Literal["cost", "time", "quality"]
@@ -13,8 +14,18 @@ _COSTS = ("size.", "params", "macs", "flops", "memory.")
 _TIMES = ("latency.", "energy.")
 
 
-# They hold, or can hold, for a network that has lost what it knew.
-_SAY_NOTHING = ("parity.", "cam.", "calibration.", "fidelity.", "quantization.", "provider.", "opset", "ir_version")
+# They hold, or can hold, for a network that has lost what it knew: to one that guesses, a corruption adds no error.
+_SAY_NOTHING = (
+    "parity.",
+    "cam.",
+    "calibration.",
+    "fidelity.",
+    "quantization.",
+    "provider.",
+    "opset",
+    "ir_version",
+    PREFIX,
+)
 
 
 def family(metric: str) -> Family:

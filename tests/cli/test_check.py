@@ -3,22 +3,14 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecheck.artefact import Artefact
 from edgecheck.attribution.table import default_methods
-from edgecheck.config import reader
-from edgecheck.config.plan import ModelSpec
 from edgecheck.images import ImageSet, save_npz
-from edgecheck.pipeline.check import without_twins
-from edgecheck.pipeline.entry import Entry, Twin
-from edgecheck.pipeline.subject import Network
-from edgecheck.records import Variant
 from tests.board_files import write_all
 from tests.device.saturating import QDQ, WIDE, written
 from tests.device.small_files import write
@@ -95,15 +87,6 @@ def test_several_candidates_are_judged_by_their_numbers(files, edgecheck, refuse
     assert report["variants"][2]["sha256"] == report["variants"][0]["sha256"]
     said = refused("check", *common, "--candidate-twin", "edgecheck:digits_cnn")
     assert "--candidate-twin is given 1 times for 2 files: give it once per file" in said
-
-
-def test_parity_is_not_asked_for_by_default_where_no_file_has_a_twin():
-    plan = reader.parse("data: {dataset: digits}", Path("edgecheck.yaml"), {})
-    alone = Entry(Variant("baseline", "baseline"), Artefact("", Path("a.onnx")), None)
-    twin = Twin(Network({}, 0, ModelSpec(TWIN)), TWIN, "candidate")
-    seen = Entry(Variant("candidate", "candidate"), Artefact("", Path("b.onnx")), twin)
-    assert without_twins(plan, [alone, seen]) == plan
-    assert not [c for c in without_twins(plan, [alone, alone]).policy.criteria if c.metric.startswith("parity.")]
 
 
 def test_two_files_have_no_control_to_be_judged_by(check):

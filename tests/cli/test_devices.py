@@ -70,6 +70,14 @@ def test_a_device_is_judged_beside_the_host(run_folder, pi4, edgecheck):
     assert value(report, "candidate", "parity.agreement", "pi4")["value"] == 1
     assert value(report, "candidate", "sp2ps.grad-cam", "pi4")["source"] == "artefact"
     assert value(report, "candidate", "accuracy", "pi4")["n"] == 20
+    there = {one["method"]: one for one in report["anchors"] if one["device"] == "pi4"}
+    chance = there["grad-cam"]["chance"]
+    assert (chance["n"], there["grad-cam"]["head"]["reason"]) == (20, "measured on the host alone")
+    score, corrected = (
+        value(report, "candidate", f"{family}.grad-cam", "pi4")["value"] for family in ("sp2ps", "sp2ps_corrected")
+    )
+    assert corrected == pytest.approx((score - chance["value"]) / (1 - chance["value"]))
+    assert [one for one in report["anchors"] if one["device"] == "host"] == host["anchors"][: len(there)]
     assert report["environments"]["pi4"]["cpu"] == report["environment"]["cpu"]
     assert report["devices"]["pi4"]["images"] == 20
     assert "devices/pi4.json" in report["evidence"]
@@ -138,8 +146,9 @@ def sealed(text, **changed):
 def renamed(path, name):
     """Return a copy of a result under the name of another device."""
     other = shutil.copyfile(path, path.with_name(f"{name}-copy.json"))
-    readings = [attrs.evolve(reading, device=name) for reading in results.read(path).readings]
-    return rewritten(other, lambda r: attrs.evolve(r, name=name, readings=readings))
+    result = results.read(path)
+    own = {part: [attrs.evolve(one, device=name) for one in getattr(result, part)] for part in ("readings", "anchors")}
+    return rewritten(other, lambda r: attrs.evolve(r, name=name, **own))
 
 
 def rerun(path):

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from edgecheck.config import reader
+from edgecheck.corruption.table import KINDS
 from edgecheck.device.latency import sampler
 from edgecheck.device.runtime import environment
 from edgecheck.gate.sentence import check_directions, parse
-from edgecheck.metrics import METRICS
+from edgecheck.metrics import METRICS, listed
 from tests.device.small_files import write
 
 
@@ -103,7 +104,10 @@ def test_metrics_fits_the_terminal(edgecheck, monkeypatch, columns):
     _, shown, _ = edgecheck("metrics")
 
     assert max(map(len, shown.splitlines())) <= columns
-    assert all(f"\n{name} " in shown for name in METRICS)
+    assert all(f"\n{metric.name} " in shown for metric in listed())
+    assert [name for name in METRICS if name not in {metric.name for metric in listed()}] == [
+        f"excess_error_pp.{kind}-{severity}" for kind in KINDS for severity in range(1, 6)
+    ]
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -90,6 +90,20 @@ def test_what_a_row_asks_for_reaches_the_variant():
     ]
 
 
+def test_seeds_make_a_trained_variant_again_with_another_order_of_images():
+    first, int8, second, int8_again = expanded(
+        "criterion: l1, structure: filters, rate: 0.5, seeds: 2, quantization: [none, int8]"
+    )
+    assert [first.name, second.name] == ["l1-filters-0.50", "l1-filters-0.50-seed1"]
+    assert (int8.network, int8_again.network) == (first.name, second.name)
+    assert int8_again.name == "l1-filters-0.50-seed1-int8"
+    seeds = [step.seed for spec in (first, second) for step in spec.steps if hasattr(step, "seed")]
+    assert seeds == [0, 1]
+    untrained = "criterion: l1, structure: filters, rate: 0.5, recipe: [none, paper], seeds: 3"
+    assert names(untrained) == ["l1-filters-0.50-none", *(f"l1-filters-0.50{end}" for end in ("", "-seed1", "-seed2"))]
+    assert names("quantization: int8, seeds: 3") == ["baseline-int8"]
+
+
 def test_rates_of_several_layers_have_a_short_name_of_their_own():
     row = "criterion: l1, structure: filters"
     rows = [f"{row}, rates: {{conv1: {first}, conv2: {second}}}" for first, second in ((0.5, 0.2), (0.2, 0.5))]

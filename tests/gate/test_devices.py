@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from edgecheck.config.reader import FLAG
+from edgecheck.config.gates import FLAG
 from edgecheck.device.latency.stopping import Stopping
 from edgecheck.errors import ConfigError
 from edgecheck.gate import judge as judging
@@ -129,3 +129,34 @@ def test_a_two_sided_limit_has_both_sides_on_one_device():
 def test_the_host_does_not_sample_for_criteria_of_other_devices():
     policy = Policy(criteria=[parse("latency.ratio@pi4 <= 1"), parse("latency.p50_s <= 5 ms")])
     assert [criterion.metric for criterion in Stopping.of(policy, ["a"]).criteria] == ["latency.p50_s"]
+
+
+def test_no_device_measures_corrupted_images_and_says_so_before_and_after_its_result():
+    text = "excess_error_pp.jpeg-3@pi4 <= control + 1"
+    host = [reading(name, "excess_error_pp.jpeg-3", 0.0) for name in ("control", "a", "b")]
+    said = (
+        "not measured on pi4: devices measure no corrupted images; gate excess_error_pp.jpeg-3 without @pi4, or add it "
+        "from another tool with `edgecheck merge --csv`"
+    )
+    of_pi4 = reading("a", "latency.p50_s", 0.040, device="pi4")
+    before, after = judge([text], host), judge(["excess_error_pp.jpeg-3@pi4 <= 1"], [*host, of_pi4])
+    assert {(one.status, one.reason) for one in (*before.verdicts, *after.verdicts)} == {("MISSING", said)}
+
+    of_csv = [reading(name, "excess_error_pp.jpeg-3", 2.0, device="pi4") for name in ("control", "a", "b")]
+    assert statuses(judge([text], [*host, *of_csv])) == {
+        ("a", "excess_error_pp.jpeg-3@pi4"): "PASS",
+        ("b", "excess_error_pp.jpeg-3@pi4"): "PASS",
+    }
+
+
+def test_an_excess_error_that_the_run_has_not_measured_names_the_next_step():
+    (first, _) = judge(["excess_error_pp.jpeg-3 <= 1"], []).verdicts
+    assert (first.status, first.reason) == ("MISSING", "not measured: run again with corruption: [jpeg-3]")
+
+
+def test_no_excess_error_is_judged_beside_a_baseline_that_guesses():
+    asked = Policy(criteria=[parse("excess_error_pp.jpeg-3 <= 1", FLAG)])
+    readings = [reading("baseline", "accuracy", 0.1, n=200), reading("a", "excess_error_pp.jpeg-3", 0.0)]
+    (verdict,) = judging.judge(asked, [BASELINE, A], readings, 0.1).verdicts
+    assert verdict.status == "MISSING"
+    assert "no better than a guess" in verdict.reason

@@ -186,11 +186,12 @@ def test_no_variant_is_recommended_that_lacks_required_evidence(sentence, more, 
 
 
 @pytest.mark.parametrize(("where", "asked"), [("", False), ("edgecheck.yaml:7", True)])
-def test_a_default_gate_does_not_ask_a_quantized_file_for_a_twin(where, asked):
-    quantized = Variant("q", "candidate", steps=[QuantizeStep("int8", Quantize())])
-    pruned = Variant("p", "candidate")
+def test_a_profile_does_not_ask_a_file_without_a_twin_for_parity(where, asked):
+    quantized = Variant("q", "candidate", twin="edgecheck:digits_cnn", steps=[QuantizeStep("int8", Quantize())])
+    pruned, made_elsewhere = Variant("p", "candidate", twin="edgecheck:digits_cnn"), Variant("e", "candidate")
     for metric in ("parity.max_abs", "parity.agreement"):
         criterion = Criterion(metric, "<=", 1, where=where)
         assert preconditions.applies(criterion, quantized) == asked
+        assert preconditions.applies(criterion, made_elsewhere) == asked
         assert preconditions.applies(criterion, pruned)
     assert preconditions.applies(Criterion("sp2ps.grad-cam", ">=", 0.9), quantized)

@@ -12,8 +12,11 @@ from edgecheck.device.latency.timings import FileTimes, LatencySamples
 from edgecheck.device.runtime.probe import ProbeResult
 from edgecheck.images import ImageSet, save_npz
 from edgecheck.pipeline.stage import key_of
+from edgecheck.pipeline.stages.anchors import AnchorsMeasured
 from edgecheck.pipeline.stages.baseline import BaselineSaved
+from edgecheck.pipeline.stages.chance import ChanceMeasured
 from edgecheck.pipeline.stages.compare import Compared
+from edgecheck.pipeline.stages.corrupt import Corrupted
 from edgecheck.pipeline.stages.count import Counted
 from edgecheck.pipeline.stages.explain import Explained
 from edgecheck.pipeline.stages.export import Written
@@ -30,7 +33,7 @@ from edgecheck.pipeline.stages.saturation import Saturated
 from edgecheck.pipeline.stages.suspect import Attempt, Attempts
 from edgecheck.pipeline.subject import Seen
 from edgecheck.pipeline.work import Computed
-from edgecheck.records import Diagnostic, ImageScore, Similarity
+from edgecheck.records import Diagnostic, ImageScore, Mark, Similarity
 
 IMAGES, CLASSES = 40, 10
 
@@ -58,6 +61,10 @@ def similarity(method, content):
     )
 
 
+def mark(content):
+    return Mark(0.4, 0.3, 0.5, number(content))
+
+
 def times(stage, content):
     """Return the least that readings can be made of."""
     blocks = [{name: FileTimes([[1.0]], open_s=1.0, first_s=1.0) for name in stage.files_by_name}]
@@ -71,6 +78,7 @@ def seen(content):
 
 OUTPUTS = {
     "data": lambda stage, content: ImagesRead(content, (1, 16, 16), 0),
+    "corrupt": lambda stage, content: Corrupted(IMAGES),
     "make": lambda stage, content: BaselineSaved(number(content)),
     "target": lambda stage, content: Fits(content, {}),
     "rank": lambda stage, content: Ranking(told(content), seen(content) if stage.samples else None),
@@ -84,6 +92,8 @@ OUTPUTS = {
     "suspect": lambda stage, content: Attempts([Attempt(content, False, 0.1, IMAGES)]),
     "explain": lambda stage, content: Explained(f"layer-{content}", "cpu", told(content), {}),
     "locate": lambda stage, content: Located(f"tensor-{content}"),
+    "chance": lambda stage, content: ChanceMeasured(dict.fromkeys(stage.methods, mark(content))),
+    "anchors": lambda stage, content: AnchorsMeasured(*[dict.fromkeys(stage.methods, mark(content))] * 2),
     "similarity": lambda stage, content: Compared([similarity(method, content) for method in stage.methods]),
     "pictures": lambda stage, content: Drawn(len(stage.shown)),
     "profile": lambda stage, content: Profiled([], number(content), None, "", told(content)),
@@ -98,7 +108,7 @@ def write(path, content):
     """Write a file of a stage: what a run itself reads, as it reads it; anything else as text."""
     if path.name == "data.npz":
         save_npz(path, pixels(content))
-    elif path.name.endswith(("logits.npz", "cams.npz")):
+    elif path.name.startswith("logits") or path.name.endswith("cams.npz"):
         logits = np.zeros((IMAGES, CLASSES), np.float32)
         logits[:, 0] = 1 + number(content) / 2**48  # a guess, so that other preprocessings are tried
         np.savez(path, logits=logits)

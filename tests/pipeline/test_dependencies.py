@@ -32,6 +32,7 @@ TEXT = f"""
 model: {{factory: 'edgecheck:digits_cnn', weights: {resources.files("edgecheck.models") / "digits_cnn.safetensors"}}}
 data: {{dataset: digits, limit: 60}}
 explain: {{methods: [grad-cam, layer-cam], pictures: 1}}
+corruption: [gaussian-noise, jpeg-5]
 recipes: {{again: {{epochs: 0, recalibrate_batchnorm: 32}}}}
 variants:
   - {{criterion: l1, structure: filters, rate: 0.5, steps: 2, quantization: [none, int8]}}
@@ -167,12 +168,16 @@ def test_what_depends_on_what(finished):
     """What the properties rest on, by examples that were thought through."""
     of_export = finished.users([(TWICE, "export")])
     assert {name for variant, name in of_export if variant == TWICE} == {
-        *("trial", "predict", "count", "saturation", "profile", "locate", "explain-artefact")
+        *("trial", "predict", "count", "saturation", "profile", "locate", "explain-artefact"),
+        *("predict-gaussian-noise-3", "predict-jpeg-5"),
     }
     assert (INT8, "quantize-0") in of_export
     assert {variant for variant, _ in of_export} == {TWICE, INT8, ""}
-    assert {name for _, name in finished.users([("baseline", "explain")])} == {"explain", "similarity", "pictures"}
+    of_maps = {name for _, name in finished.users([("baseline", "explain")])}
+    assert of_maps == {"explain", "similarity", "pictures", "chance", "anchors"}
+    assert {name for _, name in finished.users([("baseline", "chance"), ("baseline", "anchors")])} == set()
     assert finished.users([("", "latency")]) == set()
+    assert {name for _, name in finished.users([("", "corrupt-jpeg-5")])} == {"predict-jpeg-5"}
     of_ranking = finished.users([(TWICE, "rank-l1-filters")])
     assert {(TWICE, "prune-2"), (TWICE, "finetune-3"), (INT8, "quantize-0")} <= of_ranking
     assert not of_ranking & {(TWICE, "prune-0"), (TWICE, "finetune-1")}
@@ -198,9 +203,9 @@ def test_another_input_of_a_stage_runs_it_again_and_what_depends_on_what_came_ou
 
 
 NETWORKS = {"make", "target", "rank", "prune", "finetune", "recalibrate", "change", "export", "locate", "=explain"}
-PREPROCESSED = {"data", "finetune", "predict", "saturation", "explain", "latency", "locate"}
+PREPROCESSED = {"data", "anchors", "finetune", "predict", "saturation", "explain", "latency", "locate"}
 ON_FILES = {"locate", "=explain-artefact", "=explain-fidelity"}
-FILES_RUN = {"trial", "predict", "saturation", "suspect", "profile", "latency", *ON_FILES}
+FILES_RUN = {"trial", "anchors", "predict", "saturation", "suspect", "profile", "latency", *ON_FILES}
 ON_IMAGES = {("baseline", "rank-taylor-weights"), (INT8, "quantize-0"), "recalibrate"}
 KEPT = {(name, step) for name, step in (("control-preserve", "finetune-0"), (f"{TAYLOR}-preserve", "finetune-1"))}
 PLAIN = {("control", "finetune-0"), (TWICE, "finetune-1"), (TWICE, "finetune-3"), (TAYLOR, "finetune-1")}
@@ -208,17 +213,17 @@ PLAIN |= {("others-slim", "finetune-1")}
 LAST = {*PLAIN, *KEPT} - {(TWICE, "finetune-1")}
 # A setting with another value, and the stages that read it: kinds, `=NAME`, or variant and name.
 SETTINGS = [
-    ({"seed": 1}, {*NETWORKS, "similarity", "latency", (INT8, "quantize-0")}),
+    ({"seed": 1}, {*NETWORKS, "corrupt", "similarity", "chance", "anchors", "latency", (INT8, "quantize-0")}),
     ({"data": {"limit": 50}}, {"data", "finetune", *ON_IMAGES}),
     ({"data": {"train_limit": 200}}, {"data", "finetune", *ON_IMAGES}),
     ({"preprocessing": {"mean": [0.4]}}, {*PREPROCESSED, *ON_IMAGES}),
     ({"preprocessing": {"std": [0.3]}}, {*PREPROCESSED, *ON_IMAGES}),
     ({"preprocessing": {"range": [-1, 1]}}, {*PREPROCESSED, *ON_IMAGES}),
     ({"preprocessing": {"size": [16, 16]}}, {*PREPROCESSED, *ON_IMAGES}),
-    ({"explain": {"methods": ["grad-cam"]}}, {"explain", "similarity"}),
+    ({"explain": {"methods": ["grad-cam"]}}, {"explain", "similarity", "chance", "anchors"}),
     ({"explain": {"target_layer": "features.conv1"}}, {"target", "locate", "=explain", *KEPT}),
-    ({"explain": {"class_explained": "label"}}, {"explain"}),
-    ({"explain": {"sam": "rgb"}}, {"similarity"}),
+    ({"explain": {"class_explained": "label"}}, {"explain", "anchors"}),
+    ({"explain": {"sam": "rgb"}}, {"similarity", "chance", "anchors"}),
     ({"compute": {"device": "cpu"}}, {"rank", "finetune", "recalibrate", "locate", "=explain"}),
     ({"compute": {"processes": 2}}, {"finetune"}),
     ({"compute": {"threads": 2}}, set()),
@@ -258,6 +263,17 @@ def test_another_setting_runs_what_reads_it_and_what_depends_on_that(finished, s
         name for name in finished.names if not readers.isdisjoint((name, f"={name[1]}", finished.stages[name].kind))
     }
     assert finished.again(plan_of(setting)) == direct | finished.users(direct)
+
+
+def test_another_corruption_is_measured_and_the_others_are_kept(finished):
+    again = finished.again(plan_of({"corruption": ["jpeg-5", "contrast-1"]}))
+    assert {name for _, name in again} == {"corrupt-contrast-1", "predict-contrast-1"}
+    assert {variant for variant, _ in again} == {"", *(variant for variant, name in finished.names if name == "count")}
+
+
+def test_what_a_gate_asks_for_is_measured_too(finished):
+    gate = {"criteria": ["latency.ratio <= 0.9", "excess_error_pp.pixelate-2 <= control + 1"]}
+    assert {name for _, name in finished.again(plan_of({"gate": gate}))} == {"corrupt-pixelate-2", "predict-pixelate-2"}
 
 
 def test_another_engine_explains_again(finished):

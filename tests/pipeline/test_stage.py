@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edgecheck.artefact import Artefact
 from edgecheck.config.plan import DataSpec, ModelSpec, Preprocessing
+from edgecheck.corruption.table import Corruption
 from edgecheck.device.diagnostics import Target
 from edgecheck.device.latency.sampler import Sampling
 from edgecheck.device.runtime.ort import Options
@@ -51,6 +52,7 @@ EXAMPLES = {
     "notes": [Diagnostic("text", {"text": "x"})],
     "seen": Seen([1, 2], "5eed"),
     "shape": (3, 8, 8),
+    "size": (8, 8),
     "methods": ["grad-cam"],
     "cuts": {"conv out": [1]},
     "explained": True,
@@ -61,6 +63,7 @@ EXAMPLES = {
     "criterion": "l1",
     "ranked": "filters",
     "engine": "edgecheck",
+    "corruption": Corruption("jpeg", 2),
     "classes": "predicted",
     "sam": "map",
     "device": "cpu",

@@ -11,11 +11,13 @@ from edgecheck.attribution.table import default_methods
 from edgecheck.gate.judgement import judged
 from edgecheck.records import (
     SCHEMA_VERSION,
+    Anchor,
     Criterion,
     Diagnostic,
     Environment,
     ImageScore,
     LayerCost,
+    Mark,
     OtherStep,
     Policy,
     Reading,
@@ -124,6 +126,30 @@ def _below(amount: float) -> dict[str, float | None]:
     return {method: FLOOR[method] - amount for method in default_methods()}
 
 
+ANCHORS = [
+    Anchor(
+        "ablation-cam",
+        "twin",
+        Mark(0.5023, 0.4911, 0.5126, IMAGES),
+        Mark(0.6799, n=50),
+        Mark(0.1469, 0.0765, 0.2172, 500),
+    ),
+    Anchor(
+        "grad-cam",
+        "twin",
+        Mark(0.4439, 0.4318, 0.4555, IMAGES),
+        Mark(0.5687, 0.4959, 0.6415, 500),
+        Mark(0.1076, 0.0468, 0.1684, 500),
+    ),
+    Anchor(
+        "grad-cam++",
+        "twin",
+        Mark(0.5498, 0.5396, 0.5592, IMAGES),
+        Mark(reason="Gemm has integer weights: only float weights can be random"),
+        Mark(reason="Gemm has integer weights: only float weights can be random"),
+    ),
+]
+
 CRITERIA = [
     Criterion("accuracy_drop_pp", "<=", 1.0, "fail", "accuracy_drop <= 1 pp", "edgecheck.yaml:31"),
     Criterion("sp2ps.grad-cam", ">=", 0.95, "fail", "sp2ps.grad-cam >= 0.95", "edgecheck.yaml:32"),
@@ -222,6 +248,7 @@ def make_report() -> Report:
         command=["edgecheck", "run", "edgecheck.yaml", "--out", "my report"],
         duration_s=754.2,
         samples="latency.json",
+        anchors=ANCHORS,
     )
     return judged(measured, policy)
 
@@ -260,6 +287,7 @@ def renamed(text: str) -> Report:
             for v in made.variants
         ],
         readings=[evolve(item, note=text) for item in rename if isinstance(item, Reading)],
+        anchors=[evolve(a, method=text, source=text, head=Mark(reason=text)) for a in made.anchors[:1]],
         similarities=[evolve(s, per_class={text: 0.5}) for s in rename if isinstance(s, Similarity)],
         verdicts=[evolve(v, reason=text) for v in rename if isinstance(v, Verdict)],
         statuses={text if name == old else name: status for name, status in made.statuses.items()},

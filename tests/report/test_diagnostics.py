@@ -55,6 +55,7 @@ EXAMPLES = {
     "gate-advice-lower-rate": {
         **{"variant": "a", "metric": "sp2ps.grad-cam", "floor": 0.99, "actual": 0.91, "rate": 0.1},
     },
+    "heatmaps-across-architectures": {"chances": {"grad-cam": 0.444, "ablation-cam": 0.502}},
     "preprocessing-doubtful": {
         **{"accuracy": 0.1, "better_accuracy": 0.9, "images": 64},
         **{"preprocessing": "{range: [0, 255]}", "bgr": True},
@@ -180,6 +181,7 @@ def test_options_are_those_of_the_command():
         ),
         (Diagnostic("machine-busy"), "machine-busy"),  # the field is missing
         (Diagnostic("machine-busy", {"share": "much"}), "machine-busy (share: much)"),
+        (Diagnostic("heatmaps-across-architectures", {"chances": 3}), "heatmaps-across-architectures (chances: 3)"),
         (Diagnostic("gate-fewer-macs-slower", {"ratios": 3}), "gate-fewer-macs-slower (ratios: 3)"),
         (Diagnostic("text", {"text": "\x1b[31mred\n{share}"}), "\\x1b[31mred {share}"),
     ],

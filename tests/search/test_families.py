@@ -38,6 +38,7 @@ def test_only_criteria_that_fail_a_variant_decide():
         ("parity.max_abs <= 0.001", False),
         ("cam.degenerate_share <= 0.05", False),
         ("fidelity.grad-cam >= 0.9", False),
+        ("excess_error_pp.jpeg-3 <= 1", False),
         ("size.bytes <= 1 MB", False),
     ],
 )

@@ -13,7 +13,7 @@ from edgecheck.device.bundle.manifest import are_rising, is_checksum, require_ve
 from edgecheck.documents import read_json
 from edgecheck.errors import InputError
 from edgecheck.hashing import digest
-from edgecheck.records import HOST, DeviceRun, Diagnostic, Environment, Reading, Tool, from_dict, to_dict
+from edgecheck.records import HOST, Anchor, DeviceRun, Diagnostic, Environment, Reading, Tool, from_dict, to_dict
 from edgecheck.records.checks import device_name, unique
 
 SEAL = "seal"
@@ -23,6 +23,12 @@ def _of_the_device(result: Any, attribute: Any, readings: list[Reading]) -> None
     for reading in readings:
         if reading.device != result.name or reading.variant not in result.variants:
             raise ValueError(f"{attribute.name} names {reading.variant} on {reading.device}, which was not measured")
+
+
+def _measured_there(result: Any, attribute: Any, anchors: list[Anchor]) -> None:
+    for anchor in anchors:
+        if anchor.device != result.name:
+            raise ValueError(f"{attribute.name} names the device {anchor.device}, which was not measured")
 
 
 def _not_the_host(_result: object, attribute: Any, name: str) -> None:
@@ -58,6 +64,7 @@ class Result:
         run: how it was measured.
         readings: of all variants on the device.
         warnings: about the measurement or a variant.
+        anchors: the chance level of its heatmaps.
     """
 
     version: int
@@ -73,6 +80,7 @@ class Result:
     run: DeviceRun
     readings: list[Reading] = field(validator=[unique(lambda reading: reading.key), _of_the_device])
     warnings: list[Diagnostic] = field(factory=list)
+    anchors: list[Anchor] = field(factory=list, validator=_measured_there)
 
 
 def to_text(result: Result) -> str:

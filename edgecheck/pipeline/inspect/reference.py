@@ -6,8 +6,9 @@ from typing import Any
 
 import attrs
 
+from edgecheck.corruption.table import KINDS, LARGE_FROM, of_metric
 from edgecheck.gate.sentence import SUFFIXES
-from edgecheck.metrics import METRICS, Unit
+from edgecheck.metrics import METRICS, Metric, Unit, find, listed
 from edgecheck.registry import lookup
 from edgecheck.report.listing import Listing
 
@@ -32,15 +33,30 @@ def metrics(name: str | None = None) -> Listing:
         ConfigError: unknown name; the message has the nearest one.
     """
     if name is not None:
-        metric = lookup(METRICS, name, "metric")
+        metric = find(name)
         units = ", ".join(filter(None, SUFFIXES[metric.unit])) or "none"
         example = f"{name} {'<=' if metric.better == 'lower' else '>='} {EXAMPLES[metric.unit]}"
-        return _one("metric", attrs.asdict(metric), {"units of a limit": units, "example": example})
-    rows = [[m.name, m.better, m.unit, m.meaning, m.source] for m in METRICS.values()]
+        return _one(
+            "metric", attrs.asdict(metric), {"units of a limit": units, "example": example, **_strength(metric)}
+        )
+    rows = [[m.name, m.better, m.unit, m.meaning, m.source] for m in listed()]
     columns = ["metric", "better", "unit", "meaning", "source"]
     data = {"metrics": [attrs.asdict(metric) for metric in METRICS.values()]}
     notes = ["bounds are inclusive; kB = 1000 bytes, KiB = 1024 bytes; `edgecheck metrics NAME` shows one metric"]
     return Listing("metrics", columns, rows, data, notes, text_columns=5, wrapped=("meaning", "source"))
+
+
+def _strength(metric: Metric) -> dict[str, str]:
+    """Return how strong the corruption is that a metric is about; nothing for other metrics."""
+    corruption = of_metric(metric.name)
+    if corruption is None:
+        return {}
+    kind = KINDS[corruption.kind]
+    small, large = (_text(strengths[corruption.severity - 1]) for strengths in (kind.small, kind.large))
+    return {
+        "strength": f"{kind.strength_is}: {small}; {large} for images of {LARGE_FROM} x {LARGE_FROM} pixels or more",
+        "beside it": "accuracy_drop_pp: to a network that has lost everything, a corruption adds no error",
+    }
 
 
 def criteria(name: str | None = None) -> Listing:
@@ -83,4 +99,4 @@ def _one(kind: str, facts: dict[str, Any], more: dict[str, str]) -> Listing:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgecheck.report.format import format_value
 from edgecheck.report.placeholders import fill
 
 
@@ -17,16 +18,22 @@ def _preprocessing_doubtful(fields: Mapping[str, Any]) -> str:
     )
 
 
+def _across_architectures(fields: Mapping[str, Any]) -> str:
+    chances = fields.get("chances", {})  # not in reports of older versions
+    levels = ", ".join(f"{method} {format_value(chance, 'score')}" for method, chance in chances.items())
+    return (
+        "its layers are not those of the baseline with channels removed: Sp2PS measures closeness to the baseline's "
+        f"weights, and a good network of another architecture can score below chance{f' ({levels})' if levels else ''}"
+    )
+
+
 SENTENCES = {
     "outputs-unmatched": (
         "the network has {outputs:#output}, the data {classes:,} classes: output i is taken as class i. If that is "
         "wrong, set {setting:data.classes}"
     ),
     "preprocessing-doubtful": _preprocessing_doubtful,
-    "heatmaps-across-architectures": (
-        "its layers are not those of the baseline with channels removed: Sp2PS measures closeness to the baseline's "
-        "weights, and a good network of another architecture scores below chance"
-    ),
+    "heatmaps-across-architectures": _across_architectures,
     "twin-source-changed": "{source} has changed since {saved} was written: check parity before you trust this twin",
     "variant-repeated": "{repeated} is identical to this variant, so it was not made again",
     "variant-failed": "failed: {reason}",

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from edgecheck.records import Report, Variant
-from edgecheck.report import svg
+from edgecheck.report import anchor_lines, svg
 from edgecheck.report.chart_style import PANEL_SIZE, Chart, chart, drop_axis, legend, value
 from edgecheck.report.methods import methods
 from edgecheck.report.sweep import paper
@@ -32,7 +32,8 @@ def charts(report: Report) -> Iterator[Chart]:
     """Yield one chart per attribution method."""
     for method in methods(report):
         if drops(report, method, "sp2ps", candidates(report)):
-            description = _BESIDE_THE_PAPER if method in paper.SP2PS_DROP else _ALONE
+            told = _BESIDE_THE_PAPER if method in paper.SP2PS_DROP else _ALONE
+            description = " ".join(filter(None, [told, anchor_lines.described(report, method, named=False)]))
             title = f"Drop of scores against drop of accuracy: {method}"
             yield chart(f"drop-{_slug(method)}", title, description, PANEL_SIZE, partial(_paint, report, method))
 
@@ -53,6 +54,7 @@ def _paint(report: Report, method: str, figure: Any, axes: Any) -> None:
         axes.plot(paper.PE_ACCURACY_DROP_PP, paper.PE_DROP[method], marker="^", label="paper, PE-score", **_PAPERS)
     drop_axis(axes)
     axes.set_ylabel("drop of the score (%)")
+    anchor_lines.draw(report, method, axes, svg.BLUE, lambda score: PERCENT * (1 - score))
     legend(figure, axes)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from edgecheck.gate.floor import Floor
 from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.records import Report, Variant
-from edgecheck.report import reasons
+from edgecheck.report import anchors, reasons
 from edgecheck.report.chart_style import Chart, floor, value
 from edgecheck.report.format import (
     MISSING,
@@ -73,6 +73,8 @@ def sections(
     yield Section("Results", text=[_COLUMNS, *quantized], tables=[results(report)], charts=list(curves))
     if said := list(floors(report)):
         yield Section("The noise floor", text=[_controls(floor(report, "accuracy"))], points=said)
+    if report.anchors:
+        yield Section(anchors.TITLE, text=[anchors.MEANING], tables=[_scale(report)])
     if said := list(findings(report)):
         yield Section("Findings", points=said)
     yield _front(report)
@@ -134,6 +136,15 @@ def _controls(ground: Floor | None) -> str:
     if ground is not None and ground.n > 1:
         return f"{ground.n} controls were made, each with its own seed. The floor is their mean."
     return "One control was made. Several (`controls: 3`) show the uncertainty of the floor itself."
+
+
+def _scale(report: Report) -> Table:
+    """Return one row per method, with the intervals in brackets."""
+    told = [
+        [name, *(f"{one.text} ({one.beside})" if one.beside else one.text for one in cells)]
+        for name, cells in anchors.rows(report)
+    ]
+    return Table(anchors.titles(report), told)
 
 
 def _front(report: Report) -> Section:

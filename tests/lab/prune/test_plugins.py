@@ -4,7 +4,8 @@ import importlib.util
 
 import pytest
 
-from edgecheck.config.variants import Row, Settings, expand
+from edgecheck.config.rows import Row
+from edgecheck.config.variants import Settings, expand
 from edgecheck.errors import ConfigError
 from edgecheck.lab.prune import load_state, save_state
 from edgecheck.lab.weights import fingerprint

@@ -44,6 +44,7 @@ def report_of(*rows: tuple[Variant, dict[str, float | None]]) -> Report:
         verdicts=[],
         statuses={},
         warnings=[],
+        anchors=[],
     )
 
 

@@ -61,6 +61,7 @@ def test_the_whole_page(told):
         "What is compared",
         "Results",
         "The noise floor",
+        "The scale of Sp2PS",
         "Findings",
         "Pareto front",
         "Heatmaps over the pruning rate",

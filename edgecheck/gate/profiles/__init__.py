@@ -1,0 +1,1 @@
+"""Gates to start from, one YAML file each: `--profile NAME`, or `gate: {profile: NAME}`."""

@@ -1,19 +1,22 @@
 """The study of what readings tell: its statistics against SciPy, scikit-learn and hand arithmetic."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from attrs import evolve
 
 from edgecheck.images import ImageSet
-from tests.benchmarks.evidence import gates, planting, statistics, table
+from edgecheck.records import Reading
+from edgecheck.records.report import Withheld
+from tests.benchmarks.evidence import far, gates, planting, statistics, table
 from tests.benchmarks.evidence.harm import SHIFTS, SHOWN_BY
-from tests.benchmarks.evidence.observed import Observed, behavioural
+from tests.benchmarks.evidence.observed import Observed, behavioural, values_of
 from tests.benchmarks.evidence.profiles import agreement
 from tests.benchmarks.evidence.statistics import Rows, auc, auc_interval, best_threshold, pairs, rates, spearman
 from tests.benchmarks.evidence.strengths import STRENGTHS
-from tests.benchmarks.evidence.variants import HARMFUL, SPLITS, variants
+from tests.benchmarks.evidence.variants import BENIGN, FAR, HARMFUL, SPLITS, variants
 
 RANDOM = np.random.default_rng(3)
 
@@ -119,6 +122,34 @@ def test_a_planted_variant_without_harm_is_not_harmful():
     assert first not in [variant.name for variant in subject.harmful]
 
 
+def test_far_variants_stand_beside_the_benign_ones_and_not_among_them():
+    subject = observed()
+    assert {v.kind for v in subject.far} == set(FAR)
+    assert not set(subject.far) & set(subject.benign)
+    # The shift of the far ones alone: near against harm stays, far against harm and near against far move.
+    names = {v.name for v in subject.far}
+    moved = {key: value - (key[0] in names) for key, value in subject.values.items()}
+    shifted = evolve(subject, values=moved)
+    metric = "agreement"
+    near = auc([subject.pairs(metric, "absolute", "matched")])
+    assert auc([shifted.pairs(metric, "absolute", "matched")]) == near
+    assert auc([shifted.pairs(metric, "absolute", "matched", "far")]) == 0
+    assert auc([shifted.movement(metric)]) == 1
+
+
+def test_only_far_variants_change_the_recipe():
+    for name in STRENGTHS:
+        changed = {kind for kind in (*BENIGN, *HARMFUL, *FAR, "control") if far.changes(name, kind)}
+        assert changed == set(FAR)
+
+
+def test_readings_that_a_gate_withholds_are_kept():
+    reading = Reading("a", "sp2ps.grad-cam", 0.5, "score")
+    withheld = Withheld("a", "the baseline guesses", [reading])
+    report = SimpleNamespace(readings=[evolve(reading, value=None)], withheld=[withheld])
+    assert values_of({"blanked": report}) == {("a", "blanked", "sp2ps.grad-cam"): 0.5}
+
+
 def test_harm_and_benign_variation_are_of_equal_number_and_at_least_twenty():
     for name, seeds in (("digits", 3), ("resnet20", 2)):
         assert name in STRENGTHS
@@ -140,8 +171,10 @@ def test_a_gate_combines_what_each_reading_sees_alone():
     subjects = [observed("one"), observed("second"), observed("the third")]
     for metric, seen in (("sp2ps.grad-cam", 0.2), ("agreement", 0.8)):
         alone = auc([subject.pairs(metric, "absolute", "matched") for subject in subjects])
-        assert alone == pytest.approx(seen + (1 - seen) / 2, abs=0.08)
-    for result in gates.combined(subjects):
+        assert alone == pytest.approx(seen + (1 - seen) / 2, abs=0.12)
+    given = gates.proposed(subjects, [("sp2ps.grad-cam", "absolute"), ("agreement", "absolute")])
+    assert [row["subject"] for row in given[:3]] == ["one", "second", "the third"]
+    for result in [*gates.combined(subjects), *given]:
         assert {one["metric"] for one in result["criteria"]} >= {"sp2ps.grad-cam", "agreement"}
         assert result["auc"] > 0.99
         assert result["balanced_accuracy"] > 0.9

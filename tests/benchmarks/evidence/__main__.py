@@ -1,7 +1,7 @@
 """When does a verdict mean something? Planted harm against benign variation, scored by edgecheck itself.
 
 python -m tests.benchmarks.evidence --folder FOLDER [--subjects NAME ...] [--seeds N] [--only make] [--json]
-    [--figure FILE]
+    [--figure FILE] [--criteria METRIC ...] [--gates FILE ...]
 
 Three subjects: `digits`, and `resnet8` and `resnet20` on CIFAR-10, whose weights and images are in the folder that
 EDGECHECK_DATA names. Files and scores are kept in FOLDER: a run that was stopped goes on. Prints Markdown tables.
@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecheck.progress import Silent
 from edgecheck.records import Report
@@ -24,6 +24,11 @@ from tests.benchmarks.evidence import harm, making, scoring
 from tests.benchmarks.evidence.strengths import STRENGTHS
 from tests.benchmarks.evidence.subjects import Subject, subjects
 from tests.benchmarks.evidence.variants import SPLITS, Split, Variant, variants
+
+if TYPE_CHECKING:
+    from tests.benchmarks.evidence.observed import Form
+
+Made = tuple[list[Variant], dict[str, dict[str, float]]]  # variants, and hidden errors by their names
 
 SEEDS = {"digits": 3}  # they cost seconds; the others have two
 
@@ -34,13 +39,23 @@ def main() -> None:
     parser.add_argument("--subjects", nargs="+", default=list(STRENGTHS), choices=list(STRENGTHS), metavar="NAME")
     parser.add_argument("--seeds", type=int, help="seeds per kind and setting (2; digits 3)")
     parser.add_argument("--only", choices=["make"], help="make the files and measure the hidden harm; score nothing")
+    parser.add_argument(
+        "--criteria",
+        nargs="+",
+        default=[],
+        metavar="METRIC[:control]",
+        help="readings of a gate whose limits are chosen on all subjects; with `:control`, relative to the controls",
+    )
+    parser.add_argument(
+        "--gates", nargs="+", type=Path, default=[], metavar="FILE", help="gates to judge by, beside the profiles"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="write the figure, .svg or .png")
     options = parser.parse_args()
     known = subjects()
     made = {name: make(known[name], options) for name in options.subjects}
     if not options.only:
-        told = analysed(made, options.folder)
+        told = analysed(made, options)
         if options.figure:
             from tests.benchmarks.evidence.figure import draw
 
@@ -48,7 +63,7 @@ def main() -> None:
         print(as_json(told) if options.json else _tables(told))
 
 
-def make(subject: Subject, options: argparse.Namespace) -> tuple[list[Variant], dict[str, dict[str, float]]]:
+def make(subject: Subject, options: argparse.Namespace) -> Made:
     """Make the files of a subject; return its variants and their hidden errors."""
     folder = options.folder / subject.name
     making.make_baseline(subject, folder)
@@ -63,14 +78,20 @@ def make(subject: Subject, options: argparse.Namespace) -> tuple[list[Variant], 
     return every, errors
 
 
-def analysed(made: Mapping[str, tuple[list[Variant], dict[str, dict[str, float]]]], folder: Path) -> dict[str, Any]:
+def analysed(made: Mapping[str, Made], options: argparse.Namespace) -> dict[str, Any]:
     """Score all files and return the results."""
     from tests.benchmarks.evidence.analysis import results
     from tests.benchmarks.evidence.observed import Observed, values_of
 
-    reports = {name: score(folder / name, every) for name, (every, _) in made.items()}
+    reports = {name: score(options.folder / name, every) for name, (every, _) in made.items()}
     observed = [Observed(name, every, values_of(reports[name]), errors) for name, (every, errors) in made.items()]
-    return results(observed, list(reports.values()))
+    criteria = [_criterion(text) for text in options.criteria]
+    return results(observed, list(reports.values()), criteria, options.gates)
+
+
+def _criterion(text: str) -> tuple[str, Form]:
+    metric, _, relative = text.partition(":")
+    return metric, "to control" if relative == "control" else "absolute"
 
 
 def score(folder: Path, every: list[Variant]) -> dict[Split, Report]:

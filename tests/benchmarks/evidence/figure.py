@@ -8,7 +8,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from tests.benchmarks.evidence.analysis import ALL_KINDS, POOLED
+from tests.benchmarks.evidence.analysis import ALL_KINDS
+from tests.benchmarks.evidence.table import pooled, ranked
 from tests.benchmarks.evidence.variants import HARMFUL
 
 LIGHT, DARK = 0.25, 0.75  # beyond these AUC the text is white
@@ -21,22 +22,21 @@ def draw(results: dict[str, Any], path: Path) -> None:
     matplotlib.rcParams.update({"svg.hashsalt": "edgecheck", "svg.fonttype": "none"})
     from matplotlib import pyplot
 
-    found = {
-        (row["metric"], row["kind"]): row["auc"]
-        for row in results["auc"]
-        if row["comparison"] == "matched" and row["subject"] == POOLED
-    }
-    kinds = (ALL_KINDS, *HARMFUL)
-    metrics = sorted(dict.fromkeys(metric for metric, _ in found), key=lambda metric: -found[metric, ALL_KINDS])
-    values = np.array([[found[metric, kind] for kind in kinds] for metric in metrics])
+    found = pooled(results)
+    metrics, columns = (
+        ranked(found),
+        (("benign", ALL_KINDS), *(("benign", kind) for kind in HARMFUL), ("far", ALL_KINDS)),
+    )
+    names = (ALL_KINDS, *HARMFUL, "all, against far")
+    values = np.array([[found[metric, *column]["auc"] for column in columns] for metric in metrics])
     figure, axes = pyplot.subplots(figsize=(7, 0.8 + 0.22 * len(metrics)), layout="constrained")
     image = axes.imshow(values, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(kinds)), kinds, fontsize=8, rotation=30, ha="left")
+    axes.set_xticks(range(len(names)), names, fontsize=8, rotation=30, ha="left")
     axes.xaxis.tick_top()
     axes.set_yticks(range(len(metrics)), metrics, fontsize=8)
     for (row, column), value in np.ndenumerate(values):
         colour = "black" if LIGHT < value < DARK else "white"
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
-    figure.colorbar(image, label="AUC, harmful against benign on the same split")
+    figure.colorbar(image, label="AUC, harmful against harmless on the same split")
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot.close(figure)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from tests.benchmarks.evidence.observed import Comparison, Form, Observed
+from tests.benchmarks.evidence.observed import Comparison, Form, Harmless, Observed
 from tests.benchmarks.evidence.statistics import (
     Floats,
     Pairs,
@@ -67,18 +67,18 @@ def scaled(metric: str, form: Form, chosen_on: Sequence[Observed]) -> Scaled | N
     return Scaled(metric, form, mean, deviation) if np.isfinite(deviation) and deviation > 0 else None
 
 
-def gate_rows(gate: Gate, subject: Observed) -> Rows:
+def gate_rows(gate: Gate, subject: Observed, against: Harmless = "benign") -> Rows:
     """Return the places of a subject with the scores of a gate; missing if a reading is."""
-    rows = [subject.rows(one.metric, one.form, COMPARISON) for one in gate]
+    rows = [subject.rows(one.metric, one.form, COMPARISON, against) for one in gate]
     return rows[0].with_scores(np.max([one.of(each.scores) for one, each in zip(gate, rows, strict=True)], axis=0))
 
 
-def gate_pairs(gate: Gate, subject: Observed) -> Pairs:
+def gate_pairs(gate: Gate, subject: Observed, against: Harmless = "benign") -> Pairs:
     """Return the pairs of a subject by the scores of a gate."""
-    rows, places = gate_rows(gate, subject), list(subject.places(COMPARISON))
+    rows, places = gate_rows(gate, subject, against), list(subject.places(COMPARISON, against))
     score = {(variant.name, split): value for (variant, split), value in zip(places, rows.scores, strict=True)}
     left = [score[v.name, v.split] for v in subject.harmful]
-    return pairs(left, [[score[b.name, v.split] for b in subject.benign] for v in subject.harmful])
+    return pairs(left, [[score[b.name, v.split] for b in subject.of(against)] for v in subject.harmful])
 
 
 def gate_auc(gate: Gate, subjects: Sequence[Observed]) -> float:
@@ -108,16 +108,19 @@ def tested(gate: Gate, chosen_on: Sequence[Observed], on: Observed) -> dict[str,
     group, rows = gate_pairs(gate, on), gate_rows(gate, on)
     low, high = auc_interval([group])
     caught, alarmed = rates(rows, threshold)
+    _, far_alarmed = rates(gate_rows(gate, on, "far"), threshold)
     return {
         "subject": on.subject,
         "criteria": [_criterion(one, threshold) for one in gate],
         "auc_chosen_on": gate_auc(gate, chosen_on),
         "auc": auc([group]),
+        "auc_far": auc([gate_pairs(gate, on, "far")]),
         "low": low,
         "high": high,
         "balanced_accuracy": balanced_accuracy(rows, threshold),
         "caught": caught,
         "false_alarms": alarmed,
+        "false_alarms_far": far_alarmed,
     }
 
 
@@ -144,3 +147,20 @@ def combined(subjects: Sequence[Observed]) -> list[dict[str, Any]]:
         others = [subject for subject in subjects if subject is not on]
         results.append(tested(choose(others, shared_metrics(subjects)), others, on))
     return results
+
+
+def proposed(subjects: Sequence[Observed], criteria: Sequence[tuple[str, Form]]) -> list[dict[str, Any]]:
+    """Return how a gate of given readings does: limits from the others on each subject, then limits from all on all.
+
+    The last row holds the limits to ship; its figures are those of the subjects that chose them.
+    """
+    results = []
+    for on in subjects:
+        others = [subject for subject in subjects if subject is not on]
+        results.append(tested(_gate(criteria, others), others, on))
+    gate = _gate(criteria, subjects)
+    return results + [{**tested(gate, subjects, on), "subject": f"{on.subject}, chosen on all"} for on in subjects]
+
+
+def _gate(criteria: Sequence[tuple[str, Form]], chosen_on: Sequence[Observed]) -> Gate:
+    return tuple(one for metric, form in criteria if (one := scaled(metric, form, chosen_on)))

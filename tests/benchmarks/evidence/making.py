@@ -19,7 +19,7 @@ from edgecheck.lab.export import export
 from edgecheck.lab.quantize import Calibration, quantize
 from edgecheck.progress import Silent
 from edgecheck.steps import PruneStep, Quantize
-from tests.benchmarks.evidence import planting, strengths
+from tests.benchmarks.evidence import far, planting, strengths
 from tests.benchmarks.evidence.subjects import Subject
 from tests.benchmarks.evidence.variants import SPLITS, Variant
 
@@ -59,12 +59,14 @@ def make(variant: Variant, subject: Subject, folder: Path) -> Path:
 def _instructions(variant: Variant, subject: Subject) -> Mapping[str, Any]:
     """Return all that a file depends on, as JSON holds it."""
     constants = {name: value for name, value in vars(strengths).items() if isinstance(value, int | float)}
-    instructions = {
+    instructions: dict[str, Any] = {
         "variant": asdict(variant),
         "strengths": asdict(subject.strengths),
         "constants": constants,
         "planting": hashlib.sha256(Path(planting.__file__).read_bytes()).hexdigest(),
     }
+    if changes := far.changes(subject.name, variant.kind):
+        instructions["far"] = dict(changes)
     return dict(json.loads(json.dumps(instructions)))
 
 
@@ -87,7 +89,7 @@ def _fine_tune(state: prune.Compressed, baseline: nn.Module, variant: Variant, s
     if variant.kind in planting.PLANTS:
         images = planting.PLANTS[variant.kind](images, subject.strengths, variant.seed)
     weight = strengths.DISTILLED_WEIGHT if variant.kind == "distilled" else 0.0
-    recipe = evolve(subject.strengths.recipe, distill=weight)
+    recipe = evolve(subject.strengths.recipe, distill=weight, **far.changes(subject.name, variant.kind))
     training = train.Training(
         state.model, subject.preprocessing, recipe, variant.seed, state.masks, teacher=baseline if weight else None
     )

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
+from ruamel.yaml.comments import CommentedMap
 
-from edgecheck.config import reader
+from edgecheck.config import gates, reader
+from edgecheck.config.gates import GateSection
 from edgecheck.gate.judgement import judged
 from edgecheck.gate.leniency import PASSING
 from edgecheck.records import Policy, Report, Status
@@ -20,8 +22,7 @@ from tests.benchmarks.evidence.observed import Observed
 from tests.benchmarks.evidence.statistics import Pairs, auc, auc_interval, pairs
 from tests.benchmarks.evidence.variants import Split, Variant
 
-# The gate that a configuration without one gets, which every report was made with.
-DEFAULT = "default"
+PLACES = ("harmful", "benign", "far", "matched")  # matched: benign variants on all splits
 
 
 @frozen(eq=False)
@@ -49,17 +50,24 @@ class Judged:
         return [verdict for verdict in self.reports[split].verdicts if verdict.variant == variant.name]
 
 
-def policies(reports: Sequence[Report]) -> dict[str, Policy]:
-    """Return the shipped profiles by name, and the default gate."""
-    folder = resources.files("edgecheck.gate") / "profiles"
-    files = sorted(Path(str(folder)).glob("*.yaml"))
-    return {DEFAULT: reports[0].policy, **{file.stem: reader.load_gate(file) for file in files}}
+def policies(further: Sequence[Path] = ()) -> dict[str, Policy]:
+    """Return the shipped profiles by name, and the gates of further files, which have a section `gate:`."""
+    names = sorted(entry.name for entry in resources.files(gates.PROFILES).iterdir())
+    shipped = {
+        name: GateSection(profile=name) for name in (Path(file).stem for file in names if file.endswith(".yaml"))
+    }
+    return {
+        **{name: gates.policy(section, CommentedMap(), name) for name, section in shipped.items()},
+        **{file.stem: reader.load_gate(file) for file in further},
+    }
 
 
-def verdicts(observed: Sequence[Observed], reports: Sequence[Mapping[Split, Report]]) -> list[dict[str, Any]]:
+def verdicts(
+    observed: Sequence[Observed], reports: Sequence[Mapping[Split, Report]], further: Sequence[Path] = ()
+) -> list[dict[str, Any]]:
     """Return, for each profile and subject, the shares of each status, the AUC, and the agreement of seeds."""
     results = []
-    for name, policy in policies([each["clean"] for each in reports]).items():
+    for name, policy in policies(further).items():
         every = [
             Judged(subject, {split: judged(report, policy) for split, report in of.items()})
             for subject, of in zip(observed, reports, strict=True)
@@ -75,7 +83,7 @@ def _row(every: Sequence[Judged], groups: Sequence[Pairs]) -> dict[str, Any]:
     """Return one row: of a subject, or of all of them pooled."""
     low, high = auc_interval(groups)
     seeds = [pair for one in every for pair in seed_pairs(one)]
-    places = {label: [s for one in every for s in _statuses(one, label)] for label in ("harmful", "benign", "matched")}
+    places = {label: [s for one in every for s in _statuses(one, label)] for label in PLACES}
     return {
         "subject": every[0].observed.subject if len(every) == 1 else "pooled",
         "auc": auc(groups),
@@ -89,12 +97,12 @@ def _row(every: Sequence[Judged], groups: Sequence[Pairs]) -> dict[str, Any]:
 
 
 def _statuses(one: Judged, label: str) -> list[Status]:
-    """Return the statuses of the harmful ones, of the benign ones on the clean split, or of these on all splits."""
+    """Return the statuses of variants with a label, each on its own split, or of the benign ones on all splits."""
     subject = one.observed
-    if label == "harmful":
-        return [one.status(variant, variant.split) for variant in subject.harmful]
-    splits: list[Split] = ["clean"] if label == "benign" else list(one.reports)
-    return [one.status(variant, split) for split in splits for variant in subject.benign]
+    if label == "matched":
+        return [one.status(variant, split) for split in one.reports for variant in subject.benign]
+    of = subject.harmful if label == "harmful" else subject.far if label == "far" else subject.benign
+    return [one.status(variant, variant.split) for variant in of]
 
 
 def _shares(statuses: Sequence[Status]) -> dict[str, float]:

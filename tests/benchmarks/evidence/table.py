@@ -20,6 +20,7 @@ def markdown(results: Results) -> str:
         ("AUC by reading and subject", by_subject(results)),
         ("Thresholds chosen on the other two subjects", thresholds(results)),
         ("Gates chosen on the other two subjects", gates(results)),
+        ("A gate of given readings", proposed(results)),
         ("Profiles", profiles(results)),
     ]
     return "\n\n".join(f"## {title}\n\n{_table(list(rows))}" for title, rows in parts)
@@ -42,22 +43,35 @@ def planted(results: Results) -> Iterator[list[str]]:
         ]
 
 
-def by_kind(results: Results) -> Iterator[list[str]]:
-    """Yield a row per reading: AUC in all with its interval, and per kind."""
-    yield ["reading", "all", *HARMFUL]
-    found = {
-        (row["metric"], row["kind"]): row
+def pooled(results: Results) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Return the matched AUC of all subjects together, by reading, what harm is compared with, and kind."""
+    return {
+        (row["metric"], row["against"], row["kind"]): row
         for row in results["auc"]
         if row["comparison"] == "matched" and row["subject"] == POOLED
     }
-    metrics = dict.fromkeys(metric for metric, _ in found)
-    for metric in sorted(metrics, key=lambda metric: -found[metric, ALL_KINDS]["auc"]):
-        yield [metric, _interval(found[metric, ALL_KINDS]), *(_auc(found[metric, kind]) for kind in HARMFUL)]
+
+
+def ranked(found: dict[tuple[str, str, str], dict[str, Any]]) -> list[str]:
+    """Return the readings by their AUC in all, highest first."""
+    metrics = dict.fromkeys(metric for metric, *_ in found)
+    return sorted(metrics, key=lambda metric: -found[metric, "benign", ALL_KINDS]["auc"])
+
+
+def by_kind(results: Results) -> Iterator[list[str]]:
+    """Yield a row per reading: AUC in all with its interval, per kind, against far variants, and of these."""
+    yield ["reading", "all", *HARMFUL, "all, against far", "far against benign"]
+    found = pooled(results)
+    moved = {row["metric"]: row for row in results["movement"] if row["subject"] == POOLED}
+    for metric in ranked(found):
+        of_kinds = (_auc(found[metric, "benign", kind]) for kind in HARMFUL)
+        far = _interval(found[metric, "far", ALL_KINDS])
+        yield [metric, _interval(found[metric, "benign", ALL_KINDS]), *of_kinds, far, _auc(moved[metric])]
 
 
 def by_subject(results: Results) -> Iterator[list[str]]:
     """Yield a row per reading: matched and natural AUC of each subject, and the correlation with the hidden error."""
-    rows = [row for row in results["auc"] if row["kind"] == ALL_KINDS]
+    rows = [row for row in results["auc"] if row["kind"] == ALL_KINDS and row["against"] == "benign"]
     found = {(row["metric"], row["comparison"], row["form"], row["subject"]): row for row in rows}
     rho = {(row["metric"], row["subject"]): row for row in results["hidden_error"]}
     names = [subject["subject"] for subject in results["subjects"]]
@@ -102,21 +116,34 @@ def thresholds(results: Results) -> Iterator[list[str]]:
 
 def gates(results: Results) -> Iterator[list[str]]:
     """Yield a row per gate chosen."""
-    yield ["tested on", "criteria", "AUC where chosen", "AUC", "balanced accuracy", "caught", "false alarms"]
-    for row in results["gates"]:
-        criteria = "; ".join(f"{one['metric']} ({one['form']})" for one in row["criteria"])
-        rates = (_number(row[name]) for name in ("balanced_accuracy", "caught", "false_alarms"))
+    yield from _gate_rows(results["gates"])
+
+
+def proposed(results: Results) -> Iterator[list[str]]:
+    """Yield a row per subject for a gate of given readings: limits from the others, then from all."""
+    yield from _gate_rows(results["proposed"])
+
+
+def _gate_rows(rows: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
+    yield [
+        *("tested on", "criteria: reading, form, limit as badness", "AUC where chosen", "AUC", "AUC against far"),
+        *("balanced accuracy", "caught", "false alarms", "false alarms, far"),
+    ]
+    shown = ("auc_far", "balanced_accuracy", "caught", "false_alarms", "false_alarms_far")
+    for row in rows:
+        criteria = "; ".join(f"{one['metric']} ({one['form']}) {one['limit']:.4g}" for one in row["criteria"])
+        rates = (_number(row[name]) for name in shown)
         yield [row["subject"], criteria, _number(row["auc_chosen_on"]), _interval(row), *rates]
 
 
 def profiles(results: Results) -> Iterator[list[str]]:
     """Yield a row per profile and subject."""
     yield [
-        *("profile", "subject", "AUC", "harmful that pass", "benign that pass", "benign, all splits"),
+        *("profile", "subject", "AUC", "harmful that pass", "benign that pass", "far that pass", "benign, all splits"),
         *("pairs of seeds", "seeds agree", "inconclusive"),
     ]
     for row in results["profiles"]:
-        shares = [_passing(row["statuses"][label]) for label in ("harmful", "benign", "matched")]
+        shares = [_passing(row["statuses"][label]) for label in ("harmful", "benign", "far", "matched")]
         pairs = [str(row["seed_pairs"]), _number(row["seeds_agree"], "{:.1%}"), _number(row["inconclusive"], "{:.1%}")]
         yield [row["profile"], row["subject"], _interval(row), *shares, *pairs]
 

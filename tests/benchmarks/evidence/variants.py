@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, get_args
 
 from attrs import frozen
 
-Label = Literal["harmful", "benign", "control"]
+Label = Literal["harmful", "benign", "far", "control"]
 Split = Literal["clean", "patched", "blanked", "dimmed"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -29,6 +29,9 @@ BENIGN: dict[str, tuple[str, ...]] = {
     "int8": SCHEMES,
     "mild-pruning": ("global", "layer"),
 }
+# Harmless fine-tuning that moves a network farther. Added after the first scoring of digits, whose harmful variants had
+# all moved farther than the benign ones; reported beside these, never with them.
+FAR: dict[str, tuple[str, ...]] = {"augmented": TRAINED, "higher-rate": TRAINED}
 CONTROLS = 3
 CONTROL_SEED = 100  # far from the seeds of the variants
 
@@ -60,8 +63,9 @@ class Variant:
 
 
 def variants(seeds: int) -> list[Variant]:
-    """Return the controls, the benign and the harmful variants."""
-    return [*_controls(), *_benign(seeds), *_harmful(seeds)]
+    """Return the controls, the benign, the far and the harmful variants."""
+    harmless = [*_harmless("benign", BENIGN, seeds), *_harmless("far", FAR, seeds)]
+    return [*_controls(), *harmless, *_harmful(seeds)]
 
 
 def _controls() -> Iterator[Variant]:
@@ -69,10 +73,10 @@ def _controls() -> Iterator[Variant]:
         yield Variant("control", "control", "whole", CONTROL_SEED + number, "clean")
 
 
-def _benign(seeds: int) -> Iterator[Variant]:
-    for kind, settings in BENIGN.items():
+def _harmless(label: Label, kinds: Mapping[str, tuple[str, ...]], seeds: int) -> Iterator[Variant]:
+    for kind, settings in kinds.items():
         for setting in settings:
-            yield from (Variant("benign", kind, setting, seed, "clean") for seed in range(seeds))
+            yield from (Variant(label, kind, setting, seed, "clean") for seed in range(seeds))
 
 
 def _harmful(seeds: int) -> Iterator[Variant]:

@@ -8,6 +8,7 @@ ranks variants as a reading does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -75,10 +76,15 @@ def gate_rows(gate: Gate, subject: Observed, against: Harmless = "benign") -> Ro
 
 def gate_pairs(gate: Gate, subject: Observed, against: Harmless = "benign") -> Pairs:
     """Return the pairs of a subject by the scores of a gate."""
-    rows, places = gate_rows(gate, subject, against), list(subject.places(COMPARISON, against))
-    score = {(variant.name, split): value for (variant, split), value in zip(places, rows.scores, strict=True)}
-    left = [score[v.name, v.split] for v in subject.harmful]
-    return pairs(left, [[score[b.name, v.split] for b in subject.of(against)] for v in subject.harmful])
+    every = [_scores(subject, one.metric, one.form, against) for one in gate]
+    left = np.max([one.of(scores) for one, (scores, _) in zip(gate, every, strict=True)], axis=0)
+    right = np.max([one.of(scores) for one, (_, scores) in zip(gate, every, strict=True)], axis=0)
+    return pairs(left, right)
+
+
+@cache  # thousands of gates are made of the same readings
+def _scores(subject: Observed, metric: str, form: Form, against: Harmless) -> tuple[Floats, Floats]:
+    return subject.scores(metric, form, COMPARISON, against)
 
 
 def gate_auc(gate: Gate, subjects: Sequence[Observed]) -> float:

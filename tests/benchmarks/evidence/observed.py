@@ -13,7 +13,7 @@ from attrs import frozen
 from edgecheck.metrics import METRICS
 from edgecheck.records import Report
 from tests.benchmarks.evidence.harm import LEAST_HARM, SHOWN_BY, worst_excess
-from tests.benchmarks.evidence.statistics import Pairs, Rows, pairs
+from tests.benchmarks.evidence.statistics import Floats, Pairs, Rows, pairs
 from tests.benchmarks.evidence.variants import Label, Split, Variant
 
 # A value, or its distance from the mean of the controls on the same split.
@@ -104,11 +104,20 @@ class Observed:
             for split, metric in keys
         }
 
-    def pairs(self, metric: str, form: Form, comparison: Comparison, against: Harmless = "benign") -> Pairs:
-        """Return the pairs of harmful and harmless variants; rows in the order of `harmful`."""
+    def scores(
+        self, metric: str, form: Form, comparison: Comparison, against: Harmless = "benign"
+    ) -> tuple[Floats, Floats]:
+        """Return the badness of the harmful variants `(harmful,)`, and that of the harmless ones beside each.
+
+        The second array is `(harmful, harmless)`.
+        """
         left = [self.badness(v, v.split, metric, form) for v in self.harmful]
         right = [[self.badness(v, split, metric, form) for v in self.of(against)] for split in self._splits(comparison)]
-        return pairs(left, right)
+        return np.array(left), np.array(right)
+
+    def pairs(self, metric: str, form: Form, comparison: Comparison, against: Harmless = "benign") -> Pairs:
+        """Return the pairs of harmful and harmless variants; rows in the order of `harmful`."""
+        return pairs(*self.scores(metric, form, comparison, against))
 
     def movement(self, metric: str) -> Pairs:
         """Return the pairs of far and benign variants on the clean split, the far ones in the place of harm."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from edgecheck.config import reader
 from edgecheck.pipeline.check import Given, check
 from edgecheck.pipeline.store import Store
 from edgecheck.progress import Progress
-from edgecheck.records import Report, from_dict
+from edgecheck.records import Report
 from tests.benchmarks.evidence.making import BASELINE
 from tests.benchmarks.evidence.variants import Split, Variant
 
@@ -52,8 +51,3 @@ def score(folder: Path, split: Split, variants: Iterable[Variant], progress: Pro
 def _config(subject: str, split: Split) -> str:
     limit = f", limit: {LIMITS[subject]}" if subject in LIMITS else ""
     return CONFIG.format(split=split, limit=limit, corruptions=", ".join(CORRUPTIONS))
-
-
-def saved(folder: Path, split: Split) -> Report:
-    """Return the report of a split that was scored."""
-    return from_dict(Report, json.loads((folder / SCORES / split / "report.json").read_text()))

@@ -180,6 +180,19 @@ def test_a_gate_combines_what_each_reading_sees_alone():
         assert result["balanced_accuracy"] > 0.9
 
 
+def test_a_reading_that_is_missing_on_a_split_decides_nothing_there():
+    subjects = [observed("one"), observed("second"), observed("the third")]
+    criteria = [("sp2ps.grad-cam", "absolute"), ("agreement", "absolute")]
+    whole = gates.proposed(subjects, criteria)
+    for subject in subjects:
+        for key in [key for key in subject.values if key[1:] == ("blanked", "sp2ps.grad-cam")]:
+            del subject.values[key]
+    # Shortcuts, the only ones that this reading sees, are judged on another split.
+    for row, before in zip(gates.proposed(subjects, criteria), whole, strict=True):
+        assert row["auc"] == pytest.approx(before["auc"], abs=0.01)
+        assert row["caught"] == before["caught"] == 1
+
+
 def test_a_limit_relative_to_the_control_follows_a_subject_whose_level_differs():
     subjects = [observed("one"), observed("second", shift=-0.5), observed("the third", shift=0.4)]
     found = {

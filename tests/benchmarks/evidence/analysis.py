@@ -109,7 +109,15 @@ def _of_kind(subject: Observed, group: Pairs, kind: str) -> Pairs:
 def _auc(groups: Sequence[Pairs]) -> dict[str, Any]:
     groups = [group for group in groups if len(group.won)]
     low, high = auc_interval(groups)
-    return {"auc": auc(groups), "low": low, "high": high, "harmful": sum(len(group.won) for group in groups)}
+    compared = sum(float(group.compared.sum()) for group in groups)
+    return {
+        "auc": auc(groups),
+        "low": low,
+        "high": high,
+        "harmful": sum(len(group.won) for group in groups),
+        # Below 1 where readings are missing, such as those under a corruption that leaves the baseline guessing.
+        "compared": compared / max(1, sum(group.compared.size for group in groups)),
+    }
 
 
 def movements(observed: Sequence[Observed]) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 The score of a gate is its worst normalized margin: each reading minus the mean of the benign variants, in their
 standard deviations, both from the subjects that the gate was chosen on; the score is the highest of these. So a gate
-ranks variants as a reading does.
+ranks variants as a reading does. A reading that is missing decides nothing beside others: those under a corruption that
+leaves the baseline guessing are missing for all variants on a split, harmful or not.
 """
 
 from __future__ import annotations
@@ -60,26 +61,33 @@ def shared_metrics(subjects: Iterable[Observed]) -> list[str]:
 
 
 def scaled(metric: str, form: Form, chosen_on: Sequence[Observed]) -> Scaled | None:
-    """Return a criterion in the scale of the benign variants; None where these are all equal or one is missing."""
+    """Return a criterion in the scale of the benign variants; None where they are all equal or all missing."""
     rows = joined([subject.rows(metric, form, COMPARISON) for subject in chosen_on])
-    scores, weights = rows.scores[~rows.harmful], rows.weights[~rows.harmful]
+    known = ~rows.harmful & np.isfinite(rows.scores)
+    if not known.any():
+        return None
+    scores, weights = rows.scores[known], rows.weights[known]
     mean = float(np.average(scores, weights=weights))
     deviation = float(np.sqrt(np.average((scores - mean) ** 2, weights=weights)))
-    return Scaled(metric, form, mean, deviation) if np.isfinite(deviation) and deviation > 0 else None
+    return Scaled(metric, form, mean, deviation) if deviation > 0 else None
 
 
 def gate_rows(gate: Gate, subject: Observed, against: Harmless = "benign") -> Rows:
-    """Return the places of a subject with the scores of a gate; missing if a reading is."""
+    """Return the places of a subject with the scores of a gate; missing if all readings are."""
     rows = [subject.rows(one.metric, one.form, COMPARISON, against) for one in gate]
-    return rows[0].with_scores(np.max([one.of(each.scores) for one, each in zip(gate, rows, strict=True)], axis=0))
+    return rows[0].with_scores(_worst([one.of(each.scores) for one, each in zip(gate, rows, strict=True)]))
 
 
 def gate_pairs(gate: Gate, subject: Observed, against: Harmless = "benign") -> Pairs:
     """Return the pairs of a subject by the scores of a gate."""
     every = [_scores(subject, one.metric, one.form, against) for one in gate]
-    left = np.max([one.of(scores) for one, (scores, _) in zip(gate, every, strict=True)], axis=0)
-    right = np.max([one.of(scores) for one, (_, scores) in zip(gate, every, strict=True)], axis=0)
+    left = _worst([one.of(scores) for one, (scores, _) in zip(gate, every, strict=True)])
+    right = _worst([one.of(scores) for one, (_, scores) in zip(gate, every, strict=True)])
     return pairs(left, right)
+
+
+def _worst(scores: Sequence[Floats]) -> Floats:
+    return np.asarray(np.fmax.reduce(scores))
 
 
 @cache  # thousands of gates are made of the same readings

@@ -92,7 +92,7 @@ class Observed:
         """Return a reading, turned so that higher is worse; NaN where it is missing."""
         value = self.values.get((variant.name, split, metric), math.nan)
         if form == "to control":
-            value -= self._controls[split, metric]
+            value -= self._controls.get((split, metric), math.nan)
         return value if METRICS[metric].better == "lower" else -value
 
     @cached_property

@@ -17,8 +17,8 @@ from edgecheck.config import gates, reader
 from edgecheck.config.gates import GateSection
 from edgecheck.gate.judgement import judged
 from edgecheck.gate.leniency import PASSING
-from edgecheck.records import Policy, Report, Status
-from tests.benchmarks.evidence.observed import Observed
+from edgecheck.records import Policy, Report, Status, Verdict
+from tests.benchmarks.evidence.observed import Harmless, Observed
 from tests.benchmarks.evidence.statistics import Pairs, auc, auc_interval, pairs
 from tests.benchmarks.evidence.variants import Split, Variant
 
@@ -37,16 +37,16 @@ class Judged:
         return self.reports[split].statuses[variant.name]
 
     def margins(self, variant: Variant, split: Split) -> dict[str, float]:
-        """Return by how much each reading is beyond its limit, higher is worse, by criterion."""
-        report = self.reports[split]
+        """Return by how much each reading is beyond its limit, higher is worse, by metric and operator."""
         return {
-            criterion.text or criterion.name: sign * (verdict.actual - verdict.limit)
-            for criterion, verdict in zip(report.policy.criteria, self._verdicts(variant, split), strict=True)
+            f"{verdict.name} {verdict.op}": sign * (verdict.actual - verdict.limit)
+            for verdict in self.verdicts(variant, split)
             if verdict.actual is not None and verdict.limit is not None
             for sign in [1.0 if verdict.op.startswith("<") else -1.0]
         }
 
-    def _verdicts(self, variant: Variant, split: Split) -> list[Any]:
+    def verdicts(self, variant: Variant, split: Split) -> list[Verdict]:
+        """Return a verdict per criterion; those that need a twin are not judged."""
         return [verdict for verdict in self.reports[split].verdicts if verdict.variant == variant.name]
 
 
@@ -72,10 +72,10 @@ def verdicts(
             Judged(subject, {split: judged(report, policy) for split, report in of.items()})
             for subject, of in zip(observed, reports, strict=True)
         ]
-        groups = _margin_pairs(every)
-        for one, group in zip(every, groups, strict=True):
-            results.append({"profile": name, **_row([one], [group])})
-        results.append({"profile": name, **_row(every, groups)})
+        near, far = _margin_pairs(every), _margin_pairs(every, "far")
+        for one, group, other in zip(every, near, far, strict=True):
+            results.append({"profile": name, "auc_far": auc([other]), **_row([one], [group])})
+        results.append({"profile": name, "auc_far": auc(far), **_row(every, near)})
     return results
 
 
@@ -128,7 +128,7 @@ def _agree(first: Status, second: Status) -> bool:
     return "INCONCLUSIVE" in (first, second) or (first in PASSING) == (second in PASSING)
 
 
-def _margin_pairs(every: Sequence[Judged]) -> list[Pairs]:
+def _margin_pairs(every: Sequence[Judged], against: Harmless = "benign") -> list[Pairs]:
     """Return the pairs by the worst margin of a profile's criteria, each in standard deviations of benign variants.
 
     The deviation is that within the subjects, on the clean split. A criterion without any tells by its sign alone.
@@ -138,7 +138,7 @@ def _margin_pairs(every: Sequence[Judged]) -> list[Pairs]:
     for one in every:
         subject = one.observed
         left = [_worst(one, variant, variant.split, scales) for variant in subject.harmful]
-        right = [[_worst(one, b, v.split, scales) for b in subject.benign] for v in subject.harmful]
+        right = [[_worst(one, b, v.split, scales) for b in subject.of(against)] for v in subject.harmful]
         results.append(pairs(left, right))
     return results
 
@@ -158,7 +158,7 @@ def _scales(every: Sequence[Judged]) -> dict[str, float]:
 def _worst(one: Judged, variant: Variant, split: Split, scales: Mapping[str, float]) -> float:
     """Return the highest normalized margin; missing readings fail, so they are worse than any."""
     margins = one.margins(variant, split)
-    if len(margins) < len(one.reports[split].policy.criteria):
+    if len(margins) < len(one.verdicts(variant, split)):
         return float(np.finfo(np.float64).max)
     return max(
         margin / scales[name] if scales.get(name) else float(np.sign(margin)) for name, margin in margins.items()

@@ -139,13 +139,22 @@ def _gate_rows(rows: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
 def profiles(results: Results) -> Iterator[list[str]]:
     """Yield a row per profile and subject."""
     yield [
-        *("profile", "subject", "AUC", "harmful that pass", "benign that pass", "far that pass", "benign, all splits"),
+        *(
+            "profile",
+            "subject",
+            "AUC",
+            "AUC against far",
+            "harmful that pass",
+            "benign that pass",
+            "far that pass",
+            "benign, all splits",
+        ),
         *("pairs of seeds", "seeds agree", "inconclusive"),
     ]
     for row in results["profiles"]:
         shares = [_passing(row["statuses"][label]) for label in ("harmful", "benign", "far", "matched")]
         pairs = [str(row["seed_pairs"]), _number(row["seeds_agree"], "{:.1%}"), _number(row["inconclusive"], "{:.1%}")]
-        yield [row["profile"], row["subject"], _interval(row), *shares, *pairs]
+        yield [row["profile"], row["subject"], _interval(row), _number(row["auc_far"]), *shares, *pairs]
 
 
 def _passing(shares: dict[str, float]) -> str:

@@ -90,6 +90,7 @@ def _row(every: Sequence[Judged], groups: Sequence[Pairs]) -> dict[str, Any]:
         "low": low,
         "high": high,
         "statuses": {label: _shares(statuses) for label, statuses in places.items()},
+        "harmful_by_kind": _passing_by_kind(every),
         "seed_pairs": len(seeds),
         "seeds_agree": agreement(seeds),
         "inconclusive": sum(pair.count("INCONCLUSIVE") for pair in seeds) / (2 * len(seeds)) if seeds else None,
@@ -103,6 +104,16 @@ def _statuses(one: Judged, label: str) -> list[Status]:
         return [one.status(variant, split) for split in one.reports for variant in subject.benign]
     of = subject.harmful if label == "harmful" else subject.far if label == "far" else subject.benign
     return [one.status(variant, variant.split) for variant in of]
+
+
+def _passing_by_kind(every: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    """Return how many harmful files of each kind there are and how many of them pass, on their own splits."""
+    files = [(v.kind, one.status(v, v.split) in PASSING) for one in every for v in one.observed.harmful]
+    return {
+        kind: {"files": len(passed), "pass": sum(passed)}
+        for kind in dict.fromkeys(kind for kind, _ in files)
+        for passed in [[each for of, each in files if of == kind]]
+    }
 
 
 def _shares(statuses: Sequence[Status]) -> dict[str, float]:

@@ -89,6 +89,6 @@ def policy(section: GateSection, written: CommentedMap, source: str, flags: bool
         for index, text in enumerate(section.criteria or [])
     ]
     sentence.check_directions(own)
-    name = section.profile or ("" if own else DEFAULT)
-    criteria = replaced(profile(name, place("profile") if written else ""), own) if name else own
-    return Policy(section.require, section.decide, section.missing, section.inconclusive, criteria, name)
+    name = DEFAULT if section.profile is None and not own else section.profile
+    criteria = own if name is None else replaced(profile(name, place("profile") if written else ""), own)
+    return Policy(section.require, section.decide, section.missing, section.inconclusive, criteria, name or "")

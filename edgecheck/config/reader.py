@@ -143,7 +143,7 @@ def _plugin_files(written: CommentedMap, folder: Path) -> list[Path]:
 
 
 def _names_a_profile(flags: Mapping[str, Any]) -> bool:
-    return bool(flags.get("gate", {}).get("profile"))
+    return flags.get("gate", {}).get("profile") is not None
 
 
 def _is_section(value: Any) -> bool:

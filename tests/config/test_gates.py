@@ -77,6 +77,9 @@ def test_an_unknown_profile_names_the_known_ones_and_its_line():
         read("gate:\n  profile: papre\n")
     with pytest.raises(ConfigError, match=r"unknown profile 'papre'"):
         read(profile="papre")
+    for empty in ({"gate": "gate: {profile: ''}"}, {"profile": ""}):
+        with pytest.raises(ConfigError, match=r"unknown profile ''; known"):
+            read(**empty)
 
 
 def test_an_empty_gate_is_refused_but_not_beside_a_profile():

@@ -162,6 +162,12 @@ def test_the_file_that_init_writes_is_understood():
     assert len(plan.variants) == 10
 
 
+@pytest.mark.parametrize("key", ["corruption", "variants", "plugins"])
+def test_a_list_whose_items_are_all_commented_out_is_refused_in_words(key):
+    with pytest.raises(ConfigError, match=f"edgecheck.yaml:2: {key}: expected a list, but there is nothing"):
+        read(f"data: {{dataset: digits}}\n{key}:\n  # - jpeg\n")
+
+
 def variants(text):
     rows = textwrap.dedent(text)
     return read("data: {dataset: digits}\nvariants:\n" + textwrap.indent(rows.strip(), "  ") + "\n").variants

@@ -121,7 +121,7 @@ def _policy(
     if only and profile is not None:
         raise UsageError("--only drops the criteria of --profile: leave out one of them")
     if profile is not None:
-        policy = attrs.evolve(policy, criteria=gates.profile(profile), profile=profile)
+        policy = attrs.evolve(policy, criteria=gates.profile(profile, gates.PROFILE_FLAG), profile=profile)
     if sentences:
         given = [parse(text, gates.FLAG) for text in sentences]
         kept = [] if only else policy.criteria

@@ -139,9 +139,16 @@ def find(name: str) -> Metric:
     """Return the metric of a name.
 
     Raises:
-        ConfigError: the name is unknown; the message suggests the closest names and lists all, as `listed` does.
+        ConfigError: the name is unknown; the message suggests the closest names and lists all, each family once.
     """
-    return lookup(METRICS, name, "metric", [metric.name for metric in listed()])
+    return lookup(METRICS, name, "metric", dict.fromkeys(map(_pattern, METRICS)))
+
+
+def _pattern(metric: str) -> str:
+    """Return a name in which METHOD stands for the attribution method, and KIND-N for the corruption."""
+    if of_metric(metric):
+        return f"{PREFIX}KIND-N"
+    return f"{family_of(metric)}.METHOD" if family_of(metric) in METHOD_FAMILIES else metric
 
 
 def listed() -> Iterator[Metric]:

@@ -94,7 +94,8 @@ def wilson_interval(hits: int, n: int) -> Interval:
     share, weight = hits / n, Z * Z / n
     centre = (share + weight / 2) / (1 + weight)
     half = Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    # Exact at the ends, where rounding would leave the share itself outside by 1e-17.
+    return centre - half if hits else 0.0, centre + half if hits < n else 1.0
 
 
 def median_interval(values: ArrayLike, confidence: float = CONFIDENCE, seed: int = SEED) -> Interval | None:

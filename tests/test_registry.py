@@ -2,8 +2,9 @@ import pytest
 
 from edgecheck.attribution.table import METHODS
 from edgecheck.errors import ConfigError
-from edgecheck.metrics import METRICS
+from edgecheck.metrics import METRICS, find
 from edgecheck.registry import lookup, nearest
+from edgecheck.text import MOST_CHARACTERS
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,15 @@ def test_the_nearest_metric_is_suggested_first(name, first):
     with pytest.raises(ConfigError) as error:
         lookup(METRICS, name, "metric")
     assert f"unknown metric {name!r}, did you mean {first!r}" in str(error.value)
+
+
+def test_the_known_metrics_fit_into_a_message():
+    with pytest.raises(ConfigError) as error:
+        find("no such metric")
+    known = str(error.value).split("known: ")[1].split(", ")
+    assert len(str(error.value)) < MOST_CHARACTERS / 1.2  # a path fits as well
+    assert {"accuracy", "sp2ps.METHOD", "spearman.METHOD", "excess_error_pp.KIND-N"} < set(known)
+    assert len(known) == len(set(known))
 
 
 def test_at_most_three_are_suggested():

@@ -129,6 +129,12 @@ def test_wilson_interval_is_that_of_scipy():
         assert stats.wilson_interval(hits, n) == pytest.approx((interval.low, interval.high), abs=1e-9)
 
 
+def test_wilson_interval_contains_the_share():
+    for n in range(1, 400):
+        assert stats.wilson_interval(0, n)[0] == 0
+        assert stats.wilson_interval(n, n)[1] == 1
+
+
 def test_intervals_of_several_sets_are_those_of_each():
     random = np.random.default_rng(0)
     sets = [random.normal(size=50), random.random(50)]

@@ -118,8 +118,10 @@ def _policy(
     policy = reader.load_gate(config) if config else saved
     if only and not sentences:
         raise UsageError("--only needs at least one --gate")
-    if profile:
-        policy = attrs.evolve(policy, criteria=gates.profile(profile), profile=profile)
+    if only and profile is not None:
+        raise UsageError("--only drops the criteria of --profile: leave out one of them")
+    if profile is not None:
+        policy = attrs.evolve(policy, criteria=gates.profile(profile, gates.PROFILE_FLAG), profile=profile)
     if sentences:
         given = [parse(text, gates.FLAG) for text in sentences]
         kept = [] if only else policy.criteria

@@ -45,13 +45,13 @@ profile_option: Decorator = click.option(
     "--profile",
     metavar="paper|relative|release",
     help="Judge by a profile: the limits of the paper, limits relative to the noise floor, or those that "
-    "models/evidence.md supports. [default: the gate of the configuration, or else paper]",
+    "models/evidence.md supports. [default: the gate of the configuration or of the run, or else paper]",
 )
 
 
 def gate_of(profile: str | None) -> dict[str, Any]:
     """Return the section of a configuration that names a profile; nothing without one."""
-    return {"gate": {"profile": profile}} if profile else {}
+    return {"gate": {"profile": profile}} if profile is not None else {}
 
 
 timings_option: Decorator = click.option(

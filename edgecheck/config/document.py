@@ -89,6 +89,8 @@ def _one_or_many(kind: Any, converter: BaseConverter) -> Any:
     def convert(value: Any, _: Any) -> Any:
         if isinstance(value, Mapping):
             raise ValueError(f"expected a list, not the keys {', '.join(map(str, value))}")
+        if value is None:  # all items are commented out
+            raise ValueError("expected a list, but there is nothing; remove the key, or write []")
         return structure_items(value if isinstance(value, list | tuple) else [value], kind)
 
     return convert

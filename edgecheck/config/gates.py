@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import resources
 
 from attrs import field, frozen
@@ -18,7 +18,7 @@ from edgecheck.registry import lookup
 
 PROFILES = "edgecheck.gate.profiles"
 DEFAULT = "paper"
-FLAG = "--gate"  # the place of a criterion that comes from the command line
+FLAG, PROFILE_FLAG = "--gate", "--profile"  # the places of what comes from the command line
 
 
 @frozen
@@ -72,8 +72,8 @@ def replaced(criteria: Sequence[Criterion], by: Sequence[Criterion]) -> list[Cri
     return [*(one for one in criteria if one.name not in changed), *by]
 
 
-def policy(section: GateSection, written: CommentedMap, source: str, flags: bool = False) -> Policy:
-    """Return the policy of a section of the document `written`, or of the command line.
+def policy(section: GateSection, written: CommentedMap, source: str, flags: Collection[str] = ()) -> Policy:
+    """Return the policy of a section of the document `written`; the keys in `flags` come from the command line.
 
     Raises:
         ConfigError: an unknown profile, a sentence that is no criterion, or an empty gate.
@@ -85,10 +85,12 @@ def policy(section: GateSection, written: CommentedMap, source: str, flags: bool
     if section.criteria == [] and section.profile is None:
         raise ConfigError(f"{place('criteria')}: gate.criteria is empty, so every variant would pass")
     own = [
-        sentence.parse(text, FLAG if flags else place("criteria", index))
+        sentence.parse(text, FLAG if "criteria" in flags else place("criteria", index))
         for index, text in enumerate(section.criteria or [])
     ]
     sentence.check_directions(own)
-    name = section.profile or ("" if own else DEFAULT)
-    criteria = replaced(profile(name, place("profile") if written else ""), own) if name else own
-    return Policy(section.require, section.decide, section.missing, section.inconclusive, criteria, name)
+    name = DEFAULT if section.profile is None and not own else section.profile
+    criteria = (
+        own if name is None else replaced(profile(name, PROFILE_FLAG if "profile" in flags else place("profile")), own)
+    )
+    return Policy(section.require, section.decide, section.missing, section.inconclusive, criteria, name or "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     recipes.check_all(whole.train, whole.finetune, whole.recipes, written, str(path))
     if whole.model is not None and whole.model.weights is not None:
         require_regular(whole.model.weights, MOST_WEIGHT_BYTES, ModelError)
-    plan = _plan(whole, written, path, flags="criteria" in overrides.get("gate", {}))
+    plan = _plan(whole, written, path, flags=overrides.get("gate", {}))
     return evolve(plan, normalization_assumed=not (named or said))
 
 
@@ -104,7 +104,7 @@ def preset(dataset: str, where: str = "") -> dict[str, Any]:
     return document.read(entry.read_text(), entry.name)
 
 
-def _plan(whole: Document, written: CommentedMap, path: Path, flags: bool) -> Plan:
+def _plan(whole: Document, written: CommentedMap, path: Path, flags: Collection[str]) -> Plan:
     if whole.model is not None and ":" not in whole.model.factory:
         line = document.line_of(written, ("model", "factory"))
         raise ConfigError(f"{path}:{line}: model.factory: {FACTORY_FORMS}")
@@ -143,7 +143,7 @@ def _plugin_files(written: CommentedMap, folder: Path) -> list[Path]:
 
 
 def _names_a_profile(flags: Mapping[str, Any]) -> bool:
-    return bool(flags.get("gate", {}).get("profile"))
+    return flags.get("gate", {}).get("profile") is not None
 
 
 def _is_section(value: Any) -> bool:

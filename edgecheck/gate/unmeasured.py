@@ -10,6 +10,7 @@ from edgecheck.records import HOST, Criterion
 from edgecheck.registry import nearest
 
 CSV = "add it from another tool with `edgecheck merge --csv`"
+_ON_HOST_ONLY = {"pie_rate": "populations of variants"}
 
 
 def nothing_from(device: str, merged: Iterable[str]) -> str:
@@ -22,25 +23,25 @@ def nothing_from(device: str, merged: Iterable[str]) -> str:
 
 def on_host_only(criterion: Criterion) -> str:
     """Return why `device run` gives no reading of a metric that only the host measures; "" for other metrics."""
-    if of_metric(criterion.metric) is None:
+    lacking = "corrupted images" if of_metric(criterion.metric) else _ON_HOST_ONLY.get(criterion.metric)
+    if lacking is None:
         return ""
     return (
-        f"not measured on {criterion.device}: devices measure no corrupted images; gate {criterion.metric} without "
+        f"not measured on {criterion.device}: devices measure no {lacking}; gate {criterion.metric} without "
         f"@{criterion.device}, or {CSV}"
     )
 
 
 def not_measured(criterion: Criterion) -> str:
     """Return why a metric cannot be judged on its device."""
-    corruption = of_metric(criterion.metric)
-    if corruption and criterion.device == HOST:
+    group, _, method = criterion.metric.partition(".")
+    of_method = group in METHOD_FAMILIES
+    if criterion.device != HOST:
+        holder = f"a run with {method} in explain.methods" if of_method else "the run again"
+        step = f"not measured on {criterion.device}: bundle {holder} and measure it there, or {CSV}"
+        return on_host_only(criterion) or step
+    if corruption := of_metric(criterion.metric):
         return f"not measured: run again with corruption: [{corruption.name}]"
     if criterion.metric == "pie_rate":
         return "not measured: it compares populations; set seeds: 5 in the row of the variant, and controls: 5"
-    if criterion.device == HOST:
-        return "not measured"
-    if corruption:
-        return on_host_only(criterion)
-    group, _, method = criterion.metric.partition(".")
-    holder = f"a run with {method} in explain.methods" if group in METHOD_FAMILIES else "the run again"
-    return f"not measured on {criterion.device}: bundle {holder} and measure it there, or {CSV}"
+    return f"not measured: run again with {method} in explain.methods" if of_method else "not measured"

@@ -6,7 +6,6 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecheck import stats
 from edgecheck.device.runtime.accuracy import PERCENT
 from edgecheck.gate.chance import guesses
 from edgecheck.pipeline.entry import Entry, Findings, Run
@@ -16,7 +15,7 @@ from edgecheck.pipeline.stages.predict import Predict, load_logits
 from edgecheck.pipeline.subject import Images
 from edgecheck.pipeline.work import Work
 from edgecheck.records import Reading, reading
-from edgecheck.score.excess import Answers, Right, excess_errors
+from edgecheck.score.excess import Answers, Right, excess_errors, interval
 
 
 def under_corruption(run: Run, findings: Findings, baseline: Findings | None) -> Line[Findings]:
@@ -69,13 +68,13 @@ def _excess_errors(run: Run, variant: Findings, baseline: Findings) -> list[Read
     readings = []
     for one in run.plan.corruption:
         corrupted, before = variant.corrupted[one.name], baseline.corrupted[one.name]
-        errors = PERCENT * excess_errors(Answers(clean, corrupted), Answers(reference, before))
+        errors = excess_errors(Answers(clean, corrupted), Answers(reference, before))
         shares = f"right on {_percent(corrupted)} under {one.name}, the baseline on {_percent(before)}"
         if lacking := _nothing_to_lose(run, clean, before):
             readings.append(reading(variant.name, one.metric, None, n=len(errors), note=f"{shares}: {lacking}"))
             continue
-        interval = stats.mean_interval(errors, seed=run.plan.seed)
-        readings.append(reading(variant.name, one.metric, errors.mean(), interval, len(errors), shares))
+        low, high = (PERCENT * end for end in interval(errors, run.plan.seed))
+        readings.append(reading(variant.name, one.metric, PERCENT * errors.mean(), (low, high), len(errors), shares))
     return readings
 
 

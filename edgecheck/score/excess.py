@@ -6,6 +6,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from edgecheck import stats
+
 Right = NDArray[np.bool_]
 """Which images a file classifies correctly, `(N,)`."""
 
@@ -26,6 +28,16 @@ def excess_errors(variant: Answers, baseline: Answers) -> NDArray[np.int64]:
     are taken image by image.
     """
     return _added(variant) - _added(baseline)
+
+
+def interval(errors: NDArray[np.int64], seed: int) -> stats.Interval:
+    """Return the 95 % bootstrap interval of the mean of excess errors `(N,)`.
+
+    As in the interval of the accuracy drop, one image more is lost and gained, so that it has a width without any.
+    """
+    low, high = stats.mean_interval([*errors, 1, -1], seed=seed)
+    mean = float(errors.mean())
+    return min(low, mean), max(high, mean)
 
 
 def _added(answers: Answers) -> NDArray[np.int64]:

@@ -89,7 +89,8 @@ def _matched(
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     if one.shape == other.shape:
         return one, other
-    size = max(one.shape[1:], other.shape[1:], key=lambda shape: shape[0] * shape[1])
+    # Of 3x4 and 4x3 always the same one, so that the scores do not depend on the order of the maps.
+    size = max(one.shape[1:], other.shape[1:], key=lambda shape: (shape[0] * shape[1], shape))
     return tuple(maps if maps.shape[1:] == size else cam.resize(maps, size) for maps in (one, other))  # type: ignore[return-value]
 
 

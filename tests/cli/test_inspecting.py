@@ -124,6 +124,14 @@ def test_the_example_of_a_metric_is_a_gate_sentence(edgecheck, metric):
 
 
 @pytest.mark.parametrize(
+    ("metric", "limit"), [("agreement", ">= 95 %"), ("pie_rate", "<= 5 %"), ("js_divergence", "<= 0.05")]
+)
+def test_the_example_of_a_metric_rejects_what_is_worse(edgecheck, metric, limit):
+    _, shown, _ = edgecheck("metrics", metric)
+    assert f" {metric} {limit}\n" in shown
+
+
+@pytest.mark.parametrize(
     ("command", "wrong", "right"), [("metrics", "latency.p90", "latency.p90_s"), ("criteria", "fpmg", "fpgm")]
 )
 def test_an_unknown_name_gets_the_nearest(edgecheck, command, wrong, right):

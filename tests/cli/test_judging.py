@@ -21,6 +21,9 @@ def test_only_drops_them(tiny_run, edgecheck, refused):
     _, out, _ = edgecheck("gate", tiny_run, "--gate", "size.bytes <= 2 MB", "--only", "--format", "json")
     assert [c["metric"] for c in json.loads(out)["policy"]["criteria"]] == ["size.bytes"]
     assert "--gate" in refused("gate", tiny_run, "--only")
+    both = ["--only", "--profile", "paper", "--gate", "size.bytes <= 2 MB"]
+    assert "--only drops the criteria of --profile" in refused("gate", tiny_run, *both)
+    assert "unknown profile ''" in refused("gate", tiny_run, "--profile", "")
 
 
 def test_the_gate_is_printed(tiny_run, edgecheck):

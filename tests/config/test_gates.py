@@ -75,8 +75,12 @@ def test_a_profile_on_the_command_line_stands_in_place_of_the_criteria_of_the_fi
 def test_an_unknown_profile_names_the_known_ones_and_its_line():
     with pytest.raises(ConfigError, match=r"^edgecheck.yaml:3: unknown profile 'papre'.*paper.*relative"):
         read("gate:\n  profile: papre\n")
-    with pytest.raises(ConfigError, match=r"unknown profile 'papre'"):
-        read(profile="papre")
+    for file in ("", "gate:\n  profile: paper\n"):
+        with pytest.raises(ConfigError, match=r"^--profile: unknown profile 'papre'"):
+            read(file, profile="papre")
+    for empty in ({"gate": "gate: {profile: ''}"}, {"profile": ""}):
+        with pytest.raises(ConfigError, match=r"unknown profile ''; known"):
+            read(**empty)
 
 
 def test_an_empty_gate_is_refused_but_not_beside_a_profile():

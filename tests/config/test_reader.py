@@ -160,6 +160,14 @@ def test_the_file_that_init_writes_is_understood():
     plan = reader.parse(text, Path("edgecheck.yaml"), {})
     assert plan.model.factory == "my_model.py:build"
     assert len(plan.variants) == 10
+    seeds = reader.parse(text.replace("# seeds: 5", "seeds: 5"), Path("edgecheck.yaml"), {}).variants
+    assert len(seeds) == 18  # five for each of two rates of filters
+
+
+@pytest.mark.parametrize("key", ["corruption", "variants", "plugins"])
+def test_a_list_whose_items_are_all_commented_out_is_refused_in_words(key):
+    with pytest.raises(ConfigError, match=f"edgecheck.yaml:2: {key}: expected a list, but there is nothing"):
+        read(f"data: {{dataset: digits}}\n{key}:\n  # - jpeg\n")
 
 
 def variants(text):

@@ -149,9 +149,23 @@ def test_no_device_measures_corrupted_images_and_says_so_before_and_after_its_re
     }
 
 
-def test_an_excess_error_that_the_run_has_not_measured_names_the_next_step():
-    (first, _) = judge(["excess_error_pp.jpeg-3 <= 1"], []).verdicts
-    assert (first.status, first.reason) == ("MISSING", "not measured: run again with corruption: [jpeg-3]")
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("excess_error_pp.jpeg-3 <= 1", "run again with corruption: [jpeg-3]"),
+        ("spearman.score-cam >= 0.9", "run again with score-cam in explain.methods"),
+    ],
+)
+def test_what_the_run_has_not_measured_names_the_next_step(text, step):
+    (first, _) = judge([text], []).verdicts
+    assert (first.status, first.reason) == ("MISSING", f"not measured: {step}")
+
+
+def test_no_number_of_seeds_makes_a_device_compare_populations():
+    of_pi4 = reading("a", "latency.p50_s", 0.040, device="pi4")
+    (before, _), (after, _) = (judge(["pie_rate@pi4 <= 1 %"], taken).verdicts for taken in ([], [of_pi4]))
+    assert before.reason == after.reason
+    assert "devices measure no populations of variants; gate pie_rate without @pi4" in after.reason
 
 
 def test_no_excess_error_is_judged_beside_a_baseline_that_guesses():

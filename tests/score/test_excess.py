@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecheck.score.excess import Answers, excess_errors
+from edgecheck.device.runtime.accuracy import PERCENT, drop_interval
+from edgecheck.score.excess import Answers, excess_errors, interval
 
 right = st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=40).map(np.array)
 
@@ -47,3 +48,18 @@ def test_a_variant_equal_to_the_baseline_has_none(answers):
 def test_swapped_sides_change_the_sign(answers):
     variant, baseline = answers.T[:2], answers.T[2:]
     assert (errors([*variant, *baseline]) == -errors([*baseline, *variant])).all()
+
+
+@pytest.mark.parametrize(("lost", "gained", "n"), [(0, 0, 40), (0, 0, 2000), (30, 10, 400)])
+def test_the_interval_is_about_that_of_an_accuracy_drop_with_as_many_images(lost, gained, n):
+    """Also where no image differs: then few images may not look more certain than many."""
+    errors = np.repeat([1, -1, 0], [lost, gained, n - lost - gained])
+    expected = np.array(drop_interval(lost, gained, n)) / PERCENT
+    assert interval(errors, seed=0) == pytest.approx(expected, abs=0.2 * np.ptp(expected))
+
+
+@pytest.mark.parametrize("error", [-2, 2])
+def test_the_interval_contains_the_mean(error):
+    low, high = interval(np.full(5, error), seed=0)
+    assert low <= error <= high
+    assert low < high

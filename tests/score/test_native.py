@@ -46,6 +46,12 @@ def test_scores_are_symmetric_and_in_range(first, second):
     assert np.array_equal(one.pointing, other.pointing)
 
 
+def test_scores_of_an_upright_and_a_lying_map_do_not_depend_on_their_order():
+    upright, lying = np.ones((1, 4, 3)), np.ones((1, 3, 4))
+    upright[0, 0, 1], lying[0, 0, 0] = 0, 0
+    assert native.compare(upright, lying).spearman == native.compare(lying, upright).spearman
+
+
 def test_constant_maps_score_1_beside_each_other_and_0_beside_another_map():
     constant, ramp = np.full((1, 3, 3), 2.0), np.arange(9.0).reshape(1, 3, 3)
     for pair, expected in (((constant, 0 * constant), 1), ((constant, ramp), 0), ((ramp, constant), 0)):

@@ -14,10 +14,11 @@ from edgecheck.registry import lookup
 from edgecheck.report.listing import Listing
 
 # A limit in each unit, for the example of a gate sentence.
-EXAMPLES: dict[Unit, str] = {
+HIGHER_IS_BETTER: dict[Unit, str] = {"fraction": "95 %", "score": "0.95"}
+LOWER_IS_BETTER: dict[Unit, str] = {
     "fraction": "5 %",
     "pp": "1 pp",
-    "score": "0.95",
+    "score": "0.05",
     "s": "5 ms",
     "bytes": "300 kB",
     "count": "10 M",
@@ -36,7 +37,8 @@ def metrics(name: str | None = None) -> Listing:
     if name is not None:
         metric = find(name)
         units = ", ".join(filter(None, SUFFIXES[metric.unit])) or "none"
-        example = f"{name} {'<=' if metric.better == 'lower' else '>='} {EXAMPLES[metric.unit]}"
+        sign, limits = ("<=", LOWER_IS_BETTER) if metric.better == "lower" else (">=", HIGHER_IS_BETTER)
+        example = f"{name} {sign} {limits[metric.unit]}"
         return _one(
             "metric", attrs.asdict(metric), {"units of a limit": units, "example": example, **_strength(metric)}
         )

@@ -149,7 +149,7 @@ def test_a_run_of_another_runtime_or_cpu_measures_files_again(tiny_run, tiny_con
     def other_cpu(patch):
         patch.setattr(environment, "cpu_flags", lambda: ["avx2"])
 
-    runs_files = {"trial", "predict", "saturation", "profile"}
+    runs_files = {"trial", "predict", "saturation", "profile", "locate", "anchors"}
     assert made_again("runtime", other_runtime) == {*runs_files, "count"}
     assert made_again("cpu", other_cpu) == runs_files
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from edgecheck.config.reader import FLAG
+from edgecheck.config.gates import FLAG
 from edgecheck.device.bundle.unpack import unpack
 from edgecheck.gate.sentence import parse
 from edgecheck.pipeline import device_run

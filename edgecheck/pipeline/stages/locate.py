@@ -38,7 +38,7 @@ class Locate(Stage[Located]):
     """
 
     kind = "locate"
-    tools = versions.TWINS
+    tools = (*versions.TWINS, *versions.FILES)
     outputs = Located
 
     network: Network

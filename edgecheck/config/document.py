@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -16,6 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from edgecheck.config import bounded_yaml
 from edgecheck.errors import ConfigError
+from edgecheck.registry import lookup
 from edgecheck.structuring import Step, described, failures, register_literals, strict
 
 Record = TypeVar("Record")
@@ -39,6 +41,24 @@ def read(text: str, source: str) -> CommentedMap:
     if not isinstance(document, CommentedMap):
         raise ConfigError(f"{source}: expected `key: value` lines, such as `edgecheck init` writes")
     return document
+
+
+def packaged(package: str, name: str, kind: str, where: str = "") -> CommentedMap:
+    """Read the file NAME.yaml of a package.
+
+    Raises:
+        ConfigError: there is none; the message names `where` and the kind, and lists the known names.
+    """
+    files = {
+        entry.name.removesuffix(".yaml"): entry
+        for entry in resources.files(package).iterdir()
+        if entry.name.endswith(".yaml")
+    }
+    try:
+        entry = lookup(dict(sorted(files.items())), name, kind)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from None
+    return read(entry.read_text(), entry.name)
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from importlib import resources
 
 from attrs import field, frozen
 from ruamel.yaml.comments import CommentedMap
@@ -14,7 +13,6 @@ from edgecheck.errors import ConfigError
 from edgecheck.gate import sentence
 from edgecheck.records import Criterion, Level, Policy
 from edgecheck.records.policy import Decide, Require
-from edgecheck.registry import lookup
 
 PROFILES = "edgecheck.gate.profiles"
 DEFAULT = "paper"
@@ -49,17 +47,9 @@ def profile(name: str, where: str = "") -> list[Criterion]:
     Raises:
         ConfigError: no such profile; the message lists the known ones.
     """
-    files = {
-        entry.name.removesuffix(".yaml"): entry
-        for entry in resources.files(PROFILES).iterdir()
-        if entry.name.endswith(".yaml")
-    }
-    try:
-        entry = lookup(dict(sorted(files.items())), name, "profile")
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}" if where else str(error)) from None
-    written = document.read(entry.read_text(), entry.name)
-    criteria = [sentence.parse(text) for text in document.structure(written, Profile, written, entry.name).criteria]
+    written = document.packaged(PROFILES, name, "profile", where)
+    content = document.structure(written, Profile, written, f"{name}.yaml")
+    criteria = [sentence.parse(text) for text in content.criteria]
     if name != DEFAULT:
         return criteria
     # A method of a plugin may have a threshold of its own.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +91,7 @@ def preset(dataset: str, where: str = "") -> dict[str, Any]:
     Raises:
         ConfigError: the data set is unknown; the message lists the known ones.
     """
-    files = {
-        entry.name.removesuffix(".yaml"): entry
-        for entry in resources.files(PRESETS).iterdir()
-        if entry.name.endswith(".yaml")
-    }
-    try:
-        entry = lookup(dict(sorted(files.items())), dataset, "data set")
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}" if where else str(error)) from None
-    return document.read(entry.read_text(), entry.name)
+    return document.packaged(PRESETS, dataset, "data set", where)
 
 
 def _plan(whole: Document, written: CommentedMap, path: Path, flags: Collection[str]) -> Plan:

@@ -83,12 +83,12 @@ def compare_images(
 
     Raises:
         DataError: the sides do not fit together, there is no image, or the size is below the SSIM window.
-        EdgecheckError: a map or logit is not finite, or the kind of SAM is unknown.
+        MeasurementError: a map or logit is not finite.
+        ConfigError: unknown kind of SAM.
     """
     check_size(*scoring.size)
     baseline, variant = _checked(variant_name, method, baseline, variant, labels)
     pairs = _score_batches(baseline, variant, scoring, f"comparing {method} of {variant_name}", progress)
-    before, after = (confidence(side.logits, side.classes) for side in (baseline, variant))
     return ImageScores(
         variant=variant_name,
         method=method,
@@ -96,7 +96,7 @@ def compare_images(
         baseline_classes=baseline.predictions,
         variant_classes=variant.predictions,
         sp2ps=sp2ps(pairs.sam, pairs.ssim),
-        pe_like=pe_like(pairs.ssim, pairs.iou, after - before),
+        pe_like=pe_like(pairs.ssim, pairs.iou, _confidence(variant) - _confidence(baseline)),
         negative_logit=_negative_logit(baseline) | _negative_logit(variant),
         native=native_scores(baseline.maps, variant.maps),
         **pairs._asdict(),
@@ -170,6 +170,11 @@ def _same_type(baseline: Cams, variant: Cams) -> tuple[Cams, Cams]:
             evolve(baseline, maps=baseline.maps.astype(coarsest, copy=False)),
             evolve(variant, maps=variant.maps.astype(coarsest, copy=False)),
         )
+
+
+def _confidence(cams: Cams) -> NDArray[np.float64]:
+    """Return the probability of the explained class, `(N,)`."""
+    return confidence(cams.logits, cams.classes)
 
 
 def _negative_logit(cams: Cams) -> NDArray[np.bool_]:

@@ -34,7 +34,7 @@ MEANINGFUL_SIZE_SHARE = 0.01
 # Of a dozen equally fast variants, one interval lies below 1 by chance; "faster" requires more.
 MEANINGFUL_LATENCY_SHARE = 0.05
 
-_SEVERITY: tuple[Status, ...] = ("PASS", "WARN", "INCONCLUSIVE", "MISSING", "FAIL")
+_SEVERITY: tuple[Status, ...] = ("PASS", "WARN", "WAIVED", "INCONCLUSIVE", "MISSING", "FAIL")
 
 
 @frozen
@@ -170,6 +170,8 @@ def _apply(
         n=reading.n if reading else None,
         offset=criterion.offset,
         device=criterion.device,
+        relative_to=criterion.relative_to,
+        times=criterion.times,
     )
 
 

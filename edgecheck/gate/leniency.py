@@ -8,7 +8,7 @@ from __future__ import annotations
 from edgecheck.records import Level, Policy, Status, Verdict
 
 # Statuses of a variant that may be shipped.
-PASSING: frozenset[Status] = frozenset({"PASS", "WARN"})
+PASSING: frozenset[Status] = frozenset({"PASS", "WAIVED", "WARN"})
 
 
 def missed(level: Level) -> Status:
@@ -17,12 +17,12 @@ def missed(level: Level) -> Status:
 
 
 def counts_as(policy: Policy, verdict: Verdict) -> Level | None:
-    """Return what a verdict counts as: a failure, a warning, or None for one that passes.
+    """Return what a verdict counts as: a failure, a warning, or None for one that passes or is waived.
 
     A criterion with the level `warn` never fails a variant. `policy.missing` and `policy.inconclusive` say the same of
     readings that are missing or too uncertain.
     """
-    if verdict.status == "PASS":
+    if verdict.status in ("PASS", "WAIVED"):
         return None
     undecided: dict[Status, Level] = {"MISSING": policy.missing, "INCONCLUSIVE": policy.inconclusive}
     lenient = verdict.status == "WARN" or "warn" in (verdict.level, undecided.get(verdict.status))

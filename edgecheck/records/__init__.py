@@ -5,7 +5,7 @@ from edgecheck.records.device import DeviceRun
 from edgecheck.records.diagnostic import Diagnostic, Severity
 from edgecheck.records.form import from_dict, to_dict, to_json
 from edgecheck.records.migrations import SCHEMA_VERSION
-from edgecheck.records.policy import Criterion, Level, Operator, Policy, Recommendation, Status, Verdict
+from edgecheck.records.policy import Criterion, Level, Operator, Policy, Recommendation, Status, Verdict, Waiver
 from edgecheck.records.readings import HOST, Reading, on, on_host, reading
 from edgecheck.records.report import Environment, Report, Subject, Tool, Withheld
 from edgecheck.records.search import Attempt, BranchResult, Search
@@ -46,6 +46,7 @@ __all__ = [
     "Tool",
     "Variant",
     "Verdict",
+    "Waiver",
     "Withheld",
     "by_drift",
     "from_dict",

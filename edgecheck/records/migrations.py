@@ -71,8 +71,12 @@ def _from_3_to_4(document: Document) -> Document:
 
 
 def _from_4_to_5(document: Document) -> Document:
-    """Version 5 names the device of criteria and verdicts, which was the host."""
-    return document
+    """Version 5 names the device of criteria and verdicts, which was the host, and what limits are relative to."""
+
+    def verdict(one: Document) -> Document:
+        return {**one, "relative_to": "" if one.get("offset") is None else "control"}
+
+    return {**document, "verdicts": _each(document.get("verdicts"), verdict)}
 
 
 def _of_twin(reading: Document) -> Document:

@@ -13,7 +13,8 @@ Operator = Literal[">=", "<=", ">", "<", "=="]
 Level = Literal["fail", "warn"]
 Require = Literal["all", "any"]
 Decide = Literal["point", "interval"]
-Status = Literal["PASS", "FAIL", "WARN", "INCONCLUSIVE", "MISSING"]
+Status = Literal["PASS", "FAIL", "WARN", "INCONCLUSIVE", "MISSING", "WAIVED"]
+Reference = Literal["", "baseline", "control"]
 
 
 class _OnDevice:
@@ -30,9 +31,9 @@ class _OnDevice:
 
 @frozen
 class Criterion(_OnDevice):
-    """A criterion, written as `text` at `where`; with `relative_to`, `limit` is added to the control's value.
+    """A criterion, written as `text` at `where`, that the readings of `device` are judged by.
 
-    It is judged by the readings of `device`.
+    With `relative_to`, the limit is `times` the value of the baseline or of the control, plus `limit`.
     """
 
     metric: str = field(validator=known_metric)
@@ -41,20 +42,38 @@ class Criterion(_OnDevice):
     level: Level = "fail"
     text: str = ""
     where: str = ""
-    relative_to: Literal["", "control"] = ""
+    relative_to: Reference = ""
     device: str = field(default=HOST, validator=device_name)
+    times: float = field(default=1.0, validator=finite)
 
     @property
     def offset(self) -> float | None:
-        """The number added to the control's value; None if the limit is absolute."""
+        """The number added to what the limit is relative to; None if the limit is absolute."""
         return self.limit if self.relative_to else None
+
+
+@frozen
+class Waiver:
+    """An exception: one variant may miss one criterion until a date, for a reason that a person approved.
+
+    `metric` is a metric as a gate names it, `METRIC` or `METRIC@DEVICE`; `expires` is the last day on which it counts,
+    ISO 8601. It was written at `where`.
+    """
+
+    variant: str
+    metric: str
+    reason: str
+    approved_by: str
+    expires: str
+    where: str = ""
 
 
 @frozen
 class Policy:
     """How criteria combine: which variants must pass, and what an undecided reading counts as.
 
-    `profile` names the profile that criteria were taken from, "" where they were written one by one.
+    `profile` names the profile that criteria were taken from, "" where they were written one by one. `waivers` are
+    exceptions from criteria.
     """
 
     require: Require = "all"
@@ -63,11 +82,16 @@ class Policy:
     inconclusive: Level = "fail"
     criteria: list[Criterion] = field(factory=list)
     profile: str = ""
+    waivers: list[Waiver] = field(factory=list)
 
 
 @frozen
 class Verdict(_OnDevice):
-    """A criterion applied to a reading; given an `offset`, `limit` is that beyond the control: None without one."""
+    """A criterion applied to a reading.
+
+    `limit` is a number; None where the limit is relative to a reading that does not exist. An `offset` tells that it is
+    `times` the value of `relative_to`, plus that offset. `waiver` is the exception behind the status WAIVED.
+    """
 
     variant: str
     metric: str = field(validator=known_metric)
@@ -80,6 +104,9 @@ class Verdict(_OnDevice):
     n: int | None = field(default=None, validator=not_negative)
     offset: float | None = None
     device: str = field(default=HOST, validator=device_name)
+    relative_to: Reference = ""
+    times: float = 1.0
+    waiver: Waiver | None = None
 
 
 @frozen

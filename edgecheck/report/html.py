@@ -130,6 +130,6 @@ def class_rows(report: Report, variant: Variant) -> list[tuple[str, float | None
     return sorted(rows, key=lambda row: row[2] - (row[1] or 0.0))[:CLASSES_SHOWN]
 
 
-def cell_status(report: Report, row: table.Row, metric: str) -> str:
-    """Return the status of the first criterion on this metric that a row does not meet; "" if it meets all."""
-    return reasons.missed(report, row.variant.name, metric, row.device)
+def cell_status(report: Report, variant: Variant, column: table.Column) -> str:
+    """Return the status of the first criterion that a cell does not meet; "" if it meets all."""
+    return reasons.missed(report, variant.name, column.metric, column.device)

@@ -17,6 +17,7 @@ from edgecheck.config.branches import Branch, branches, narrowed
 from edgecheck.config.plan import Half, Plan, VariantSpec
 from edgecheck.config.variants import Settings
 from edgecheck.errors import ConfigError, UsageError
+from edgecheck.gate.floor import absolute
 from edgecheck.gate.sentence import holds
 from edgecheck.metrics import METRICS
 from edgecheck.pipeline import beginning, making, sensitivity
@@ -162,7 +163,8 @@ def _searched(
             "variant; give more"
         )
     policy = evolve(plan.policy, criteria=of_family(plan.policy.criteria, "quality"))
-    relative = any(one.offset is not None for one in policy.criteria)
+    searched_by = (*policy.criteria, *deciding(plan.policy.criteria, "cost"))
+    relative = any(one.relative_to == "control" for one in searched_by)
     controls = _controls(job, schedule, baseline) if relative else {}
     bench = Bench(job, baseline, policy, controls, plan.search.minimize)
     hunt = Hunt(bench, spending, progress, len(_specs(searched)))
@@ -192,9 +194,12 @@ def _check_baseline(plan: Plan, baseline: Findings) -> None:
         ConfigError: it does not.
     """
     values = {reading.metric: reading.value for reading in baseline.readings}
-    for criterion in of_family(plan.policy.criteria, "quality"):
+    for criterion in deciding(plan.policy.criteria, "quality"):
         value = values.get(criterion.metric)
-        if value is None or criterion.offset is not None or criterion.level == "warn" or holds(criterion, value):
+        if value is None or criterion.relative_to == "control":
+            continue
+        fixed, _ = absolute(criterion, [baseline.variant], baseline.readings)
+        if fixed and holds(fixed, value):
             continue
         unit = METRICS[criterion.metric].unit
         place = f"{criterion.where}: " if criterion.where else f"{plan.source}: gate.criteria: "

@@ -57,12 +57,13 @@ def gate(
 
     --gate 'sp2ps.grad-cam >= 0.9' changes that limit and keeps the other criteria; with --only it is the whole gate.
     """
+    from edgecheck.days import today
     from edgecheck.gate.judgement import judged as judge
     from edgecheck.pipeline import saved as folder
 
     prepare(plugin_files, form)
     saved = folder.read(run, unverified)
-    judged = judge(saved, _policy(saved.policy, **asked))
+    judged = judge(saved, _policy(saved.policy, **asked), today())
     if out:
         from edgecheck.pipeline import reporting
 
@@ -79,13 +80,14 @@ def gate(
 @format_option
 def report(run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Path | None, form: str) -> None:
     """Render a saved RUN again: report.html, report.md, junit.xml, and the result on stdout."""
+    from edgecheck.days import today
     from edgecheck.gate.judgement import judged as judge
     from edgecheck.pipeline import reporting
     from edgecheck.pipeline import saved as folder
 
     prepare(plugin_files, form)
     saved = folder.read(run, unverified)
-    judged = judge(saved, saved.policy)
+    judged = judge(saved, saved.policy, today())
     reporting.write(judged, out or run, pictures_from=run)
     screen.show(judged, form)
 

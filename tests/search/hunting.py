@@ -54,7 +54,9 @@ def searched(landscape, monkeypatch, minimize="size.bytes", criteria=(), budget=
     monkeypatch.setattr(costs, "first_cheap", landscape.first_cheap)
     monkeypatch.setattr(costs, "timed", landscape.timed)
     policy = Policy(criteria=[parse(text) for text in criteria])
-    baseline = SimpleNamespace(variant=Variant("baseline", "baseline"), readings=[reading("baseline", "size.bytes", BASELINE)])
+    baseline = SimpleNamespace(
+        variant=Variant("baseline", "baseline"), readings=[reading("baseline", "size.bytes", BASELINE)]
+    )
     run = SimpleNamespace(plan=SimpleNamespace(policy=policy))
     bench = SimpleNamespace(run=run, policy=policy, baseline=baseline, minimize=minimize)
     found = hunt.Hunt(bench, Spending(Budget.of(budget)), Silent(), sum(map(len, landscape.sizes.values())))

@@ -8,8 +8,8 @@ from attrs import evolve
 
 from edgecheck.config.branches import Branch
 from edgecheck.config.plan import VariantSpec
-from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.gate.preconditions import applies, needs_twin
+from edgecheck.gate.recommend import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.gate.sentence import holds
 from edgecheck.gate.trained_maps import insufficient
 from edgecheck.pipeline.failures import FAILURES

@@ -17,7 +17,7 @@ from edgecheck.pipeline.schedule import Line, Schedule
 from edgecheck.pipeline.search import costs
 from edgecheck.pipeline.search.hunt import LATENCY, Hunt, surely_fast
 from edgecheck.progress import Progress
-from edgecheck.records import Attempt, BranchResult, Reading, by_drift
+from edgecheck.records import Attempt, BranchResult, Criterion, Reading, by_drift
 from edgecheck.search.margins import margins
 from edgecheck.search.nearest import nearest
 from edgecheck.search.optimizing import VIOLATED, Optimizer, Point, Proposer, need_optuna
@@ -160,7 +160,7 @@ def _costs(hunt: Hunt, spot: Spot) -> Line[list[Reading]]:
 
 
 def _gains(hunt: Hunt, readings: Sequence[Reading], limits: Sequence[Criterion]) -> bool:
-    """Return whether a variant is within `limits` on size and work and those on time, and better than the best so far."""
+    """Return whether a variant is within `limits`, those on time included, and better than the best so far."""
     value = hunt.objective(readings)
     within = costs.within(limits, hunt.bench.minimize, None)(readings)
     fast = surely_fast(hunt, readings) if hunt.time_limits else True

@@ -115,7 +115,6 @@ def _policy(
 
     from edgecheck.config import gates, reader
     from edgecheck.errors import UsageError
-    from edgecheck.gate.sentence import parse
 
     policy = reader.load_gate(config) if config else saved
     if only and not sentences:
@@ -124,8 +123,8 @@ def _policy(
         raise UsageError("--only drops the criteria of --profile: leave out one of them")
     if profile is not None:
         policy = attrs.evolve(policy, criteria=gates.profile(profile, gates.PROFILE_FLAG), profile=profile)
+    if only:
+        policy = attrs.evolve(policy, criteria=[], profile="")
     if sentences:
-        given = [parse(text, gates.FLAG) for text in sentences]
-        kept = [] if only else policy.criteria
-        policy = attrs.evolve(policy, criteria=gates.replaced(kept, given), profile="" if only else policy.profile)
+        policy = gates.amended(policy, sentences)
     return attrs.evolve(policy, require=require) if require else policy

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import format_option, out_option, plugin_option, profile_option
+from edgecheck.cli.gating import REPLACING, gate_option, profile_option
+from edgecheck.cli.options import format_option, out_option, plugin_option
 
 if TYPE_CHECKING:
     from edgecheck.records import Policy
@@ -27,13 +28,7 @@ unverified_option = click.option(
 @click.command(short_help="Judge a saved run again.")
 @run_argument
 @click.option("--config", type=click.Path(path_type=Path), help="Use the gate: section of this file.")
-@click.option(
-    "--gate",
-    "sentences",
-    metavar="CRITERION",
-    multiple=True,
-    help="A criterion that replaces those of the same metric and device. Repeatable.",
-)
+@gate_option(REPLACING)
 @profile_option
 @click.option("--only", is_flag=True, help="Use only the --gate criteria.")
 @click.option("--require", type=click.Choice(["all", "any"]), help="Whether every candidate must pass.")

@@ -76,8 +76,7 @@ def search(
         UsageError: the budget ended before the first variant.
         EdgecheckError: raised by `pipeline.run`.
     """
-    searched = _branches(plan)
-    _check(plan, searched)
+    searched = checked(plan)
     hunt = _hunted(plan, store.folder / FOLDER, searched, Spending(budget), tools)
     record = _record(plan, hunt, searched, command)
     store.reuse(store.folder / FOLDER)
@@ -87,6 +86,17 @@ def search(
     report = run(second, store, tools.progress, tools.executor(), command)
     _write(record, report, hunt.scan, store)
     return record, report
+
+
+def checked(plan: Plan) -> list[Branch]:
+    """Return the branches of the space of a plan, after checking that a search of them can have a result.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    searched = _branches(plan)
+    _check(plan, searched)
+    return searched
 
 
 def _hunted(plan: Plan, folder: Path, searched: Sequence[Branch], spending: Spending, tools: Tools) -> Hunt:

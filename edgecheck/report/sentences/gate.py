@@ -59,7 +59,7 @@ SENTENCES = {
         f"{_WAIVER} expired on {{expires}} and does not count: fix the variant, or have the waiver approved anew with "
         "a later date"
     ),
-    "gate-waiver-stale": f"{_WAIVER} is stale: {{why}}. Remove it from gate.waivers",
+    "gate-waiver-stale": f"{_WAIVER} is stale: {{why}}; remove it from gate.waivers",
     "gate-waiver-expiring": f"{_WAIVER} expires on {{expires}}, in {{days:#day}}",
     "gate-baseline-near-chance": (
         "the baseline is right on {accuracy:fraction} of the images, little better than guessing among {classes} "

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import resources
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _metrics(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the metric at the beginning of a criterion."""
+    from click.shell_completion import CompletionItem
+
     from edgecheck.metrics import METRICS
 
     return [CompletionItem(name, help=one.meaning) for name, one in METRICS.items() if name.startswith(incomplete)]
@@ -22,10 +24,11 @@ def _metrics(_context: click.Context, _option: click.Parameter, incomplete: str)
 
 def _profiles(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a profile that ships, or of a file of one's own."""
-    from edgecheck.config.gates import PROFILES
+    from click.shell_completion import CompletionItem
 
-    names = sorted(Path(entry.name) for entry in resources.files(PROFILES).iterdir())
-    known = [path.stem for path in names if path.suffix == ".yaml" and path.stem.startswith(incomplete)]
+    from edgecheck.config import gates
+
+    known = [name for name in gates.profiles() if name.startswith(incomplete)]
     return [*map(CompletionItem, known), *([] if known else [CompletionItem(incomplete, type="file")])]
 
 

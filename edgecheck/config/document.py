@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from datetime import date, datetime
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
@@ -60,19 +61,20 @@ def text_of(path: Path, remedy: str) -> str:
         raise InputError(f"{path}: cannot be read as text ({error})") from None
 
 
+def files_of(package: str) -> dict[str, Traversable]:
+    """Return the YAML files of a package by their names without the ending."""
+    entries = (entry for entry in resources.files(package).iterdir() if entry.name.endswith(".yaml"))
+    return {entry.name.removesuffix(".yaml"): entry for entry in sorted(entries, key=lambda entry: entry.name)}
+
+
 def packaged(package: str, name: str, kind: str, where: str = "") -> CommentedMap:
     """Read the file NAME.yaml of a package.
 
     Raises:
         ConfigError: there is none; the message names `where` and the kind, and lists the known names.
     """
-    files = {
-        entry.name.removesuffix(".yaml"): entry
-        for entry in resources.files(package).iterdir()
-        if entry.name.endswith(".yaml")
-    }
     try:
-        entry = lookup(dict(sorted(files.items())), name, kind)
+        entry = lookup(files_of(package), name, kind)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}" if where else str(error)) from None
     return read(entry.read_text(), entry.name)

@@ -75,6 +75,11 @@ def profile(name: str, where: str = "", folder: Path = Path()) -> list[Criterion
     return replaced(_parsed(default_criteria(default_methods())), criteria)
 
 
+def profiles() -> list[str]:
+    """Return the names of the profiles that ship."""
+    return sorted(document.files_of(PROFILES))
+
+
 def _of_file(file: Path) -> list[Criterion]:
     written = document.read(document.text_of(file, "name a profile that ships, or write the file"), str(file))
 

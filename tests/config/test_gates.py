@@ -1,3 +1,4 @@
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -199,3 +200,13 @@ def test_errors_in_a_profile_of_ones_own_name_its_line(own, profile, words):
 def test_a_profile_file_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"none.yaml: no such file; name a profile that ships"):
         reader.parse("data: {dataset: digits}\ngate: {profile: none.yaml}\n", tmp_path / "edgecheck.yaml", {})
+
+
+def test_the_examples_of_the_template_can_be_commented_in():
+    text = resources.files("edgecheck.cli").joinpath("edgecheck.yaml").read_text()
+    gate = text[text.index("\ngate:\n") :]
+    example = r"(?m)^( +)# (?=(?:drop|waivers|profile):|- |  - variant| {4}(?:metric|reason|approved|expires))"
+    uncommented = re.sub(example, r"\1", gate)
+    (waiver,) = read(uncommented.replace("profile: release", "profile: paper")).waivers
+    assert (waiver.variant, waiver.metric, waiver.expires) == ("l1-filters-0.40", "size.bytes", "2027-01-31")
+    assert read(gate).waivers == []

@@ -85,7 +85,7 @@ def search(context: click.Context, config: Path, out: Path, form: str, **given: 
     screen.show(report, form)
     if given["timings"]:
         screen.show_timings(report)
-    screen.inform(decision(record, report))
+    screen.say(decision(record, report))
     screen.inform(f"search: {store.folder}/{', '.join(SEARCH_FILES)}; and report.html")
     context.exit(report.exit_code if record.found else 1)
 

@@ -1,4 +1,5 @@
 import contextlib
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -231,11 +232,27 @@ def test_any_ending_is_a_criterion_or_a_config_error(ending):
         assert bool(criterion.relative_to) == ending.lstrip().startswith("control")
 
 
+@settings(deadline=None)
+@given(st.text("baseline x0.9 +-.e1%pkBwarn", max_size=28))
+def test_any_range_is_two_inclusive_criteria_or_a_config_error(text):
+    with contextlib.suppress(ConfigError):
+        below, above = parse_all(f"accuracy in {text}")
+        assert (below.op, above.op) == (">=", "<=")
+        assert below.times > 0
+        assert above.times > 0
+        assert math.isfinite(below.limit)
+        assert math.isfinite(above.limit)
+        references = [part.partition("baseline")[1] for part in text.split("..", 1)]
+        assert [below.relative_to, above.relative_to] == references
+
+
 @pytest.mark.parametrize(
     ("sentences", "turned"),
     [
         (["accuracy_drop_pp >= 2"], "<="),
         (["accuracy_drop_pp >= control - 1 pp"], "<="),
+        (["size.bytes >= 0.5 x baseline"], "<="),
+        (["accuracy < baseline - 1 %", "size.bytes <= 0.5 x baseline"], ">"),
         (["sp2ps.grad-cam < 0.9"], ">"),
         (["size.bytes > 1 MB", "accuracy >= 0.9"], "<"),
         (["accuracy_drop_pp >= 2", "accuracy_drop_pp >= 1"], "<="),

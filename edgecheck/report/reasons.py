@@ -10,7 +10,7 @@ from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.trained_maps import seen
 from edgecheck.metrics import METRICS, DecidedBy, compares_maps
 from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on, on_host
-from edgecheck.report import anchors, devices, diagnostics
+from edgecheck.report import anchors, decision, devices, diagnostics
 from edgecheck.report.format import (
     MISSING,
     describe_floor,
@@ -124,10 +124,8 @@ def rule(report: Report) -> str:
     judged = candidates(report)
     passing = sum(report.statuses.get(variant.name) in PASSING for variant in judged)
     asked = "every variant" if report.policy.require == "all" else "at least one variant"
-    waived = list(report.statuses.values()).count("WAIVED")
-    waivers = f" ({waived} with a waiver)" if waived else ""
     doubt = " (NOT VERIFIED: see the warnings)" if report.unverified else ""
-    told = f"{passing} of {len(judged)} variants pass{waivers}; the gate asks for {asked}"
+    told = f"{passing} of {len(judged)} variants pass{decision.waived(report)}; the gate asks for {asked}"
     return f"{told}: exit code {report.exit_code}{doubt}"
 
 

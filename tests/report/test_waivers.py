@@ -8,7 +8,7 @@ from attrs import evolve
 
 from edgecheck.gate.judgement import judged
 from edgecheck.records import Report, Waiver, from_dict, to_dict
-from edgecheck.report import RENDERERS, diagnostics, html, reasons, terminal
+from edgecheck.report import RENDERERS, decision, diagnostics, html, reasons, terminal
 
 TODAY = date(2026, 11, 30)
 VARIANT = "l1-filters-0.6"
@@ -62,8 +62,17 @@ def test_every_format_shows_who_waived_what_until_when_and_why(waived, form):
 
 def test_the_rule_and_the_recommendation_count_waivers(waived, failing):
     assert " variants pass (1 with a waiver); the gate asks for every variant" in reasons.rule(waived)
+    assert " variants pass (1 with a waiver), it asks for every variant" in decision.gate(waived)
     assert waived.recommendation.variant == VARIANT  # the smallest
     assert waived.recommendation.reason.startswith(f"it passes with {len(failing)} waivers and is smaller")
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "html"])
+def test_whoever_reads_only_the_headline_reads_of_the_waivers(report, failing, form):
+    shippable = evolve(report, policy=evolve(report.policy, require="any"))
+    page = FORMATS[form](with_waivers(shippable, *map(waiver, failing)))
+    headline = next(line for line in page.splitlines() if f"Ship {VARIANT}" in line)
+    assert f", with {len(failing)} waivers" in headline
 
 
 def test_a_variant_that_fails_all_the_same_is_not_counted(report, failing):

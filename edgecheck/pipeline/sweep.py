@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgecheck import images as pixels
 from edgecheck.atomic import write_bytes, write_text
 from edgecheck.config import rows, variants
-from edgecheck.config.plan import Plan, VariantSpec
+from edgecheck.config.plan import Plan
 from edgecheck.gate.floor import controls
 from edgecheck.pipeline import beginning, preflight
 from edgecheck.pipeline.executors.serial import Serial
@@ -61,7 +61,7 @@ def sweep(
         DataError: the test split lacks a requested image.
         EdgecheckError: raised by `pipeline.run`.
     """
-    plan = plan if plan.variants else attrs.evolve(plan, variants=list(_of_the_paper(plan)))
+    plan = whole(plan)
     preflight.chosen(chosen, plan.data.limit)
     data = _images(plan, store, progress)
     preflight.chosen(chosen, len(data))
@@ -71,8 +71,10 @@ def sweep(
     return report
 
 
-def _of_the_paper(plan: Plan) -> Iterator[VariantSpec]:
-    return variants.expand([rows.PAPER], variants.Settings.of(plan))
+def whole(plan: Plan) -> Plan:
+    """Return a plan with the variants of the paper where it has none."""
+    paper = variants.expand([rows.PAPER], variants.Settings.of(plan))
+    return plan if plan.variants else attrs.evolve(plan, variants=list(paper))
 
 
 def _images(plan: Plan, store: Store, progress: Progress) -> pixels.ImageSet:

@@ -112,8 +112,7 @@ def _both(search: Search, report: Report) -> Table:
     rows = []
     for verdict in reasons.verdicts_of(report, name):
         before = first.get((verdict.metric, verdict.op, verdict.device))
-        limit = format_resolved(verdict.metric, verdict.limit, verdict.offset, verdict.actual)
-        rows.append([verdict.name, f"{verdict.op} {limit}", _judged(before), _judged(verdict)])
+        rows.append([verdict.name, f"{verdict.op} {format_resolved(verdict)}", _judged(before), _judged(verdict)])
     images = format_count(search.images, "image"), format_count(report.subject.images, "image")
     return Table([name, "limit", f"searched, {images[0]}", f"judged, {images[1]}"], rows)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import format_option, out_option, plugin_option, profile_option
+from edgecheck.cli.options import format_option, images_option, out_option, plugin_option, profile_option
 
 if TYPE_CHECKING:
     from edgecheck.records import Policy
@@ -40,6 +40,7 @@ unverified_option = click.option(
 @unverified_option
 @plugin_option
 @out_option(None, "Write the report files of this judgement to this folder.")
+@images_option
 @format_option
 @click.pass_context
 def gate(
@@ -57,16 +58,20 @@ def gate(
 
     --gate 'sp2ps.grad-cam >= 0.9' changes that limit and keeps the other criteria; with --only it is the whole gate.
     """
+    from edgecheck.errors import UsageError
     from edgecheck.gate.judgement import judged as judge
     from edgecheck.pipeline import saved as folder
 
+    images = asked.pop("images")
+    if not images and out is None:
+        raise UsageError("--no-images needs --out: without it, no page is written")
     prepare(plugin_files, form)
     saved = folder.read(run, unverified)
     judged = judge(saved, _policy(saved.policy, **asked))
     if out:
         from edgecheck.pipeline import reporting
 
-        reporting.write(judged, out, pictures_from=run)
+        reporting.write(judged, out, pictures_from=run, images=images)
     screen.show(judged, form)
     context.exit(judged.exit_code)
 
@@ -76,8 +81,11 @@ def gate(
 @unverified_option
 @plugin_option
 @out_option(None, "Write the report files to this folder instead of RUN.")
+@images_option
 @format_option
-def report(run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Path | None, form: str) -> None:
+def report(
+    run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Path | None, images: bool, form: str
+) -> None:
     """Render a saved RUN again: report.html, report.md, junit.xml, and the result on stdout."""
     from edgecheck.gate.judgement import judged as judge
     from edgecheck.pipeline import reporting
@@ -86,7 +94,7 @@ def report(run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Pat
     prepare(plugin_files, form)
     saved = folder.read(run, unverified)
     judged = judge(saved, saved.policy)
-    reporting.write(judged, out or run, pictures_from=run)
+    reporting.write(judged, out or run, pictures_from=run, images=images)
     screen.show(judged, form)
 
 

@@ -54,6 +54,15 @@ def gate_of(profile: str | None) -> dict[str, Any]:
     return {"gate": {"profile": profile}} if profile is not None else {}
 
 
+images_option: Decorator = click.option(
+    "--no-images",
+    "images",
+    flag_value=False,
+    default=True,
+    type=bool,
+    help="Write report.html without test images and heatmaps, for data that may not leave the house.",
+)
+
 timings_option: Decorator = click.option(
     "--timings", is_flag=True, help="Print the duration of each stage on stderr at the end."
 )

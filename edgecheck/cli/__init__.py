@@ -82,6 +82,7 @@ for command in (
     devices.device,
     merging.merge,
     releasing.compare,
+    releasing.history,
     inspecting.count,
     inspecting.bench,
     inspecting.layers,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import listing_format_option, plugin_option, words
+from edgecheck.cli.options import listing_format_option, out_option, plugin_option, words
 
 if TYPE_CHECKING:
     from edgecheck.release.comparison import Asked
@@ -106,3 +106,24 @@ def _load(files: object) -> None:
         from edgecheck.plugins import load
 
         load(files)
+
+
+@click.command(short_help="Show the trend over many saved runs.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@out_option(None, "Write a page with charts to this file, such as history.html.")
+@plugin_option
+@listing_format_option
+def history(folder: Path, out: Path | None, plugin_files: tuple[Path, ...], form: str) -> None:
+    """Show the metrics of the gate over all runs below DIR, by the time at which they were made.
+
+    A run that did not finish, or whose report does not match its files, is skipped with a warning.
+    """
+    from edgecheck.atomic import write_text
+    from edgecheck.pipeline.release import history as page
+    from edgecheck.report.release.history import html, listing
+
+    _load(plugin_files)
+    runs = page.read(folder, screen.say)
+    if out is not None:
+        write_text(out, html(runs))
+    screen.show_listing(listing(runs), form)

@@ -99,3 +99,25 @@ def rewrite(folder, document):
 
     plain = {key: value for key, value in document.items() if key != SEAL}
     (folder / "report.json").write_text(json.dumps({**plain, SEAL: digest(plain)}))
+
+
+def test_the_history_skips_what_cannot_be_read(tiny_run, tmp_path, edgecheck, refused):
+    runs = tmp_path / "runs"
+    for name in ("first", "deeper/second", "broken", "killed"):
+        shutil.copytree(tiny_run, runs / name)
+    (runs / "broken" / "report.json").write_text("{")
+    (runs / "killed" / "report.json").unlink()
+    (runs / "killed" / "unfinished.txt").write_text("it was interrupted\n")
+    (runs / "loop").symlink_to(runs)
+    page = tmp_path / "history.html"
+    code, out, err = edgecheck("history", runs, "--out", page, "--format", "json")
+    assert code == 0
+    record = json.loads(out)
+    assert [run["folder"] for run in record["runs"]] == ["deeper/second", "first"]
+    assert [one["folder"] for one in record["skipped"]] == ["broken", "killed"]
+    assert err.count("skipped: ") == 2
+    assert "truncated" in err
+    assert "did not finish" in err
+    assert page.read_text().startswith("<!doctype html>")
+    assert "no run below it can be read" in refused("history", runs / "broken")
+    assert "no such folder" in refused("history", tmp_path / "nothing")

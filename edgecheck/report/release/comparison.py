@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgecheck.metrics import Unit
 from edgecheck.records import HOST, Criterion, Reading, to_dict
 from edgecheck.release.change import Comparison, Difference, Limit, Moved, Side, VariantChange
 from edgecheck.release.failing import Failure, candidates
 from edgecheck.report.format import (
     MISSING,
-    SIGNIFICANT_DIGITS,
     format_count,
     format_criterion,
-    format_difference,
     format_integer,
     format_reading,
 )
 from edgecheck.report.listing import Listing
 from edgecheck.report.provenance import moment
+from edgecheck.report.release.change_words import format_change
 from edgecheck.text import listed
 
 # Beside the gated metrics: what a release is asked for first.
@@ -69,21 +67,14 @@ def _name(side: Side) -> str:
 
 def _row(one: VariantChange, metric: Moved) -> list[str]:
     unit = metric.unit
-    change = _change(metric.difference, unit)
+    change = format_change(metric.difference, unit)
     interval = MISSING
     if metric.low is not None and metric.high is not None:
-        interval = f"{_change(metric.low, unit)} .. {_change(metric.high, unit)}"
+        interval = f"{format_change(metric.low, unit)} .. {format_change(metric.high, unit)}"
         interval += " paired" if metric.basis == "paired" else ""
     values = (format_reading(Reading(one.after, metric.metric, value, unit)) for value in (metric.before, metric.after))
     finding = metric.finding if metric.finding in ("better", "worse") else ""
     return [variant_name(one), metric.metric, finding, *values, change, interval]
-
-
-def _change(value: float, unit: Unit) -> str:
-    """Return a difference with its sign; that of two shares is in percentage points."""
-    if unit == "logit":
-        return f"{value:+.{SIGNIFICANT_DIGITS}g}"
-    return format_difference(100 * value, "pp") if unit == "fraction" else format_difference(value, unit)
 
 
 def variant_name(one: VariantChange) -> str:

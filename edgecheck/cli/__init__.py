@@ -16,6 +16,7 @@ import click
 
 from edgecheck import __version__
 from edgecheck.cli import (
+    attesting,
     blaming,
     checking,
     devices,
@@ -83,6 +84,7 @@ for command in (
     merging.merge,
     releasing.compare,
     releasing.history,
+    attesting.verify,
     inspecting.count,
     inspecting.bench,
     inspecting.layers,

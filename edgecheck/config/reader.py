@@ -16,6 +16,7 @@ from edgecheck.config import corruptions, document, gates, recipes, rows, varian
 from edgecheck.config.plan import Plan
 from edgecheck.config.sections import Document, GateDocument
 from edgecheck.errors import ConfigError, DataError, InputError, ModelError
+from edgecheck.hashing import sha256
 from edgecheck.records import Policy
 from edgecheck.registry import lookup
 from edgecheck.regular import MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regular
@@ -33,7 +34,7 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
         InputError: the file cannot be read.
         ConfigError: the configuration is not valid; the message gives file and line.
     """
-    return parse(_text(path), path, overrides or {})
+    return evolve(parse(_text(path), path, overrides or {}), source_sha256=sha256(path))
 
 
 def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:

@@ -85,6 +85,7 @@ for command in (
     releasing.compare,
     releasing.history,
     attesting.verify,
+    attesting.attest,
     inspecting.count,
     inspecting.bench,
     inspecting.layers,

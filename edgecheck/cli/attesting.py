@@ -8,7 +8,7 @@ import click
 
 from edgecheck.cli import screen
 from edgecheck.cli.judging import run_argument
-from edgecheck.cli.options import listing_format_option, plugin_option
+from edgecheck.cli.options import listing_format_option, load_plugins, plugin_option
 
 CHANGED = 2
 FAILS = 1
@@ -51,10 +51,72 @@ def verify(
     from edgecheck.pipeline.release import verifying
     from edgecheck.report.release.verification import listing
 
-    if plugin_files:
-        from edgecheck.plugins import load
-
-        load(plugin_files)
+    load_plugins(plugin_files)
     found = verifying.verify(run, files, config, screen.Screen())
     screen.show_listing(listing(found), form)
     context.exit(CHANGED if not found.unchanged else FAILS if passing and not found.passes else 0)
+
+
+IN_TOTO = "in-toto"
+
+
+@click.command(short_help="Write what a run judged as a statement to sign.")
+@run_argument
+@click.option(
+    "-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path), help="File to write, such as a.json."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([IN_TOTO, "cyclonedx", "model-card"]),
+    default=IN_TOTO,
+    show_default=True,
+    help="An in-toto statement; a bill of materials; or a model card for the Hugging Face Hub.",
+)
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The edgecheck.yaml of the run, for the statement. If git holds it in a commit older than the first "
+    "measurement, the statement says that the criteria were fixed before measuring.",
+)
+@click.option("--url", metavar="URL", default="", help="Where the test run can be seen, for the statement.")
+@click.option(
+    "--key",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Unencrypted private key in PEM: writes the statement in a signed DSSE envelope. Needs edgecheck[attest].",
+)
+@plugin_option
+def attest(
+    run: Path,
+    out: Path,
+    form: str,
+    config: Path | None,
+    url: str,
+    key: Path | None,
+    plugin_files: tuple[Path, ...],
+) -> None:
+    """Write what a saved RUN judged as an in-toto statement: files and verdicts, limits, data; exit 0 when written.
+
+    Its subjects are the passing files, by SHA-256. If none passes, they are all files that were judged, and the result
+    is FAILED. Without --key it is not signed: sign it with your own tool, such as `cosign attest-blob --statement`, or
+    with --key, for which `openssl genpkey -algorithm ed25519 -out key.pem` makes a key.
+    """
+    from edgecheck.atomic import write_text
+    from edgecheck.errors import UsageError
+    from edgecheck.pipeline.release import attesting, signing
+    from edgecheck.report import RENDERERS
+    from edgecheck.report.release import statement
+
+    if form != IN_TOTO and (config or url or key):
+        raise UsageError(f"--config, --url and --key belong to the in-toto statement, not to --format {form}")
+    load_plugins(plugin_files)
+    report = attesting.read(run)
+    if form == IN_TOTO:
+        text = statement.render(report, attesting.evidence(run, report, config, url, screen.say))
+        text = signing.signed(text, key) if key else text
+    else:
+        text = RENDERERS[form](report)
+    write_text(out, text)
+    screen.say(f"{out}: written; {statement.status_line(report)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import format_option, images_option, out_option, plugin_option, profile_option
+from edgecheck.cli.options import format_option, images_option, load_plugins, out_option, plugin_option, profile_option
 
 if TYPE_CHECKING:
     from edgecheck.records import Policy
@@ -102,10 +102,7 @@ def prepare(plugin_files: Sequence[Path], form: str) -> None:
     """Load the plugins, then refuse an unknown format, before anything is read."""
     from edgecheck.report import renderer
 
-    if plugin_files:
-        from edgecheck.plugins import load
-
-        load(plugin_files)
+    load_plugins(plugin_files)
     renderer(form)
 
 

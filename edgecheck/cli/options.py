@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-FORMATS = ("terminal", "json", "markdown", "junit")
-# JUnit can only express verdicts.
-LISTING_FORMATS = FORMATS[:-1]
+LISTING_FORMATS = ("terminal", "json", "markdown")
+# These can only express verdicts.
+FORMATS = (*LISTING_FORMATS, "junit", "cyclonedx", "model-card")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -40,6 +40,15 @@ plugin_option: Decorator = click.option(
     metavar="FILE",
     help="Python file to load first; it may define metrics and formats. Repeatable.",
 )
+
+
+def load_plugins(files: Sequence[Path]) -> None:
+    """Load the files of `plugin_option`; without any, the code that does is not imported."""
+    if files:
+        from edgecheck.plugins import load
+
+        load(files)
+
 
 profile_option: Decorator = click.option(
     "--profile",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import listing_format_option, out_option, plugin_option, words
+from edgecheck.cli.options import listing_format_option, load_plugins, out_option, plugin_option, words
 
 if TYPE_CHECKING:
     from edgecheck.release.comparison import Asked
@@ -54,6 +54,7 @@ def compare(
     second: Path,
     every: bool,
     fail_on: list[str] | None,
+    plugin_files: tuple[Path, ...],
     form: str,
     **asked: object,
 ) -> None:
@@ -72,7 +73,7 @@ def compare(
 
     for kind in fail_on or []:
         lookup(KINDS, kind, "--fail-on")
-    _load(asked["plugin_files"])
+    load_plugins(plugin_files)
     changed = comparing.compare((first, second), _asked(first, second, asked))
     found = failures(changed, fail_on or [])
     screen.show_listing(listing(changed, found, every), form)
@@ -100,14 +101,6 @@ def _asked(first: Path, second: Path, options: dict[str, object]) -> Asked:
     )
 
 
-def _load(files: object) -> None:
-    assert isinstance(files, tuple)
-    if files:
-        from edgecheck.plugins import load
-
-        load(files)
-
-
 @click.command(short_help="Show the trend over many saved runs.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @out_option(None, "Write a page with charts to this file, such as history.html.")
@@ -122,7 +115,7 @@ def history(folder: Path, out: Path | None, plugin_files: tuple[Path, ...], form
     from edgecheck.pipeline.release import history as page
     from edgecheck.report.release.history import html, listing
 
-    _load(plugin_files)
+    load_plugins(plugin_files)
     runs = page.read(folder, screen.say)
     if out is not None:
         write_text(out, html(runs))

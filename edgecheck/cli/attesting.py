@@ -25,6 +25,18 @@ FAILS = 1
     "names, which are read again.",
 )
 @click.option(
+    "--attestation",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What `edgecheck attest` wrote of the run: also compares its report and files.",
+)
+@click.option(
+    "--public-key",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Public key in PEM that signed the attestation. Needs edgecheck[attest].",
+)
+@click.option(
     "--passing",
     is_flag=True,
     help="Exit 1 if everything is unchanged, but a file does not pass the gate; without FILES, if the gate of RUN does "
@@ -37,10 +49,10 @@ def verify(
     context: click.Context,
     run: Path,
     files: tuple[Path, ...],
-    config: Path | None,
     passing: bool,
     plugin_files: tuple[Path, ...],
     form: str,
+    **beside: Path | None,
 ) -> None:
     """Check that a saved RUN is unchanged, and that FILES are models that it judged; exit 0 if so, 2 if not.
 
@@ -48,11 +60,15 @@ def verify(
     SHA-256 of its content, with its external data. A file that the gate fails is unchanged as well; its verdict is
     shown, and --passing requires it.
     """
+    from edgecheck.errors import UsageError
     from edgecheck.pipeline.release import verifying
     from edgecheck.report.release.verification import listing
 
+    if beside["public_key"] and not beside["attestation"]:
+        raise UsageError("--public-key needs --attestation: name what was signed")
+
     load_plugins(plugin_files)
-    found = verifying.verify(run, files, config, screen.Screen())
+    found = verifying.verify(run, files, verifying.Beside(**beside), screen.Screen())
     screen.show_listing(listing(found), form)
     context.exit(CHANGED if not found.unchanged else FAILS if passing and not found.passes else 0)
 
@@ -100,8 +116,8 @@ def attest(
     """Write what a saved RUN judged as an in-toto statement: files and verdicts, limits, data; exit 0 when written.
 
     Its subjects are the passing files, by SHA-256. If none passes, they are all files that were judged, and the result
-    is FAILED. Without --key it is not signed: sign it with your own tool, such as `cosign attest-blob --statement`, or
-    with --key, for which `openssl genpkey -algorithm ed25519 -out key.pem` makes a key.
+    is FAILED. Without --key it is not signed. `openssl genpkey -algorithm ed25519 -out key.pem` makes a key, and
+    `openssl pkey -in key.pem -pubout -out public.pem` what `edgecheck verify --public-key` needs.
     """
     from edgecheck.atomic import write_text
     from edgecheck.errors import UsageError

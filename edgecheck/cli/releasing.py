@@ -42,8 +42,8 @@ FAIL_ON = ("new-flips", "regression", "verdict")
     "--fail-on",
     metavar="|".join(FAIL_ON),
     callback=words,
-    help="Exit 1 if candidates have newly broken images (new-flips); a metric of the gate that is worse beyond its "
-    "interval, or passed and no longer do (regression); or the latter alone (verdict). Several with commas.",
+    help="Exit 1 if a candidate has newly broken images (new-flips); if a metric of the gate is worse, or a candidate "
+    "that passed no longer does or is gone (regression); or only the latter (verdict). Several with commas.",
 )
 @plugin_option
 @listing_format_option

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from edgecheck.gate.leniency import PASSING
 from edgecheck.records import Status
 
-Item = Literal["report", "file", "data", "preprocessing", "configuration", "policy"]
+Item = Literal["report", "file", "data", "preprocessing", "configuration", "policy", "attestation"]
 State = Literal["unchanged", "changed", "missing", "unreadable", "unknown"]
 
 

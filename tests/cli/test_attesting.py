@@ -191,3 +191,87 @@ def test_limits_changed_after_measuring_are_not_called_fixed(tiny_run, committed
 
 def test_out_is_required(tiny_run, refused):
     assert "--out" in refused("attest", tiny_run)
+
+
+def public(private):
+    return private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """Two pairs of keys; return the names of the private file, of its public one, and of the other public one."""
+    private, other = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
+    names = [tmp_path / name for name in ("key.pem", "public.pem", "other.pem")]
+    for path, content in zip(names, (pem(private), public(private), public(other)), strict=True):
+        path.write_bytes(content)
+    return names
+
+
+def attestation_checks(edgecheck, *arguments):
+    code, out, err = edgecheck("verify", *arguments, "--format", "json")
+    assert out, err
+    found = [one for one in json.loads(out)["checks"] if one["item"] == "attestation"]
+    return code, {one["name"].rpartition(": ")[2]: one["state"] for one in found}
+
+
+def test_a_signed_attestation_is_verified(tiny_run, attest, edgecheck, keys, tmp_path):
+    key, own, other = keys
+    _, text, _ = attest(tiny_run, "--key", key)
+    signed = ["--attestation", tmp_path / "attestation.json"]
+    sound = {"signature": "unchanged", "report.json": "unchanged", "subjects": "unchanged"}
+    assert attestation_checks(edgecheck, tiny_run, *signed, "--public-key", own) == (0, sound)
+    wrong = attestation_checks(edgecheck, tiny_run, *signed, "--public-key", other)
+    assert wrong == (2, {**sound, "signature": "changed"})
+    assert attestation_checks(edgecheck, tiny_run, *signed) == (2, {**sound, "signature": "unknown"})
+    envelope = json.loads(text)
+    statement = json.loads(Envelope.from_dict(json.loads(text)).payload)  # it takes apart what it is given
+    statement["subject"][0]["digest"]["sha256"] = "0" * 64
+    envelope["payload"] = Envelope(json.dumps(statement).encode(), PAYLOAD_TYPE, {}).to_dict()["payload"]
+    (tmp_path / "attestation.json").write_text(json.dumps(envelope))
+    forged = attestation_checks(edgecheck, tiny_run, *signed, "--public-key", own)
+    assert forged == (2, {**sound, "signature": "changed", "subjects": "changed"})
+
+
+def test_an_unsigned_attestation_is_compared_with_its_run(tiny_run, attest, edgecheck, keys, tmp_path):
+    attest(tiny_run)
+    plain = ["--attestation", tmp_path / "attestation.json"]
+    sound = {"report.json": "unchanged", "subjects": "unchanged"}
+    assert attestation_checks(edgecheck, tiny_run, *plain) == (0, sound)
+    missing = attestation_checks(edgecheck, tiny_run, *plain, "--public-key", keys[1])
+    assert missing == (2, {"signature": "missing", **sound})
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    document = json.loads((run / "report.json").read_text())
+    rewrite(run, {**document, "created": "2026-01-01T00:00:00+00:00"})
+    assert attestation_checks(edgecheck, run, *plain) == (2, {**sound, "report.json": "changed"})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[]", "not an in-toto statement"),
+        ('{"_type": "https://in-toto.io/Statement/v0.1"}', "not an in-toto statement"),
+        ('{"payload": 3}', "not a DSSE envelope"),
+        ('{"payload": "x", "payloadType": "y", "signatures": []}', "not a DSSE envelope"),
+        ('{"_type": ', "not a readable attestation: truncated"),
+    ],
+)
+def test_what_is_no_attestation_is_refused(tiny_run, tmp_path, refused, content, said):
+    (tmp_path / "a.json").write_text(content)
+    assert said in refused("verify", tiny_run, "--attestation", tmp_path / "a.json")
+
+
+def test_a_statement_without_subjects_proves_nothing(tiny_run, edgecheck, tmp_path):
+    for rest in ("", ', "subject": 3, "predicate": []', ', "subject": [{"name": "baseline", "digest": 1}]'):
+        (tmp_path / "a.json").write_text(f'{{"_type": "https://in-toto.io/Statement/v1"{rest}}}')
+        found = attestation_checks(edgecheck, tiny_run, "--attestation", tmp_path / "a.json")
+        assert found == (2, {"report.json": "changed", "subjects": "changed"})
+
+
+def test_a_public_key_must_be_one(tiny_run, attest, keys, tmp_path, refused):
+    attest(tiny_run, "--key", keys[0])
+    options = ["--attestation", tmp_path / "attestation.json", "--public-key"]
+    assert "not a public key in PEM" in refused("verify", tiny_run, *options, keys[0])
+    assert "cannot be read" in refused("verify", tiny_run, *options, tmp_path / "missing.pem")
+    assert "--public-key needs --attestation" in refused("verify", tiny_run, "--public-key", keys[1])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from attrs import frozen
+
 from edgecheck import hashing
 from edgecheck.device.bundle.manifest import policy_digest
 from edgecheck.device.model import files as model_files
@@ -12,6 +14,7 @@ from edgecheck.errors import EdgecheckError, InputError, ModelError
 from edgecheck.hashing import digest
 from edgecheck.images import ImageSet
 from edgecheck.pipeline import saved
+from edgecheck.pipeline.release import attested
 from edgecheck.pipeline.stage import Desk
 from edgecheck.pipeline.stages import images as image_stage
 from edgecheck.pipeline.subject import DataSource
@@ -25,23 +28,35 @@ NOT_JUDGED = "no file that the run judged has this content"
 OLDER = "the report holds no digest of it: an older edgecheck wrote it, or the run had no configuration file"
 
 
-def verify(folder: Path, paths: Sequence[Path], config: Path | None, progress: Progress) -> Verification:
+@frozen
+class Beside:
+    """What is compared with a run beside its folder: its configuration, an attestation, and the key that signed it."""
+
+    config: Path | None = None
+    attestation: Path | None = None
+    public_key: Path | None = None
+
+
+def verify(folder: Path, paths: Sequence[Path], beside: Beside, progress: Progress) -> Verification:
     """Compare a run folder with the digests in its report, and files with those that it judged.
 
     Args:
         folder: the run folder.
         paths: files about to be shipped.
-        config: the configuration; its digest, gate, preprocessing and test images are compared as well.
+        beside: of a configuration its digest, gate, preprocessing and test images are compared, of an attestation its
+            signature, report and subjects.
         progress: receives the progress of reading the images.
 
     Raises:
         InputError: there is no report that can be read, or the last run did not finish.
-        EdgecheckError: the configuration, or the data that it names, cannot be read.
+        EdgecheckError: the configuration or the attestation cannot be read.
     """
     report = saved.read(folder, unverified=True)
     checks = list(_of_folder(report))
-    if config is not None:
-        checks += _of_config(report, config, progress)
+    if beside.config is not None:
+        checks += _of_config(report, beside.config, progress)
+    if beside.attestation is not None:
+        checks += attested.checks(beside.attestation, beside.public_key, report, folder)
     return Verification(str(folder), report.passed, checks, [_of_file(report, path) for path in paths])
 
 

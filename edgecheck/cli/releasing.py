@@ -39,6 +39,12 @@ FAIL_ON = ("new-flips", "regression", "verdict")
 @click.option("--all", "every", is_flag=True, help="Show every metric, not only those of the gate.")
 @click.option("--anyway", is_flag=True, help="Compare runs on other data, preprocessing or classes; the title says so.")
 @click.option(
+    "--unverified",
+    is_flag=True,
+    help="Compare even if files or reports do not match their digests, such as those of older versions; the title "
+    "says so.",
+)
+@click.option(
     "--fail-on",
     metavar="|".join(FAIL_ON),
     callback=words,
@@ -98,6 +104,7 @@ def _asked(first: Path, second: Path, options: dict[str, object]) -> Asked:
         devices=(devices[0], devices[-1]),
         renamed={old: new for old, _, new in named},
         anyway=bool(options["anyway"]),
+        unverified=bool(options["unverified"]),
     )
 
 

@@ -136,6 +136,7 @@ class Comparison:
     Attributes:
         before: the first run.
         after: the second run.
+        unverified: files of either run that do not match its report; a user asked to compare them all the same.
         obstacles: why the two are not comparable; a user asked to compare them anyway.
         settings: what else was measured under other conditions.
         policy: how the criteria combine, where it differs.
@@ -156,3 +157,4 @@ class Comparison:
     removed: list[str] = field(factory=list)
     lost: list[str] = field(factory=list)
     added: list[str] = field(factory=list)
+    unverified: list[str] = field(factory=list)

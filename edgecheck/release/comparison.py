@@ -27,12 +27,14 @@ class Asked:
         devices: the device of each whose readings are compared.
         renamed: names of variants in the second run, by those in the first, where they differ.
         anyway: whether runs are compared that are not comparable.
+        unverified: whether runs are compared whose files do not match their report.
     """
 
     runs: Pair
     devices: Pair = (HOST, HOST)
     renamed: Mapping[str, str] = field(factory=dict)
     anyway: bool = False
+    unverified: bool = False
 
 
 @frozen
@@ -115,6 +117,11 @@ def compare(before: Report, after: Report, asked: Asked, matched: Sequence[Pair]
         removed=removed,
         lost=[name for name in removed if before.statuses.get(name) in PASSING],
         added=added,
+        unverified=[
+            f"{run}: {phrase}"
+            for run, report in zip(asked.runs, (before, after), strict=True)
+            for phrase in report.unverified
+        ],
     )
 
 

@@ -49,7 +49,10 @@ def _from(items: list[str], place: int) -> str:
 
 def settings(before: Report, after: Report, devices: tuple[str, str]) -> list[Difference]:
     """Return the conditions that differ: device, software, seed, heatmaps, baseline."""
-    return list(_differing(_conditions(before, devices[0]), _conditions(after, devices[1])))
+    machines = [_machine_of(report, device) for report, device in zip((before, after), devices, strict=True)]
+    known = [_machine(one) for one in machines if one is not None]
+    first, second = known if len(known) == len(machines) else ({}, {})  # nothing is known of the other one
+    return list(_differing({**first, **_conditions(before, devices[0])}, {**second, **_conditions(after, devices[1])}))
 
 
 def policies(before: Policy, after: Policy) -> list[Difference]:
@@ -73,8 +76,7 @@ def _differing(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[
 def _conditions(report: Report, device: str) -> dict[str, str]:
     subject, tool = report.subject, report.tool
     baseline = next((one.sha256 or "" for one in report.variants if one.role == "baseline"), "")
-    machine = report.environment if device == HOST else report.environments.get(device)
-    own = {
+    return {
         "edgecheck": f"{tool.version}, report schema {report.schema_version}",
         "file of the baseline": baseline[:DIGITS],
         "seed": str(subject.seed),
@@ -84,7 +86,11 @@ def _conditions(report: Report, device: str) -> dict[str, str]:
         "SAM": subject.sam,
         "device": device,
     }
-    return {**(_machine(machine) if machine is not None else {}), **own}
+
+
+def _machine_of(report: Report, device: str) -> Environment | None:
+    """Return the machine of a device; None for figures of another tool."""
+    return report.environment if device == HOST else report.environments.get(device)
 
 
 def _machine(machine: Environment) -> dict[str, str]:

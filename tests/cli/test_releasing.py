@@ -88,9 +88,45 @@ def test_another_version_is_told_and_other_data_refused(tiny_run, tmp_path, edge
     code, out, _ = edgecheck("compare", copy, tiny_run, "--anyway")
     assert code == 0
     assert out.startswith("NOT COMPARABLE (--anyway): data: 000000000000 ->")
-    assert "newly broken images are unknown: the runs were measured on other images" in " ".join(out.split())
+    said = " ".join(out.split())
+    assert "newly broken images are unknown of baseline, control, " in said
+    assert "l1-filters-0.50: the runs were measured on other images" in said
     said = refused("compare", copy, tiny_run, "--anyway", "--fail-on", "new-flips")
     assert "cannot be decided: the runs were measured on other images" in said
+
+
+def test_an_older_report_is_compared_on_request(tiny_run, tmp_path, edgecheck, refused):
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_run, copy)
+    document = json.loads((copy / "report.json").read_text())
+    del document[SEAL]
+    (copy / "report.json").write_text(json.dumps({**document, "schema_version": 4}))
+    assert "no digest (written by an older edgecheck)" in refused("compare", copy, tiny_run)
+    code, out, _ = edgecheck("compare", copy, tiny_run, "--unverified", "--fail-on", "regression")
+    assert code == 0
+    assert out.startswith("NOT VERIFIED (--unverified): ")
+    said = refused("compare", copy, tiny_run, "--unverified", "--fail-on", "new-flips")
+    assert "the files of a run do not match its report" in said
+    (copy / "report.json").write_text(json.dumps({**document, "schema_version": 99}))
+    assert "schema version 99" in refused("compare", copy, tiny_run, "--unverified")
+
+
+def test_two_devices_of_one_run(tiny_run, tmp_path, edgecheck, refused):
+    copy, table = tmp_path / "copy", tmp_path / "t.csv"
+    shutil.copytree(tiny_run, copy)
+    table.write_text("variant,metric,value\nl1-filters-0.50,latency.p50_s,2.5 s\nl1-filters-0.50,accuracy,50 %\n")
+    edgecheck("merge", copy, "--csv", table, "--device", "pi4")
+    code, out, _ = edgecheck("compare", copy, copy, "--device", "host,pi4", "--format", "json")
+    assert code == 0
+    comparison = json.loads(out)
+    moved = {one["metric"]: one for one in of(comparison, "l1-filters-0.50")["moved"]}
+    assert set(moved) == {"latency.p50_s", "accuracy"}
+    assert (moved["latency.p50_s"]["after"], moved["accuracy"]["after"]) == (2.5, 0.5)
+    assert comparison["settings"] == [{"what": "device", "before": "host", "after": "pi4"}]
+    assert "on pi4" in edgecheck("compare", copy, copy, "--device", "host,pi4")[1]
+    assert edgecheck("compare", copy, copy, "--device", "pi4")[0] == 0
+    said = refused("compare", copy, copy, "--device", "host,pi4", "--fail-on", "new-flips")
+    assert "kept of the host alone" in said
 
 
 def rewrite(folder, document):

@@ -22,6 +22,7 @@ from edgecheck.release.settings import obstacles
 
 OTHER_IMAGES = "the runs were measured on other images"
 ON_A_DEVICE = "predictions on each image are kept of the host alone"
+NOT_VERIFIED = "the files of a run do not match its report"
 
 
 @frozen
@@ -44,7 +45,7 @@ def compare(folders: tuple[Path, Path], asked: Asked) -> Comparison:
         InputError: a run cannot be read or was changed, or the two are not comparable.
         UsageError: a run has no readings of a device, or no variant of a name.
     """
-    before, after = (_Run(folder, saved.read(folder)) for folder in folders)
+    before, after = (_Run(folder, saved.read(folder, asked.unverified)) for folder in folders)
     comparison.check(before.report, after.report, asked)
     matched = comparison.pairs(before.report, after.report, asked.renamed)
     paired = _paired(before, after, matched, asked)
@@ -53,8 +54,7 @@ def compare(folders: tuple[Path, Path], asked: Asked) -> Comparison:
 
 def _paired(before: _Run, after: _Run, matched: Sequence[Pair], asked: Asked) -> Paired:
     """Return the images that flip, of all variants that both runs predicted the same images with."""
-    reason = ON_A_DEVICE if asked.devices != (HOST, HOST) else OTHER_IMAGES
-    if asked.devices != (HOST, HOST) or obstacles(before.report, after.report):
+    if reason := _why_unpaired(before.report, after.report, asked):
         return Paired({}, dict.fromkeys(matched, reason))
     labels = _labels(before)
     flips, missing = {}, {}
@@ -68,6 +68,14 @@ def _paired(before: _Run, after: _Run, matched: Sequence[Pair], asked: Asked) ->
         first, second = (load_logits(file) for file in files if file is not None)
         flips[pair] = flips_of(first, second, labels)
     return Paired(flips, missing)
+
+
+def _why_unpaired(before: Report, after: Report, asked: Asked) -> str:
+    if asked.devices != (HOST, HOST):
+        return ON_A_DEVICE
+    if obstacles(before, after):
+        return OTHER_IMAGES
+    return NOT_VERIFIED if before.unverified or after.unverified else ""
 
 
 def _labels(run: _Run) -> NDArray[np.int64] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from edgecheck.metrics import family_of
 from edgecheck.records import HOST, Criterion, Reading, to_dict
 from edgecheck.release.change import Comparison, Difference, Limit, Moved, Side, VariantChange
 from edgecheck.release.failing import Failure, candidates
@@ -21,6 +22,7 @@ from edgecheck.text import listed
 
 # Beside the gated metrics: what a release is asked for first.
 ALWAYS = ("accuracy", "size.bytes", "latency.ratio")
+OF_DEVICES = ("latency.p50_s",)  # on the same device it differs by the session
 IMAGES_NAMED = 10  # of those that flipped; the JSON format has all
 COLUMNS = ["variant", "metric", "finding", "before", "after", "change", "95 % interval\nof the change"]
 INTERVALS = (
@@ -42,7 +44,13 @@ def listing(comparison: Comparison, failures: Sequence[Failure] = (), every: boo
         failures: what `--fail-on` found.
         every: whether to show all metrics that both runs have, not only those of the gate.
     """
-    shown = [(one, metric) for one in comparison.variants for metric in one.moved if every or _is_shown(metric)]
+    always = ALWAYS if comparison.before.device == comparison.after.device else (*ALWAYS, *OF_DEVICES)
+    shown = [
+        (one, metric)
+        for one in comparison.variants
+        for metric in one.moved
+        if every or metric.gated or metric.metric in always
+    ]
     rows = [_row(one, metric) for one, metric in shown if every or metric.difference]
     equal = len(shown) - len(rows)
     data = {**to_dict(comparison), "failures": [to_dict(one) for one in failures]}
@@ -50,15 +58,13 @@ def listing(comparison: Comparison, failures: Sequence[Failure] = (), every: boo
     return Listing(_title(comparison), COLUMNS, rows, data, [*notes, *_notes(comparison, failures)], text_columns=3)
 
 
-def _is_shown(metric: Moved) -> bool:
-    return metric.gated or metric.metric in ALWAYS
-
-
 def _title(comparison: Comparison) -> str:
     told = f"{_name(comparison.before)} compared with {_name(comparison.after)}"
-    if not comparison.obstacles:
-        return told
-    return f"NOT COMPARABLE (--anyway): {_differences(comparison.obstacles)}. {told}"
+    if comparison.unverified:
+        told = f"NOT VERIFIED (--unverified): {listed(comparison.unverified)}. {told}"
+    if comparison.obstacles:
+        told = f"NOT COMPARABLE (--anyway): {_differences(comparison.obstacles)}. {told}"
+    return told
 
 
 def _name(side: Side) -> str:
@@ -88,6 +94,7 @@ def _notes(comparison: Comparison, failures: Sequence[Failure]) -> Iterator[str]
     for one in comparison.variants:
         yield from _verdicts(one)
         yield from _flips(one)
+    yield from _unpaired(comparison)
     for title, names in (("only in the first run", comparison.removed), ("only in the second run", comparison.added)):
         if names:
             yield f"{title}: {', '.join(names)}"
@@ -96,9 +103,7 @@ def _notes(comparison: Comparison, failures: Sequence[Failure]) -> Iterator[str]
     if comparison.settings:
         yield f"measured under other conditions: {_differences(comparison.settings)}"
     yield INTERVALS
-    if any(
-        _is_shown(metric) and metric.metric.startswith("latency.") for o in comparison.variants for metric in o.moved
-    ):
+    if any(family_of(metric.metric) == "latency" for one in comparison.variants for metric in one.moved):
         yield SESSIONS
     yield from (f"--fail-on: {sentence(one)}" for one in failures)
 
@@ -132,13 +137,22 @@ def _verdicts(one: VariantChange) -> Iterator[str]:
 def _flips(one: VariantChange) -> Iterator[str]:
     name = variant_name(one)
     if one.flips is None:
-        yield f"{name}: newly broken images are unknown: {one.unpaired}"
-    elif one.flips.equal:
+        return
+    if one.flips.equal:
         same = ", the same file" if one.same_file else ""
         yield f"{name}: right on the same images of {format_integer(one.flips.images)}{same}"
     else:
         broken, repaired = (_images(places) for places in (one.flips.broken, one.flips.repaired))
         yield f"{name}: of {format_integer(one.flips.images)} images, newly broken {broken}; repaired {repaired}"
+
+
+def _unpaired(comparison: Comparison) -> Iterator[str]:
+    """Yield each reason why images could not be compared, with the variants that it holds for."""
+    names: dict[str, list[str]] = {}
+    for one in comparison.variants:
+        if one.flips is None:
+            names.setdefault(one.unpaired, []).append(variant_name(one))
+    yield from (f"newly broken images are unknown of {', '.join(of)}: {reason}" for reason, of in names.items())
 
 
 def _images(places: Sequence[int]) -> str:

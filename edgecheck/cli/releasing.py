@@ -48,8 +48,8 @@ FAIL_ON = ("new-flips", "regression", "verdict")
     "--fail-on",
     metavar="|".join(FAIL_ON),
     callback=words,
-    help="Exit 1 if a candidate has newly broken images (new-flips); if a metric of the gate is worse, or a candidate "
-    "that passed no longer does or is gone (regression); or only the latter (verdict). Several with commas.",
+    help="Exit 1 if a candidate has newly broken images (new-flips); if a metric of the gate is worse or missing, or a "
+    "candidate that passed no longer does or is gone (regression); or only the latter (verdict). Several with commas.",
 )
 @plugin_option
 @listing_format_option
@@ -99,10 +99,13 @@ def _asked(first: Path, second: Path, options: dict[str, object]) -> Asked:
     wrong = next((text for text, parts in zip(renamed, named, strict=True) if not all(parts)), None)
     if wrong is not None:
         raise UsageError(f"--map {wrong}: expected OLD=NEW, the names of a variant in RUN_A and in RUN_B")
+    by_old = {old: new for old, _, new in named}
+    if len(by_old) < len(named):
+        raise UsageError("--map: a variant of RUN_A is given twice")
     return Asked(
         runs=(str(first), str(second)),
         devices=(devices[0], devices[-1]),
-        renamed={old: new for old, _, new in named},
+        renamed=by_old,
         anyway=bool(options["anyway"]),
         unverified=bool(options["unverified"]),
     )

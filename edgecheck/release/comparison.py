@@ -93,19 +93,10 @@ def compare(before: Report, after: Report, asked: Asked, matched: Sequence[Pair]
         matched: from `pairs`.
         paired: the images that flip.
     """
-    same_baseline = all(
-        paired.flips[pair].equal if pair in paired.flips else False
-        for pair in matched
-        if _variant(before, pair[0]).role == "baseline"
+    same_baseline = any(
+        paired.flips[pair].equal for pair in matched if pair in paired.flips and _is_baseline(before, pair[0])
     )
-    removed, added = (
-        [
-            one.name
-            for one in report.variants
-            if one.role == "candidate" and one.name not in {pair[at] for pair in matched}
-        ]
-        for at, report in enumerate((before, after))
-    )
+    removed, added = (_alone(report, {pair[at] for pair in matched}) for at, report in enumerate((before, after)))
     return Comparison(
         before=_side(before, asked, 0),
         after=_side(after, asked, 1),
@@ -123,6 +114,10 @@ def compare(before: Report, after: Report, asked: Asked, matched: Sequence[Pair]
             for phrase in report.unverified
         ],
     )
+
+
+def _is_baseline(report: Report, name: str) -> bool:
+    return _variant(report, name).role == "baseline"
 
 
 def _alone(report: Report, matched: Container[str]) -> list[str]:

@@ -12,12 +12,12 @@ from edgecheck.gate.leniency import PASSING
 from edgecheck.registry import register
 from edgecheck.release.change import Comparison, VariantChange
 
-Kind = Literal["new-flips", "worse", "verdict-lost", "removed"]
+Kind = Literal["new-flips", "worse", "unmeasured", "verdict-lost", "removed"]
 
 
 @frozen
 class Failure:
-    """A reason for the exit code 1: its kind, the variant, and the metric, or how many images flipped."""
+    """A reason for the exit code 1: its kind, the variant, and the metric or criterion, or how many images flipped."""
 
     kind: Kind
     variant: str
@@ -44,12 +44,15 @@ def new_flips(comparison: Comparison) -> Iterator[Failure]:
 
 @register(FAIL_ON, "regression")
 def regression(comparison: Comparison) -> Iterator[Failure]:
-    """Yield gated metrics that are worse beyond their interval, and all that `verdict` yields."""
+    """Yield gated metrics that are worse beyond their interval, or not measured any more, and what `verdict` yields."""
     for one in candidates(comparison):
         yield from (
             Failure("worse", one.after, metric.metric)
             for metric in one.moved
             if metric.gated and metric.finding == "worse"
+        )
+        yield from (
+            Failure("unmeasured", one.after, turned.criterion) for turned in one.turned if turned.after == "MISSING"
         )
     yield from verdict(comparison)
 

@@ -60,6 +60,7 @@ def test_variants_of_another_name_and_exit_codes(tiny_run, second_run, edgecheck
     assert [one["variant"] for one in comparison["failures"]] == broken
     assert edgecheck("compare", tiny_run, tiny_run, "--fail-on", "new-flips,regression,verdict")[0] == 0
     assert "expected OLD=NEW" in refused("compare", tiny_run, second_run, "--map", "x")
+    assert "given twice" in refused("compare", tiny_run, second_run, "--map", "a=b", "--map", "a=c")
     assert "unknown --fail-on 'flips'" in refused("compare", tiny_run, second_run, "--fail-on", "flips")
     assert "has no readings of it" in refused("compare", tiny_run, second_run, "--device", "pi4")
     assert "expected one name, or two" in refused("compare", tiny_run, second_run, "--device", "a,b,c")

@@ -91,6 +91,24 @@ def test_a_larger_file_that_passes_is_a_regression_and_no_lost_verdict(old):
     assert failures(comparison, ["verdict"]) == []
 
 
+def test_a_metric_that_is_not_measured_any_more_is_a_regression(old):
+    lenient = judged(old, evolve(old.policy, missing="warn"))
+    new = changed(lenient, NAME, "sp2ps.grad-cam", None)
+    assert new.statuses[NAME] in ("PASS", "WARN")
+    found = [(one.kind, one.metric) for one in failures(compared(lenient, new), ["regression"])]
+    assert found == [("unmeasured", "sp2ps.grad-cam >=")]
+
+
+def test_the_drop_is_not_paired_without_a_common_baseline(old):
+    named = [evolve(one, name="other") if one.role == "baseline" else one for one in old.variants]
+    readings = [evolve(one, variant="other") if one.variant == "baseline" else one for one in old.readings]
+    new = evolve(old, variants=named, readings=readings)
+    flips = dict.fromkeys(pairs(old, new, {}), Flips(10, [], [], -1.0, 1.0))
+    comparison = compared(old, new, paired=Paired(flips, {}))
+    bases = {one.basis for each in comparison.variants for one in each.moved if one.metric == "accuracy_drop_pp"}
+    assert bases == {""}
+
+
 def test_a_metric_that_no_criterion_asks_for_is_no_regression(old):
     assert failures(compared(old, changed(old, NAME, "params", 1e9)), ["regression"]) == []
 

@@ -185,6 +185,8 @@ def sentence(failure: Failure) -> str:
             return f"{failure.variant}: {format_count(failure.images, 'image')} newly broken"
         case "worse":
             return f"{failure.variant}: {failure.metric} is worse"
+        case "unmeasured":
+            return f"{failure.variant}: {failure.metric} was judged before, and is MISSING now"
         case "verdict-lost":
             return f"{failure.variant}: passed before, and does not now"
         case _:

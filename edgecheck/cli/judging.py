@@ -10,7 +10,7 @@ import click
 
 from edgecheck.cli import screen
 from edgecheck.cli.gating import REPLACING, gate_option, profile_option
-from edgecheck.cli.options import format_option, out_option, plugin_option
+from edgecheck.cli.options import format_option, images_option, load_plugins, out_option, plugin_option
 
 if TYPE_CHECKING:
     from edgecheck.records import Policy
@@ -35,6 +35,7 @@ unverified_option = click.option(
 @unverified_option
 @plugin_option
 @out_option(None, "Write the report files of this judgement to this folder.")
+@images_option
 @format_option
 @click.pass_context
 def gate(
@@ -53,16 +54,20 @@ def gate(
     --gate 'sp2ps.grad-cam >= 0.9' changes that limit and keeps the other criteria; with --only it is the whole gate.
     """
     from edgecheck.days import today
+    from edgecheck.errors import UsageError
     from edgecheck.gate.judgement import judged as judge
     from edgecheck.pipeline import saved as folder
 
+    images = asked.pop("images")
+    if not images and out is None:
+        raise UsageError("--no-images needs --out: without it, no page is written")
     prepare(plugin_files, form)
     saved = folder.read(run, unverified)
     judged = judge(saved, _policy(saved.policy, **asked), today())
     if out:
         from edgecheck.pipeline import reporting
 
-        reporting.write(judged, out, pictures_from=run)
+        reporting.write(judged, out, pictures_from=run, images=images)
     screen.show(judged, form)
     context.exit(judged.exit_code)
 
@@ -72,8 +77,11 @@ def gate(
 @unverified_option
 @plugin_option
 @out_option(None, "Write the report files to this folder instead of RUN.")
+@images_option
 @format_option
-def report(run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Path | None, form: str) -> None:
+def report(
+    run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Path | None, images: bool, form: str
+) -> None:
     """Render a saved RUN again: report.html, report.md, junit.xml, and the result on stdout."""
     from edgecheck.days import today
     from edgecheck.gate.judgement import judged as judge
@@ -83,7 +91,7 @@ def report(run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Pat
     prepare(plugin_files, form)
     saved = folder.read(run, unverified)
     judged = judge(saved, saved.policy, today())
-    reporting.write(judged, out or run, pictures_from=run)
+    reporting.write(judged, out or run, pictures_from=run, images=images)
     screen.show(judged, form)
 
 
@@ -91,10 +99,7 @@ def prepare(plugin_files: Sequence[Path], form: str) -> None:
     """Load the plugins, then refuse an unknown format, before anything is read."""
     from edgecheck.report import renderer
 
-    if plugin_files:
-        from edgecheck.plugins import load
-
-        load(plugin_files)
+    load_plugins(plugin_files)
     renderer(form)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import click
 from edgecheck.cli import screen
 from edgecheck.cli.verbosity import verbosity_options
 
-FORMATS = ("terminal", "json", "markdown", "junit")
-# JUnit can only express verdicts.
-LISTING_FORMATS = FORMATS[:-1]
+LISTING_FORMATS = ("terminal", "json", "markdown")
+# These can only express verdicts.
+FORMATS = (*LISTING_FORMATS, "junit", "cyclonedx", "model-card")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -65,6 +65,24 @@ plugin_option: Decorator = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Python file to load first; it may define metrics and formats. Repeatable.",
+)
+
+
+def load_plugins(files: Sequence[Path]) -> None:
+    """Load the files of `plugin_option`; without any, the code that does is not imported."""
+    if files:
+        from edgecheck.plugins import load
+
+        load(files)
+
+
+images_option: Decorator = click.option(
+    "--no-images",
+    "images",
+    flag_value=False,
+    default=True,
+    type=bool,
+    help="Write report.html without test images and heatmaps, for data that may not leave the house.",
 )
 
 timings_option: Decorator = click.option(

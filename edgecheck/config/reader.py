@@ -16,6 +16,7 @@ from edgecheck.config import corruptions, document, gates, recipes, rows, varian
 from edgecheck.config.plan import Plan
 from edgecheck.config.sections import Document, GateDocument
 from edgecheck.errors import ConfigError, DataError, ModelError
+from edgecheck.hashing import sha256
 from edgecheck.records import Policy
 from edgecheck.registry import lookup
 from edgecheck.regular import MOST_WEIGHT_BYTES, require_regular
@@ -36,7 +37,7 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None, criteria: Seque
         InputError: the file cannot be read.
         ConfigError: the configuration is not valid; the message gives file and line.
     """
-    return parse(document.text_of(path, REMEDY), path, overrides or {}, criteria)
+    return evolve(parse(document.text_of(path, REMEDY), path, overrides or {}, criteria), source_sha256=sha256(path))
 
 
 def parse(text: str, path: Path, overrides: Mapping[str, Any], criteria: Sequence[str] = ()) -> Plan:

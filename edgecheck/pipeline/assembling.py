@@ -133,5 +133,6 @@ def _subject(run: Run, findings: Sequence[Findings]) -> Subject:
         explained_on=seen.device if seen else "",
         skipped_images=run.data.skipped,
         revision=revision_of(plan),
+        config_sha256=plan.source_sha256,
         chance=run.data.chance,
     )

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
+
 from edgecheck.atomic import write_text
 from edgecheck.pipeline import drawn
 from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.store import Store
-from edgecheck.records import ImageScore, NewlyWrong, Report, Variant
+from edgecheck.records import Diagnostic, ImageScore, NewlyWrong, Report, Variant
 from edgecheck.report import RENDERERS, html, junit, markdown
 from edgecheck.report.format import format_value
 from edgecheck.report.html import InlinePicture, class_name
 from edgecheck.run_folder import REPORT
 
+NO_IMAGES = Diagnostic("images-left-out", severity="note")
 
-def write(report: Report, folder: Path, pictures_from: Path | None = None, redraw: bool = True) -> None:
+
+def write(
+    report: Report, folder: Path, pictures_from: Path | None = None, redraw: bool = True, images: bool = True
+) -> None:
     """Write report.json, report.html, report.md and junit.xml, each atomically; creates the folder.
 
     Args:
@@ -23,12 +29,15 @@ def write(report: Report, folder: Path, pictures_from: Path | None = None, redra
         folder: the run folder.
         pictures_from: the run folder with the pictures; None for `folder`.
         redraw: whether charts are drawn again that show the same as those drawn before.
+        images: whether report.html shows test images and their heatmaps; without them, it says so.
     """
     Store(folder)
     charts = drawn.draw(report, folder) if redraw else drawn.kept(report, folder)
-    shown = {variant.name: _pictures(report, variant, pictures_from or folder) for variant in report.variants}
+    seen_in = report.variants if images else []
+    shown = {variant.name: _pictures(report, variant, pictures_from or folder) for variant in seen_in}
+    page = report if images else attrs.evolve(report, warnings=[*report.warnings, NO_IMAGES])
     write_text(folder / REPORT, RENDERERS["json"](report))
-    write_text(folder / "report.html", html.render(report, shown, charts))
+    write_text(folder / "report.html", html.render(page, shown, charts))
     write_text(folder / "report.md", markdown.render(report))
     write_text(folder / "junit.xml", junit.render(report))
 

@@ -56,6 +56,7 @@ class Subject:
     `outputs` lists the network's output for each of `classes`; where it is empty, output i is class i.
     `finetune` describes the recipe, "" where no variant was fine-tuned.
     `revision` is the git revision of the folder that holds the model's factory or the configuration.
+    `config_sha256` is the digest of the configuration file, None for a run without one.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Subject:
     explained_on: str = ""
     chance: float | None = None
     revision: str | None = None
+    config_sha256: str | None = None
 
 
 @frozen

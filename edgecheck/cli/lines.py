@@ -28,7 +28,8 @@ class Lines:
     """
 
     def __init__(self, say: Say, clock: Callable[[], float] = time.monotonic) -> None:
-        self._say, self._clock = say, clock
+        self._print, self._clock = say, clock
+        self.overall: Callable[[], str] = str  # how far all of the work is, said before each line; nothing by default
 
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
@@ -79,6 +80,9 @@ class Lines:
 
         with _beating(beat, over):
             yield
+
+    def _say(self, text: str) -> None:
+        self._print(" ".join(filter(None, [self.overall(), text])))
 
 
 @contextmanager

@@ -47,6 +47,7 @@ class Screen:
         # Bound now: later, sys.stderr is replaced to hide the output of PyTorch.
         self._console = console or Console(file=sys.stderr, stderr=True, highlight=False)
         self._lines = lines or Lines(self.note)
+        self._overall: Callable[[], str] = str
 
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
@@ -62,6 +63,16 @@ class Screen:
         """Show a line that changes; without a terminal, print it now and then."""
         return self._live(line) if self._redraws else self._lines.follow(line)
 
+    @contextlib.contextmanager
+    def overall(self, line: Callable[[], str]) -> Iterator[None]:
+        """Show how far all of the work is: above what is redrawn, and without a terminal at the start of each line."""
+        before, self._overall = self._overall, line
+        self._lines.overall = line
+        try:
+            yield
+        finally:
+            self._overall = self._lines.overall = before
+
     def note(self, text: str) -> None:
         """Print a line that stays on the screen."""
         self._console.print(plain(text), style="dim", markup=False, soft_wrap=True)
@@ -74,11 +85,9 @@ class Screen:
     def _bar(
         self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
     ) -> Iterator[Item]:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from edgecheck.cli import live
 
-        words_column = TextColumn("{task.description}", markup=False)
-        columns = words_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=self._console, transient=True, refresh_per_second=REDRAWS_HZ) as bars:
+        with live.bars(self._console, self._overall, REDRAWS_HZ) as bars:
             for item in items:
                 words = plain(text if isinstance(text, str) else text(item))
                 task = bars.task_ids[0] if bars.task_ids else bars.add_task(words, total=total)
@@ -88,21 +97,16 @@ class Screen:
 
     @contextlib.contextmanager
     def _live(self, line: Callable[[], str]) -> Iterator[None]:
-        from rich.live import Live
-        from rich.text import Text
+        from edgecheck.cli import live
 
-        class Line:
-            def __rich__(self) -> Text:
-                return Text(plain(line()), no_wrap=True, overflow="ellipsis")
-
-        with Live(Line(), console=self._console, transient=True, refresh_per_second=REDRAWS_HZ):
+        with live.lines(self._console, (self._overall, line), REDRAWS_HZ):
             yield
 
     @contextlib.contextmanager
     def _spinner(self, text: str) -> Iterator[None]:
-        from rich.markup import escape
+        from edgecheck.cli import live
 
-        with self._console.status(escape(plain(text)), refresh_per_second=REDRAWS_HZ):
+        with live.spinner(self._console, self._overall, plain(text), REDRAWS_HZ):
             yield
 
 

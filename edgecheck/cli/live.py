@@ -13,7 +13,9 @@ from rich.text import Text
 
 from edgecheck.text import plain
 
-WIDEST_BAR, BAR_SHARE = 40, 4  # columns, and which part of a narrow terminal
+WIDEST_BAR, BAR_SHARE = 40, 5  # columns, and which part of a narrow terminal
+FIGURES_WIDTH = 28  # of the count of images and the time left, which are never cut
+LEAST_WORDS = 8
 
 
 class _Line:
@@ -40,9 +42,11 @@ class _Bars(Progress):
 
 def bars(console: Console, above: Callable[[], str], redraws_hz: float) -> Progress:
     """Return bars that go away in the end; on a narrow terminal their descriptions are cut."""
+    bar = min(WIDEST_BAR, console.width // BAR_SHARE)
+    words = Column(no_wrap=True, overflow="ellipsis", max_width=max(LEAST_WORDS, console.width - bar - FIGURES_WIDTH))
     shown = _Bars(
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
-        BarColumn(min(WIDEST_BAR, console.width // BAR_SHARE)),
+        TextColumn("{task.description}", markup=False, table_column=words),
+        BarColumn(bar),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(table_column=Column(no_wrap=True)),
         console=console,

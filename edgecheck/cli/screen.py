@@ -82,12 +82,16 @@ class Screen:
         """Whether lines can be redrawn in place; colours alone, which FORCE_COLOR also gives a log, are not enough."""
         return self._console.is_terminal and self._console.file.isatty() and not self._console.is_dumb_terminal
 
+    def _above(self) -> str:
+        """Return how far all of the work is now; what is redrawn may have begun before that was known."""
+        return self._overall()
+
     def _bar(
         self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
     ) -> Iterator[Item]:
         from edgecheck.cli import live
 
-        with live.bars(self._console, self._overall, REDRAWS_HZ) as bars:
+        with live.bars(self._console, self._above, REDRAWS_HZ) as bars:
             for item in items:
                 words = plain(text if isinstance(text, str) else text(item))
                 task = bars.task_ids[0] if bars.task_ids else bars.add_task(words, total=total)
@@ -99,14 +103,14 @@ class Screen:
     def _live(self, line: Callable[[], str]) -> Iterator[None]:
         from edgecheck.cli import live
 
-        with live.lines(self._console, (self._overall, line), REDRAWS_HZ):
+        with live.lines(self._console, (self._above, line), REDRAWS_HZ):
             yield
 
     @contextlib.contextmanager
     def _spinner(self, text: str) -> Iterator[None]:
         from edgecheck.cli import live
 
-        with live.spinner(self._console, self._overall, plain(text), REDRAWS_HZ):
+        with live.spinner(self._console, self._above, plain(text), REDRAWS_HZ):
             yield
 
 

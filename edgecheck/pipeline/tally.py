@@ -15,6 +15,8 @@ from edgecheck.report import finished
 
 Kinds = tuple[str, ...]
 LEAST_S = 1e-9  # shorter than any stage
+# Nothing is said of the time left before a run has computed this share of it: it may find the rest in its folder.
+EVIDENCE = 0.02
 
 
 class Tally:
@@ -80,7 +82,10 @@ class Tally:
         work_s = sum(max(0.0, _expected(_kinds(spec), costs) - spent[spec.name]) for spec in unfinished)
         first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
         # Stages that run at once, and work between stages, make a second of stages shorter or longer than one.
-        rate = sum(end - begin for begin, end in spans) / max(last - first, LEAST_S)
+        computed_s = sum(end - begin for begin, end in spans)
+        rate = computed_s / max(last - first, LEAST_S)
+        if computed_s < EVIDENCE * work_s:
+            return None
         return max(0.0, work_s / rate - (self._clock() - last)) + self._timing_s
 
     def _spent(self, specs: Sequence[VariantSpec]) -> dict[str, float]:

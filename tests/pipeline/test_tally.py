@@ -89,6 +89,16 @@ def test_stages_of_an_earlier_run_do_not_distort(folder, tally):
     assert tally.left_s() == 60
 
 
+def test_a_resumed_run_says_nothing_while_it_may_still_find_the_rest(folder, tally):
+    folder.compute("d", seconds=0.5)
+    folder.keep("control", "a", seconds=60)
+    tally.give_up("control")
+    tally.give_up("a")
+    assert tally.left_s() is None
+    folder.compute("b", seconds=20)
+    assert tally.left_s() == 40 + 60 + 59.5
+
+
 def test_equal_variants_are_counted_once(folder, tally):
     tally.expect(SPECS[:3])
     assert tally.line() == "[0/3 variants]"

@@ -122,7 +122,7 @@ def test_a_failing_variant_is_told_in_one_line(report):
     lines = terminal.render(report, 140).splitlines()
     assert "FAIL          l1-filters-0.6       drop +1.84 pp > 1 pp (+1)" in lines
     (undecided,) = (line for line in lines if line.startswith("INCONCLUSIVE"))
-    assert "latency ratio 0.79x (0.78..0.80), limit <= 0.8x: the limit lies inside" in undecided
+    assert "latency ratio 0.79x (0.78..0.80), limit <= 0.8x lies inside (+1)" in undecided
     (missing,) = (line for line in lines if line.startswith("MISSING"))
     assert "grad-cam missing: the twin's weights are gone" in missing
 

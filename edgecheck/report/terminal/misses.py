@@ -75,7 +75,10 @@ def _exception(verdict: Verdict) -> str:
 
 
 def told(report: Report, verdict: Verdict) -> str:
-    """Return `grad-cam 0.776 < 0.95`, the relation that holds instead of the limit; why, where nothing is decided."""
+    """Return `grad-cam 0.776 < 0.95`, the relation that holds instead of the limit.
+
+    Of a missing value it is the reason, and of an inconclusive one the interval.
+    """
     name, reason = short_name(report, verdict.metric, verdict.device), plain(verdict.reason)
     limit = format_resolved(verdict.metric, verdict.limit, verdict.offset, verdict.actual)
     if verdict.actual is None or verdict.status == "MISSING":
@@ -83,5 +86,5 @@ def told(report: Report, verdict: Verdict) -> str:
     if verdict.status == "INCONCLUSIVE":
         interval = format_interval(report.value(verdict.variant, verdict.metric, verdict.device))
         beside = f" ({interval})" if interval != MISSING else ""
-        return f"{name} {format_actual(verdict)}{beside}, limit {verdict.op} {limit}: {reason}"
+        return f"{name} {format_actual(verdict)}{beside}, limit {verdict.op} {limit} lies inside"
     return f"{name} {format_actual(verdict)} {_UNMET[verdict.op]} {limit}"

@@ -81,6 +81,22 @@ def test_13_failing_variants_fit_a_screen_without_losing_one(report, original):
     assert " ".join(lines).endswith(decide(every).headline)
 
 
+def test_more_variants_have_a_longer_page_with_warnings_all_the_same(thirteen):
+    more = copied(thirteen, [("l1-filters-0.6", f"more-{number}") for number in range(12)])
+    lines = terminal.render(more, 100).splitlines()
+    assert sum(line.startswith(WORDS) for line in lines) == 21
+    assert any(line.startswith("warning: ") for line in lines)
+    assert any(line.startswith("try: ") for line in lines)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_run_without_variants_or_criteria_has_a_page(report, verbose):
+    empty = judged(evolve(report, variants=[], readings=[]), report.policy)
+    assert "Do not ship anything: there is no variant" in terminal.render(empty, 100, verbose=verbose)
+    lenient = evolve(report.policy, criteria=[])
+    assert "exit code 1" in terminal.render(judged(report, lenient), 100, verbose=verbose)
+
+
 @pytest.mark.parametrize("verbose", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_line_is_wider_than_the_terminal(report, hostile, thirteen, width, verbose):

@@ -48,7 +48,9 @@ class Grid:
         return sum(self._widths) + len(_GAP) * (len(self.shown) - 1)
 
     def lines(self) -> list[Text]:
-        """Return the heading, a rule, and the rows."""
+        """Return the heading, a rule, and the rows; nothing without a variant."""
+        if not self.shown:
+            return []
         tallest = max(map(len, self._headings))
         padded = [[""] * (tallest - len(heading)) + heading for heading in self._headings]
         heading = [self._line([Text(part, "bold") for part in parts]) for parts in zip(*padded, strict=True)]

@@ -91,7 +91,7 @@ def _gate(report: Report, room: int) -> str:
         text = f"{whole} {', '.join([*asked[:count], *more])}"
         if cell_len(text) <= room:
             return text
-    return cut(f"{whole} {len(asked)} criteria", room)
+    return cut(f"{whole} {len(asked) or 'no'} criteria", room)
 
 
 def _briefly(report: Report, criterion: Criterion) -> str:

@@ -34,7 +34,8 @@ def lines(report: Report, width: int) -> list[Text]:
 
     It has at most 40 lines for 13 variants at 100 columns: warnings and advice share what the rest leaves.
     """
-    most = LINES + LINES_OF_MORE * max(0, len(report.variants) - ROWS)
+    further = len(report.variants) - ROWS
+    most = LINES + (LEAST_TOLD + LINES_OF_MORE * further if further > 0 else 0)
     grid = fitted(report, width)
     head, table, end = _header(report, width), grid.lines(), ending(report, width)
     why = _why(misses(report, grid.names), width)

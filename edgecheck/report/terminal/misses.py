@@ -15,7 +15,7 @@ from edgecheck.report.table import candidates
 from edgecheck.text import plain
 
 _UNMET = {">=": "<", "<=": ">", ">": "<=", "<": ">=", "==": "!="}
-_OF_MAPS = "Sp2PS "  # a method alone names its Sp2PS
+_OF_MAPS = "sp2ps."  # a method alone names its Sp2PS
 
 
 @frozen
@@ -47,7 +47,7 @@ def short_name(report: Report, metric: str, device: str = HOST) -> str:
     """Return the name of a metric in a line: `grad-cam` for its Sp2PS, `latency ratio`, `latency ratio @board`."""
     words = " ".join(titles.of(metric)).replace("- ", "-")
     at = () if device == HOST else (devices.label(report, device),)
-    return " ".join([words.removeprefix(_OF_MAPS), *at])
+    return " ".join([metric.removeprefix(_OF_MAPS) if metric.startswith(_OF_MAPS) else words, *at])
 
 
 def _unmet(report: Report, names: Mapping[str, str]) -> Iterator[Miss]:

@@ -90,12 +90,13 @@ def _variant(
             raise group.state
         entry = yield from making.variant(job, group.spec, group.source, group.state)
         findings = yield from examine(job, entry, (yield baseline))
-        tally.finish(job, findings, baseline.result, progress)
     except FAILURES as error:
         if error is baseline.error:  # then there is nothing to compare any variant with
             raise
         progress.note(f"{group.spec.name}: {error}")
         tally.give_up(group.spec.name)
         findings = failed(making.record_of(job, group.spec), error, job.plan.corruption)
+    else:
+        tally.finish(job, findings, baseline.result, progress)
     repeated = [Diagnostic("variant-repeated", {"repeated": name}, severity="note") for name in group.repeated]
     return attrs.evolve(findings, warnings=[*findings.warnings, *repeated])

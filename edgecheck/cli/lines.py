@@ -29,7 +29,8 @@ class Lines:
     """
 
     def __init__(self, say: Say, clock: Callable[[], float] = time.monotonic, thorough: bool = False) -> None:
-        self._say, self._clock, self._thorough = say, clock, thorough
+        self._print, self._clock, self._thorough = say, clock, thorough
+        self.overall: Callable[[], str] = str  # how far all of the work is, said before each line; nothing by default
 
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
@@ -84,6 +85,9 @@ class Lines:
 
         with _beating(beat, over):
             yield
+
+    def _say(self, text: str) -> None:
+        self._print(" ".join(filter(None, [self.overall(), text])))
 
 
 @contextmanager

@@ -51,6 +51,7 @@ class Screen:
         self._console = console or Console(file=sys.stderr, stderr=True, highlight=False)
         self._verbosity = verbosity()
         self._lines = lines or Lines(self.note, thorough=self._verbosity == "verbose")
+        self._overall: Callable[[], str] = str
 
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
@@ -72,6 +73,16 @@ class Screen:
             return contextlib.nullcontext()
         return self._live(line) if self._redraws else self._lines.follow(line)
 
+    @contextlib.contextmanager
+    def overall(self, line: Callable[[], str]) -> Iterator[None]:
+        """Show how far all of the work is: above what is redrawn, and without a terminal at the start of each line."""
+        before, self._overall = self._overall, line
+        self._lines.overall = line
+        try:
+            yield
+        finally:
+            self._overall = self._lines.overall = before
+
     def note(self, text: str) -> None:
         """Print a line that stays on the screen."""
         if self._verbosity != "quiet":
@@ -83,14 +94,16 @@ class Screen:
         redraws = self._console.is_terminal and self._console.file.isatty() and not self._console.is_dumb_terminal
         return redraws and self._verbosity != "verbose"
 
+    def _above(self) -> str:
+        """Return how far all of the work is now; what is redrawn may have begun before that was known."""
+        return self._overall()
+
     def _bar(
         self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
     ) -> Iterator[Item]:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from edgecheck.cli import live
 
-        words_column = TextColumn("{task.description}", markup=False)
-        columns = words_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=self._console, transient=True, refresh_per_second=REDRAWS_HZ) as bars:
+        with live.bars(self._console, self._above, REDRAWS_HZ) as bars:
             for item in items:
                 words = plain(text if isinstance(text, str) else text(item))
                 task = bars.task_ids[0] if bars.task_ids else bars.add_task(words, total=total)
@@ -100,21 +113,16 @@ class Screen:
 
     @contextlib.contextmanager
     def _live(self, line: Callable[[], str]) -> Iterator[None]:
-        from rich.live import Live
-        from rich.text import Text
+        from edgecheck.cli import live
 
-        class Line:
-            def __rich__(self) -> Text:
-                return Text(plain(line()), no_wrap=True, overflow="ellipsis")
-
-        with Live(Line(), console=self._console, transient=True, refresh_per_second=REDRAWS_HZ):
+        with live.lines(self._console, (self._above, line), REDRAWS_HZ):
             yield
 
     @contextlib.contextmanager
     def _spinner(self, text: str) -> Iterator[None]:
-        from rich.markup import escape
+        from edgecheck.cli import live
 
-        with self._console.status(escape(plain(text)), refresh_per_second=REDRAWS_HZ):
+        with live.spinner(self._console, self._above, plain(text), REDRAWS_HZ):
             yield
 
 
@@ -129,7 +137,7 @@ def show(report: Report, form: str) -> None:
 
     if form == "terminal":
         colour = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        text = terminal.render(report, _width(), colour)
+        text = terminal.render(report, _width(), colour, verbose=verbosity() == "verbose")
     else:
         text = renderer(form)(report)
         if not isinstance(text, str):

@@ -1,5 +1,6 @@
 """The scale of Sp2PS in tables, lines and charts."""
 
+from functools import partial
 from itertools import pairwise
 
 import attrs
@@ -47,12 +48,12 @@ def test_a_document_without_anchors_shows_none(report):
     del document["anchors"]
     older = from_dict(document, Report)
     assert older.anchors == []
-    for page in (html.render(older), markdown.render(older), terminal.render(older)):
+    for page in (html.render(older), markdown.render(older), terminal.render(older, verbose=True)):
         assert "scale of sp2ps" not in page.lower()
     assert anchor_lines.described(older, "grad-cam", (0.0, 1.0)) == ""
 
 
-@pytest.mark.parametrize("render", [html.render, markdown.render, terminal.render])
+@pytest.mark.parametrize("render", [html.render, markdown.render, partial(terminal.render, verbose=True)])
 def test_each_format_shows_them(report, render):
     page = " ".join(render(report).split())
     assert all(figure in page for figure in ("0.569", "0.444", "0.108"))

@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import re
+from functools import partial
 from html import unescape
 from html.parser import HTMLParser
 
@@ -196,10 +197,10 @@ def test_each_sp2ps_names_its_source_and_that_of_a_quantized_file_has_the_float_
     maps = [evolve(one, source="artefact") if one.variant == name else one for one in report.similarities]
     quantized = evolve(report, readings=[*others, score, fidelity], similarities=maps)
 
-    for render in (html.render, terminal.render, markdown.render):
+    for render in (html.render, partial(terminal.render, verbose=True), markdown.render):
         shown = " ".join(render(quantized).replace("\\", "").split())
         assert figure in shown
         assert "0.988" in shown  # the fidelity
         assert all(words in shown for words in (reasons.SOURCES, reasons.FIDELITY_IS, "artefact"))
     assert figure not in html.render(report)
-    assert "Fidelity:" not in terminal.render(report)
+    assert "Fidelity:" not in terminal.render(report, verbose=True)

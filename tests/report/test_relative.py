@@ -57,7 +57,7 @@ def none(report):
 
 
 def text_of(report):
-    return " ".join(terminal.render(report, 200).split())
+    return " ".join(terminal.render(report, 200, verbose=True).split())
 
 
 def test_the_terminal_says_what_was_asked_and_what_it_comes_to(one):

@@ -32,6 +32,7 @@ from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.work import Executor
 from edgecheck.progress import Progress
 from edgecheck.records import SCHEMA_VERSION, Attempt, Report, Search, Sensitivity, Tool, to_json
+from edgecheck.report import finished
 from edgecheck.report.format import format_count, format_value
 from edgecheck.report.search import page
 from edgecheck.run_folder import SEARCH_FILES
@@ -178,7 +179,8 @@ def _searched(
     controls = _controls(job, schedule, baseline) if relative else {}
     bench = Bench(job, baseline, policy, controls, plan.search.minimize)
     hunt = Hunt(bench, spending, progress, len(_specs(searched)))
-    schedule.finish(schedule.start(explore(hunt, branch) for branch in searched))
+    with progress.overall(lambda: finished.tried(len(hunt.attempts))):
+        schedule.finish(schedule.start(explore(hunt, branch) for branch in searched))
     if not hunt.attempts:  # then nothing can pass, and one variant shows by how much
         schedule.finish(schedule.start([hunt.tried(searched[0], len(searched[0].specs) - 1)]))
     return hunt

@@ -242,6 +242,13 @@ def test_equal_warnings_are_told_once(thirteen):
     assert "warning: l1-filters-0.2 and 10 others: channel counts" in text
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_does_not_match_its_digest_is_told_whole(report, width):
+    files = [f"variant-{number}/model.onnx differs from its digest" for number in range(9)]
+    text = " ".join(terminal.render(evolve(report, unverified=files), width).split())
+    assert f"NOT VERIFIED, judged anyway (--unverified): {'; '.join(files)} Gate FAIL" in text
+
+
 @pytest.mark.parametrize("verbose", [False, True])
 @pytest.mark.parametrize(
     "name",

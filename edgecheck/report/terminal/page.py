@@ -39,6 +39,7 @@ def lines(report: Report, width: int) -> list[Text]:
     grid = fitted(report, width)
     head, table, end = _header(report, width), grid.lines(), ending(report, width)
     why = _why(misses(report, grid.names), width)
+    end = [*_unverified(report, width), *end]
     taken = len(head) + len(table) + len(why) + len(end)
     note = footnote(grid, width, FOOTNOTE if taken + FOOTNOTE < most else 1)
     left = most - taken - len(note)
@@ -52,6 +53,11 @@ def ending(report: Report, width: int) -> list[Text]:
     decided = decide(report)
     gate = [Text(line, style(reasons.outcome(report))) for line in fold(decided.gate, width)]
     return [*gate, *(Text(line, "bold") for line in fold(decided.headline, width))]
+
+
+def _unverified(report: Report, width: int) -> list[Text]:
+    """Return what does not match its digest, whole: nobody may overlook it."""
+    return [Text(line, style("FAIL")) for text in reasons.unverified(report) for line in fold(text, width)]
 
 
 def _header(report: Report, width: int) -> list[Text]:
@@ -107,7 +113,6 @@ def _warnings(report: Report, grid: Grid) -> list[str]:
     kept_back: list[tuple[str, str]] = [(one.variant, _withheld(one)) for one in report.withheld]
     of_variants = [*diagnostics.grouped(kept_back), *diagnostics.groups(report, "warning")]
     return [
-        *reasons.unverified(report),
         *diagnostics.of_run(report, "warning"),
         *(f"{_owners(owners, grid)}: {text}" for owners, text in of_variants),
     ]

@@ -82,5 +82,5 @@ def test_hostile_names_reach_the_screen_as_text(hostile):
 
 
 def test_registry_renders_everything(report):
-    assert list(RENDERERS) == ["terminal", "json", "markdown", "junit"]
+    assert list(RENDERERS) == ["terminal", "json", "markdown", "junit", "cyclonedx", "model-card"]
     assert all(render(report) for render in RENDERERS.values())

@@ -7,7 +7,7 @@ from functools import cached_property
 from attrs import field, frozen
 
 from edgecheck.records.anchor import Anchor
-from edgecheck.records.checks import not_negative, unique
+from edgecheck.records.checks import iso_day, not_negative, unique
 from edgecheck.records.device import DeviceRun
 from edgecheck.records.diagnostic import Diagnostic
 from edgecheck.records.policy import Policy, Recommendation, Status, Verdict
@@ -124,6 +124,7 @@ class Report:
         duration_s: time that all stages took when they were computed, whenever that was.
         samples: path of the raw latency samples, relative to the run folder.
         anchors: where the scale of Sp2PS lies, by attribution method.
+        judged: the day of the judgement, UTC, ISO 8601, by which waivers count; None where none counted.
     """
 
     schema_version: int
@@ -150,6 +151,7 @@ class Report:
     duration_s: float | None = field(default=None, validator=not_negative)
     samples: str | None = None
     anchors: list[Anchor] = field(factory=list)
+    judged: str | None = field(default=None, validator=iso_day)
 
     def value(self, variant: str, metric: str, device: str = HOST) -> Reading | None:
         """Return the reading of a metric on one variant and device, None where there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterator
 
-from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
+from edgecheck.gate.recommend import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.metrics import METRICS, family_of
 from edgecheck.records import Reading, Report
 from edgecheck.release.change import Basis, Finding, Flips, Moved

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from edgecheck.records import Report
+from edgecheck.records import Report, Variant
 from edgecheck.report import anchors, devices, provenance, reasons
-from edgecheck.report.table import Column, Row, candidates, columns, table_rows, verdict_word
+from edgecheck.report.decision import decide
+from edgecheck.report.table import Column, candidates, columns, margin_of, rows, verdict_word
 from edgecheck.text import plain
 
 # Characters that are markup in Markdown or in HTML inside it. GitHub turns @name into a notification, and #1 and
@@ -31,9 +32,10 @@ def escape(text: str) -> str:
 
 
 def _lines(report: Report) -> Iterable[str]:
-    yield f"### edgecheck: {reasons.outcome(report)} {escape(report.subject.name)}"
+    decided = decide(report)
+    yield f"### {escape(decided.headline)}"
     yield ""
-    yield f"{escape(reasons.rule(report))}."
+    yield f"{escape(decided.gate)} {escape(decided.reason)}"
     yield ""
     yield from _table(report)
     yield from _criteria(report)
@@ -45,23 +47,21 @@ def _lines(report: Report) -> Iterable[str]:
         yield from ("", f"<sub>{escape(made)}</sub>")
     if said := reasons.advice(report):
         yield from ("", "What to try next, the cheapest first:", "", *(f"- {escape(text)}" for text in said))
-    yield ""
-    yield f"**Recommendation:** {escape(reasons.recommendation(report))}"
 
 
 def _table(report: Report) -> Iterable[str]:
     shown = columns(report)
     yield table_row(escape(column.name) for column in shown)
     yield table_row("---:" if column.number else "---" for column in shown)
-    for row in table_rows(report):
-        yield table_row(_cell(row, column) for column in shown)
+    for row in rows(report):
+        yield table_row(_cell(report, row, column) for column in shown)
 
 
-def _cell(row: Row, column: Column) -> str:
-    text = escape(row.text(column))
-    if column.cell is verdict_word and text and row.variant.role == "candidate":
+def _cell(report: Report, variant: Variant, column: Column) -> str:
+    text = escape(column.cell(report, variant))
+    if column.cell is verdict_word and text and variant.role == "candidate":
         return f"**{text}**"
-    beside = row.beside(column)
+    beside = margin_of(report, variant, column)
     return f"{text}<br><sub>{escape(beside)}</sub>" if beside else text
 
 

@@ -1,21 +1,25 @@
-"""The table of variants for all renderers: one row per model file and device."""
+"""The table of variants for all formats: what the gate asks comes first, then what else tells the variants apart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from attrs import evolve, frozen
 
 from edgecheck.attribution.table import look_of
-from edgecheck.corruption.table import PREFIX
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.floor import several_recipes
-from edgecheck.records import HOST, Report, Variant, on_host
-from edgecheck.report import corruption, devices
+from edgecheck.gate.margins import margin
+from edgecheck.metrics import METRICS
+from edgecheck.records import HOST, Report, Variant, Verdict, on, on_host
+from edgecheck.report import devices, titles
 from edgecheck.report.format import (
     MISSING,
+    format_difference,
     format_floor,
     format_interval,
+    format_limit,
     format_reading,
     format_spread,
     format_value,
@@ -24,7 +28,10 @@ from edgecheck.report.methods import methods
 from edgecheck.text import plain
 
 ALWAYS = 100  # importance of the columns that are never omitted
-P50, P50_OF_DEVICES = 40, 70  # of the median latency; what differs most between devices comes before the ratio
+GATED = 80  # what the gate asks, before all that it does not ask
+TIED = 30  # what ties heatmaps to the file: asked for by every profile, and hardly ever missed
+
+_WORDS = ("baseline", "control", "PASS", "WARN", "WAIVED", "INCONCLUSIVE", "MISSING", "FAIL")
 
 Cell = Callable[[Report, Variant], str]
 
@@ -33,8 +40,8 @@ Cell = Callable[[Report, Variant], str]
 class Column:
     """A column: its heading on one or more lines, the function that makes a cell, and its importance.
 
-    If a table is too wide, the column of least `importance` is omitted first. `metric` is the metric of the cells, if
-    any, and `floor` the noise floor of it. `beside` returns text that the HTML page shows next to the cell.
+    If a table is too wide, the column of least `importance` is omitted first. `metric` is the metric of the cells on
+    `device`, if any; `limits` is what the gate asks of it, such as `>= 0.95`, and `floor` its noise floor.
     """
 
     title: tuple[str, ...]
@@ -42,78 +49,66 @@ class Column:
     importance: int
     number: bool = True
     metric: str = ""
+    device: str = HOST
+    limits: tuple[str, ...] = ()
     floor: str = ""
-    beside: Cell = lambda _report, _variant: ""
 
     @property
     def name(self) -> str:
-        """The heading on one line, without the noise floor."""
+        """The heading on one line, without limits and noise floor."""
         return " ".join(self.title).replace("- ", "-")
 
 
-@frozen
-class Row:
-    """A variant on one device.
-
-    `view` is the report with the readings of that device in place of the host's, so that cells work for any device.
-    `label` is what the row of another device starts with.
-    """
-
-    variant: Variant
-    device: str
-    view: Report
-    label: str = ""
-
-    def text(self, column: Column) -> str:
-        """Return a cell. The row of another device has no verdict: that is of all devices together."""
-        if self.device != HOST and column.cell is variant_name:
-            return self.label
-        if self.device != HOST and column.cell is verdict_word:
-            return ""
-        return column.cell(self.view, self.variant)
-
-    def beside(self, column: Column) -> str:
-        """Return the text that the HTML page shows next to the cell; "" for an empty cell."""
-        shown = self.device == HOST or self.text(column) not in ("", MISSING)
-        return column.beside(self.view, self.variant) if shown else ""
-
-
-def table_rows(report: Report) -> list[Row]:
-    """Return a row per variant on the host, followed by its rows on the other devices that measured it."""
-    views = {HOST: report, **{device: _view(report, device) for device in devices.names(report)}}
-    labels = {device: devices.label(report, device) for device in devices.names(report)}
-    measured = {(reading.variant, reading.device) for reading in report.readings}
-    return [
-        Row(variant, device, view, labels.get(device, ""))
-        for variant in rows(report)
-        for device, view in views.items()
-        if device == HOST or (variant.name, device) in measured
-    ]
-
-
-def _view(report: Report, device: str) -> Report:
-    readings = [evolve(reading, device=HOST) for reading in report.readings if reading.device == device]
-    return evolve(report, readings=readings, environments={}, devices={})
-
-
 def columns(report: Report) -> list[Column]:
-    """Return the columns that are not empty in all rows."""
-    known = [
+    """Return the columns that are not empty in all rows: name and verdict, what the gate asks, then the others."""
+    gated = list(_gated(report))
+    asked = {(column.metric, column.device) for column in gated}
+    others = [one for one in _others(report) if not one.metric or (one.metric, one.device) not in asked]
+    fixed = [
         Column(("variant",), variant_name, ALWAYS, number=False),
         Column(("verdict",), verdict_word, ALWAYS, number=False),
-        _metric(("accuracy",), "accuracy", 50),
-        _metric(("drop",), "accuracy_drop_pp", 90),
-        *(_excess(metric) for metric in corruption.asked(report)),
-        *(_sp2ps(report, method) for method in methods(report)),
-        Column(("maps", "from"), _source, 5),
-        _metric(("latency", "p50"), "latency.p50_s", P50_OF_DEVICES if devices.names(report) else P50),
-        evolve(_metric(("latency", "ratio"), "latency.ratio", 65), beside=_interval_of_ratio),
-        _metric(("size",), "size.bytes", 60),
-        _metric(("size", "zlib"), "size.zlib_bytes", 20),
-        Column(("MACs",), _macs, 10, metric="macs"),
     ]
-    shown = table_rows(report)
-    return [column for column in known if any(row.text(column) not in ("", MISSING) for row in shown)]
+    return [
+        one for one in [*fixed, *gated, *others] if any(one.cell(report, v) not in ("", MISSING) for v in rows(report))
+    ]
+
+
+def most_important(shown: list[Column], most: int) -> list[Column]:
+    """Return at most so many columns, without the least important ones; what the gate asks is never left out."""
+    optional = sorted(
+        (one for one in shown if not one.limits and one.importance < ALWAYS), key=lambda one: one.importance
+    )
+    left_out = optional[: max(0, len(shown) - most)]
+    return [column for column in shown if column not in left_out]
+
+
+def _gated(report: Report) -> Iterator[Column]:
+    """Yield a column for each metric and device that the gate names, in its order."""
+    limits: dict[tuple[str, str], list[str]] = {}
+    for criterion in report.policy.criteria:
+        limit = f"{criterion.op} {format_limit(criterion)}"
+        limits.setdefault((criterion.metric, criterion.device), []).append(limit)
+    for (metric, device), asked in limits.items():
+        tied = metric.startswith(("parity.", "cam."))
+        yield evolve(_metric(report, metric, TIED if tied else GATED, device), limits=tuple(asked))
+
+
+def _others(report: Report) -> Iterator[Column]:
+    """Yield the columns of what the gate may not ask, but a reader of any report wants to see."""
+    yield _metric(report, "accuracy", 50)
+    yield _metric(report, "accuracy_drop_pp", 70)
+    for method in methods(report):
+        yield _metric(report, f"sp2ps.{method}", look_of(method).importance)
+    yield Column(("maps", "from"), _source, 5)
+    yield _metric(report, "latency.p50_s", 40)
+    yield _metric(report, "latency.ratio", 65)
+    for device in devices.names(report):
+        yield _metric(report, "latency.p50_s", 68, device)
+        yield _metric(report, "latency.ratio", 45, device)
+        yield _metric(report, "accuracy", 25, device)
+    yield _metric(report, "size.bytes", 60)
+    yield _metric(report, "size.zlib_bytes", 20)
+    yield _metric(report, "macs", 10)
 
 
 def rows(report: Report) -> list[Variant]:
@@ -144,11 +139,60 @@ def verdict_word(report: Report, variant: Variant) -> str:
     return report.statuses.get(variant.name, MISSING)
 
 
-def noise_floor(report: Report, metric: str) -> str:
+def statuses(report: Report) -> list[str]:
+    """Return the words in the verdict column, each once, from the best to the worst."""
+    return sorted({verdict_word(report, variant) for variant in report.variants}, key=severity)
+
+
+def severity(word: str) -> int:
+    """Return the place of a word of the verdict column, for sorting: roles first, then from PASS to FAIL."""
+    return _WORDS.index(word) if word in _WORDS else len(_WORDS)
+
+
+def sort_key(report: Report, variant: Variant, column: Column) -> str:
+    """Return what a cell is sorted by: its number, not rounded; "" where it is missing."""
+    if not column.metric:
+        return column.cell(report, variant).replace(MISSING, "")
+    reading = report.value(variant.name, column.metric, column.device)
+    return "" if reading is None or reading.value is None else repr(reading.value)
+
+
+def verdicts_on(report: Report, variant: Variant, column: Column) -> list[Verdict]:
+    """Return the verdicts that a cell shows: of one variant, on the metric and device of a column."""
+    about = (variant.name, column.metric, column.device)
+    return [one for one in report.verdicts if (one.variant, one.metric, one.device) == about]
+
+
+def margin_of(report: Report, variant: Variant, column: Column) -> str:
+    """Return the distance of a cell to its limit, `+0.012` within it and `-0.019` beyond; "" without a limit."""
+    margins = [within for one in verdicts_on(report, variant, column) if (within := margin(one)) is not None]
+    if not margins:
+        return ""
+    unit = METRICS[column.metric].unit
+    # The difference of two shares is in percentage points.
+    return format_difference(100 * min(margins), "pp") if unit == "fraction" else format_difference(min(margins), unit)
+
+
+def interval_of(report: Report, variant: Variant, column: Column) -> str:
+    """Return the 95 % interval of a ratio, whose noise decides verdicts; "" for other cells."""
+    if column.metric != "latency.ratio" or variant.role == "baseline":
+        return ""
+    interval = format_interval(report.value(variant.name, column.metric, column.device))
+    return "" if interval == MISSING else interval
+
+
+def own_floor(report: Report, variant: Variant, column: Column) -> str:
+    """Return the noise floor of the recipe of a variant, where there is more than one; "" otherwise."""
+    if column.floor or variant.role != "candidate" or not _has_floor(column.metric):
+        return ""
+    return format_floor(column.metric, floor_of(report.variants, report.readings, column.metric, variant.recipe))
+
+
+def noise_floor(report: Report, metric: str, device: str = HOST) -> str:
     """Return the noise floor of a metric, the mean over the controls; "" without a control, or with several recipes."""
     if several_recipes(report.variants):
         return ""
-    return format_floor(metric, floor_of(report.variants, report.readings, metric))
+    return format_floor(metric, floor_of(report.variants, on(device, report.readings), metric))
 
 
 def noise_spread(report: Report, metric: str) -> str:
@@ -158,44 +202,25 @@ def noise_spread(report: Report, metric: str) -> str:
     return format_spread(metric, floor_of(report.variants, report.readings, metric))
 
 
-def _metric(title: tuple[str, ...], metric: str, importance: int) -> Column:
-    def cell(report: Report, variant: Variant) -> str:
-        return format_reading(report.value(variant.name, metric))
-
-    return Column(title, cell, importance, metric=metric)
+def _has_floor(metric: str) -> bool:
+    return metric.startswith("sp2ps.")
 
 
-def _excess(metric: str) -> Column:
-    """Return the column of an excess error, headed by the name of its corruption."""
-    stem, _, severity = metric.removeprefix(PREFIX).rpartition("-")
-    *rest, last = stem.split("-")
-    return _metric(("excess", *(f"{word}-" for word in rest), f"{last}-{severity}"), metric, 80)
+def _metric(report: Report, metric: str, importance: int, device: str = HOST) -> Column:
+    at = () if device == HOST else (devices.label(report, device),)
+    floor = noise_floor(report, metric, device) if _has_floor(metric) else ""
+    title = (*titles.of(metric), *at)
+    return Column(title, partial(_value, metric, device), importance, metric=metric, device=device, floor=floor)
+
+
+def _value(metric: str, device: str, report: Report, variant: Variant) -> str:
+    reading = report.value(variant.name, metric, device)
+    if metric == "macs" and reading:
+        return format_value(reading.value, "count")  # the heading names the unit
+    return format_reading(reading)
 
 
 def _source(report: Report, variant: Variant) -> str:
     """Return what the Sp2PS of a variant are taken from: its twin, or the artefact."""
     scores = (reading for reading in on_host(report.readings_of(variant.name)) if reading.metric.startswith("sp2ps."))
     return next((plain(one.source) for one in scores if one.source and one.value is not None), MISSING)
-
-
-def _macs(report: Report, variant: Variant) -> str:
-    reading = report.value(variant.name, "macs")
-    return format_value(reading.value, "count") if reading else MISSING  # the heading names the unit
-
-
-def _sp2ps(report: Report, method: str) -> Column:
-    metric = f"sp2ps.{method}"
-    floor = noise_floor(report, metric)
-    stem, _, ending = method.rpartition("-")
-
-    def beside(_: Report, variant: Variant) -> str:
-        own = format_floor(metric, floor_of(report.variants, report.readings, metric, variant.recipe))
-        return f"floor {own}" if own and variant.role == "candidate" else ""
-
-    title = ("Sp2PS", f"{stem}-", ending) if stem else ("Sp2PS", method)
-    return evolve(_metric(title, metric, look_of(method).importance), floor=floor, beside=beside)
-
-
-def _interval_of_ratio(report: Report, variant: Variant) -> str:
-    interval = format_interval(report.value(variant.name, "latency.ratio"))
-    return "" if interval == MISSING or variant.role == "baseline" else interval

@@ -12,10 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgecheck.records import Criterion, Report
+from edgecheck.records import Criterion, Report, Variant
 from edgecheck.report import anchors, devices, provenance, reasons
+from edgecheck.report.decision import decide
 from edgecheck.report.format import describe_cpu, describe_runs, format_integer
-from edgecheck.report.table import ALWAYS, Column, Row, candidates, columns, table_rows, verdict_word
+from edgecheck.report.table import ALWAYS, Column, candidates, columns, rows, verdict_word
 from edgecheck.text import plain
 
 WIDTH = 100
@@ -63,8 +64,9 @@ def _blocks(report: Report, console: Console) -> Iterable[RenderableType]:
     yield from _section("Notes", [_line("-", _QUIET, text) for text in reasons.notes(report)])
     yield from _section(NEXT, [_line("-", _QUIET, text) for text in reasons.advice(report)])
     yield Text()
-    yield Text(f"{reasons.outcome(report)}: {reasons.rule(report)}", _style(reasons.outcome(report)))
-    yield Text(f"Recommendation: {reasons.recommendation(report)}", "bold")
+    decided = decide(report)
+    yield Text(decided.gate, _style(reasons.outcome(report)))
+    yield Text(decided.headline, "bold")
 
 
 def _header(report: Report) -> RenderableType:
@@ -105,8 +107,8 @@ def _criterion(report: Report, criterion: Criterion) -> str:
 
 def _variants(report: Report, console: Console) -> Iterable[RenderableType]:
     shown = columns(report)
-    rows = table_rows(report)
-    cells = {column: [_cell(report, row, column) for row in rows] for column in shown}
+    shown_rows = rows(report)
+    cells = {column: [_cell(report, row, column) for row in shown_rows] for column in shown}
     left_out: list[Column] = []
     while _natural_width(table := _table(cells, shown), console) > console.width and _droppable(shown):
         least = min(_droppable(shown), key=lambda column: column.importance)
@@ -143,11 +145,11 @@ def _table(cells: Mapping[Column, Sequence[Text]], shown: Sequence[Column]) -> T
     return table
 
 
-def _cell(report: Report, row: Row, column: Column) -> Text:
-    text = row.text(column)
+def _cell(report: Report, variant: Variant, column: Column) -> Text:
+    text = column.cell(report, variant)
     if column.cell is verdict_word:
         return Text(text, _style(text))
-    missed = reasons.missed(report, row.variant.name, column.metric, row.device)
+    missed = reasons.missed(report, variant.name, column.metric, column.device)
     return Text(text, _style(missed))
 
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from edgecheck.gate.leniency import counts_as
+from edgecheck.gate.margins import excess
 from edgecheck.records import Attempt, Policy, Verdict
 from edgecheck.search.optimizing import VIOLATED
 
 _LEAST = 1e-6  # of a criterion that holds by its value and does not pass, as where it is undecided
-_WHOLE = 1e-9  # a limit of 0 has no size to relate a distance to
-
-
-def excess(verdict: Verdict) -> float | None:
-    """Return by how much a value is beyond its limit, relative to the limit, negative where it holds; None without."""
-    if verdict.actual is None or verdict.limit is None or not math.isfinite(verdict.actual):
-        return None
-    sign = 1 if verdict.op.startswith(">") else -1
-    return sign * (verdict.limit - verdict.actual) / max(abs(verdict.limit), _WHOLE)
 
 
 def margins(policy: Policy, attempt: Attempt) -> dict[str, float]:

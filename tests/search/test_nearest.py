@@ -1,7 +1,8 @@
 from attrs import evolve
 
+from edgecheck.gate.margins import shortfall
 from edgecheck.records import Attempt, Verdict
-from edgecheck.search.nearest import nearest, shortfall
+from edgecheck.search.nearest import nearest
 
 
 def verdict(metric, op, limit, actual, status="FAIL"):
@@ -17,8 +18,8 @@ FAR = attempt("far", verdict("sp2ps.grad-cam", ">=", 0.95, 0.94), verdict("accur
 
 
 def test_the_worst_criterion_counts_relative_to_its_limit():
-    assert shortfall(CLOSE) == abs(0.93 - 0.95) / 0.95
-    assert shortfall(FAR) == 1.5
+    assert shortfall(CLOSE.verdicts) == abs(0.93 - 0.95) / 0.95
+    assert shortfall(FAR.verdicts) == 1.5
     assert nearest([FAR, CLOSE]) is CLOSE
 
 

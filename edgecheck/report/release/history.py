@@ -10,9 +10,9 @@ from edgecheck.records import HOST, Reading, to_dict
 from edgecheck.release.trend import History, RunLine, Trend
 from edgecheck.report import page, svg
 from edgecheck.report.chart_style import LIMIT, PANEL_SIZE, Chart, chart, legend, short
-from edgecheck.report.format import MISSING, format_count, format_limit, format_reading
+from edgecheck.report.format import MISSING, format_bound, format_count, format_reading
 from edgecheck.report.listing import Listing
-from edgecheck.report.page import Section, Table
+from edgecheck.report.page import Heading, Section, Table
 from edgecheck.report.provenance import moment
 from edgecheck.report.release.change_words import format_change
 
@@ -35,7 +35,9 @@ def listing(history: History) -> Listing:
 
 def html(history: History) -> str:
     """Return the page as one self-contained HTML file."""
-    return page.html(f"History: {history.folder}", INTRODUCTION, history.tool, list(_sections(history)), report=False)
+    return page.html(
+        Heading(f"History: {history.folder}"), INTRODUCTION, history.tool, list(_sections(history)), report=False
+    )
 
 
 def _sections(history: History) -> Iterator[Section]:
@@ -82,7 +84,7 @@ def _row(history: History, trend: Trend) -> list[str]:
         change = format_change(known[-1] - known[0], trend.unit)
     first, latest, lowest, highest = texts
     names = [_metric(trend), _variant(history, trend), str(len(known))]
-    return [*names, first, latest, change, lowest, highest, format_limit(trend.metric, last.limit), last.status]
+    return [*names, first, latest, change, lowest, highest, format_bound(trend.metric, last.limit), last.status]
 
 
 def _value(trend: Trend, value: float) -> str:

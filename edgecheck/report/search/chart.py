@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from edgecheck.gate.margins import excess
 from edgecheck.records import Search, Verdict
 from edgecheck.report import svg
 from edgecheck.report.chart_style import LIMIT, PANEL_SIZE, Chart, chart, legend
-from edgecheck.search.margins import excess
 
 FARTHEST = 1.0  # shown at the edge: where accuracy is lost, the distance from a limit of 1 pp means little
 _LOOKS = {

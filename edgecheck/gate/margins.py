@@ -1,0 +1,66 @@
+"""How far verdicts are from their limits, and which variant comes nearest to passing. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from edgecheck.gate.leniency import counts_as
+from edgecheck.records import Report, Variant, Verdict
+
+_WHOLE = 1e-9  # a limit of 0 has no size to relate a distance to
+
+
+def margin(verdict: Verdict) -> float | None:
+    """Return by how much a value is within its limit, in the unit of the metric.
+
+    It is negative beyond the limit, and None where there is no value or no limit. For `==` it is 0 or negative.
+    """
+    if verdict.actual is None or verdict.limit is None or not math.isfinite(verdict.actual):
+        return None
+    if verdict.op == "==":
+        return -abs(verdict.actual - verdict.limit)
+    sign = 1 if verdict.op.startswith("<") else -1
+    return sign * (verdict.limit - verdict.actual)
+
+
+def excess(verdict: Verdict) -> float | None:
+    """Return by how much a value is beyond its limit, relative to the limit, negative where it holds; None without."""
+    within = margin(verdict)
+    if within is None or verdict.limit is None:
+        return None
+    return -within / max(abs(verdict.limit), _WHOLE)
+
+
+def shortfall(verdicts: Iterable[Verdict]) -> float:
+    """Return how far the worst of the criteria that do not pass is from its limit, relative to it; 0 where all hold.
+
+    Criteria without a value, which many variants have in common, do not count.
+    """
+    beyond = (excess(verdict) for verdict in verdicts if verdict.status != "PASS")
+    return max((abs(one) for one in beyond if one is not None), default=0.0)
+
+
+def failing(report: Report, variant: str) -> list[Verdict]:
+    """Return the verdicts that fail a variant under the policy, the farthest from its limit first."""
+    own = (one for one in report.verdicts if one.variant == variant and counts_as(report.policy, one) == "fail")
+    return sorted(own, key=_by_excess, reverse=True)
+
+
+def nearest(report: Report) -> Variant | None:
+    """Return the failing candidate that comes nearest to passing; None where none was measured."""
+    near = {
+        variant.name: (sum(one.actual is None for one in failed), shortfall(failed))
+        for variant in report.variants
+        if (failed := failing(report, variant.name)) and any(one.actual is not None for one in failed)
+    }
+    return min(_named(report.variants, near), key=lambda variant: near[variant.name], default=None)
+
+
+def _by_excess(verdict: Verdict) -> float:
+    beyond = excess(verdict)
+    return -math.inf if beyond is None else abs(beyond)
+
+
+def _named(variants: Sequence[Variant], names: Iterable[str]) -> list[Variant]:
+    return [variant for variant in variants if variant.name in names]

@@ -1,0 +1,162 @@
+"""What to do, in one sentence, and why: the first thing that every format shows.
+
+The gate answers whether its rule holds; the recommendation, which file to ship. Either can say yes where the other says
+no. The headline joins both, so that nobody reads one without the other.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+from edgecheck.gate.leniency import PASSING
+from edgecheck.gate.margins import failing, margin, nearest
+from edgecheck.metrics import METRICS
+from edgecheck.records import Report, Status, Verdict
+from edgecheck.report.format import format_actual, format_count, format_criterion, format_reading, format_value
+from edgecheck.report.table import candidates
+from edgecheck.text import plain
+
+Action = Literal["ship", "keep", "stop"]
+
+_TONES: dict[Action, Status] = {"ship": "PASS", "keep": "WARN", "stop": "FAIL"}
+
+
+@frozen
+class Decision:
+    """The decision on a run.
+
+    Attributes:
+        action: ship a variant, keep the baseline although the gate holds, or ship nothing since it does not.
+        headline: what to do, with the figures that matter.
+        gate: whether the gate's rule holds, and the exit code.
+        reason: why the headline follows from the gate.
+    """
+
+    action: Action
+    headline: str
+    gate: str
+    reason: str
+
+    @property
+    def tone(self) -> Status:
+        """The status whose colour and weight the headline has."""
+        return _TONES[self.action]
+
+
+def decide(report: Report) -> Decision:
+    """Return the decision on a judged report."""
+    action: Action = "stop" if not report.passed else "ship" if report.recommendation.variant else "keep"
+    return Decision(action, _headline(report, action), gate(report), _reason(report, action))
+
+
+def gate(report: Report) -> str:
+    """Return `Gate PASS: 3 of 12 variants pass, it asks for at least one (exit code 0).`."""
+    word = "PASS" if report.passed else "FAIL"
+    asked = "every variant" if report.policy.require == "all" else "at least one"
+    doubt = " NOT VERIFIED: see the warnings." if report.unverified else ""
+    told = f"{_passing(report)} of {_count(report)} pass{waived(report)}, it asks for {asked}"
+    return f"Gate {word}: {told} (exit code {report.exit_code}).{doubt}"
+
+
+def waived(report: Report) -> str:
+    """Return ` (1 with a waiver)`, the number of variants that pass only so; "" without."""
+    count = list(report.statuses.values()).count("WAIVED")
+    return f" ({count} with a waiver)" if count else ""
+
+
+def figures(report: Report, variant: str) -> str:
+    """Return `0.17x size, 0.40x latency, -0.10 pp accuracy` of a variant, each where it was measured."""
+    baseline = next((one.name for one in report.variants if one.role == "baseline"), "")
+    sizes = [report.value(name, "size.bytes") for name in (variant, baseline)]
+    own, whole = (one.value if one else None for one in sizes)
+    size = format_value(own / whole, "ratio") + " size" if own is not None and whole else ""
+    latency = report.value(variant, "latency.ratio")
+    drop = report.value(variant, "accuracy_drop_pp")
+    return ", ".join(
+        filter(
+            None,
+            [
+                size,
+                f"{format_reading(latency)} latency" if latency and latency.value is not None else "",
+                f"{format_value(-drop.value, 'pp')} accuracy" if drop and drop.value is not None else "",
+            ],
+        )
+    )
+
+
+def miss(verdict: Verdict) -> str:
+    """Return how a criterion is missed: `sp2ps.grad-cam by 0.019 (0.931, limit >= 0.95)`, or that it is missing."""
+    within = margin(verdict)
+    if within is None:
+        return f"{verdict.name} ({verdict.status})"
+    limit = format_criterion(verdict).removeprefix(f"{verdict.name} ")
+    undecided = " within its interval" if verdict.status == "INCONCLUSIVE" else ""
+    by = format_value(abs(within), METRICS[verdict.metric].unit).removeprefix("+")
+    far = f" by {by}" if within < 0 else ""
+    return f"{verdict.name}{far} ({format_actual(verdict)}, limit {limit}{undecided})"
+
+
+def _headline(report: Report, action: Action) -> str:
+    chosen = report.recommendation.variant
+    doubt = " (not verified)" if report.unverified else ""
+    if action == "ship" and chosen:
+        return f"Ship {plain(chosen)}{doubt}{_told(report, chosen)}"
+    if action == "keep":
+        return f"Keep the baseline{doubt}: {_why_keep(report)}"
+    if chosen:
+        failed = len(candidates(report)) - _passing(report)
+        return f"Do not ship all {_count(report)}: {failed} fail. {plain(chosen)} passes{_told(report, chosen)}"
+    return f"Do not ship {_none_of(report)}{_nearest(report)}"
+
+
+def _told(report: Report, variant: str) -> str:
+    waivers = sum(one.variant == variant and one.status == "WAIVED" for one in report.verdicts)
+    excused = f"with {format_count(waivers, 'waiver')}" if waivers else ""
+    told = ", ".join(filter(None, [figures(report, variant), excused]))
+    return f": {told}" if told else ""
+
+
+def _none_of(report: Report) -> str:
+    judged = len(candidates(report))
+    if _passing(report):
+        return f"all {_count(report)}: {judged - _passing(report)} fail"
+    return {0: "anything: there is no variant", 1: "the variant"}.get(judged, f"any of {judged} variants")
+
+
+def _nearest(report: Report) -> str:
+    near = nearest(report)
+    if near is None:
+        return "" if not candidates(report) else ": no criterion that fails could be measured"
+    worst, *others = failing(report, near.name)
+    more = f" (+{len(others)} more)" if others else ""
+    verb = "fails" if worst.status == "FAIL" else "does not meet"
+    told = f"{plain(near.name)} {verb} {miss(worst)}{more}"
+    return f": {told}" if len(candidates(report)) == 1 else f"; nearest: {told}"
+
+
+def _why_keep(report: Report) -> str:
+    return plain(report.recommendation.reason).removeprefix("keep the baseline: ") or "no variant is recommended"
+
+
+def _reason(report: Report, action: Action) -> str:
+    chosen, reason = report.recommendation.variant, plain(report.recommendation.reason)
+    if action == "ship" and chosen:
+        return f"{plain(chosen)}: {reason}." if reason else ""
+    if chosen:
+        return (
+            f"The gate asks for every variant. {plain(chosen)}: {reason}. To ship it alone, judge with --require any."
+        )
+    if action == "keep":
+        return "The gate holds, but shipping what passes gains nothing over the baseline."
+    return f"{_why_keep(report).capitalize()}." if reason else ""
+
+
+def _passing(report: Report) -> int:
+    return sum(report.statuses.get(variant.name) in PASSING for variant in candidates(report))
+
+
+def _count(report: Report) -> str:
+    judged = len(candidates(report))
+    return f"{judged} variant{'' if judged == 1 else 's'}"

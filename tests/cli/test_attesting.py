@@ -275,3 +275,22 @@ def test_a_public_key_must_be_one(tiny_run, attest, keys, tmp_path, refused):
     assert "not a public key in PEM" in refused("verify", tiny_run, *options, keys[0])
     assert "cannot be read" in refused("verify", tiny_run, *options, tmp_path / "missing.pem")
     assert "--public-key needs --attestation" in refused("verify", tiny_run, "--public-key", keys[1])
+
+
+@pytest.mark.parametrize(("expires", "result"), [("2999-12-31", "WARNED"), ("2020-01-01", "FAILED")])
+def test_an_expired_waiver_is_not_attested(tiny_run, attest, edgecheck, tmp_path, expires, result):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    document = json.loads((run / "report.json").read_text())
+    for criterion in document["policy"]["criteria"]:
+        if criterion["metric"] == "size.bytes":
+            criterion["limit"] = 1.0
+    waiver = {"metric": "size.bytes", "reason": "no time", "approved_by": "QA", "expires": expires, "where": ""}
+    names = ["l1-filters-0.50", "l1-unstructured-0.20"]
+    document["policy"]["waivers"] = [{"variant": name, **waiver} for name in names]
+    rewrite(run, document)
+    statement = json.loads(attest(run)[1])
+    assert statement["predicate"]["result"] == result
+    tests = {"WARNED": "warnedTests", "FAILED": "failedTests"}[result]
+    assert "l1-unstructured-0.20: size.bytes <= 1 B" in statement["predicate"][tests]
+    code, _, _ = edgecheck("verify", run, run / "l1-unstructured-0.20" / "model.onnx", "--passing")
+    assert code == (0 if result == "WARNED" else 1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from edgecheck.days import today
 from edgecheck.device.bundle.manifest import policy_digest
 from edgecheck.errors import InputError
+from edgecheck.gate.judgement import judged as judge
 from edgecheck.hashing import sha256
 from edgecheck.pipeline import saved
 from edgecheck.pipeline.release import precommitment
@@ -16,12 +18,13 @@ from edgecheck.run_folder import REPORT
 
 
 def read(folder: Path) -> Report:
-    """Return the report of a run whose files are those that it judged.
+    """Return the report of a run whose files are those that it judged, judged again: a waiver may have expired.
 
     Raises:
         InputError: the run cannot be read or was changed, or it judged no file.
     """
-    report = saved.read(folder)
+    found = saved.read(folder)
+    report = judge(found, found.policy, today())
     if not judged(report):
         raise InputError(f"{folder}: the run judged no file, so there is nothing to attest")
     return report

@@ -8,9 +8,11 @@ from pathlib import Path
 from attrs import frozen
 
 from edgecheck import hashing
+from edgecheck.days import today
 from edgecheck.device.bundle.manifest import policy_digest
 from edgecheck.device.model import files as model_files
 from edgecheck.errors import EdgecheckError, InputError, ModelError
+from edgecheck.gate.judgement import judged
 from edgecheck.hashing import digest
 from edgecheck.images import ImageSet
 from edgecheck.pipeline import saved
@@ -51,7 +53,8 @@ def verify(folder: Path, paths: Sequence[Path], beside: Beside, progress: Progre
         InputError: there is no report that can be read, or the last run did not finish.
         EdgecheckError: the configuration or the attestation cannot be read.
     """
-    report = saved.read(folder, unverified=True)
+    found = saved.read(folder, unverified=True)
+    report = judged(found, found.policy, today())  # a waiver may have expired since
     checks = list(_of_folder(report))
     if beside.config is not None:
         checks += _of_config(report, beside.config, progress)
@@ -87,10 +90,10 @@ def _of_file(report: Report, path: Path) -> FileCheck:
     except InputError as error:
         state: State = "unreadable" if path.exists() or path.is_symlink() else "missing"
         return FileCheck(str(path), None, state, str(error))
-    judged = [
+    same = [
         Judged(one.name, one.role, report.statuses.get(one.name)) for one in report.variants if one.sha256 == checksum
     ]
-    return FileCheck(str(path), checksum, "unchanged" if judged else "changed", "" if judged else NOT_JUDGED, judged)
+    return FileCheck(str(path), checksum, "unchanged" if same else "changed", "" if same else NOT_JUDGED, same)
 
 
 def _checksum(report: Report, path: Path) -> str:

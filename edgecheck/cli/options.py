@@ -10,9 +10,11 @@ from typing import Any
 
 import click
 
-FORMATS = ("terminal", "json", "markdown", "junit")
-# JUnit can only express verdicts.
-LISTING_FORMATS = FORMATS[:-1]
+from edgecheck.report import RENDERERS
+
+FORMATS = tuple(RENDERERS)
+# The other formats can only express verdicts.
+LISTING_FORMATS = ("terminal", "json", "markdown")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

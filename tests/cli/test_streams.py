@@ -178,7 +178,7 @@ def test_completion_can_be_switched_on(completing, shell, words):
     [
         ("edgecheck co", ["plain,count"]),
         ("edgecheck count --f", ["plain,--format"]),
-        ("edgecheck gate run --format ", ["plain,terminal", "plain,json", "plain,markdown", "plain,junit"]),
+        ("edgecheck gate run --format ", [f"plain,{name}" for name in RENDERERS]),
         ("edgecheck count --format ", ["plain,terminal", "plain,json", "plain,markdown"]),
         ("edgecheck count run/", ["file,run/"]),
         ("edgecheck check --size 3x --ga", ["plain,--gate"]),

@@ -79,5 +79,5 @@ def test_hostile_names_reach_the_screen_as_text(hostile):
 
 
 def test_registry_renders_everything(report):
-    assert list(RENDERERS) == ["terminal", "json", "markdown", "junit"]
+    assert list(RENDERERS) == ["terminal", "json", "markdown", "junit", "github", "gitlab", "csv"]
     assert all(render(report) for render in RENDERERS.values())

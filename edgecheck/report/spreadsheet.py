@@ -38,8 +38,8 @@ def render(report: Report) -> str:
     """Return a row for each reading, in SI units, and for each criterion on something that was never measured.
 
     Numbers are not rounded. `verdict`, `limit` and `reason` are those of the criteria on the reading, separated by
-    `; `. Text that a spreadsheet would compute, since it begins with `=`, `+`, `-`, `@`, a tab or a carriage return, has
-    a single quote before it; numbers do not.
+    `; `. Text that a spreadsheet would compute, since it begins with `=`, `+`, `-`, `@`, a tab or a carriage return,
+    has a single quote before it; numbers do not.
     """
     return table([COLUMNS, *_rows(report)])
 

@@ -90,6 +90,7 @@ for command in (
     staging.cam,
     reference.metrics,
     reference.criteria,
+    reference.schema,
     inspecting.doctor,
 ):
     cli.add_command(command)

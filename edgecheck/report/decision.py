@@ -56,7 +56,8 @@ def gate(report: Report) -> str:
     word = "PASS" if report.passed else "FAIL"
     asked = "every variant" if report.policy.require == "all" else "at least one"
     doubt = " NOT VERIFIED: see the warnings." if report.unverified else ""
-    told = f"{_passing(report)} of {_count(report)} pass, it asks for {asked}"
+    verb = "passes" if len(candidates(report)) == 1 else "pass"
+    told = f"{_passing(report)} of {_count(report)} {verb}, it asks for {asked}"
     return f"Gate {word}: {told} (exit code {report.exit_code}).{doubt}"
 
 

@@ -25,6 +25,7 @@ class Rendered(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.text, self.tables, self.attributes = [], [], [], []
+        self._in_cell = False
         self.feed(MarkdownIt("commonmark").enable("table").render(text))
         self.close()
         self.tables = [[[cell.strip() for cell in row] for row in table] for table in self.tables]
@@ -38,15 +39,20 @@ class Rendered(HTMLParser):
             self.tables[-1].append([])
         elif tag in ("td", "th"):
             self.tables[-1][-1].append("")
+            self._in_cell = True
         elif tag == "br":
             self._say(" ")
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self._in_cell = False
 
     def handle_data(self, data):
         self._say(data)
 
     def _say(self, data):
         self.text.append(data)
-        if self.tables and self.tables[-1] and self.tables[-1][-1]:
+        if self._in_cell:
             self.tables[-1][-1][-1] += data
 
     @property

@@ -10,14 +10,14 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from edgecheck.gate.judgement import judged
 from edgecheck.metrics import METRICS
 from edgecheck.records import HOST, Criterion, Policy, Report, Variant, from_dict, reading
 from edgecheck.records.schema import report_schema
-from edgecheck.report import RENDERERS, html, svg, table, terminal
+from edgecheck.report import RENDERERS, cases, html, svg, table, terminal
 from edgecheck.report.decision import decide
 from edgecheck.report.format import MISSING, format_reading
 from edgecheck.seal import SEAL
@@ -29,21 +29,27 @@ MEASURED = ("accuracy_drop_pp", "agreement", "latency.ratio", "size.bytes", "sp2
 # How a headline begins, and whether the gate then holds.
 VERBS = {"Do not ship": False, "Ship": True, "Keep": True}
 
+BASE = make_report()
+
 amounts = st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0, 2.0])
 levels = st.sampled_from(["fail", "warn"])
+# Mostly the host, so that criteria and readings often meet.
+devices = st.sampled_from([HOST, HOST, HOST, BOARD])
+UNMEASURED, WITHOUT_VALUE = "unmeasured", "without value"
 
 
 @st.composite
 def readings_of(draw, variant):
-    """Draw what was measured on a file: any metrics on any device, some without a value, some with an interval."""
+    """Draw what was measured on a file: on any device, some without a value, some with an interval."""
     made = []
-    for metric in draw(st.lists(st.sampled_from(MEASURED), unique=True)):
-        for device in draw(st.sampled_from([[HOST], [BOARD], [HOST, BOARD]])):
-            value = draw(st.none() | amounts)
-            spread = draw(st.none() | st.sampled_from([0.0, 0.2]))
-            interval = None if value is None or spread is None else (value - spread, value + spread)
-            note = "it could not be measured" if value is None else ""
-            made.append(reading(variant, metric, value, interval, 100, note, device))
+    for metric in MEASURED:
+        value = draw(st.sampled_from([0.1, 0.5, 0.9, 1.0, 2.0, WITHOUT_VALUE, UNMEASURED]))
+        if value == UNMEASURED:
+            continue
+        value, note = (None, "it could not be measured") if value == WITHOUT_VALUE else (value, "")
+        spread = draw(st.sampled_from([None, 0.0, 0.2]))
+        interval = None if value is None or spread is None else (value - spread, value + spread)
+        made.append(reading(variant, metric, value, interval, 100, note, draw(devices)))
     return made
 
 
@@ -51,14 +57,14 @@ def readings_of(draw, variant):
 def criteria(draw):
     metric = draw(st.sampled_from(MEASURED))
     op = "<=" if METRICS[metric].better == "lower" else ">="
-    return Criterion(metric, op, draw(amounts), draw(levels), device=draw(st.sampled_from([HOST, BOARD])))
+    return Criterion(metric, op, draw(amounts), draw(levels), device=draw(devices))
 
 
 @st.composite
 def reports(draw):
     """Draw a judged report: files of each role, their readings, and a policy."""
-    base = make_report()
-    roles = ["baseline", *draw(st.lists(st.sampled_from(["control", "candidate"]), max_size=5))]
+    base = BASE
+    roles = ["baseline", *draw(st.lists(st.sampled_from(["candidate", "candidate", "control"]), max_size=5))]
     variants = [Variant(f"{role}-{place}", role, f"{place}.onnx") for place, role in enumerate(roles)]
     readings = [one for variant in variants for one in draw(readings_of(variant.name))]
     policy = Policy(
@@ -66,7 +72,7 @@ def reports(draw):
         draw(st.sampled_from([None, "point", "interval"])),
         draw(levels),
         draw(levels),
-        draw(st.lists(criteria(), max_size=4)),
+        draw(st.lists(criteria(), max_size=2)),
     )
     measured = evolve(
         base,
@@ -127,6 +133,24 @@ def _without_charts():
     patch.undo()
 
 
+# The first one that is found: no smaller one is of use.
+ANY_EXAMPLE = settings(deadline=None, max_examples=2_000, phases=[Phase.generate])
+
+
+def kinds(report):
+    return {case.kind for one in table.candidates(report) for case in cases.of_variant(report, one.name)}
+
+
+@pytest.mark.parametrize("kind", ["passed", "warning", "excused", "failure"])
+def test_such_reports_have_each_kind_of_case(kind):
+    find(reports(), lambda report: kind in kinds(report), settings=ANY_EXAMPLE)
+
+
+@pytest.mark.parametrize("action", ["ship", "keep", "stop"])
+def test_such_reports_have_each_decision(action):
+    find(reports(), lambda report: decide(report).action == action, settings=ANY_EXAMPLE)
+
+
 @settings(deadline=None, max_examples=60)
 @given(reports())
 def test_every_format_says_what_the_exit_code_says(report):
@@ -134,7 +158,7 @@ def test_every_format_says_what_the_exit_code_says(report):
     assert {form: says(report, form) for form in forms} == dict.fromkeys(forms, report.exit_code == 0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(reports())
 def test_every_format_shows_the_same_headline(report):
     headline = decide(report).headline

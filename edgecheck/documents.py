@@ -9,8 +9,6 @@ from typing import Any
 from edgecheck.errors import InputError
 from edgecheck.regular import MOST_REPORT_BYTES, require_regular
 
-_OPEN = "Unterminated string"  # how Python's parser tells that a text ends inside quotes
-
 
 def read_json(path: Path, kind: str, writer: str) -> Any:
     """Return what a JSON file holds.
@@ -21,18 +19,28 @@ def read_json(path: Path, kind: str, writer: str) -> Any:
         writer: the sentence on who writes it, for the message where it is missing.
 
     Raises:
-        InputError: it is missing, not readable, or holds NaN or an infinite number.
+        InputError: it is missing, not readable, truncated, no JSON, or holds NaN or an infinite number.
     """
     require_regular(path, MOST_REPORT_BYTES)
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_constant=_refuse)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {writer}") from None
     except json.JSONDecodeError as error:
-        what = "truncated" if error.doc[error.pos :].strip() == "" or _OPEN in error.msg else "damaged, or no JSON"
-        raise InputError(f"{path}: not a readable {kind}: {what} ({error})") from None
+        raise InputError(f"{path}: not a readable {kind}: {_wrong(text, error)}; {writer}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable {kind} ({error})") from None
+
+
+def _wrong(text: str, error: json.JSONDecodeError) -> str:
+    """Return what became of a document that is no JSON."""
+    whole = text.strip()
+    if not whole.startswith("{"):
+        return "empty" if not whole else "not JSON"
+    if error.pos >= len(text.rstrip()) or not whole.endswith("}"):
+        return f"truncated, it ends in line {text.rstrip().count(chr(10)) + 1}"
+    return f"edited or damaged ({error})"
 
 
 def _refuse(constant: str) -> float:

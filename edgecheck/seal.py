@@ -16,6 +16,7 @@ from edgecheck.records import Report, to_dict
 from edgecheck.run_folder import UNFINISHED
 
 SEAL = "seal"
+FIRST_SEALED = 2  # schema version
 NAMED = 3  # number of mismatches listed in a message
 
 
@@ -42,6 +43,14 @@ def require_finished(folder: Path) -> None:
     raise InputError(f"{folder}: the last run there did not finish ({why}); run it again, finished stages are kept")
 
 
+def edited(data: Mapping[str, Any]) -> bool:
+    """Return whether a document is not as it was written: its seal does not fit, or was removed."""
+    if SEAL not in data:
+        version = data.get("schema_version")
+        return isinstance(version, int) and version >= FIRST_SEALED
+    return bool(data[SEAL] != digest({key: value for key, value in data.items() if key != SEAL}))
+
+
 def mismatches(data: Mapping[str, Any], report: Report, folder: Path) -> Iterator[str]:
     """Yield each mismatch as one phrase.
 
@@ -50,17 +59,12 @@ def mismatches(data: Mapping[str, Any], report: Report, folder: Path) -> Iterato
         report: the same document as a record.
         folder: its run folder.
     """
-    if SEAL not in data:
-        yield "report.json has no digest (written by an older edgecheck)"
-    elif is_edited(data):
+    if edited(data):
         yield "report.json was edited"
+    elif SEAL not in data:
+        yield "report.json has no digest (written by an older edgecheck)"
     for name, expected in report.evidence.items():
         yield from _mismatch(name, folder / name, expected)
-
-
-def is_edited(data: Mapping[str, Any]) -> bool:
-    """Return whether a document has a seal that does not match its other content."""
-    return SEAL in data and data[SEAL] != digest({key: value for key, value in data.items() if key != SEAL})
 
 
 def describe(phrases: list[str]) -> str:

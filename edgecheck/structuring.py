@@ -18,7 +18,7 @@ from edgecheck.registry import nearest
 Step = str | int
 
 # Beyond this, a float cannot represent every whole number; no count is that large.
-_LARGEST = 2**53
+LARGEST_WHOLE = 2**53
 
 
 def strict(kind: type, accepted: type | tuple[type, ...], name: str) -> Any:
@@ -71,8 +71,8 @@ def _number(value: Any, _: Any) -> float:
 
 def _whole(value: Any, _: Any) -> int:
     number: int = strict(int, int, "a whole number")(value, _)
-    if abs(number) > _LARGEST:
-        raise ValueError(f"expected a whole number up to {_LARGEST}, not {described(number)}")
+    if abs(number) > LARGEST_WHOLE:
+        raise ValueError(f"expected a whole number up to {LARGEST_WHOLE}, not {described(number)}")
     return number
 
 

@@ -96,6 +96,7 @@ for command in (
     staging.cam,
     reference.metrics,
     reference.criteria,
+    reference.schema,
     inspecting.doctor,
 ):
     cli.add_command(command)

@@ -12,10 +12,11 @@ import click
 
 from edgecheck.cli import screen
 from edgecheck.cli.verbosity import verbosity_options
+from edgecheck.report import RENDERERS
 
+FORMATS = tuple(RENDERERS)
+# The other formats can only express verdicts.
 LISTING_FORMATS = ("terminal", "json", "markdown")
-# These can only express verdicts.
-FORMATS = (*LISTING_FORMATS, "junit", "cyclonedx", "model-card")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -1,4 +1,4 @@
-"""`edgecheck metrics` and `edgecheck criteria`: what the names in a gate and in a variant mean."""
+"""`edgecheck metrics`, `criteria` and `schema`: what the names in a gate, a variant and a report mean."""
 
 from __future__ import annotations
 
@@ -28,3 +28,11 @@ def criteria(name: str | None, form: str) -> None:
     from edgecheck.pipeline.inspect import reference
 
     screen.show_listing(reference.criteria(name), form)
+
+
+@click.command(short_help="Print the JSON Schema of report.json.")
+def schema() -> None:
+    """Print the JSON Schema (draft 2020-12) of report.json and of --format json."""
+    from edgecheck.records.schema import schema_text
+
+    click.echo(schema_text(), nl=False)

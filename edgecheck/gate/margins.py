@@ -47,6 +47,17 @@ def failing(report: Report, variant: str) -> list[Verdict]:
     return sorted(own, key=_by_excess, reverse=True)
 
 
+def decisive(report: Report, variant: str) -> list[Verdict]:
+    """Return the verdicts to look at first: those that fail a variant, else those that warn or are waived.
+
+    Where all criteria hold, it is the one nearest to its limit, relative to it. The farthest beyond its limit is first.
+    """
+    own = [one for one in report.verdicts if one.variant == variant]
+    unmet = [one for one in own if one.status != "PASS"]
+    met = max((one for one in own if excess(one) is not None), key=lambda one: excess(one) or 0.0, default=None)
+    return failing(report, variant) or sorted(unmet, key=_by_excess, reverse=True) or ([met] if met else [])
+
+
 def nearest(report: Report) -> Variant | None:
     """Return the failing candidate that comes nearest to passing; None where none was measured."""
     near = {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import mean
 
 from edgecheck.config.plan import VariantSpec
+from edgecheck.days import today
 from edgecheck.gate import judge
 from edgecheck.pipeline.entry import Findings, Run
 from edgecheck.pipeline.store import Store
@@ -56,6 +57,7 @@ class Tally:
             [side.variant for side in sides],
             [reading for side in sides for reading in side.readings],
             job.data.chance,
+            today=today(),
         )
         self._controls += [findings] if findings.variant.role == "control" else []
         self.give_up(findings.name)

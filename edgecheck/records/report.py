@@ -115,6 +115,7 @@ class Report:
         environment: of the host.
         environments: of the other devices, by device name.
         devices: how the readings of the other devices came about, by device name.
+        warnings: about the whole run and its devices; those about a variant are in `variants`.
         evidence: SHA-256 of each record and file in the run folder that the readings come from, by path.
         seconds: time that each stage took when it was computed, by stage.
         unverified: each mismatch with the digests that was overridden by `--unverified`.

@@ -1,18 +1,22 @@
 """Renders records as text; nothing here reads or writes a file.
 
 `RENDERERS` is the registry of the formats of `--format`; a plugin registers its own there. The HTML page also takes
-pictures, so it has its own function, `report.html.render`. Each renderer is imported when it is first called.
+pictures, so it has its own function, `report.html.render`. Each renderer is imported when it is first called, and
+nothing else here imports anything: the command line takes its list of formats from this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from edgecheck.records import Report, to_json
 from edgecheck.registry import lookup, register
-from edgecheck.seal import sealed
 
-Renderer = Callable[[Report], str]
+if TYPE_CHECKING:
+    from edgecheck.records import Report
+
+Renderer = Callable[["Report"], str]
 
 RENDERERS: dict[str, Renderer] = {}
 
@@ -26,47 +30,22 @@ def renderer(name: str) -> Renderer:
     return lookup(RENDERERS, name, "format")
 
 
-@register(RENDERERS, "terminal")
-def _terminal(report: Report) -> str:
-    """Render for a terminal of the default width, without colour."""
-    from edgecheck.report.terminal import render
+def _later(module: str) -> Renderer:
+    """Return a renderer that imports `edgecheck.report.MODULE` when it is called."""
 
-    return render(report)
+    def render(report: Report) -> str:
+        text: str = import_module(f"{__name__}.{module}").render(report)
+        return text
 
-
-@register(RENDERERS, "json")
-def _json(report: Report) -> str:
-    """Render the whole document as JSON, with its seal."""
-    return to_json(sealed(report))
+    return render
 
 
-@register(RENDERERS, "markdown")
-def _markdown(report: Report) -> str:
-    """Render a comment for a pull request or the summary of a CI step."""
-    from edgecheck.report.markdown import render
-
-    return render(report)
-
-
-@register(RENDERERS, "junit")
-def _junit(report: Report) -> str:
-    """Render JUnit XML for a CI server."""
-    from edgecheck.report.junit import render
-
-    return render(report)
-
-
-@register(RENDERERS, "cyclonedx")
-def _cyclonedx(report: Report) -> str:
-    """Render a machine-learning bill of materials, CycloneDX 1.6 in JSON."""
-    from edgecheck.report.release.cyclonedx import render
-
-    return render(report)
-
-
-@register(RENDERERS, "model-card")
-def _model_card(report: Report) -> str:
-    """Render a model card with the front matter of the Hugging Face Hub."""
-    from edgecheck.report.release.model_card import render
-
-    return render(report)
+register(RENDERERS, "terminal")(_later("terminal"))
+register(RENDERERS, "json")(_later("document"))
+register(RENDERERS, "markdown")(_later("markdown"))
+register(RENDERERS, "junit")(_later("junit"))
+register(RENDERERS, "github")(_later("github"))
+register(RENDERERS, "gitlab")(_later("gitlab"))
+register(RENDERERS, "csv")(_later("spreadsheet"))
+register(RENDERERS, "cyclonedx")(_later("release.cyclonedx"))
+register(RENDERERS, "model-card")(_later("release.model_card"))

@@ -11,10 +11,17 @@ from typing import Literal
 from attrs import frozen
 
 from edgecheck.gate.leniency import PASSING
-from edgecheck.gate.margins import failing, margin, nearest
+from edgecheck.gate.margins import decisive, failing, margin, nearest
 from edgecheck.metrics import METRICS
 from edgecheck.records import Report, Status, Verdict
-from edgecheck.report.format import format_actual, format_count, format_criterion, format_reading, format_value
+from edgecheck.report.format import (
+    MISSING,
+    format_actual,
+    format_count,
+    format_criterion,
+    format_reading,
+    format_value,
+)
 from edgecheck.report.table import candidates
 from edgecheck.text import plain
 
@@ -56,7 +63,8 @@ def gate(report: Report) -> str:
     word = "PASS" if report.passed else "FAIL"
     asked = "every variant" if report.policy.require == "all" else "at least one"
     doubt = " NOT VERIFIED: see the warnings." if report.unverified else ""
-    told = f"{_passing(report)} of {_count(report)} pass{waived(report)}, it asks for {asked}"
+    verb = "passes" if len(candidates(report)) == 1 else "pass"
+    told = f"{_passing(report)} of {_count(report)} {verb}{waived(report)}, it asks for {asked}"
     return f"Gate {word}: {told} (exit code {report.exit_code}).{doubt}"
 
 
@@ -68,22 +76,35 @@ def waived(report: Report) -> str:
 
 def figures(report: Report, variant: str) -> str:
     """Return `0.17x size, 0.40x latency, -0.10 pp accuracy` of a variant, each where it was measured."""
-    baseline = next((one.name for one in report.variants if one.role == "baseline"), "")
-    sizes = [report.value(name, "size.bytes") for name in (variant, baseline)]
-    own, whole = (one.value if one else None for one in sizes)
-    size = format_value(own / whole, "ratio") + " size" if own is not None and whole else ""
+    size = relative_size(report, variant)
     latency = report.value(variant, "latency.ratio")
     drop = report.value(variant, "accuracy_drop_pp")
     return ", ".join(
         filter(
             None,
             [
-                size,
+                f"{size} size" if size else "",
                 f"{format_reading(latency)} latency" if latency and latency.value is not None else "",
                 f"{format_value(-drop.value, 'pp')} accuracy" if drop and drop.value is not None else "",
             ],
         )
     )
+
+
+def relative_size(report: Report, variant: str) -> str:
+    """Return the size of a variant's file relative to the baseline's, `0.17x`; "" where either is unknown."""
+    baseline = next((one.name for one in report.variants if one.role == "baseline"), "")
+    own, whole = (one.value if one else None for one in (report.value(v, "size.bytes") for v in (variant, baseline)))
+    return format_value(own / whole, "ratio") if own is not None and whole else ""
+
+
+def worst(report: Report, variant: str) -> str:
+    """Return how a variant misses the criterion that counts most, and how many others; or which it meets least far."""
+    telling = decisive(report, variant)
+    if not telling:
+        return MISSING
+    more = f" (+{len(telling) - 1} more)" if len(telling) > 1 else ""
+    return miss(telling[0]) + more
 
 
 def miss(verdict: Verdict) -> str:
@@ -129,10 +150,8 @@ def _nearest(report: Report) -> str:
     near = nearest(report)
     if near is None:
         return "" if not candidates(report) else ": no criterion that fails could be measured"
-    worst, *others = failing(report, near.name)
-    more = f" (+{len(others)} more)" if others else ""
-    verb = "fails" if worst.status == "FAIL" else "does not meet"
-    told = f"{plain(near.name)} {verb} {miss(worst)}{more}"
+    verb = "fails" if failing(report, near.name)[0].status == "FAIL" else "does not meet"
+    told = f"{plain(near.name)} {verb} {worst(report, near.name)}"
     return f": {told}" if len(candidates(report)) == 1 else f"; nearest: {told}"
 
 

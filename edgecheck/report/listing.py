@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from edgecheck.registry import register
-from edgecheck.report.markdown import escape, table_row
+from edgecheck.report.markup import escape, table_row
 from edgecheck.text import plain
 
 WIDTH = 120

@@ -1,130 +1,103 @@
-"""The report as a comment on a pull request or the summary of a CI step (GitHub-flavoured Markdown)."""
+"""The report as a comment on a pull request or the summary of a CI step (GitHub-flavoured Markdown).
+
+The decision and the variants are visible, the rest is folded. The page has a limited length.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from edgecheck.gate.margins import failing, shortfall
 from edgecheck.records import Report, Variant
-from edgecheck.report import anchors, devices, provenance, reasons
-from edgecheck.report.decision import decide
-from edgecheck.report.table import Column, candidates, columns, margin_of, rows, verdict_word
-from edgecheck.text import plain
+from edgecheck.report import cases, decision, provenance, reasons
+from edgecheck.report.cutting import Block, fitted
+from edgecheck.report.format import MISSING, format_reading
+from edgecheck.report.markdown_sections import folded
+from edgecheck.report.markup import table_row, told
+from edgecheck.report.table import candidates, verdict_word
 
-# Characters that are markup in Markdown or in HTML inside it. GitHub turns @name into a notification, and #1 and
-# addresses into links, even if the sign is escaped; only an empty comment inside prevents that.
-_MARKUP = re.compile(r"://|(?<=www)\.|[\\`*_\[\]<>|~$&@#]", re.IGNORECASE)
-_REPLACED = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;", "$": "&#36;", "@": "@<!-- -->", "#": "#<!-- -->"}
-_REPLACED |= {"://": ":<!-- -->//", ".": "<!-- -->."}
-# Characters that start a list or a heading at the beginning of a line.
-_LINE_START = re.compile(r"^(\d*)([-+=.)])(?=[\s=-]|$)")
+MOST_BYTES = 60_000  # GitHub refuses a comment of more than 65,536 characters, and a job may add some of its own
+MOST_ROWS = 20  # variants in the first table
+NEXT = "What to try next, the cheapest first"
+SUMMARY = ("variant", "verdict", "worst criterion", "size", "latency")
+RULE = ("---", "---", "---", "---:", "---:")
 
 
 def render(report: Report) -> str:
-    """Return the verdict, the table of variants, the reasons, the warnings and the recommendation."""
-    return "\n".join(_lines(report)) + "\n"
+    """Return the decision, the variants, what to try next, and folded the criteria, measurements and warnings.
+
+    The text has at most `MOST_BYTES` in UTF-8. Where something is cut, it says how much.
+    """
+    return "\n".join(fitted(list(_blocks(report)), MOST_BYTES)) + "\n"
 
 
-def escape(text: str) -> str:
-    """Escape text so that Markdown shows it unchanged."""
-    inline = _MARKUP.sub(lambda sign: _REPLACED.get(sign[0], "\\" + sign[0]), plain(text))
-    return _LINE_START.sub(r"\1\\\2", inline)
-
-
-def _lines(report: Report) -> Iterable[str]:
-    decided = decide(report)
-    yield f"### {escape(decided.headline)}"
-    yield ""
-    yield f"{escape(decided.gate)} {escape(decided.reason)}"
-    yield ""
-    yield from _table(report)
-    yield from _criteria(report)
-    yield from _heatmaps(report)
-    yield from _devices(report)
-    yield from _folded("Warnings", reasons.warnings(report))
-    yield from _folded("Notes", reasons.notes(report))
+def _blocks(report: Report) -> Iterator[Block]:
+    yield Block((), before=_decision(report))
+    yield from _variants(report)
+    yield from _list("Waived", _waived(report))
+    yield from _list(NEXT, map(told, reasons.advice(report)))
+    yield from folded(report)
     if made := "; ".join(f"{name} {fact}" for name, fact in provenance.facts(report)):
-        yield from ("", f"<sub>{escape(made)}</sub>")
-    if said := reasons.advice(report):
-        yield from ("", "What to try next, the cheapest first:", "", *(f"- {escape(text)}" for text in said))
+        yield Block((), before=("", f"<sub>{told(made)}</sub>"))
 
 
-def _table(report: Report) -> Iterable[str]:
-    shown = columns(report)
-    yield table_row(escape(column.name) for column in shown)
-    yield table_row("---:" if column.number else "---" for column in shown)
-    for row in rows(report):
-        yield table_row(_cell(report, row, column) for column in shown)
+def _decision(report: Report) -> Iterator[str]:
+    decided = decision.decide(report)
+    yield f"### {told(decided.headline)}"
+    yield from ("", f"{told(decided.gate)} {told(decided.reason)}".rstrip())
+    for text in reasons.unverified(report):
+        yield from ("", f"**{told(text)}**")
 
 
-def _cell(report: Report, variant: Variant, column: Column) -> str:
-    text = escape(column.cell(report, variant))
-    if column.cell is verdict_word and text and variant.role == "candidate":
-        return f"**{text}**"
-    beside = margin_of(report, variant, column)
-    return f"{text}<br><sub>{escape(beside)}</sub>" if beside else text
+def _variants(report: Report) -> Iterator[Block]:
+    """Yield a table of the recommended variant, those that fail, the nearest to passing first, then the others."""
+    order = sorted(candidates(report), key=lambda variant: _rank(report, variant))
+    if order:
+        shown = [table_row(_cells(report, variant)) for variant in order[:MOST_ROWS]]
+        yield Block(shown, "variants", ("", table_row(SUMMARY), table_row(RULE)), _others(report, order[MOST_ROWS:]))
 
 
-def table_row(cells: Iterable[str]) -> str:
-    """Return cells as a row of a table."""
-    return f"| {' | '.join(cells)} |"
+def _rank(report: Report, variant: Variant) -> tuple[int, int, float]:
+    if variant.name == report.recommendation.variant:
+        return 0, 0, 0.0
+    failed = failing(report, variant.name)
+    return (1 if failed else 2), sum(one.actual is None for one in failed), shortfall(failed)
 
 
-def _criteria(report: Report) -> Iterable[str]:
-    unmet = [variant for variant in candidates(report) if reasons.unmet(report, variant.name)]
-    if unmet:
-        yield from ("", "**Criteria not met**")
-    for variant in unmet:
-        yield from ("", escape(variant.name), "")
-        for verdict in reasons.unmet(report, variant.name):
-            yield f"- **{verdict.status}** {escape(reasons.sentence(report, verdict))}"
+def _cells(report: Report, variant: Variant) -> Iterator[str]:
+    yield told(variant.name)
+    yield f"**{verdict_word(report, variant)}**"
+    yield told(decision.worst(report, variant.name))
+    yield told(_both(decision.relative_size(report, variant.name), _value(report, variant, "size.bytes")))
+    yield told(_both(_value(report, variant, "latency.ratio"), _value(report, variant, "latency.p50_s")))
 
 
-def _heatmaps(report: Report) -> Iterable[str]:
-    cells_by_name = list(reasons.heatmap_rows(report))
-    if not cells_by_name:
-        return
-    words = "\n".join(map(escape, reasons.heatmap_words(report)))
-    yield from ("", "<details><summary>Heatmaps</summary>", "", words, "")
-    titles = reasons.heatmap_titles(report)
-    yield table_row(("variant", *(escape(" ".join(title)) for title in titles)))
-    yield table_row(("---", *("---:" for _ in titles)))
-    yield from (table_row((escape(name), *map(escape, cells))) for name, cells in cells_by_name)
-    yield from _anchors(report)
-    yield from ("", "</details>")
+def _value(report: Report, variant: Variant, metric: str) -> str:
+    text = format_reading(report.value(variant.name, metric))
+    return "" if text == MISSING else text
 
 
-def _anchors(report: Report) -> Iterable[str]:
-    titles = anchors.titles(report)
-    if titles:
-        yield from ("", f"{anchors.TITLE}:", "")
-        yield table_row(titles)
-        yield table_row(("---", *("---:" for _ in titles[1:])))
-    for name, cells in anchors.rows(report):
-        shown = (f"{cell.text}<br><sub>{escape(cell.beside)}</sub>" if cell.beside else cell.text for cell in cells)
-        yield table_row((escape(name), *shown))
+def _both(ratio: str, value: str) -> str:
+    """Return `0.52x (19.4 MB)`, or as much of it as there is."""
+    return f"{ratio} ({value})" if ratio and value else ratio or value or MISSING
 
 
-def _devices(report: Report) -> Iterable[str]:
-    facts = list(devices.facts(report))
-    if not facts:
-        return
-    yield from ("", "<details><summary>Devices</summary>", "")
-    yield from (f"- {escape(name)}: {escape(text)}" for name, text in facts)
-    different = list(devices.differences(report))
-    yield from ("", escape(devices.DIFFERENT if different else devices.ALIKE), "")
-    if different:
-        titles = devices.titles(report)
-        yield table_row(map(escape, titles))
-        yield table_row(("---", "---", *("---:" for _ in titles[2:])))
-        yield from (table_row(map(escape, cells)) for cells in different)
-        yield from ("", escape(devices.MEANING))
-    yield from ("", "</details>")
+def _others(report: Report, variants: Iterable[Variant]) -> Iterator[str]:
+    """Yield how many variants the table leaves out, by verdict."""
+    words = [verdict_word(report, variant) for variant in variants]
+    if words:
+        counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+        yield from ("", f"... and {len(words):,} more variants: {counts}.")
 
 
-def _folded(title: str, texts: list[str]) -> Iterable[str]:
-    """Yield a collapsed list with its title and length; nothing if it is empty."""
-    if texts:
-        yield from ("", f"<details><summary>{title} ({len(texts)})</summary>", "")
-        yield from (f"- {escape(text)}" for text in texts)
-        yield from ("", "</details>")
+def _waived(report: Report) -> Iterator[str]:
+    for variant in candidates(report):
+        for case in cases.of_variant(report, variant.name):
+            if case.kind == "waived":
+                yield told(f"{case.variant}: {case.text}")
+
+
+def _list(title: str, items: Iterable[str]) -> Iterator[Block]:
+    """Yield a visible list with a title; nothing if it is empty."""
+    if lines := [f"- {item}" for item in items]:
+        yield Block(lines, before=("", f"**{title}**", ""))

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from edgecheck.records import Tool
 from edgecheck.report.chart_style import Chart
 from edgecheck.report.html import content_security_policy, environment
-from edgecheck.report.markdown import escape, table_row
+from edgecheck.report.markup import escape, table_row
 from edgecheck.text import plain
 
 

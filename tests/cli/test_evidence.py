@@ -37,7 +37,7 @@ TAMPERED = {
     "a reading": (lambda run: edit(run, better), "report.json was edited"),
     "roles": (lambda run: edit(run, swapped), "report.json was edited"),
     "no digests": (lambda run: edit(run, lambda d: d.update(evidence={})), "report.json was edited"),
-    "no seal": (lambda run: edit(run, lambda d: d.pop("seal")), "has no digest"),
+    "no seal": (lambda run: edit(run, lambda d: d.pop("seal")), "report.json was edited"),
     "a file deleted": (lambda run: (run / "control" / "model.onnx").unlink(), "control/model.onnx is missing"),
     "a file replaced": (
         lambda run: shutil.copy(run / "control" / "model.onnx", run / "baseline" / "model.onnx"),
@@ -68,7 +68,7 @@ def test_a_reading_that_stands_twice_is_refused_whatever_the_seal_says(run, refu
     with pytest.raises(InputError):
         from_dict(document, Report)
     edit(run, lambda d: d["readings"].append({**d["readings"][0], "value": 1.0}))
-    assert "report.json: not a Report record" in refused("gate", run, "--unverified")
+    assert "edited after edgecheck wrote it: not a Report record" in refused("gate", run, "--unverified")
 
 
 def test_judged_all_the_same_every_format_says_so(run, edgecheck):

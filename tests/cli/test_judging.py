@@ -3,6 +3,7 @@
 import json
 import re
 
+import jsonschema
 import pytest
 
 from edgecheck.records import SCHEMA_VERSION
@@ -106,6 +107,12 @@ def test_a_run_folder_of_an_older_version_is_judged_and_rendered(version, tmp_pa
 def test_a_report_of_a_newer_version_is_refused(tiny_report, tmp_path, refused):
     (tmp_path / "report.json").write_text(json.dumps({**tiny_report, "schema_version": SCHEMA_VERSION + 1}))
     assert f"schema version {SCHEMA_VERSION + 1}" in refused("gate", tmp_path)
+
+
+def test_the_report_of_a_run_is_valid_under_the_published_schema(tiny_report, edgecheck):
+    code, out, _ = edgecheck("schema")
+    assert code == 0
+    jsonschema.Draft202012Validator(json.loads(out)).validate(tiny_report)
 
 
 def test_a_metric_of_a_plugin_is_refused_with_the_option_that_names_it(tiny_report, tmp_path, refused):

@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from edgecheck.cli.options import FORMATS
 from edgecheck.cli.screen import Screen, show
 from edgecheck.report import RENDERERS
 from tests.device.small_files import write
@@ -179,7 +178,7 @@ def test_completion_can_be_switched_on(completing, shell, words):
     [
         ("edgecheck co", ["plain,compare", "plain,count"]),
         ("edgecheck count --f", ["plain,--format"]),
-        ("edgecheck gate run --format ", [f"plain,{form}" for form in FORMATS]),
+        ("edgecheck gate run --format ", [f"plain,{name}" for name in RENDERERS]),
         ("edgecheck count --format ", ["plain,terminal", "plain,json", "plain,markdown"]),
         ("edgecheck count run/", ["file,run/"]),
         ("edgecheck check --size 3x --ga", ["plain,--gate"]),

@@ -270,7 +270,9 @@ def test_hostile_names_reach_the_screen_as_text(name, verbose):
 
 
 def test_registry_renders_everything(report):
-    assert list(RENDERERS) == ["terminal", "json", "markdown", "junit", "cyclonedx", "model-card"]
+    assert list(RENDERERS) == [
+        *("terminal", "json", "markdown", "junit", "github", "gitlab", "csv", "cyclonedx", "model-card")
+    ]
     assert all(render(report) for render in RENDERERS.values())
 
 

@@ -16,7 +16,7 @@ from edgecheck.report.listing import Listing
 
 # The packages of each extra, under the extra's name in `pip install`.
 EXTRAS = {
-    "edgecheck": ("click", "numpy", "onnx", "onnxruntime", "rich", "ruamel.yaml", "cattrs", "jinja2", "junitparser"),
+    "edgecheck": ("click", "numpy", "onnx", "onnxruntime", "rich", "ruamel.yaml", "cattrs", "jinja2"),
     "edgecheck[lab]": (
         *("torch", "torchvision", "grad-cam", "torch-pruning", "onnxscript", "safetensors"),
         *("scikit-learn", "opencv-python-headless", "matplotlib"),

@@ -16,7 +16,7 @@ from edgecheck.release.attestation import judged, passing
 from edgecheck.report import reasons
 from edgecheck.report.compression import compression
 from edgecheck.report.format import MISSING, describe_cpu, format_integer, format_interval, format_reading
-from edgecheck.report.markdown import escape, table_row
+from edgecheck.report.markup import escape, table_row
 from edgecheck.report.provenance import facts
 from edgecheck.report.release.published import data_kind, model_name
 from edgecheck.text import plain

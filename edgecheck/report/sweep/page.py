@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
-from io import StringIO
 from itertools import product
 
 from edgecheck.metrics import METRICS
 from edgecheck.records import HOST, Report, Variant
-from edgecheck.report import page
+from edgecheck.report import page, spreadsheet
 from edgecheck.report.page import Section
 from edgecheck.report.sweep.choice import heading
-from edgecheck.text import plain
 
 INTRODUCTION = "The effect of compression on the accuracy, heatmaps, latency and size of this image classifier."
 
@@ -45,18 +42,16 @@ def table(report: Report) -> str:
 
     Readings of a device other than the host are in separate columns, `metric@device`.
     """
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = list(_columns(report))
     names = [metric + (f"@{device}" if device != HOST else "") + ending for metric, device, _, ending in columns]
-    writer.writerow(map(_cell, [*_OF_A_VARIANT, *names]))
-    readings = {reading.key: reading for reading in report.readings}
-    for variant in report.variants:
-        cells = list(_of_a_variant(variant))
-        for metric, device, part, _ in columns:
-            cells.append(getattr(readings.get((variant.name, metric, device)), part, None))
-        writer.writerow(_cell(cell) for cell in cells)
-    return text.getvalue()
+    values = [
+        [
+            *_of_a_variant(variant),
+            *(getattr(report.value(variant.name, metric, device), part, None) for metric, device, part, _ in columns),
+        ]
+        for variant in report.variants
+    ]
+    return spreadsheet.table([[*_OF_A_VARIANT, *names], *values])
 
 
 def _of_a_variant(variant: Variant) -> Iterator[str | float | None]:
@@ -78,8 +73,3 @@ def _columns(report: Report) -> Iterator[tuple[str, str, str, str]]:
         for part, ending in (("value", ""), ("low", ".low"), ("high", ".high")):
             if any(getattr(reading, part) is not None for reading in taken):
                 yield metric, device, part, ending
-
-
-def _cell(cell: str | float | None) -> str | float:
-    """Return "" for a missing value; numbers keep all their digits."""
-    return "" if cell is None else plain(cell) if isinstance(cell, str) else cell

@@ -1,12 +1,12 @@
-"""The report as one self-contained HTML page without scripts, for light and dark themes, screen and print."""
+"""The report as one self-contained HTML page for light and dark themes, screen and print."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
-from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -20,6 +20,8 @@ from edgecheck.report import (
     diagnostics,
     flips,
     format,
+    gallery,
+    palettes,
     provenance,
     reasons,
     svg,
@@ -27,6 +29,7 @@ from edgecheck.report import (
     timings,
 )
 from edgecheck.report.chart_style import Chart
+from edgecheck.report.class_names import class_name
 from edgecheck.report.compression import compression
 from edgecheck.report.layers import layer_rows
 from edgecheck.text import plain
@@ -35,22 +38,9 @@ CLASSES_SHOWN = 10  # all classes of CIFAR-10, the worst classes of ImageNet
 WORST_CLASSES = 3  # report.json has all
 
 
-@frozen
-class InlinePicture:
-    """A PNG image and what it shows."""
-
-    caption: str
-    png: bytes
-
-    @property
-    def source(self) -> str:
-        """The image as a data URI, so that the page needs no other file."""
-        return f"data:image/png;base64,{b64encode(self.png).decode()}"
-
-
 def render(
     report: Report,
-    pictures: Mapping[str, Sequence[InlinePicture]] | None = None,
+    pictures: gallery.Pictures | None = None,
     drawn: Sequence[Chart] | None = None,
 ) -> str:
     """Return the page.
@@ -59,7 +49,7 @@ def render(
 
     Args:
         report: the report.
-        pictures: by variant.
+        pictures: the content of WebP pictures by variant and name; without them, the gallery shows its text alone.
         drawn: its charts; None to draw them here.
     """
     shown = charts.charts(report) if drawn is None else drawn
@@ -91,6 +81,9 @@ def environment() -> Environment:
         diagnostics=diagnostics,
         flips=flips,
         format=format,
+        gallery=gallery,
+        palettes=palettes,
+        script_hash=script_hash,
         reasons=reasons,
         table=table,
         timings=timings,
@@ -107,6 +100,11 @@ def environment() -> Environment:
     return made
 
 
+def script_hash(script: str) -> str:
+    """Return the source expression by which a Content-Security-Policy allows a script or style with this text."""
+    return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"
+
+
 def _finalize(value: Any) -> Any:
     """Replace characters that HTML does not allow; escaping follows."""
     return plain(value) if type(value) is str else value
@@ -115,12 +113,6 @@ def _finalize(value: Any) -> Any:
 def worst_classes(similarity: Similarity) -> list[tuple[str, float]]:
     """Return the classes with the lowest Sp2PS, the worst first."""
     return sorted(similarity.per_class.items(), key=lambda item: item[1])[:WORST_CLASSES]
-
-
-def class_name(report: Report, index: int) -> str:
-    """Return the name of a class, or its number if the data set has no names."""
-    names = report.subject.classes
-    return names[index] if 0 <= index < len(names) else str(index)
 
 
 def class_rows(report: Report, variant: Variant) -> list[tuple[str, float | None, float]]:

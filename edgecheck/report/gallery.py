@@ -1,0 +1,227 @@
+"""The gallery: for a few images of each variant, what both models answer and where they look, as the page shows it.
+
+A page holds every picture once, as an SVG image to which each row refers. Heatmaps are grey; filters of the page colour
+them and subtract one from the other.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import get_args
+
+from attrs import frozen
+
+from edgecheck.attribution.table import in_order
+from edgecheck.gate.margins import nearest
+from edgecheck.records import Gallery, Group, Report, Shown, Side, Variant
+from edgecheck.report import reasons, table
+from edgecheck.report.class_names import class_name
+from edgecheck.report.format import format_integer, format_value
+
+Pictures = Mapping[str, Mapping[str, bytes]]
+"""The content of the pictures, by variant and name."""
+
+TITLES: dict[Group, str] = {"moved": "Same class, moved most", "changed": "Prediction changed", "typical": "Typical"}
+MEANINGS: dict[Group, str] = {
+    "moved": "Both models predict the same class, from different pixels. The lowest Sp2PS comes first.",
+    "changed": "The models predict different classes. Images that the baseline had right come first, the surest first.",
+    "typical": "The Sp2PS of these images is nearest to the median of all images, {median}.",
+}
+EMPTY: dict[Group, str] = {
+    "moved": "There is no image on which both models predict the same class.",
+    "changed": "Both models predict the same class on every image.",
+    "typical": "No image is left: the other groups show all of them.",
+}
+EXPLAINED = {
+    "predicted": "A heatmap explains the class that its own model predicts.",
+    "baseline": "Both heatmaps explain the class that the baseline predicts.",
+    "label": "Both heatmaps explain the label.",
+}
+NOT_COMPARED = "No heatmaps were compared in this run."
+NOT_MADE = (
+    "This run made no pictures. They need explain.pictures above 0 and PyTorch and OpenCV on the machine of the run: "
+    'pip install "edgecheck[lab]".'
+)
+NOT_HERE = "The pictures are not shown: they were left out, or {files} is missing or damaged."
+
+
+@frozen
+class Row:
+    """One image: what is said of it, and the ids of its pictures, None for a picture that is not there.
+
+    `scores` has method and Sp2PS; `maps` are by side, then by method in the order of `Page.methods`.
+    """
+
+    index: str
+    label: int
+    label_name: str
+    answers: dict[Side, str]
+    scores: list[tuple[str, str]]
+    image: str | None
+    maps: dict[Side, list[str | None]]
+
+
+@frozen
+class Rows:
+    """One group of images: its heading, what it means, and its rows, or why there are none."""
+
+    title: str
+    meaning: str
+    empty: str
+    rows: list[Row]
+
+
+@frozen
+class Section:
+    """One variant: its verdict, its number in the report, what sums it up, and its groups.
+
+    `missing` says why pictures are not there; "" where they are.
+    """
+
+    variant: str
+    word: str
+    number: int
+    summary: str
+    gallery: Gallery
+    groups: list[Rows]
+    missing: str
+
+
+@frozen
+class Page:
+    """Everything that the gallery shows.
+
+    `classes` are the labels of the images; `stored` has id and data URI of every picture; `missing` says why there is
+    nothing to show.
+    """
+
+    methods: list[str]
+    classes: list[tuple[int, str]]
+    explained: str
+    sections: list[Section]
+    stored: list[tuple[str, str]]
+    missing: str
+
+
+def content(report: Report, pictures: Pictures) -> Page:
+    """Return what the gallery shows: the recommended or nearest variant first.
+
+    Args:
+        report: the report.
+        pictures: those that could be read; without them, the text is shown alone.
+    """
+    album, methods = _Album(), _methods(report)
+    views = [
+        _View(report, variant, variant.gallery, methods, album.of(pictures.get(variant.name, {})))
+        for variant in ordered(report)
+        if variant.gallery
+    ]
+    sections = [_section(view) for view in views]
+    labels = sorted({row.label for section in sections for group in section.groups for row in group.rows})
+    return Page(
+        methods=methods,
+        classes=[(label, class_name(report, label)) for label in labels],
+        explained=EXPLAINED.get(report.subject.class_explained, ""),
+        sections=sections,
+        stored=album.stored(),
+        missing="" if sections else NOT_MADE if report.similarities else NOT_COMPARED,
+    )
+
+
+def ordered(report: Report) -> list[Variant]:
+    """Return the recommended variant, the one nearest to passing, the other candidates, then the controls."""
+    near = nearest(report)
+    first = [report.recommendation.variant, near.name if near else None]
+    judged = [*table.candidates(report), *table.controls(report)]
+    return sorted(judged, key=lambda variant: first.index(variant.name) if variant.name in first else len(first))
+
+
+Find = Callable[[str], str | None]
+
+
+class _Album:
+    """The pictures of a page by content, so that equal ones are stored once."""
+
+    def __init__(self) -> None:
+        self._ids: dict[bytes, str] = {}
+
+    def of(self, pictures: Mapping[str, bytes]) -> Find:
+        """Return what finds the id of a picture of one variant by its name."""
+
+        def find(name: str) -> str | None:
+            if name not in pictures:
+                return None
+            return self._ids.setdefault(pictures[name], f"picture-{len(self._ids)}")
+
+        return find
+
+    def stored(self) -> list[tuple[str, str]]:
+        """Return id and data URI of each."""
+        return [(name, f"data:image/webp;base64,{b64encode(webp).decode()}") for webp, name in self._ids.items()]
+
+
+@frozen(eq=False)
+class _View:
+    """What the rows of one variant are made from."""
+
+    report: Report
+    variant: Variant
+    gallery: Gallery
+    methods: list[str]
+    find: Find
+
+
+def _methods(report: Report) -> list[str]:
+    shown = (one for variant in report.variants if variant.gallery for one in variant.gallery.shown)
+    return in_order(method for one in shown for method in one.sp2ps)
+
+
+def _section(view: _View) -> Section:
+    report, variant = view.report, view.variant
+    withheld = next((reasons.withheld(one) for one in report.withheld if one.variant == variant.name), "")
+    groups = [] if withheld else [_rows(view, group) for group in get_args(Group)]
+    absent = any(row.image is None for group in groups for row in group.rows)
+    return Section(
+        variant=variant.name,
+        word=table.verdict_word(report, variant),
+        number=report.variants.index(variant),
+        summary="" if withheld else _summary(view),
+        gallery=view.gallery,
+        groups=groups,
+        missing=withheld or (NOT_HERE.format(files=", ".join(variant.pictures)) if absent else ""),
+    )
+
+
+def _summary(view: _View) -> str:
+    """Return `grad-cam Sp2PS 0.834`, of all images."""
+    method = view.gallery.method
+    reading = view.report.value(view.variant.name, f"sp2ps.{method}")
+    return f"{method} Sp2PS {format_value(reading.value, 'score')}" if reading else ""
+
+
+def _rows(view: _View, group: Group) -> Rows:
+    rows = [_row(view, one) for one in view.gallery.shown if one.group == group]
+    meaning = MEANINGS[group].format(median=format_value(view.gallery.median, "score"))
+    return Rows(TITLES[group], meaning, EMPTY[group], rows)
+
+
+def _row(view: _View, one: Shown) -> Row:
+    sides: tuple[Side, ...] = get_args(Side)
+    return Row(
+        index=format_integer(one.index),
+        label=one.label,
+        label_name=class_name(view.report, one.label),
+        answers={
+            "baseline": _answer(view, one.baseline_class, one.baseline_confidence),
+            "variant": _answer(view, one.variant_class, one.variant_confidence),
+        },
+        scores=[(method, format_value(one.sp2ps.get(method), "score")) for method in view.methods],
+        image=view.find(one.picture),
+        maps={side: [view.find(one.heatmap(method, side)) for method in view.methods] for side in sides},
+    )
+
+
+def _answer(view: _View, predicted: int, confidence: float) -> str:
+    """Return `"cat" 0.98`."""
+    return f'"{class_name(view.report, predicted)}" {confidence:.2f}'

@@ -43,7 +43,7 @@ def heatmap(levels: NDArray[np.floating]) -> bytes:
     Raises:
         MeasurementError: the picture cannot be encoded.
     """
-    grey = np.rint(WHITE * np.clip(_within(np.float32(levels), _side(levels)), 0, 1)).astype(np.uint8)
+    grey = np.rint(WHITE * np.clip(_within(levels.astype(np.float32), _side(levels)), 0, 1)).astype(np.uint8)
     return _encoded(np.repeat(grey[..., None], 3, axis=2), (*EXACT, *PHOTOGRAPH), HEATMAP_BYTES)
 
 

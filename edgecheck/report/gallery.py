@@ -18,15 +18,16 @@ from edgecheck.records import Gallery, Group, Report, Shown, Side, Variant
 from edgecheck.report import reasons, table
 from edgecheck.report.class_names import class_name
 from edgecheck.report.format import format_integer, format_value
+from edgecheck.report.gallery_parts import Page, Row, Rows, Section
 
 Pictures = Mapping[str, Mapping[str, bytes]]
 """The content of the pictures, by variant and name."""
 
 TITLES: dict[Group, str] = {"moved": "Same class, moved most", "changed": "Prediction changed", "typical": "Typical"}
 MEANINGS: dict[Group, str] = {
-    "moved": "Both models predict the same class, from different pixels. The lowest Sp2PS comes first.",
+    "moved": "Of the images on which both models predict the same class, those with the lowest Sp2PS by {method}.",
     "changed": "The models predict different classes. Images that the baseline had right come first, the surest first.",
-    "typical": "The Sp2PS of these images is nearest to the median of all images, {median}.",
+    "typical": "Their Sp2PS by {method} is nearest to the median of all images, {median}.",
 }
 EMPTY: dict[Group, str] = {
     "moved": "There is no image on which both models predict the same class.",
@@ -44,64 +45,6 @@ NOT_MADE = (
     'pip install "edgecheck[lab]".'
 )
 NOT_HERE = "The pictures are not shown: they were left out, or {files} is missing or damaged."
-
-
-@frozen
-class Row:
-    """One image: what is said of it, and the ids of its pictures, None for a picture that is not there.
-
-    `scores` has method and Sp2PS; `maps` are by side, then by method in the order of `Page.methods`.
-    """
-
-    index: str
-    label: int
-    label_name: str
-    answers: dict[Side, str]
-    scores: list[tuple[str, str]]
-    image: str | None
-    maps: dict[Side, list[str | None]]
-
-
-@frozen
-class Rows:
-    """One group of images: its heading, what it means, and its rows, or why there are none."""
-
-    title: str
-    meaning: str
-    empty: str
-    rows: list[Row]
-
-
-@frozen
-class Section:
-    """One variant: its verdict, its number in the report, what sums it up, and its groups.
-
-    `missing` says why pictures are not there; "" where they are.
-    """
-
-    variant: str
-    word: str
-    number: int
-    summary: str
-    gallery: Gallery
-    groups: list[Rows]
-    missing: str
-
-
-@frozen
-class Page:
-    """Everything that the gallery shows.
-
-    `classes` are the labels of the images; `stored` has id and data URI of every picture; `missing` says why there is
-    nothing to show.
-    """
-
-    methods: list[str]
-    classes: list[tuple[int, str]]
-    explained: str
-    sections: list[Section]
-    stored: list[tuple[str, str]]
-    missing: str
 
 
 def content(report: Report, pictures: Pictures) -> Page:
@@ -202,21 +145,25 @@ def _summary(view: _View) -> str:
 
 def _rows(view: _View, group: Group) -> Rows:
     rows = [_row(view, one) for one in view.gallery.shown if one.group == group]
-    meaning = MEANINGS[group].format(median=format_value(view.gallery.median, "score"))
+    method, median = view.gallery.method, format_value(view.gallery.median, "score")
+    meaning = MEANINGS[group].format(method=method, median=median)
     return Rows(TITLES[group], meaning, EMPTY[group], rows)
 
 
 def _row(view: _View, one: Shown) -> Row:
     sides: tuple[Side, ...] = get_args(Side)
+    answers: dict[Side, str] = {
+        "baseline": _answer(view, one.baseline_class, one.baseline_confidence),
+        "variant": _answer(view, one.variant_class, one.variant_confidence),
+    }
     return Row(
         index=format_integer(one.index),
         label=one.label,
         label_name=class_name(view.report, one.label),
-        answers={
-            "baseline": _answer(view, one.baseline_class, one.baseline_confidence),
-            "variant": _answer(view, one.variant_class, one.variant_confidence),
-        },
+        answers=answers,
+        wrong={"baseline": one.baseline_class != one.label, "variant": one.variant_class != one.label},
         scores=[(method, format_value(one.sp2ps.get(method), "score")) for method in view.methods],
+        alt=_alt(view, one, answers),
         image=view.find(one.picture),
         maps={side: [view.find(one.heatmap(method, side)) for method in view.methods] for side in sides},
     )
@@ -225,3 +172,15 @@ def _row(view: _View, one: Shown) -> Row:
 def _answer(view: _View, predicted: int, confidence: float) -> str:
     """Return `"cat" 0.98`."""
     return f'"{class_name(view.report, predicted)}" {confidence:.2f}'
+
+
+def _alt(view: _View, one: Shown, answers: Mapping[Side, str]) -> dict[str, str]:
+    """Return the text that stands for the image, both heatmaps, and their difference."""
+    image = f"image {format_integer(one.index)}, label {class_name(view.report, one.label)}"
+    before, after = view.report.variants[0].name, view.variant.name
+    return {
+        "image": image,
+        "baseline": f"Heatmap of {before} over {image}: it predicts {answers['baseline']}",
+        "variant": f"Heatmap of {after} over {image}: it predicts {answers['variant']}",
+        "difference": f"Heatmap of {after} minus that of {before}, over {image}",
+    }

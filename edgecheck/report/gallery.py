@@ -44,6 +44,7 @@ NOT_MADE = (
     "This run made no pictures. They need explain.pictures above 0 and PyTorch and OpenCV on the machine of the run: "
     'pip install "edgecheck[lab]".'
 )
+OLDER = "An older version of edgecheck made the pictures of this run. Run it again to see them here."
 NOT_HERE = "The pictures are not shown: they were left out, or {files} is missing or damaged."
 
 
@@ -68,7 +69,7 @@ def content(report: Report, pictures: Pictures) -> Page:
         explained=EXPLAINED.get(report.subject.class_explained, ""),
         sections=sections,
         stored=album.stored(),
-        missing="" if sections else NOT_MADE if report.similarities else NOT_COMPARED,
+        missing="" if sections else _reason(report),
     )
 
 
@@ -78,6 +79,13 @@ def ordered(report: Report) -> list[Variant]:
     first = [report.recommendation.variant, near.name if near else None]
     judged = [*table.candidates(report), *table.controls(report)]
     return sorted(judged, key=lambda variant: first.index(variant.name) if variant.name in first else len(first))
+
+
+def _reason(report: Report) -> str:
+    """Return why no variant has anything to show."""
+    if any(variant.pictures for variant in report.variants):
+        return OLDER
+    return NOT_MADE if report.similarities else NOT_COMPARED
 
 
 Find = Callable[[str], str | None]

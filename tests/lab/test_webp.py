@@ -1,13 +1,16 @@
 """Pictures of the gallery: what is decoded again is what was given, in as many bytes as the page allows for."""
 
+from typing import get_args
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgecheck.config.plan import Explain
 from edgecheck.lab import webp
-from edgecheck.records.gallery import SMALL_SIDE
+from edgecheck.records.gallery import SMALL_SIDE, Group, Side
 
 
 def decoded(content):
@@ -56,6 +59,13 @@ def test_no_picture_takes_more_bytes_than_it_may(height, width, channels):
     """Noise is what compresses worst."""
     assert len(webp.image(noise(height, width, channels))) <= webp.IMAGE_BYTES
     assert len(webp.heatmap(noise(height, width) / 255)) <= webp.HEATMAP_BYTES
+
+
+def test_the_pictures_of_13_variants_take_less_than_4_mb_of_a_page_whatever_they_show():
+    explain = Explain()
+    shown = 13 * explain.pictures * len(get_args(Group))
+    bytes_of_one = webp.IMAGE_BYTES + len(get_args(Side)) * len(explain.methods) * webp.HEATMAP_BYTES
+    assert shown * 4 / 3 * bytes_of_one < 4e6  # base64 writes 3 bytes as 4 characters
 
 
 def test_arguments_are_not_written_to():

@@ -117,6 +117,8 @@ def test_an_empty_group_says_why(shown, group):
 def test_a_run_without_a_gallery_says_why(report):
     assert gallery.NOT_MADE in Text(html.render(report)).words
     assert gallery.NOT_COMPARED in Text(html.render(evolve(report, similarities=[]))).words
+    strips = [evolve(variant, pictures=["x/grad-cam-00003.png"]) for variant in report.variants]
+    assert gallery.OLDER in Text(html.render(evolve(report, variants=strips))).words
 
 
 def test_maps_that_the_policy_does_not_admit_are_not_shown(shown):

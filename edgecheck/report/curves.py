@@ -46,7 +46,8 @@ def _description(report: Report) -> str:
     told = ["Accuracy and Sp2PS over pruning rate."]
     if controls(report):
         told.append(f"Dotted: {_dotted(report)}, fine-tuned but not pruned (noise floor).")
-    told.append("Dashed: the limit of the gate.")
+    if any(limits(report, metric) for metric, *_ in curves(report)):
+        told.append("Dashed: the limit of the gate.")
     return " ".join(filter(None, [*told, *(anchor_lines.described(report, one) for one in methods(report)[:1])]))
 
 

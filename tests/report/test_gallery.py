@@ -143,7 +143,7 @@ def test_the_recommended_variant_comes_first_and_controls_last(report):
 
 def test_hostile_names_stay_text(hostile):
     page = html.render(*shown_on(hostile, HOSTILE, "control"))
-    assert page.count("<script") == 1
+    assert page.count("<script") == len(html.SCRIPTS)
     text = Text(page)
     assert '<script>alert("x")</script>' in text.words
     assert any('<script>alert("x")</script>' in label for label in text.labels)
@@ -153,7 +153,7 @@ def test_hostile_names_stay_text(hostile):
 def test_a_picture_of_hostile_content_stays_a_picture(report):
     shown, pictures = shown_on(report, "control")
     evil = {name: b'"><script>alert(1)</script>' + content for name, content in pictures["control"].items()}
-    assert html.render(shown, {"control": evil}).count("<script") == 1
+    assert html.render(shown, {"control": evil}).count("<script") == len(html.SCRIPTS)
 
 
 def test_a_small_image_keeps_its_pixels_and_a_photograph_is_smooth(shown):

@@ -93,14 +93,19 @@ def test_a_table_in_markdown_keeps_its_rows_and_cells(text):
 
 @pytest.fixture(scope="module")
 def harmless_tags():
-    return Page(html.render(renamed("harmless"))).tags
+    return _tags(Page(html.render(renamed("harmless"))))
+
+
+def _tags(page):
+    """Return the tags of a page but for those that backticks give."""
+    return [tag for tag in page.tags if tag != "code"]
 
 
 @quick
 @given(text=TEXT)
 def test_html_holds_the_text_and_no_more_tags(harmless_tags, text):
     found = Page(html.render(renamed(text)))
-    assert found.tags == harmless_tags
+    assert _tags(found) == harmless_tags
     assert not steering("".join(found.text))
 
 

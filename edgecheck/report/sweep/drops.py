@@ -8,7 +8,7 @@ from typing import Any
 
 from edgecheck.records import Report, Variant
 from edgecheck.report import anchor_lines, svg
-from edgecheck.report.chart_style import PANEL_SIZE, Chart, chart, drop_axis, legend, value
+from edgecheck.report.chart_style import PANEL_SIZE, Chart, chart, drop_axis, legend, slug, value
 from edgecheck.report.methods import methods
 from edgecheck.report.sweep import paper
 from edgecheck.report.table import candidates, controls
@@ -35,7 +35,7 @@ def charts(report: Report) -> Iterator[Chart]:
             told = _BESIDE_THE_PAPER if method in paper.SP2PS_DROP else _ALONE
             description = " ".join(filter(None, [told, anchor_lines.described(report, method, named=False)]))
             title = f"Drop of scores against drop of accuracy: {method}"
-            yield chart(f"drop-{_slug(method)}", title, description, PANEL_SIZE, partial(_paint, report, method))
+            yield chart(f"drop-{slug(method)}", title, description, PANEL_SIZE, partial(_paint, report, method))
 
 
 def drops(report: Report, method: str, score: str, variants: Sequence[Variant]) -> list[tuple[float, float]]:
@@ -61,7 +61,3 @@ def _paint(report: Report, method: str, figure: Any, axes: Any) -> None:
 def _scatter(axes: Any, points: Points, marker: str, label: str | None, look: dict[str, Any]) -> None:
     if points:
         axes.plot(*zip(*points, strict=True), marker=marker, label=label, **(_OURS | look))
-
-
-def _slug(method: str) -> str:
-    return method.replace("++", "-plusplus")

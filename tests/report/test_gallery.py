@@ -191,3 +191,14 @@ def test_classes_can_be_chosen_by_their_names(page, report):
     options = re.search(r'<select name="label">.*?</select>', page, re.DOTALL)[0]
     labels = sorted({one.label for one in SHOWN})
     assert re.findall(r'value="(\d+)">([^<]*)<', options) == [(str(i), class_name(report, i)) for i in labels]
+
+
+def test_the_sign_off_has_both_heatmaps_of_an_image_of_each_group(page):
+    """The pictures and filters lie outside of `main`, which paper hides with all that it holds."""
+    signoff = re.search(r'<section id="signoff".*?</section>', page, re.DOTALL)[0]
+    assert signoff.count('<g class="heat"') == 6
+    for one in SHOWN:
+        assert f"image {one.index:,}, label" in signoff
+    store = page.index('<svg class="gallery-store"')
+    assert store > page.index("</main>")
+    assert page.count('<filter id="gallery-heat"') == 1

@@ -9,6 +9,8 @@ from typing import Any
 from edgecheck.errors import InputError
 from edgecheck.regular import MOST_REPORT_BYTES, require_regular
 
+_OPEN = "Unterminated string"  # how Python's parser tells that a text ends inside quotes
+
 
 def read_json(path: Path, kind: str, writer: str) -> Any:
     """Return what a JSON file holds.
@@ -26,6 +28,9 @@ def read_json(path: Path, kind: str, writer: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {writer}") from None
+    except json.JSONDecodeError as error:
+        what = "truncated" if error.doc[error.pos :].strip() == "" or _OPEN in error.msg else "damaged, or no JSON"
+        raise InputError(f"{path}: not a readable {kind}: {what} ({error})") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable {kind} ({error})") from None
 

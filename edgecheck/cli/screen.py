@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgecheck.errors import ConfigError
+from edgecheck.cli.verbosity import verbosity
+from edgecheck.errors import ConfigError, UsageError
 from edgecheck.text import plain, visible
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ REDRAWS_HZ = 2
 
 
 class Screen:
-    """Progress on stderr: bars on a terminal that can redraw them, plain lines elsewhere.
+    """Progress on stderr: bars on a terminal that can redraw them, plain lines elsewhere, nothing with --quiet.
+
+    With --verbose, plain lines tell how long each piece of work took.
 
     Args:
         console: the stderr of this process by default.
@@ -46,30 +49,39 @@ class Screen:
 
         # Bound now: later, sys.stderr is replaced to hide the output of PyTorch.
         self._console = console or Console(file=sys.stderr, stderr=True, highlight=False)
-        self._lines = lines or Lines(self.note)
+        self._verbosity = verbosity()
+        self._lines = lines or Lines(self.note, thorough=self._verbosity == "verbose")
 
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
     ) -> Iterator[Item]:
         """Yield `items` and show a progress bar; without a terminal, print lines at intervals."""
+        if self._verbosity == "quiet":
+            return iter(items)
         return self._bar(items, text, total, images) if self._redraws else self._lines.track(items, text, total, images)
 
     def busy(self, text: str) -> contextlib.AbstractContextManager[None]:
         """Show a spinner; without a terminal, print lines at intervals."""
+        if self._verbosity == "quiet":
+            return contextlib.nullcontext()
         return self._spinner(text) if self._redraws else self._lines.busy(text)
 
     def follow(self, line: Callable[[], str]) -> contextlib.AbstractContextManager[None]:
         """Show a line that changes; without a terminal, print it now and then."""
+        if self._verbosity == "quiet":
+            return contextlib.nullcontext()
         return self._live(line) if self._redraws else self._lines.follow(line)
 
     def note(self, text: str) -> None:
         """Print a line that stays on the screen."""
-        self._console.print(plain(text), style="dim", markup=False, soft_wrap=True)
+        if self._verbosity != "quiet":
+            self._console.print(plain(text), style="dim", markup=False, soft_wrap=True)
 
     @property
     def _redraws(self) -> bool:
         """Whether lines can be redrawn in place; colours alone, which FORCE_COLOR also gives a log, are not enough."""
-        return self._console.is_terminal and self._console.file.isatty() and not self._console.is_dumb_terminal
+        redraws = self._console.is_terminal and self._console.file.isatty() and not self._console.is_dumb_terminal
+        return redraws and self._verbosity != "verbose"
 
     def _bar(
         self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
@@ -135,21 +147,40 @@ def show_listing(listing: Listing, form: str) -> None:
     click.echo(text, nl=False)
 
 
+def show_preview(listing: Listing, form: str) -> None:
+    """Print what a run would do; a format that can only express verdicts, or of a plugin, is refused.
+
+    Raises:
+        UsageError: such a format.
+    """
+    from edgecheck.report.listing import LISTING_RENDERERS
+
+    if form not in LISTING_RENDERERS:
+        raise UsageError(f"--dry-run has no verdicts for --format {form}; use {', '.join(LISTING_RENDERERS)}")
+    show_listing(listing, form)
+
+
 def say(text: str) -> None:
     """Print one line on stderr."""
     click.echo(plain(text), err=True)
 
 
+def inform(text: str) -> None:
+    """Print one line on stderr that --quiet leaves out."""
+    if verbosity() != "quiet":
+        say(text)
+
+
 def say_kept(store: Store) -> None:
     """Say how much of a run was not computed again."""
     if store.kept:
-        say("1 finished stage was reused" if store.kept == 1 else f"{store.kept:,} finished stages were reused")
+        inform("1 finished stage was reused" if store.kept == 1 else f"{store.kept:,} finished stages were reused")
 
 
 def say_where(store: Store) -> None:
     """Say where the reports of a run are, and what was not computed again."""
     say_kept(store)
-    say(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml")
+    inform(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml")
 
 
 def _width() -> int:

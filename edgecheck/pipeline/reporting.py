@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections import ChainMap
 from pathlib import Path
 
+import attrs
+
 from edgecheck.atomic import write_text
 from edgecheck.pipeline import drawn
 from edgecheck.pipeline.picture_file import load_pictures
 from edgecheck.pipeline.store import Store
-from edgecheck.records import Report
+from edgecheck.records import Diagnostic, Report
 from edgecheck.report import RENDERERS, html, junit, markdown
 from edgecheck.run_folder import REPORT
 
+NO_IMAGES = Diagnostic("images-left-out", severity="note")
 
-def write(report: Report, folder: Path, pictures_from: Path | None = None, redraw: bool = True) -> None:
+
+def write(
+    report: Report, folder: Path, pictures_from: Path | None = None, redraw: bool = True, images: bool = True
+) -> None:
     """Write report.json, report.html, report.md and junit.xml, each atomically; creates the folder.
 
     Args:
@@ -22,12 +28,14 @@ def write(report: Report, folder: Path, pictures_from: Path | None = None, redra
         folder: the run folder.
         pictures_from: the run folder with the pictures; None for `folder`.
         redraw: whether charts are drawn again that show the same as those drawn before.
+        images: whether report.html shows test images and their heatmaps; without them, it says so.
     """
     Store(folder)
     charts = drawn.draw(report, folder) if redraw else drawn.kept(report, folder)
-    shown = _pictures(report, pictures_from or folder)
+    shown = _pictures(report, pictures_from or folder) if images else {}
+    page = report if images else attrs.evolve(report, warnings=[*report.warnings, NO_IMAGES])
     write_text(folder / REPORT, RENDERERS["json"](report))
-    write_text(folder / "report.html", html.render(report, shown, charts))
+    write_text(folder / "report.html", html.render(page, shown, charts))
     write_text(folder / "report.md", markdown.render(report))
     write_text(folder / "junit.xml", junit.render(report))
 

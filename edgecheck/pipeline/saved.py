@@ -32,7 +32,8 @@ def read(folder: Path, unverified: bool = False) -> Report:
     try:
         report = from_dict({key: value for key, value in data.items() if key != seal.SEAL}, Report)
     except InputError as error:
-        raise InputError(f"{folder / REPORT}: {error}") from None
+        edited = " (it was edited since it was written)" if seal.is_edited(data) else ""
+        raise InputError(f"{folder / REPORT}: {error}{edited}") from None
     # A report that was accepted as unverified stays unverified when it is written again.
     wrong = list(
         dict.fromkeys([*report.unverified, *seal.mismatches(data, report, folder), *_replaced(report, folder)])

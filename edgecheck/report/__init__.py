@@ -54,3 +54,19 @@ def _junit(report: Report) -> str:
     from edgecheck.report.junit import render
 
     return render(report)
+
+
+@register(RENDERERS, "cyclonedx")
+def _cyclonedx(report: Report) -> str:
+    """Render a machine-learning bill of materials, CycloneDX 1.6 in JSON."""
+    from edgecheck.report.release.cyclonedx import render
+
+    return render(report)
+
+
+@register(RENDERERS, "model-card")
+def _model_card(report: Report) -> str:
+    """Render a model card with the front matter of the Hugging Face Hub."""
+    from edgecheck.report.release.model_card import render
+
+    return render(report)

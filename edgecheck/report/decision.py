@@ -14,7 +14,7 @@ from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.margins import failing, margin, nearest
 from edgecheck.metrics import METRICS
 from edgecheck.records import Report, Status, Verdict
-from edgecheck.report.format import format_actual, format_criterion, format_reading, format_value
+from edgecheck.report.format import format_actual, format_count, format_criterion, format_reading, format_value
 from edgecheck.report.table import candidates
 from edgecheck.text import plain
 
@@ -56,8 +56,14 @@ def gate(report: Report) -> str:
     word = "PASS" if report.passed else "FAIL"
     asked = "every variant" if report.policy.require == "all" else "at least one"
     doubt = " NOT VERIFIED: see the warnings." if report.unverified else ""
-    told = f"{_passing(report)} of {_count(report)} pass, it asks for {asked}"
+    told = f"{_passing(report)} of {_count(report)} pass{waived(report)}, it asks for {asked}"
     return f"Gate {word}: {told} (exit code {report.exit_code}).{doubt}"
+
+
+def waived(report: Report) -> str:
+    """Return ` (1 with a waiver)`, the number of variants that pass only so; "" without."""
+    count = list(report.statuses.values()).count("WAIVED")
+    return f" ({count} with a waiver)" if count else ""
 
 
 def figures(report: Report, variant: str) -> str:
@@ -106,7 +112,9 @@ def _headline(report: Report, action: Action) -> str:
 
 
 def _told(report: Report, variant: str) -> str:
-    told = figures(report, variant)
+    waivers = sum(one.variant == variant and one.status == "WAIVED" for one in report.verdicts)
+    excused = f"with {format_count(waivers, 'waiver')}" if waivers else ""
+    told = ", ".join(filter(None, [figures(report, variant), excused]))
     return f": {told}" if told else ""
 
 

@@ -85,7 +85,7 @@ def _description(report: Report, method: str, points: Sequence[Point]) -> str:
         "Each variant by its loss of accuracy and the drift of its heatmaps, 1 - Sp2PS.",
         "Shaded: what the gate accepts of both." if asked else "",
         "Hollow: the control." if any(point.look == "control" for point in points) else "",
-        anchor_lines.described(report, method, named=False),
+        anchor_lines.described(report, method, (1 - _highest(report, method, points), 1.0), named=False),
     ]
     return " ".join(filter(None, told))
 
@@ -96,6 +96,12 @@ def _limits(report: Report, method: str) -> tuple[float | None, float | None]:
     return min(drops, default=None), (1 - max(scores) if scores else None)
 
 
+def _highest(report: Report, method: str, points: Sequence[Point]) -> float:
+    """Return the upper end of the axis of drifts."""
+    _, drift = _limits(report, method)
+    return HEADROOM * max([*(point.drift for point in points), drift or 0.0]) or 0.1
+
+
 def _paint(report: Report, method: str, points: Sequence[Point], figure: Any, axes: Any) -> None:
     drop, drift = _limits(report, method)
     for label, look in LOOKS.items():
@@ -103,8 +109,8 @@ def _paint(report: Report, method: str, points: Sequence[Point], figure: Any, ax
         if shown:
             axes.plot(*zip(*shown, strict=True), linestyle="", label=label, **look)
     drop_axis(axes)
-    highest = max([*(point.drift for point in points), drift or 0.0])
-    axes.set_ylim(-0.06 * highest or -0.01, HEADROOM * highest or 0.1)
+    top = _highest(report, method, points)
+    axes.set_ylim(-0.05 * top, top)
     axes.margins(x=0.12)
     low, high = _span([*(point.drop for point in points), 0.0, *([drop] if drop is not None else [])])
     axes.set_xlim(low, high)

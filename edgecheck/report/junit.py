@@ -57,6 +57,8 @@ def _case(report: Report, verdict: Verdict) -> TestCase:
             case.result = [Skipped(f"{text} (the policy counts this as a warning)", verdict.status)]
         case "warn":
             case.system_out = text
+        case None if verdict.status == "WAIVED":
+            case.result = [Skipped(text, verdict.status)]
     return case
 
 

@@ -86,8 +86,8 @@ def _gated(report: Report) -> Iterator[Column]:
     """Yield a column for each metric and device that the gate names, in its order."""
     limits: dict[tuple[str, str], list[str]] = {}
     for criterion in report.policy.criteria:
-        limit = format_limit(criterion.metric, criterion.limit, criterion.offset)
-        limits.setdefault((criterion.metric, criterion.device), []).append(f"{criterion.op} {limit}")
+        limit = f"{criterion.op} {format_limit(criterion)}"
+        limits.setdefault((criterion.metric, criterion.device), []).append(limit)
     for (metric, device), asked in limits.items():
         tied = metric.startswith(("parity.", "cam."))
         yield evolve(_metric(report, metric, TIED if tied else GATED, device), limits=tuple(asked))

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from edgecheck.cli.options import FORMATS
 from edgecheck.cli.screen import Screen, show
 from edgecheck.report import RENDERERS
 from tests.device.small_files import write
@@ -176,9 +177,9 @@ def test_completion_can_be_switched_on(completing, shell, words):
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("edgecheck co", ["plain,count"]),
+        ("edgecheck co", ["plain,compare", "plain,count"]),
         ("edgecheck count --f", ["plain,--format"]),
-        ("edgecheck gate run --format ", ["plain,terminal", "plain,json", "plain,markdown", "plain,junit"]),
+        ("edgecheck gate run --format ", [f"plain,{form}" for form in FORMATS]),
         ("edgecheck count --format ", ["plain,terminal", "plain,json", "plain,markdown"]),
         ("edgecheck count run/", ["file,run/"]),
         ("edgecheck check --size 3x --ga", ["plain,--gate"]),

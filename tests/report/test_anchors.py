@@ -49,7 +49,7 @@ def test_a_document_without_anchors_shows_none(report):
     assert older.anchors == []
     for page in (html.render(older), markdown.render(older), terminal.render(older)):
         assert "scale of sp2ps" not in page.lower()
-    assert anchor_lines.described(older, "grad-cam") == ""
+    assert anchor_lines.described(older, "grad-cam", (0.0, 1.0)) == ""
 
 
 @pytest.mark.parametrize("render", [html.render, markdown.render, terminal.render])
@@ -105,8 +105,13 @@ def test_labels_do_not_collide(report, scores):
             assert bottom >= top - 1  # the box of a text is a little larger than its letters
 
 
-def test_charts_of_heatmaps_describe_the_lines(report):
-    told = {chart.name: chart.description for chart in charts(report)}
-    described = {name for name, text in told.items() if "Dash-dotted: the scale of Sp2PS" in text}
-    assert described == {name for name in told if name.startswith(("drift-", "rate-"))}
-    assert described >= {"drift-grad-cam"}
+def test_charts_speak_of_the_lines_only_where_they_draw_them(report):
+    def told(scores):
+        of_all = {one.method: one for one in report.anchors}
+        moved = [attrs.evolve(of_all[method], chance=Mark(scores)) for method in of_all]
+        drawn = charts(attrs.evolve(report, anchors=moved))
+        return {chart.name for chart in drawn if "Dash-dotted: the scale of Sp2PS" in chart.description}
+
+    heatmaps = {chart.name for chart in charts(report) if chart.name.startswith(("drift-", "rate-"))}
+    assert told(0.95) == heatmaps >= {"drift-grad-cam"}
+    assert told(0.2) == set()  # no variant is near

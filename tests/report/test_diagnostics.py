@@ -47,6 +47,7 @@ EXAMPLES = {
         **{"metric": "sp2ps.grad-cam", "op": ">=", "limit": 0.95},
         **{"mean": 0.94, "low": 0.92, "high": 0.96, "controls": 2},
     },
+    "gate-waiver-not-applied": {"metric": "size.bytes", "variant": "a", "verified": False},
     "gate-advice-any": {"recommended": "a", "failing": 2},
     "gate-advice-relative": {
         **{"metrics": ["sp2ps.grad-cam"], "metric": "sp2ps.grad-cam", "limit": 0.95, "floor": 0.91},

@@ -36,10 +36,9 @@ def why(attempt: Attempt) -> str:
 
 def beside_limit(verdict: Verdict) -> str:
     """Return `sp2ps.grad-cam 0.912, limit >= 0.95`."""
-    limit = format_resolved(verdict.metric, verdict.limit, verdict.offset, verdict.actual)
     if verdict.actual is None:
         return f"{verdict.name} missing: {plain(verdict.reason)}"
-    return f"{verdict.name} {format_actual(verdict)}, limit {verdict.op} {limit}"
+    return f"{verdict.name} {format_actual(verdict)}, limit {verdict.op} {format_resolved(verdict)}"
 
 
 def measured(attempt: Attempt, metric: str) -> str:

@@ -33,7 +33,8 @@ def charts(report: Report) -> Iterator[Chart]:
     for method in methods(report):
         if drops(report, method, "sp2ps", candidates(report)):
             told = _BESIDE_THE_PAPER if method in paper.SP2PS_DROP else _ALONE
-            description = " ".join(filter(None, [told, anchor_lines.described(report, method, named=False)]))
+            scale = anchor_lines.described(report, method, _scores(report, method), named=False)
+            description = " ".join(filter(None, [told, scale]))
             title = f"Drop of scores against drop of accuracy: {method}"
             yield chart(f"drop-{slug(method)}", title, description, PANEL_SIZE, partial(_paint, report, method))
 
@@ -42,6 +43,13 @@ def drops(report: Report, method: str, score: str, variants: Sequence[Variant]) 
     """Return (accuracy drop in pp, drop of the score in %) for each variant that has both."""
     pairs = [(value(report, v, "accuracy_drop_pp"), value(report, v, f"{score}.{method}")) for v in variants]
     return [(x, PERCENT * (1 - y)) for x, y in pairs if x is not None and y is not None]
+
+
+def _scores(report: Report, method: str) -> tuple[float, float]:
+    """Return the lowest and the highest Sp2PS that the chart shows."""
+    ours = drops(report, method, "sp2ps", [*candidates(report), *controls(report)])
+    shown = [drop for _, drop in ours] + list(paper.SP2PS_DROP.get(method, ()))
+    return 1 - max(shown) / PERCENT, 1.0
 
 
 def _paint(report: Report, method: str, figure: Any, axes: Any) -> None:

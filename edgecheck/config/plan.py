@@ -97,7 +97,7 @@ class Explain:
     """Settings of the heatmaps: methods, map source, target layer, explained class, engine and variant of SAM.
 
     No method, no heatmaps. The `source` is that of `attribution.source.SOURCES`, or `auto`: the twin where baseline and
-    variant have one, else the file.
+    variant have one, else the file. `pictures` is the number of images per group in the gallery of the report.
     """
 
     methods: list[str] = field(factory=default_methods)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
-from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -23,8 +22,10 @@ from edgecheck.report import (
     diagnostics,
     flips,
     format,
+    gallery,
     links,
     moved,
+    palettes,
     provenance,
     reasons,
     signoff,
@@ -33,6 +34,7 @@ from edgecheck.report import (
     timings,
 )
 from edgecheck.report.chart_style import Chart
+from edgecheck.report.class_names import class_name
 from edgecheck.report.compression import compression
 from edgecheck.report.decision import decide, miss
 from edgecheck.report.layers import layer_rows
@@ -42,26 +44,13 @@ from edgecheck.text import plain
 CLASSES_SHOWN = 10  # all classes of CIFAR-10, the worst classes of ImageNet
 MOST_COLUMNS = 13  # fit 1,240 pixels
 WORST_CLASSES = 3  # report.json has all
-SCRIPTS = ("table.js",)
+SCRIPTS = ("table.js", "gallery.js")
 _CODE = re.compile(r"`([^`]+)`")
-
-
-@frozen
-class InlinePicture:
-    """A PNG image and what it shows."""
-
-    caption: str
-    png: bytes
-
-    @property
-    def source(self) -> str:
-        """The image as a data URI, so that the page needs no other file."""
-        return f"data:image/png;base64,{b64encode(self.png).decode()}"
 
 
 def render(
     report: Report,
-    pictures: Mapping[str, Sequence[InlinePicture]] | None = None,
+    pictures: gallery.Pictures | None = None,
     drawn: Sequence[Chart] | None = None,
 ) -> str:
     """Return the page.
@@ -70,7 +59,7 @@ def render(
 
     Args:
         report: the report.
-        pictures: by variant.
+        pictures: WebP pictures by variant and name; without them, the gallery shows its text alone.
         drawn: its charts; None to draw them here.
     """
     shown = charts.charts(report) if drawn is None else drawn
@@ -82,9 +71,7 @@ def render(
         made=[*provenance.facts(report), *provenance.revision(report)],
         unmet=[one for one in table.candidates(report) if reasons.unmet(report, one.name)],
         most_columns=MOST_COLUMNS,
-        gallery="",
-        signoff_pictures="",
-        pictures=pictures or {},
+        gallery=gallery.content(report, pictures or {}),
         charts=[(chart.title, chart.description, Markup(chart.svg)) for chart in shown],
         can_draw=svg.installed(),
         policy=content_security_policy(scripts),
@@ -133,6 +120,7 @@ def environment() -> Environment:
         miss=miss,
         moved=moved,
         next_step=next_step,
+        palettes=palettes,
         reasons=reasons,
         table=table,
         timings=timings,
@@ -158,12 +146,6 @@ def _finalize(value: Any) -> Any:
 def worst_classes(similarity: Similarity) -> list[tuple[str, float]]:
     """Return the classes with the lowest Sp2PS, the worst first."""
     return sorted(similarity.per_class.items(), key=lambda item: item[1])[:WORST_CLASSES]
-
-
-def class_name(report: Report, index: int) -> str:
-    """Return the name of a class, or its number if the data set has no names."""
-    names = report.subject.classes
-    return names[index] if 0 <= index < len(names) else str(index)
 
 
 def class_rows(report: Report, variant: Variant) -> list[tuple[str, float | None, float]]:

@@ -19,6 +19,7 @@ from edgecheck.pipeline.making import State
 from edgecheck.pipeline.schedule import Schedule
 from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.subject import Network
+from edgecheck.pipeline.tally import Tally
 from edgecheck.progress import Silent
 from edgecheck.records import Variant
 from tests.board_files import write_all
@@ -86,6 +87,8 @@ def test_such_a_variant_is_missing_and_the_run_goes_on(files, monkeypatch):
         [examine(job, Entry(Variant("baseline", "baseline"), Artefact("a", files / "a.onnx"), None))]
     )
     group = Group(plan.variants[0], "vast", State())
-    (findings,) = schedule.finish(schedule.start([run_module._variant(job, group, baseline, Silent())]))
+    tally = Tally(store, plan.variants[:1])
+    (findings,) = schedule.finish(schedule.start([run_module._variant(job, group, baseline, tally, Silent())]))
+    assert tally.line() == "[1/1 variant]"
     assert {r.value for r in findings.readings} == {None}
     assert all("vast.onnx: it needs more than 2.2 GB" in r.note for r in findings.readings)

@@ -34,6 +34,12 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Print a line that stays on the screen."""
 
+    def overall(self, line: Callable[[], str]) -> AbstractContextManager[None]:
+        """Show `line()`, which tells how far all of the work is, beside the progress of each part of it.
+
+        It may be called from another thread.
+        """
+
 
 class Watcher(Progress, Protocol):
     """Progress that can also follow several things at once."""
@@ -57,6 +63,10 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Do nothing."""
+
+    def overall(self, line: Callable[[], str]) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
 
     def follow(self, line: Callable[[], str]) -> AbstractContextManager[None]:
         """Do nothing."""
@@ -84,3 +94,7 @@ class Named:
     def note(self, text: str) -> None:
         """Print a line with the name before it."""
         self.progress.note(f"{self.name}: {text}")
+
+    def overall(self, line: Callable[[], str]) -> AbstractContextManager[None]:
+        """Show how far all of the work is, without the name."""
+        return self.progress.overall(line)

@@ -16,6 +16,7 @@ import click
 
 from edgecheck import __version__
 from edgecheck.cli import (
+    attesting,
     blaming,
     checking,
     devices,
@@ -24,6 +25,7 @@ from edgecheck.cli import (
     judging,
     merging,
     reference,
+    releasing,
     running,
     scanning,
     searching,
@@ -80,6 +82,10 @@ for command in (
     devices.bundle,
     devices.device,
     merging.merge,
+    releasing.compare,
+    releasing.history,
+    attesting.verify,
+    attesting.attest,
     inspecting.count,
     inspecting.bench,
     inspecting.layers,

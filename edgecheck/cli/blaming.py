@@ -10,6 +10,7 @@ import click
 from edgecheck.cli import screen
 from edgecheck.cli.labelled_data import data_options, plan_of, require_data
 from edgecheck.cli.options import listing_format_option
+from edgecheck.cli.verbosity import verbosity_options
 
 
 @click.command(short_help="Find the layers that quantization hurts.")
@@ -30,6 +31,7 @@ from edgecheck.cli.options import listing_format_option
     metavar="N",
     help="Try the worst 1, 2, 4, ... up to N layers in float; 0 for none.",
 )
+@verbosity_options
 @listing_format_option
 def blame(baseline: Path, candidate: Path, keep: int, form: str, **flags: Any) -> None:
     """Rank the layers of CANDIDATE, quantized from the float file BASELINE, by their own error.

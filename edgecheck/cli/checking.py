@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecheck.cli import screen
+from edgecheck.cli.gating import gate_option, profile_option, version_criteria, version_options
 from edgecheck.cli.labelled_data import data_options, plan_of, require_data
 from edgecheck.cli.options import (
     command_line,
     format_option,
     json_objects,
     out_option,
-    profile_option,
     timings_option,
 )
+from edgecheck.cli.verbosity import verbosity_options
 
 if TYPE_CHECKING:
     from edgecheck.pipeline.store import Store
@@ -83,13 +84,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="An edgecheck.yaml: data, preprocessing, explain, gate.",
 )
-@click.option(
-    "--gate",
-    "sentences",
-    metavar="CRITERION",
-    multiple=True,
-    help="Criterion, such as 'accuracy_drop_pp <= 2'. Repeatable.",
-)
+@gate_option("Criterion, such as 'accuracy_drop_pp <= 2'.")
 @profile_option
 @click.option("--target-layer", metavar="NAME", help="Layer of the twins, or tensor of the files, to explain.")
 @click.option(
@@ -99,17 +94,10 @@ if TYPE_CHECKING:
     help="Seconds of latency sampling per file; 0 for none.",
 )
 @click.option("--threads", metavar="N", type=click.IntRange(1), help="Intra-op threads of ONNX Runtime.")
-@click.option(
-    "--max-opset",
-    metavar="N",
-    type=click.IntRange(1, 100),
-    help="Newest opset that the device's ONNX Runtime supports; with --gate, adds a criterion.",
-)
-@click.option(
-    "--max-ir", metavar="N", type=click.IntRange(1, 100), help="Newest IR version that it supports; likewise."
-)
+@version_options
 @out_option(None, "Keep the run folder with its reports.")
 @timings_option
+@verbosity_options
 @format_option
 @click.pass_context
 def check(
@@ -144,10 +132,7 @@ def _checked(baseline: Path, candidates: Sequence[Path], store: Store, flags: di
     from edgecheck.pipeline.check import check as check_files
     from edgecheck.report import renderer
 
-    for metric, limit in (("opset", flags["max_opset"]), ("ir_version", flags["max_ir"])):
-        if limit is not None and flags["sentences"]:
-            flags["sentences"] = (*flags["sentences"], f"{metric} <= {limit}")
-    plan = plan_of(flags, baseline, _sections(flags))
+    plan = plan_of(flags, baseline, _sections(flags), version_criteria(flags["max_opset"], flags["max_ir"]))
     renderer(flags["form"])
     twin = _twins(flags, "baseline", 1)[0]
     given = [Given("baseline", "baseline", baseline, *twin)]

@@ -13,6 +13,7 @@ import click
 from edgecheck.cli import remote, screen
 from edgecheck.cli.judging import run_argument
 from edgecheck.cli.options import command_line, listing_format_option, plugin_option
+from edgecheck.cli.verbosity import verbosity_options
 from edgecheck.errors import UsageError
 
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
@@ -59,6 +60,7 @@ bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
     help="Tensor of the files to explain. [default: that of the run, or the last feature map]",
 )
 @plugin_option
+@verbosity_options
 def bundle(run: Path, out: Path, images: int, no_images: bool, plugin_files: tuple[Path, ...], **asked: Any) -> None:
     """Pack the ONNX files of a saved RUN, test images and expected outputs into one file for `edgecheck device run`.
 
@@ -73,8 +75,8 @@ def bundle(run: Path, out: Path, images: int, no_images: bool, plugin_files: tup
     manifest = pack(run, out, wanted, screen.Screen())
     what = "synthetic images" if manifest.synthetic else f"{len(manifest.images):,} images"
     packed = f"{len(manifest.variants)} files, {what}, {out.stat().st_size:,} bytes"
-    screen.say(f"{out}: written, {packed}; copy it to the device, and run there:")
-    screen.say(f"edgecheck device run {shlex.quote(out.name)} -o result.json")
+    screen.inform(f"{out}: written, {packed}; copy it to the device, and run there:")
+    screen.inform(f"edgecheck device run {shlex.quote(out.name)} -o result.json")
 
 
 @click.group(short_help="Measure a bundle on a device.")
@@ -107,6 +109,7 @@ def device() -> None:
 @click.option("--threads", metavar="N", type=click.IntRange(1, 256), help="Intra-op threads. [default: as in the run]")
 @remote.python_option
 @remote.config_option
+@verbosity_options
 @click.pass_context
 def run_on(
     context: click.Context,

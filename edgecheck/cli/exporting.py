@@ -9,7 +9,8 @@ import click
 
 from edgecheck.cli import screen
 from edgecheck.cli.labelled_data import data_options, plan_of, require_data
-from edgecheck.cli.options import out_option
+from edgecheck.cli.options import found_config, out_option
+from edgecheck.cli.verbosity import verbosity_options
 
 if TYPE_CHECKING:
     from edgecheck.pipeline.heatmap import Written
@@ -18,7 +19,9 @@ _OF_HEATMAPS = ("target_layer", "method", "time_budget")
 
 
 @click.command(short_help="Export the baseline to ONNX, or add a heatmap to a file.")
-@click.argument("subject", metavar="CONFIG|FILE.onnx", type=click.Path(path_type=Path))
+@click.argument(
+    "subject", metavar="[CONFIG|FILE.onnx]", type=click.Path(path_type=Path), required=False, callback=found_config
+)
 @out_option(None, "File to write to. [default: model.onnx, or FILE.heatmap.onnx for FILE.onnx]")
 @click.option("--with-heatmap", is_flag=True, help="Also write a file that outputs the heatmap of each image.")
 @click.option("--target-layer", metavar="NAME", help="Tensor or layer to explain. [default: explain.target_layer]")
@@ -37,6 +40,7 @@ _OF_HEATMAPS = ("target_layer", "method", "time_budget")
     "--config", metavar="FILE", type=click.Path(path_type=Path), help="With FILE.onnx: an edgecheck.yaml with its data."
 )
 @data_options
+@verbosity_options
 def export(subject: Path, out: Path | None, with_heatmap: bool, **flags: Any) -> None:
     """Export the model of CONFIG with its weights to ONNX, and compare the file with its twin on the test images.
 

@@ -11,6 +11,7 @@ import click
 
 from edgecheck.cli import screen
 from edgecheck.cli.options import listing_format_option, whole_numbers
+from edgecheck.cli.verbosity import verbosity_options
 
 shape_option = click.option(
     "--shape",
@@ -76,6 +77,7 @@ def count(file: Path, shape: Sequence[int] | None, paper: bool, form: str) -> No
     show_default=True,
     help="Graph optimization level of ONNX Runtime.",
 )
+@verbosity_options
 @listing_format_option
 def bench(files: tuple[Path, ...], shape: Sequence[int] | None, form: str, **flags: Any) -> None:
     """Measure the latency of ONNX FILES in turn; ratios are relative to the first file."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import format_option, out_option, plugin_option, profile_option
+from edgecheck.cli.gating import REPLACING, gate_option, profile_option
+from edgecheck.cli.options import format_option, images_option, load_plugins, out_option, plugin_option
 
 if TYPE_CHECKING:
     from edgecheck.records import Policy
@@ -27,19 +28,14 @@ unverified_option = click.option(
 @click.command(short_help="Judge a saved run again.")
 @run_argument
 @click.option("--config", type=click.Path(path_type=Path), help="Use the gate: section of this file.")
-@click.option(
-    "--gate",
-    "sentences",
-    metavar="CRITERION",
-    multiple=True,
-    help="A criterion that replaces those of the same metric and device. Repeatable.",
-)
+@gate_option(REPLACING)
 @profile_option
 @click.option("--only", is_flag=True, help="Use only the --gate criteria.")
 @click.option("--require", type=click.Choice(["all", "any"]), help="Whether every candidate must pass.")
 @unverified_option
 @plugin_option
 @out_option(None, "Write the report files of this judgement to this folder.")
+@images_option
 @format_option
 @click.pass_context
 def gate(
@@ -57,16 +53,21 @@ def gate(
 
     --gate 'sp2ps.grad-cam >= 0.9' changes that limit and keeps the other criteria; with --only it is the whole gate.
     """
+    from edgecheck.days import today
+    from edgecheck.errors import UsageError
     from edgecheck.gate.judgement import judged as judge
     from edgecheck.pipeline import saved as folder
 
+    images = asked.pop("images")
+    if not images and out is None:
+        raise UsageError("--no-images needs --out: without it, no page is written")
     prepare(plugin_files, form)
     saved = folder.read(run, unverified)
-    judged = judge(saved, _policy(saved.policy, **asked))
+    judged = judge(saved, _policy(saved.policy, **asked), today())
     if out:
         from edgecheck.pipeline import reporting
 
-        reporting.write(judged, out, pictures_from=run)
+        reporting.write(judged, out, pictures_from=run, images=images)
     screen.show(judged, form)
     context.exit(judged.exit_code)
 
@@ -76,17 +77,21 @@ def gate(
 @unverified_option
 @plugin_option
 @out_option(None, "Write the report files to this folder instead of RUN.")
+@images_option
 @format_option
-def report(run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Path | None, form: str) -> None:
+def report(
+    run: Path, unverified: bool, plugin_files: tuple[Path, ...], out: Path | None, images: bool, form: str
+) -> None:
     """Render a saved RUN again: report.html, report.md, junit.xml, and the result on stdout."""
+    from edgecheck.days import today
     from edgecheck.gate.judgement import judged as judge
     from edgecheck.pipeline import reporting
     from edgecheck.pipeline import saved as folder
 
     prepare(plugin_files, form)
     saved = folder.read(run, unverified)
-    judged = judge(saved, saved.policy)
-    reporting.write(judged, out or run, pictures_from=run)
+    judged = judge(saved, saved.policy, today())
+    reporting.write(judged, out or run, pictures_from=run, images=images)
     screen.show(judged, form)
 
 
@@ -94,10 +99,7 @@ def prepare(plugin_files: Sequence[Path], form: str) -> None:
     """Load the plugins, then refuse an unknown format, before anything is read."""
     from edgecheck.report import renderer
 
-    if plugin_files:
-        from edgecheck.plugins import load
-
-        load(plugin_files)
+    load_plugins(plugin_files)
     renderer(form)
 
 
@@ -113,7 +115,6 @@ def _policy(
 
     from edgecheck.config import gates, reader
     from edgecheck.errors import UsageError
-    from edgecheck.gate.sentence import parse
 
     policy = reader.load_gate(config) if config else saved
     if only and not sentences:
@@ -122,8 +123,8 @@ def _policy(
         raise UsageError("--only drops the criteria of --profile: leave out one of them")
     if profile is not None:
         policy = attrs.evolve(policy, criteria=gates.profile(profile, gates.PROFILE_FLAG), profile=profile)
+    if only:
+        policy = attrs.evolve(policy, criteria=[], profile="")
     if sentences:
-        given = [parse(text, gates.FLAG) for text in sentences]
-        kept = [] if only else policy.criteria
-        policy = attrs.evolve(policy, criteria=gates.replaced(kept, given), profile="" if only else policy.profile)
+        policy = gates.amended(policy, sentences)
     return attrs.evolve(policy, require=require) if require else policy

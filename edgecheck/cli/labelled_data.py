@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,13 +61,14 @@ def require_data(flags: dict[str, Any]) -> None:
         raise UsageError("--data is missing: name labelled test images, or a --config that does")
 
 
-def plan_of(flags: dict[str, Any], file: Path, further: dict[str, Any]) -> Plan:
+def plan_of(flags: dict[str, Any], file: Path, further: dict[str, Any], criteria: Sequence[str] = ()) -> Plan:
     """Return the plan that the options ask for.
 
     Args:
         flags: their values, and `config`, a file below them.
         file: an ONNX file; a folder of images is resized to what it is fixed to.
         further: sections of other options, in the form of an edgecheck.yaml.
+        criteria: replace those of the same metric and device.
 
     Raises:
         EdgecheckError: as `reader.load`.
@@ -79,8 +80,8 @@ def plan_of(flags: dict[str, Any], file: Path, further: dict[str, Any]) -> Plan:
         flags["size"] = _size_of(file)
     overrides = _given({**_sections(flags), **further})
     if flags["config"]:
-        return reader.load(flags["config"], overrides)
-    return reader.parse("", Path("command line"), {"name": file.name, **overrides})
+        return reader.load(flags["config"], overrides, criteria)
+    return reader.parse("", Path("command line"), {"name": file.name, **overrides}, criteria)
 
 
 def _size_of(file: Path) -> list[int] | None:

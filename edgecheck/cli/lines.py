@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 from edgecheck.progress import Item, Size, Text
-from edgecheck.report.format import format_duration
+from edgecheck.report.format import format_duration, format_value
 
 # Seconds between two lines about the same work. The end of a phase, such as an epoch, is printed after LEAST_S; other
 # progress after MOST_S, to show that work continues.
@@ -25,10 +25,12 @@ class Lines:
     Args:
         say: prints a line.
         clock: monotonic seconds.
+        thorough: whether the end of short work is printed, too.
     """
 
-    def __init__(self, say: Say, clock: Callable[[], float] = time.monotonic) -> None:
-        self._say, self._clock = say, clock
+    def __init__(self, say: Say, clock: Callable[[], float] = time.monotonic, thorough: bool = False) -> None:
+        self._print, self._clock, self._thorough = say, clock, thorough
+        self.overall: Callable[[], str] = str  # how far all of the work is, said before each line; nothing by default
 
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
@@ -45,8 +47,8 @@ class Lines:
             yield item
             done += images(item) if images else 1
         took_s = self._clock() - began
-        if took_s >= LEAST_S:
-            self._say(f"{current}{_rate(done, took_s) if images else ''}, took {format_duration(took_s)}")
+        if took_s >= LEAST_S or (self._thorough and done):
+            self._say(f"{current}{_rate(done, took_s) if images else ''}, took {self._took(took_s)}")
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
@@ -61,8 +63,12 @@ class Lines:
         with _beating(beat, over):
             yield
         took_s = self._clock() - began
-        if took_s >= WORTH_TELLING_S:
-            self._say(f"{text}, took {format_duration(took_s)}")
+        if took_s >= WORTH_TELLING_S or self._thorough:
+            self._say(f"{text}, took {self._took(took_s)}")
+
+    def _took(self, seconds: float) -> str:
+        short = self._thorough and seconds < LEAST_S
+        return format_value(seconds, "s") if short else format_duration(seconds)
 
     @contextmanager
     def follow(self, line: Callable[[], str]) -> Iterator[None]:
@@ -79,6 +85,9 @@ class Lines:
 
         with _beating(beat, over):
             yield
+
+    def _say(self, text: str) -> None:
+        self._print(" ".join(filter(None, [self.overall(), text])))
 
 
 @contextmanager

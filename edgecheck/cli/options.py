@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from edgecheck.cli import screen
+from edgecheck.cli.verbosity import verbosity_options
 from edgecheck.report import RENDERERS
 
 FORMATS = tuple(RENDERERS)
@@ -18,7 +20,30 @@ LISTING_FORMATS = ("terminal", "json", "markdown")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-config_argument: Decorator = click.argument("config", type=click.Path(path_type=Path))
+CONFIG = Path("edgecheck.yaml")  # what `edgecheck init` writes, and commands without CONFIG read
+
+
+def found_config(context: click.Context, _argument: click.Parameter, path: Path | None) -> Path | None:
+    """Return the configuration in this folder where none is named, and say so."""
+    if path is not None or context.resilient_parsing:
+        return path
+    if not CONFIG.is_file():
+        raise click.UsageError(f"no CONFIG given, and no {CONFIG} in this folder: name one, or run `edgecheck init`")
+    screen.inform(f"configuration: {CONFIG}")
+    return CONFIG
+
+
+_config: Decorator = click.argument("config", type=click.Path(path_type=Path), required=False, callback=found_config)
+
+
+def config_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add CONFIG, by default edgecheck.yaml in this folder, and how much a command says while it works on it."""
+    return _config(verbosity_options(command))
+
+
+dry_run_option: Decorator = click.option(
+    "--dry-run", is_flag=True, help="Print what would be made, measured and judged, then exit; nothing is written."
+)
 
 
 class _Format(click.Choice):
@@ -43,18 +68,23 @@ plugin_option: Decorator = click.option(
     help="Python file to load first; it may define metrics and formats. Repeatable.",
 )
 
-profile_option: Decorator = click.option(
-    "--profile",
-    metavar="paper|relative|release",
-    help="Judge by a profile: the limits of the paper, limits relative to the noise floor, or those that "
-    "models/evidence.md supports. [default: the gate of the configuration or of the run, or else paper]",
+
+def load_plugins(files: Sequence[Path]) -> None:
+    """Load the files of `plugin_option`; without any, the code that does is not imported."""
+    if files:
+        from edgecheck.plugins import load
+
+        load(files)
+
+
+images_option: Decorator = click.option(
+    "--no-images",
+    "images",
+    flag_value=False,
+    default=True,
+    type=bool,
+    help="Write report.html without test images and heatmaps, for data that may not leave the house.",
 )
-
-
-def gate_of(profile: str | None) -> dict[str, Any]:
-    """Return the section of a configuration that names a profile; nothing without one."""
-    return {"gate": {"profile": profile}} if profile is not None else {}
-
 
 timings_option: Decorator = click.option(
     "--timings", is_flag=True, help="Print the duration of each stage on stderr at the end."

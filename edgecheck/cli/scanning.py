@@ -72,4 +72,4 @@ def sensitivity(config: Path, out: Path, form: str, **given: Any) -> None:
         click.echo()
         screen.show_listing(listing, form)
     screen.say_kept(store)
-    screen.say(f"sensitivity: {store.folder}/{', '.join(SENSITIVITY_FILES)}")
+    screen.inform(f"sensitivity: {store.folder}/{', '.join(SENSITIVITY_FILES)}")

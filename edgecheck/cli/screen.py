@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgecheck.errors import ConfigError
+from edgecheck.cli.verbosity import verbosity
+from edgecheck.errors import ConfigError, UsageError
 from edgecheck.text import plain, visible
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ REDRAWS_HZ = 2
 
 
 class Screen:
-    """Progress on stderr: bars on a terminal that can redraw them, plain lines elsewhere.
+    """Progress on stderr: bars on a terminal that can redraw them, plain lines elsewhere, nothing with --quiet.
+
+    With --verbose, plain lines tell how long each piece of work took.
 
     Args:
         console: the stderr of this process by default.
@@ -46,39 +49,61 @@ class Screen:
 
         # Bound now: later, sys.stderr is replaced to hide the output of PyTorch.
         self._console = console or Console(file=sys.stderr, stderr=True, highlight=False)
-        self._lines = lines or Lines(self.note)
+        self._verbosity = verbosity()
+        self._lines = lines or Lines(self.note, thorough=self._verbosity == "verbose")
+        self._overall: Callable[[], str] = str
 
     def track(
         self, items: Iterable[Item], text: Text[Item], total: float | None = None, images: Size[Item] | None = None
     ) -> Iterator[Item]:
         """Yield `items` and show a progress bar; without a terminal, print lines at intervals."""
+        if self._verbosity == "quiet":
+            return iter(items)
         return self._bar(items, text, total, images) if self._redraws else self._lines.track(items, text, total, images)
 
     def busy(self, text: str) -> contextlib.AbstractContextManager[None]:
         """Show a spinner; without a terminal, print lines at intervals."""
+        if self._verbosity == "quiet":
+            return contextlib.nullcontext()
         return self._spinner(text) if self._redraws else self._lines.busy(text)
 
     def follow(self, line: Callable[[], str]) -> contextlib.AbstractContextManager[None]:
         """Show a line that changes; without a terminal, print it now and then."""
+        if self._verbosity == "quiet":
+            return contextlib.nullcontext()
         return self._live(line) if self._redraws else self._lines.follow(line)
+
+    @contextlib.contextmanager
+    def overall(self, line: Callable[[], str]) -> Iterator[None]:
+        """Show how far all of the work is: above what is redrawn, and without a terminal at the start of each line."""
+        before, self._overall = self._overall, line
+        self._lines.overall = line
+        try:
+            yield
+        finally:
+            self._overall = self._lines.overall = before
 
     def note(self, text: str) -> None:
         """Print a line that stays on the screen."""
-        self._console.print(plain(text), style="dim", markup=False, soft_wrap=True)
+        if self._verbosity != "quiet":
+            self._console.print(plain(text), style="dim", markup=False, soft_wrap=True)
 
     @property
     def _redraws(self) -> bool:
         """Whether lines can be redrawn in place; colours alone, which FORCE_COLOR also gives a log, are not enough."""
-        return self._console.is_terminal and self._console.file.isatty() and not self._console.is_dumb_terminal
+        redraws = self._console.is_terminal and self._console.file.isatty() and not self._console.is_dumb_terminal
+        return redraws and self._verbosity != "verbose"
+
+    def _above(self) -> str:
+        """Return how far all of the work is now; what is redrawn may have begun before that was known."""
+        return self._overall()
 
     def _bar(
         self, items: Iterable[Item], text: Text[Item], total: float | None, images: Size[Item] | None
     ) -> Iterator[Item]:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from edgecheck.cli import live
 
-        words_column = TextColumn("{task.description}", markup=False)
-        columns = words_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=self._console, transient=True, refresh_per_second=REDRAWS_HZ) as bars:
+        with live.bars(self._console, self._above, REDRAWS_HZ) as bars:
             for item in items:
                 words = plain(text if isinstance(text, str) else text(item))
                 task = bars.task_ids[0] if bars.task_ids else bars.add_task(words, total=total)
@@ -88,21 +113,16 @@ class Screen:
 
     @contextlib.contextmanager
     def _live(self, line: Callable[[], str]) -> Iterator[None]:
-        from rich.live import Live
-        from rich.text import Text
+        from edgecheck.cli import live
 
-        class Line:
-            def __rich__(self) -> Text:
-                return Text(plain(line()), no_wrap=True, overflow="ellipsis")
-
-        with Live(Line(), console=self._console, transient=True, refresh_per_second=REDRAWS_HZ):
+        with live.lines(self._console, (self._above, line), REDRAWS_HZ):
             yield
 
     @contextlib.contextmanager
     def _spinner(self, text: str) -> Iterator[None]:
-        from rich.markup import escape
+        from edgecheck.cli import live
 
-        with self._console.status(escape(plain(text)), refresh_per_second=REDRAWS_HZ):
+        with live.spinner(self._console, self._above, plain(text), REDRAWS_HZ):
             yield
 
 
@@ -117,7 +137,7 @@ def show(report: Report, form: str) -> None:
 
     if form == "terminal":
         colour = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        text = terminal.render(report, _width(), colour)
+        text = terminal.render(report, _width(), colour, verbose=verbosity() == "verbose")
     else:
         text = renderer(form)(report)
         if not isinstance(text, str):
@@ -135,21 +155,40 @@ def show_listing(listing: Listing, form: str) -> None:
     click.echo(text, nl=False)
 
 
+def show_preview(listing: Listing, form: str) -> None:
+    """Print what a run would do; a format that can only express verdicts, or of a plugin, is refused.
+
+    Raises:
+        UsageError: such a format.
+    """
+    from edgecheck.report.listing import LISTING_RENDERERS
+
+    if form not in LISTING_RENDERERS:
+        raise UsageError(f"--dry-run has no verdicts for --format {form}; use {', '.join(LISTING_RENDERERS)}")
+    show_listing(listing, form)
+
+
 def say(text: str) -> None:
     """Print one line on stderr."""
     click.echo(plain(text), err=True)
 
 
+def inform(text: str) -> None:
+    """Print one line on stderr that --quiet leaves out."""
+    if verbosity() != "quiet":
+        say(text)
+
+
 def say_kept(store: Store) -> None:
     """Say how much of a run was not computed again."""
     if store.kept:
-        say("1 finished stage was reused" if store.kept == 1 else f"{store.kept:,} finished stages were reused")
+        inform("1 finished stage was reused" if store.kept == 1 else f"{store.kept:,} finished stages were reused")
 
 
 def say_where(store: Store) -> None:
     """Say where the reports of a run are, and what was not computed again."""
     say_kept(store)
-    say(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml")
+    inform(f"reports: {store.folder}/report.html, report.md, report.json, junit.xml")
 
 
 def _width() -> int:

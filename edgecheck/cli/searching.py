@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from edgecheck.cli import screen
+from edgecheck.cli.gating import gate_of, profile_option
 from edgecheck.cli.options import (
     command_line,
     config_argument,
+    dry_run_option,
     executor_option,
     format_option,
-    gate_of,
     out_option,
-    profile_option,
     reuse_option,
     timings_option,
 )
@@ -45,6 +45,7 @@ from edgecheck.cli.options import (
 @reuse_option("training")
 @out_option("edgecheck-search", "Run folder; a second search resumes there.")
 @executor_option
+@dry_run_option
 @timings_option
 @format_option
 @click.pass_context
@@ -73,6 +74,8 @@ def search(context: click.Context, config: Path, out: Path, form: str, **given: 
     from edgecheck.search.budget import Budget
 
     budget = Budget.of(given["budget"])
+    if given["dry_run"]:
+        return _preview(config, out, form, given)
     with Store(out).attempt("search") as store, screen.own_words():
         plan, progress = reader.load(config, _overrides(given)), screen.Screen()
         renderer(form)
@@ -83,8 +86,19 @@ def search(context: click.Context, config: Path, out: Path, form: str, **given: 
     if given["timings"]:
         screen.show_timings(report)
     screen.say(decision(record, report))
-    screen.say(f"search: {store.folder}/{', '.join(SEARCH_FILES)}; and report.html")
+    screen.inform(f"search: {store.folder}/{', '.join(SEARCH_FILES)}; and report.html")
     context.exit(report.exit_code if record.found else 1)
+
+
+def _preview(config: Path, out: Path, form: str, given: dict[str, Any]) -> None:
+    from edgecheck.config import reader
+    from edgecheck.pipeline import preview
+    from edgecheck.pipeline.search import checked
+
+    with screen.own_words():
+        plan = reader.load(config, _overrides(given))
+        listing = preview.of_search(plan, checked(plan), out)
+    screen.show_preview(listing, form)
 
 
 def _overrides(given: dict[str, Any]) -> dict[str, Any]:

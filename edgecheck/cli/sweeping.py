@@ -10,6 +10,7 @@ import click
 from edgecheck.cli import screen
 from edgecheck.cli.options import (
     config_argument,
+    dry_run_option,
     executor_option,
     format_option,
     numbers,
@@ -69,6 +70,7 @@ _ROW = ("criterion", "structure", "rate", "recipe", "quantization")
 @reuse_option("training")
 @out_option("edgecheck-sweep", "Run folder; a second sweep resumes there.")
 @executor_option
+@dry_run_option
 @timings_option
 @format_option
 @click.pass_context
@@ -90,6 +92,8 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
     from edgecheck.report import renderer
     from edgecheck.run_folder import SWEEP_FILES
 
+    if given["dry_run"]:
+        return _preview(config, out, form, given)
     with Store(out, given["reuse"]).attempt() as store, screen.own_words():
         plan, progress = reader.load(config, _overrides(given)), screen.Screen()
         renderer(form)
@@ -98,12 +102,22 @@ def sweep(context: click.Context, config: Path, out: Path, form: str, images: tu
     screen.show(report, form)
     if given["timings"]:
         screen.show_timings(report)
-    screen.say(f"a sweep exits 0; `edgecheck gate {out}` exits with {report.exit_code}")
+    screen.inform(f"a sweep exits 0; `edgecheck gate {out}` exits with {report.exit_code}")
     screen.say_kept(store)
-    screen.say(f"sweep: {store.folder}/{', '.join(SWEEP_FILES)}, figures/, heatmaps/; and report.html")
+    screen.inform(f"sweep: {store.folder}/{', '.join(SWEEP_FILES)}, figures/, heatmaps/; and report.html")
     if missing := sweeping.failed(report):
         screen.say(f"could not be made: {', '.join(variant.name for variant in missing)}")
         context.exit(3)
+
+
+def _preview(config: Path, out: Path, form: str, given: dict[str, Any]) -> None:
+    from edgecheck.config import reader
+    from edgecheck.pipeline import preview
+    from edgecheck.pipeline.sweep import whole
+
+    with screen.own_words():
+        listing = preview.of_run(whole(reader.load(config, _overrides(given))), out)
+    screen.show_preview(listing, form)
 
 
 def _overrides(given: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +139,7 @@ def _command(context: click.Context, config: Path) -> list[str]:
     """Return the command for the report, without folders, which differ between readers."""
     parts = ["edgecheck", "sweep", config.name]
     for name, value in context.params.items():
-        if name in ("config", "out", "form", "reuse", "timings", "executor") or value in (None, ()):
+        if name in ("config", "out", "form", "reuse", "timings", "executor", "dry_run") or value in (None, ()):
             continue
         flag = f"--{'image' if name == 'images' else name.replace('_', '-')}"
         if name == "images":

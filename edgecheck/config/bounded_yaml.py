@@ -10,6 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, StringMark
 from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import Node, ScalarNode
@@ -29,6 +30,7 @@ def load(text: str) -> Any:
     """
     yaml = YAML(typ="rt", pure=True)
     yaml.Composer = _Bounded
+    yaml.Constructor = _Dated
     return yaml.load(text)
 
 
@@ -56,6 +58,19 @@ class _Bounded(Composer):
 
     def _size(self, node: Node) -> int:
         return self.sizes[id(node)]
+
+
+class _Dated(RoundTripConstructor):
+    """Tell the line of a day that no month has, which ruamel.yaml does not."""
+
+    def construct_yaml_timestamp(self, node: Any, values: Any = None) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node, values)
+        except ValueError as error:
+            raise _refusal(f"{node.value} is not a day: {error}", node.start_mark) from None
+
+
+_Dated.add_constructor("tag:yaml.org,2002:timestamp", _Dated.construct_yaml_timestamp)
 
 
 def _children(node: Node) -> list[Node]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import date, datetime
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import cattrs
 from cattrs import BaseConverter
@@ -16,8 +18,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from edgecheck.config import bounded_yaml
-from edgecheck.errors import ConfigError
+from edgecheck.errors import ConfigError, InputError
 from edgecheck.registry import lookup
+from edgecheck.regular import MOST_YAML_BYTES, require_regular
 from edgecheck.structuring import Step, described, failures, register_literals, strict
 
 Record = TypeVar("Record")
@@ -43,19 +46,35 @@ def read(text: str, source: str) -> CommentedMap:
     return document
 
 
+def text_of(path: Path, remedy: str) -> str:
+    """Return the content of a YAML file; `remedy` says what to do where there is none.
+
+    Raises:
+        InputError: there is none, or it is too large, or no text.
+    """
+    require_regular(path, MOST_YAML_BYTES)
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {remedy}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error})") from None
+
+
+def files_of(package: str) -> dict[str, Traversable]:
+    """Return the YAML files of a package by their names without the ending."""
+    entries = (entry for entry in resources.files(package).iterdir() if entry.name.endswith(".yaml"))
+    return {entry.name.removesuffix(".yaml"): entry for entry in sorted(entries, key=lambda entry: entry.name)}
+
+
 def packaged(package: str, name: str, kind: str, where: str = "") -> CommentedMap:
     """Read the file NAME.yaml of a package.
 
     Raises:
         ConfigError: there is none; the message names `where` and the kind, and lists the known names.
     """
-    files = {
-        entry.name.removesuffix(".yaml"): entry
-        for entry in resources.files(package).iterdir()
-        if entry.name.endswith(".yaml")
-    }
     try:
-        entry = lookup(dict(sorted(files.items())), name, kind)
+        entry = lookup(files_of(package), name, kind)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}" if where else str(error)) from None
     return read(entry.read_text(), entry.name)
@@ -140,6 +159,21 @@ def _path(value: Any, _: Any) -> Path:
     return path
 
 
+def _day(value: Any, _: Any) -> date:
+    """Accept a day as YAML reads it, or as text; a time of day has no place in it."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        day = date.fromisoformat(value)
+        return day if day.isoformat() == value else _no_day(value)
+    except (TypeError, ValueError):
+        return _no_day(value)
+
+
+def _no_day(value: Any) -> NoReturn:
+    raise ValueError(f"expected a day such as 2027-01-31, not {described(value)}")
+
+
 def _number_or_texts(kind: Any, converter: BaseConverter) -> Any:
     """Accept a whole number, a string, or a list of strings."""
 
@@ -174,6 +208,7 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook(float, strict(float, (int, float), "a number"))
     converter.register_structure_hook(bool, strict(bool, bool, "true or false"))
     converter.register_structure_hook(Path, _path)
+    converter.register_structure_hook(date, _day)
     converter.register_structure_hook_func(lambda kind: kind is Any, _plain_data)
     converter.register_structure_hook_factory(_is_plain_list)(_one_or_many)
     converter.register_structure_hook_factory(lambda kind: get_origin(kind) is tuple)(_tuple)

@@ -97,7 +97,7 @@ class Explain:
     """Settings of the heatmaps: methods, map source, target layer, explained class, engine and variant of SAM.
 
     No method, no heatmaps. The `source` is that of `attribution.source.SOURCES`, or `auto`: the twin where baseline and
-    variant have one, else the file.
+    variant have one, else the file. `pictures` is the number of images per group in the gallery of the report.
     """
 
     methods: list[str] = field(factory=default_methods)
@@ -192,6 +192,8 @@ class Half:
 class Plan:
     """Everything that a run needs. `source` is the configuration file; relative paths are already resolved.
 
+    `source_sha256` is its digest, None where the command line alone describes the run.
+
     `recipes` holds all named recipes, of which the variants may use some; `finetune` is that of the others.
     `search` is the space of `edgecheck search`; `half` keeps one half of the test images. `corruption` holds the
     corruptions under which files are measured, those that the gate asks for included.
@@ -221,4 +223,5 @@ class Plan:
     corruption: list[Corruption] = field(factory=list)
     half: Half | None = None
     source: Path | None = None
+    source_sha256: str | None = None
     normalization_assumed: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,33 @@ from edgecheck.attribution.table import METHODS
 from edgecheck.config import corruptions, document, gates, recipes, rows, variants
 from edgecheck.config.plan import Plan
 from edgecheck.config.sections import Document, GateDocument
-from edgecheck.errors import ConfigError, DataError, InputError, ModelError
+from edgecheck.errors import ConfigError, DataError, ModelError
+from edgecheck.hashing import sha256
 from edgecheck.records import Policy
 from edgecheck.registry import lookup
-from edgecheck.regular import MOST_WEIGHT_BYTES, MOST_YAML_BYTES, require_regular
+from edgecheck.regular import MOST_WEIGHT_BYTES, require_regular
 
 PRESETS = "edgecheck.calibration"
 # These keys belong together: a preset's mean and std apply only to the preset's range.
 _NORMALIZATION = {"range", "mean", "std"}
+REMEDY = "`edgecheck init` writes a commented template"
 FACTORY_FORMS = "write path/file.py:function, torchvision:NAME, timm:NAME or edgecheck:NAME"
 
 
-def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
+def load(path: Path, overrides: Mapping[str, Any] | None = None, criteria: Sequence[str] = ()) -> Plan:
     """Read a configuration file; `overrides` (from command-line options) take precedence.
+
+    `criteria` of the command line replace those of the same metric and device.
 
     Raises:
         InputError: the file cannot be read.
         ConfigError: the configuration is not valid; the message gives file and line.
     """
-    return parse(_text(path), path, overrides or {})
+    return evolve(parse(document.text_of(path, REMEDY), path, overrides or {}, criteria), source_sha256=sha256(path))
 
 
-def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
-    """Parse a configuration; its relative paths are relative to the folder of `path`."""
+def parse(text: str, path: Path, overrides: Mapping[str, Any], criteria: Sequence[str] = ()) -> Plan:
+    """Parse a configuration as `load` does; its relative paths are relative to the folder of `path`."""
     written = document.read(text, str(path)) if text else CommentedMap()
     plugins.load(_plugin_files(written, path.parent))  # before any name that they register is looked up
     # Paths in options are relative to the current folder.
@@ -45,7 +49,7 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     flags = {k: v for k, v in overrides.items() if not isinstance(v, Mapping) or _is_section(written.get(k))}
     here = document.merge(_absolute(written, path.parent), flags)
     if _names_a_profile(flags) and isinstance(here.get("gate"), Mapping):  # then it stands in place of the file's gate
-        here["gate"] = {**here["gate"], "criteria": flags["gate"].get("criteria")}
+        here["gate"] = {**here["gate"], "criteria": flags["gate"].get("criteria"), "drop": []}
     if isinstance(here.get("variants"), list):
         rows.check_rates(here["variants"], written, str(path))
         here["variants"] = [rows.with_others(row) if isinstance(row, Mapping) else row for row in here["variants"]]
@@ -72,14 +76,15 @@ def parse(text: str, path: Path, overrides: Mapping[str, Any]) -> Plan:
     recipes.check_all(whole.train, whole.finetune, whole.recipes, written, str(path))
     if whole.model is not None and whole.model.weights is not None:
         require_regular(whole.model.weights, MOST_WEIGHT_BYTES, ModelError)
-    plan = _plan(whole, written, path, flags=overrides.get("gate", {}))
+    gate = gates.amended(gates.policy(whole.gate, written, str(path), overrides.get("gate", {})), criteria)
+    plan = _plan(whole, written, path, gate)
     return evolve(plan, normalization_assumed=not (named or said))
 
 
 def load_gate(path: Path) -> Policy:
     """Read the `gate:` section of a file and ignore the other sections."""
     source = str(path)
-    written = document.read(_text(path), source)
+    written = document.read(document.text_of(path, REMEDY), source)
     plugins.load(_plugin_files(written, path.parent))
     part = {key: value for key, value in written.items() if key == "gate"}
     return gates.policy(document.structure(part, GateDocument, written, source).gate, written, source)
@@ -94,12 +99,11 @@ def preset(dataset: str, where: str = "") -> dict[str, Any]:
     return document.packaged(PRESETS, dataset, "data set", where)
 
 
-def _plan(whole: Document, written: CommentedMap, path: Path, flags: Collection[str]) -> Plan:
+def _plan(whole: Document, written: CommentedMap, path: Path, gate: Policy) -> Plan:
     if whole.model is not None and ":" not in whole.model.factory:
         line = document.line_of(written, ("model", "factory"))
         raise ConfigError(f"{path}:{line}: model.factory: {FACTORY_FORMS}")
     settings = variants.Settings(whole.finetune, whole.quantize, whole.seed, whole.recipes)
-    gate = gates.policy(whole.gate, written, str(path), flags)
     return Plan(
         name=whole.name or path.stem,
         model=whole.model,
@@ -165,13 +169,3 @@ def _check_methods(methods: list[str], written: CommentedMap, source: str) -> No
         except ConfigError as error:
             line = document.line_of(written, ("explain", "methods", index))
             raise ConfigError(f"{source}:{line}: {error}") from None
-
-
-def _text(path: Path) -> str:
-    require_regular(path, MOST_YAML_BYTES)
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `edgecheck init` writes a commented template") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from None

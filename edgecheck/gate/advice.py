@@ -16,6 +16,7 @@ from edgecheck.gate.floor import UNTRAINED, Floor, above_floor
 from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.leniency import PASSING, counts_as
 from edgecheck.gate.preconditions import from_heatmaps
+from edgecheck.gate.waivers import day_of
 from edgecheck.pruning.structures import find_structure
 from edgecheck.records import HOST, Criterion, Diagnostic, Policy, Report, Variant, Verdict
 
@@ -98,7 +99,9 @@ def _above_floor(report: Report) -> dict[Criterion, Floor]:
 
 def _passing(report: Report, policy: Policy) -> list[str]:
     """Return the variants that pass another policy."""
-    judged = judge.judge(policy, report.variants, report.readings, report.subject.chance, report.chances)
+    judged = judge.judge(
+        policy, report.variants, report.readings, report.subject.chance, report.chances, day_of(report)
+    )
     return [name for name, status in judged.statuses.items() if status in PASSING]
 
 

@@ -66,7 +66,7 @@ def above_floor(
 ) -> Floor | None:
     """Return the floor of a recipe where a lower limit on heatmaps lies above it: not even the control holds it.
 
-    A limit relative to the control is not one of them: whoever writes it knows where it lies.
+    A relative limit is not one of them: whoever writes it knows where it lies.
     """
     lower = criterion.op in (">=", ">") and criterion.offset is None and criterion.device == HOST
     ground = floor(variants, readings, criterion.metric, recipe)
@@ -77,18 +77,35 @@ def above_floor(
 def absolute(
     criterion: Criterion, variants: Sequence[Variant], readings: Sequence[Reading], recipe: str | None = None
 ) -> tuple[Criterion | None, str]:
-    """Return a criterion with its limit as a number: floor + offset where it is relative to the control of a recipe.
+    """Return a criterion with its limit as a number: times * value + limit where it is relative to a reading.
 
-    Without a floor it returns None and the reason.
+    That is the value of the baseline, or the mean of the controls of the recipe. Without it, None and the reason.
     """
-    if criterion.offset is None:
+    if not criterion.relative_to:
         return criterion, ""
-    ground = floor(variants, readings, criterion.metric, recipe)
-    if ground is None:
-        return None, _why_not(criterion.metric, controls(variants, recipe), readings, recipe)
+    metric = criterion.metric
+    if criterion.relative_to == "baseline":
+        value, lacking = _of_baseline(metric, variants, readings)
+    else:
+        ground = floor(variants, readings, metric, recipe)
+        value, lacking = ground.mean if ground else None, _why_not(metric, controls(variants, recipe), readings, recipe)
+    if value is None:
+        return None, lacking
     # In decimal, as it was written: 0.07 - 0.01 is 0.06 there, and in binary a little more.
-    limit = float(Decimal(str(ground.mean)) + Decimal(str(criterion.offset)))
-    return attrs.evolve(criterion, limit=limit, relative_to=""), ""
+    limit = float(Decimal(str(criterion.times)) * Decimal(str(value)) + Decimal(str(criterion.limit)))
+    if not math.isfinite(limit):
+        return None, "the limit is too large to be a number: correct the criterion"
+    return attrs.evolve(criterion, limit=limit, relative_to="", times=1.0), ""
+
+
+def _of_baseline(metric: str, variants: Iterable[Variant], readings: Iterable[Reading]) -> tuple[float | None, str]:
+    """Return the value of a metric on the baseline, None with the reason where there is none."""
+    names = {variant.name for variant in variants if variant.role == "baseline"}
+    taken = [r for r in readings if r.variant in names and r.metric == metric and r.device == HOST]
+    value = next((r.value for r in taken if r.value is not None and math.isfinite(r.value)), None)
+    notes = [r.note for r in taken if r.note]
+    cause = _without_limit(f"the baseline has no reading of {metric}", notes)
+    return value, f"{cause}; write the limit as a number, or relative to the control"
 
 
 def _why_not(metric: str, grounds: Sequence[Variant], readings: Sequence[Reading], recipe: str | None) -> str:
@@ -98,4 +115,8 @@ def _why_not(metric: str, grounds: Sequence[Variant], readings: Sequence[Reading
         return f"{missing}: `edgecheck run` makes one, `check` takes one with --control, or write the limit as a number"
     names = {control.name for control in grounds}
     notes = [r.note for r in readings if r.variant in names and r.metric == metric and r.note]
-    return f"the control{of} has no reading of {metric}, so there is no limit" + (f": {notes[0]}" if notes else "")
+    return _without_limit(f"the control{of} has no reading of {metric}", notes)
+
+
+def _without_limit(cause: str, notes: Sequence[str]) -> str:
+    return f"{cause}, so there is no limit" + (f": {notes[0]}" if notes else "")

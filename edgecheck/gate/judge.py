@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 
 from attrs import frozen
 
@@ -11,9 +12,11 @@ from edgecheck.gate import chance as guesses
 from edgecheck.gate import preconditions
 from edgecheck.gate.floor import absolute
 from edgecheck.gate.leniency import PASSING, missed, status_of
+from edgecheck.gate.recommend import recommend
 from edgecheck.gate.sentence import holds
 from edgecheck.gate.trained_maps import insufficient
 from edgecheck.gate.unmeasured import not_measured, nothing_from, on_host_only
+from edgecheck.gate.waivers import waived
 from edgecheck.metrics import METRICS
 from edgecheck.records import (
     HOST,
@@ -28,11 +31,6 @@ from edgecheck.records import (
     on,
     on_host,
 )
-
-# Names and metadata change the size of a file by a few bytes; less than this share is not "smaller".
-MEANINGFUL_SIZE_SHARE = 0.01
-# Of a dozen equally fast variants, one interval lies below 1 by chance; "faster" requires more.
-MEANINGFUL_LATENCY_SHARE = 0.05
 
 _SEVERITY: tuple[Status, ...] = ("PASS", "WARN", "WAIVED", "INCONCLUSIVE", "MISSING", "FAIL")
 
@@ -58,6 +56,7 @@ def judge(
     measured: Iterable[Reading],
     chance: float | None = None,
     chances: Mapping[str, float] | None = None,
+    today: date | None = None,
 ) -> Judgement:
     """Apply every criterion of the policy to every candidate; baseline and controls are never judged.
 
@@ -69,6 +68,7 @@ def judge(
         measured: their readings, at most one for each variant, metric and device.
         chance: share of the test images in the most frequent class; without it no accuracy is judged.
         chances: the same of the images of other devices, by device; a device that is not in it has the host's images.
+        today: the day of the judgement, by which waivers count; None where none is to count.
     """
     measured = list(measured)
     readings, withheld = preconditions.admit(policy, variants, on_host(measured))
@@ -79,13 +79,14 @@ def judge(
         bases[device] = _basis(device, variants, measured, host, chances or {})
     candidates = [v.name for v in variants if v.role == "candidate"]
     baseline = next((v.name for v in variants if v.role == "baseline"), "")
-    verdicts = _verdicts(policy, variants, bases)
+    verdicts = [waived(policy, verdict, today) for verdict in _verdicts(policy, variants, bases)]
     statuses = {name: _worst(policy, [v for v in verdicts if v.variant == name]) for name in candidates}
     passing = [name for name in candidates if statuses[name] in PASSING]
     # Without a candidate or a criterion, nothing can pass.
     passed = bool(passing and policy.criteria) and (policy.require == "any" or len(passing) == len(candidates))
     lacking = {v.variant for v in verdicts if v.status == "MISSING" and v.level == "fail"}
-    recommendation = _recommend(passing, lacking, baseline, host.taken)
+    waivers = {name: sum(v.variant == name and v.status == "WAIVED" for v in verdicts) for name in passing}
+    recommendation = recommend(waivers, lacking, baseline, host.taken)
     judged = [admitted.get(reading.key, reading) for reading in measured]
     return Judgement(verdicts, statuses, passed, recommendation, judged, withheld)
 
@@ -207,42 +208,3 @@ def _worst(policy: Policy, verdicts: Sequence[Verdict]) -> Status:
     if all(verdict.status == "MISSING" for verdict in verdicts):
         return "MISSING"
     return max((status_of(policy, verdict) for verdict in verdicts), key=_SEVERITY.index)
-
-
-def _recommend(
-    passing: Sequence[str], lacking: Container[str], baseline: str, taken: Mapping[tuple[str, str], Reading]
-) -> Recommendation:
-    """Choose among the passing variants, except those that pass a lenient policy without the required evidence."""
-    if not passing:
-        return Recommendation(None, "keep the baseline: no variant passes")
-    known = [name for name in passing if name not in lacking]
-    if not known:
-        return Recommendation(None, "keep the baseline: every passing variant lacks evidence that the gate asks for")
-    gains = {name: _gains(name, baseline, taken) for name in known}
-    useful = [name for name in known if gains[name]]
-    if not useful:
-        return Recommendation(None, "keep the baseline: no passing variant is smaller or faster")
-
-    def cost(name: str) -> list[float]:
-        """Return the sort key: size, then latency; missing values come last."""
-        values = [_value(taken.get((name, metric))) for metric in ("size.bytes", "latency.ratio")]
-        return [math.inf if value is None else value for value in values]
-
-    best = min(useful, key=cost)
-    others = f"; the smallest of {len(useful)} such variants" if len(useful) > 1 else ""
-    ratio = taken.get((best, "latency.ratio"))
-    slower = f", but {ratio.value:.2f} times as slow" if ratio and ratio.value and (ratio.low or 0) > 1 else ""
-    return Recommendation(best, f"it passes and is {' and '.join(gains[best])} than the baseline{slower}{others}")
-
-
-def _gains(name: str, baseline: str, taken: Mapping[tuple[str, str], Reading]) -> list[str]:
-    """Return in what a variant is better than the baseline, beyond noise and metadata."""
-    own, reference = (_value(taken.get((variant, "size.bytes"))) for variant in (name, baseline))
-    smaller = own is not None and reference is not None and own < reference * (1 - MEANINGFUL_SIZE_SHARE)
-    ratio = taken.get((name, "latency.ratio"))
-    faster = ratio is not None and ratio.high is not None and ratio.high < 1 - MEANINGFUL_LATENCY_SHARE
-    return [word for word, holds in (("smaller", smaller), ("faster", faster)) if holds]
-
-
-def _value(reading: Reading | None) -> float | None:
-    return reading.value if reading else None

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 import attrs
 
-from edgecheck.gate import judge
+from edgecheck.gate import judge, waivers
 from edgecheck.gate.advice import advise
 from edgecheck.gate.diagnostics import PREFIX, diagnose
 from edgecheck.gate.sentence import check_directions
 from edgecheck.records import Policy, Reading, Report, Similarity, Withheld
 
 
-def judged(report: Report, policy: Policy) -> Report:
+def judged(report: Report, policy: Policy, today: date | None = None) -> Report:
     """Return a report with the verdicts of a policy; nothing is measured.
 
     What an earlier policy withheld is judged anew, and the gate's own diagnostics and advice are made anew.
+
+    Args:
+        report: with its readings.
+        policy: what to judge by.
+        today: the day of the judgement; without it, or where `report` is unverified, no waiver counts.
 
     Raises:
         ConfigError: a criterion of the policy refuses only what is better.
     """
     check_directions(policy.criteria)
     readings, similarities = _measured(report)
-    outcome = judge.judge(policy, report.variants, readings, report.subject.chance, report.chances)
+    report = attrs.evolve(report, judged=today.isoformat() if today else None)
+    outcome = judge.judge(
+        policy, report.variants, readings, report.subject.chance, report.chances, waivers.day_of(report)
+    )
     withheld = [_with_similarities(one, similarities) for one in outcome.withheld]
     names = {one.variant for one in withheld}
     result = attrs.evolve(
@@ -39,7 +48,7 @@ def judged(report: Report, policy: Policy) -> Report:
     )
     kept = [diagnostic for diagnostic in report.warnings if not diagnostic.id.startswith(PREFIX)]
     made = diagnose(report.variants, result.readings, policy, len(report.subject.classes))
-    return attrs.evolve(result, warnings=[*kept, *made, *advise(result)])
+    return attrs.evolve(result, warnings=[*kept, *made, *waivers.diagnose(result), *advise(result)])
 
 
 def _measured(report: Report) -> tuple[list[Reading], list[Similarity]]:

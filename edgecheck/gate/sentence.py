@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import get_args
+
+from attrs import frozen
 
 from edgecheck.errors import ConfigError
 from edgecheck.metrics import METRICS, Metric, Unit, find
 from edgecheck.records import HOST, Criterion, Level, Operator
+from edgecheck.records.policy import Reference
 
 _HOLDS: dict[Operator, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -22,14 +26,18 @@ _HOLDS: dict[Operator, Callable[[float, float], bool]] = {
 _OPERATORS = get_args(Operator)
 _LEVELS = get_args(Level)
 _MAGNITUDE = r"(?:\.?(?:nan|inf(?:inity)?)|[\d.]+(?:e[-+]?\d+)?)"
-_SENTENCE = re.compile(
-    rf"""\s*(?P<metric>[^\s<>=]+)
-        \s*(?P<op>>=|<=|==|>|<)
-        \s*(?:(?P<number>[-+]?{_MAGNITUDE})
-            | (?P<reference>(?-i:control))
-              (?:\s*(?P<offset>[-+]\s*{_MAGNITUDE}) | (?=\s*$ | \s+(?:{"|".join(_LEVELS)})\s*$)))
-        (?P<rest>.*)""",
-    re.IGNORECASE | re.VERBOSE | re.ASCII,
+_SENTENCE = re.compile(r"\s*(?P<metric>[^\s<>=]+)\s*(?P<op>>=|<=|==|>|<)(?P<limit>.+)", re.DOTALL)
+_RANGE = re.compile(r"\s*(?P<metric>[^\s<>=]+)\s+in\s+(?P<low>.+?)\s*\.\.\s*(?P<high>.+)", re.DOTALL)
+_LEVEL = re.compile(rf"(?P<limit>.*?)(?:\s+(?P<level>{'|'.join(_LEVELS)}))?\s*", re.DOTALL)
+_LIMIT = re.compile(
+    rf"""\s*(?:(?:(?P<times>[-+]?{_MAGNITUDE})\s*x\s*)?
+            (?P<reference>(?-i:baseline|control))(?:\s*(?P<offset>[-+]\s*{_MAGNITUDE})(?P<unit>.*))?
+        | (?P<number>[-+]?{_MAGNITUDE})(?P<suffix>.*))""",
+    re.IGNORECASE | re.VERBOSE | re.ASCII | re.DOTALL,
+)
+_FORMS = (
+    f"write METRIC[@DEVICE] {'|'.join(_OPERATORS)} LIMIT [warn], or METRIC[@DEVICE] in LIMIT..LIMIT [warn], where "
+    "LIMIT is NUMBER [UNIT], [NUMBER x] control, or [NUMBER x] control - NUMBER [UNIT], likewise with + or baseline"
 )
 
 # Units and their factors. kB = 1000 bytes, KiB = 1024; `%` is for fractions and `pp` for differences of percentages.
@@ -48,47 +56,116 @@ SUFFIXES: dict[Unit, dict[str, float]] = {
 }
 
 
+@frozen
+class _Limit:
+    """A limit as written: a number, or `times` a reference plus a number; `unit` is that of the number."""
+
+    number: float
+    unit: str
+    reference: Reference
+    times: float = 1.0
+
+
 def parse(sentence: str, where: str = "") -> Criterion:
     """Read `METRIC[@DEVICE] OP LIMIT [warn|fail]`; the limit is returned in the metric's own unit.
 
     Args:
-        sentence: for example `size.bytes <= 300 kB`, or `sp2ps.grad-cam >= control - 0.02`.
+        sentence: for example `size.bytes <= 300 kB`, `size.bytes <= 0.5 x baseline` or `sp2ps.grad-cam >= control -
+            0.02`.
         where: file and line, for the error and the report.
 
     Raises:
         ConfigError: no such form, unknown metric, a name that no device can have, a unit that does not fit the metric,
-            seconds without a unit, a limit that is not finite, or a latency relative to the control.
+            seconds without a unit, a limit that is not finite, or a latency relative to a measured one.
     """
+    with _located(where):
+        match = _SENTENCE.fullmatch(sentence)
+        if not match:
+            raise ConfigError(f"{sentence!r} is not a gate; {_FORMS}")
+        limit, level = _with_level(match["limit"])
+        metric = find(match["metric"].partition("@")[0])
+        return _criterion(match["metric"], match["op"], _limit(limit, metric, sentence), level, (sentence, where))
+
+
+def parse_all(sentence: str, where: str = "") -> list[Criterion]:
+    """Read a sentence as `parse` does, or a two-sided one, `METRIC[@DEVICE] in LIMIT..LIMIT [warn|fail]`, as two.
+
+    Both limits of `in` are inclusive.
+
+    Raises:
+        ConfigError: as `parse`; or the lower limit is above the upper one, or only one of them has a unit.
+    """
+    match = _RANGE.fullmatch(sentence)
+    if not match:
+        return [parse(sentence, where)]
+    with _located(where):
+        text, level = _with_level(match["high"])
+        metric = find(match["metric"].partition("@")[0])
+        high = _limit(text, metric, sentence)
+        low = _limit(match["low"], metric, sentence, high.unit)
+        if (low.reference, low.times) == (high.reference, high.times) and low.number > high.number:
+            raise ConfigError(f"{sentence!r}: no value lies between these limits; write the lower one first")
+        sides: tuple[tuple[Operator, _Limit], ...] = ((">=", low), ("<=", high))
+        return [_criterion(match["metric"], op, limit, level, (sentence, where)) for op, limit in sides]
+
+
+@contextmanager
+def _located(where: str) -> Iterator[None]:
+    """Put the place of a sentence before its error."""
     try:
-        return _criterion(sentence, where)
+        yield
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}" if where else str(error)) from None
 
 
-def _criterion(sentence: str, where: str) -> Criterion:
-    match = _SENTENCE.fullmatch(sentence)
+def _with_level(text: str) -> tuple[str, Level]:
+    match = _LEVEL.fullmatch(text)
+    return (match["limit"], match["level"] or "fail") if match else (text, "fail")  # type: ignore[return-value]
+
+
+def _limit(text: str, metric: Metric, sentence: str, unit_of_other: str = "") -> _Limit:
+    """Read a limit; one that needs a unit and has none takes that of the other limit of a range."""
+    match = _LIMIT.fullmatch(text)
     if not match:
-        raise ConfigError(
-            f"{sentence!r} is not a gate; write METRIC[@DEVICE] {'|'.join(_OPERATORS)} LIMIT [warn], where LIMIT is "
-            "NUMBER [UNIT], control, control + NUMBER [UNIT] or control - NUMBER [UNIT]"
-        )
-    name, at, device = match["metric"].partition("@")
-    metric = find(name)
-    if match["reference"] and metric.name.startswith("latency."):
+        raise ConfigError(f"{sentence!r} is not a gate; {_FORMS}")
+    reference: Reference = match["reference"] or ""  # type: ignore[assignment]
+    if reference and metric.name.startswith("latency."):
         raise ConfigError(
             f"{sentence!r}: latency is sampled until it is decided, so its limit must be known beforehand; write a "
             "number, or gate latency.ratio, which is relative to the baseline"
         )
-    limit = _number(match["number"] or match["offset"] or "0", sentence)
-    words = match["rest"].split()
-    level: Level = words.pop() if words and words[-1] in _LEVELS else "fail"  # type: ignore[assignment]
-    limit *= factor(" ".join(words), metric, sentence)
-    if not math.isfinite(limit):
+    if reference and match["offset"] is None:
+        return _Limit(0.0, unit_of_other, reference, _times(match["times"], sentence))
+    unit = (match["unit"] if reference else match["suffix"]).strip()
+    if not unit and unit_of_other:
+        unit = _shared_unit(unit_of_other, metric, sentence)
+    number = _number(match["offset"] or match["number"], sentence)
+    number *= _factor_of_difference(unit, metric, sentence) if reference else factor(unit, metric, sentence)
+    if not math.isfinite(number):
         raise ConfigError(f"{sentence!r}: the limit is too large to be a number")
-    reference = match["reference"] or ""
-    written = metric.name, match["op"], limit, level, sentence.strip(), where, reference
+    return _Limit(number, unit, reference, _times(match["times"], sentence))
+
+
+def _times(text: str | None, sentence: str) -> float:
+    times = 1.0 if text is None else _number(text, sentence)
+    if times <= 0:
+        raise ConfigError(f"{sentence!r}: {text} x is no share of a reading; write a number above 0")
+    return times
+
+
+def _shared_unit(unit: str, metric: Metric, sentence: str) -> str:
+    """Return the unit of the upper limit for a lower one without; refuse it where that could mean something else."""
+    if SUFFIXES[metric.unit].get("") not in (None, SUFFIXES[metric.unit].get(unit)):
+        raise ConfigError(f"{sentence!r}: only one limit has a unit; write {unit} after both")
+    return unit
+
+
+def _criterion(name: str, op: str, limit: _Limit, level: Level, written: tuple[str, str]) -> Criterion:
+    """Return the criterion that a sentence, `written` with its place, asks for."""
+    (sentence, where), (metric, at, device) = written, name.partition("@")
+    own = metric, op, limit.number, level, sentence.strip(), where, limit.reference
     try:
-        return Criterion(*written, device if at else HOST)  # type: ignore[arg-type]
+        return Criterion(*own, device if at else HOST, limit.times)  # type: ignore[arg-type]
     except ValueError as error:
         raise ConfigError(f"{sentence!r}: {error}") from None
 
@@ -148,3 +225,8 @@ def factor(suffix: str, metric: Metric, sentence: str) -> float:
     if suffix not in known:
         raise ConfigError(f"{sentence!r}: {suffix!r} does not fit {metric.name}, which takes {units}")
     return known[suffix]
+
+
+def _factor_of_difference(suffix: str, metric: Metric, sentence: str) -> float:
+    """Return the factor of what is added to a reading: a difference of two fractions may also be given in pp."""
+    return 0.01 if (metric.unit, suffix) == ("fraction", "pp") else factor(suffix, metric, sentence)

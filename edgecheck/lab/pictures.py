@@ -1,4 +1,4 @@
-"""Pictures for the report: heatmaps over images, and baseline and variant side by side."""
+"""Pictures of heatmaps over images, alone and in grids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgecheck.errors import MeasurementError
 
 SMALLEST_SIDE = 160  # pixels; smaller images are enlarged by whole factors to be readable
 IMAGE_SHARE = 0.5  # of the blend, the rest is the coloured heatmap; grad-cam's default
-GAP = 4  # white pixels between the pictures of a strip
+GAP = 4  # white pixels at each side of the pictures of a grid
 WHITE = 255
 LINE_HEIGHT = 22  # pixels, of a heading
 
@@ -29,23 +29,6 @@ def overlay(image: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> bytes:
         MeasurementError: the picture cannot be encoded.
     """
     return _png(_blended(image, heatmap))
-
-
-def strip(image: NDArray[np.uint8], *heatmaps: NDArray[np.floating]) -> bytes:
-    """Return as PNG, side by side, the image itself and one overlay per heatmap: the baseline's, then the variant's.
-
-    Args:
-        image: uint8 `(H, W, C)`, RGB or grey.
-        heatmaps: each `(H, W)` in 0..1.
-
-    Raises:
-        ValueError: an image and a heatmap that differ in size.
-        MeasurementError: the picture cannot be encoded.
-    """
-    pictures = [_enlarged(_rgb(image)), *(_blended(image, heatmap) for heatmap in heatmaps)]
-    gap = np.full((len(pictures[0]), GAP, 3), WHITE, dtype=np.uint8)
-    row = [part for picture in pictures for part in (gap, picture)][1:]
-    return _png(np.concatenate(row, axis=1))
 
 
 def grid(image: NDArray[np.uint8], rows: Sequence[tuple[str, Sequence[tuple[str, NDArray[np.floating]]]]]) -> bytes:

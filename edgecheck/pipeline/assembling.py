@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 
 from edgecheck import __version__, images
+from edgecheck.days import today
 from edgecheck.device.runtime import environment
 from edgecheck.gate.judgement import judged
 from edgecheck.hashing import digest
@@ -73,7 +74,7 @@ def assemble(
         anchors=list(anchors),
         samples=SAMPLES if SAMPLES in store.evidence else None,
     )
-    return judged(report, run.plan.policy)
+    return judged(report, run.plan.policy, today())
 
 
 def _environment(run: Run) -> Environment:
@@ -132,5 +133,6 @@ def _subject(run: Run, findings: Sequence[Findings]) -> Subject:
         explained_on=seen.device if seen else "",
         skipped_images=run.data.skipped,
         revision=revision_of(plan),
+        config_sha256=plan.source_sha256,
         chance=run.data.chance,
     )

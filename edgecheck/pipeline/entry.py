@@ -110,11 +110,15 @@ class Seen:
 
 @frozen(eq=False)
 class Heatmaps:
-    """The maps of a model, those of the baseline from the same source, and how similar both are, by method."""
+    """The maps of a model, those of the baseline from the same source, and how similar both are, by method.
+
+    `scores` is the file with the scores of each image; None where nothing is compared.
+    """
 
     own: Seen
     baseline: Seen | None = None
     similarities: list[Similarity] = field(factory=list)
+    scores: Artefact | None = None
 
     def absent(self, method: str) -> str:
         """Return why there is no similarity by a method."""

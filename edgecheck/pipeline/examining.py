@@ -80,10 +80,10 @@ def explained(run: Run, findings: Findings, baseline: Findings | None = None) ->
         readings += yield from _compared(run, findings, baseline, heatmaps)
         readings += comparing.corrected(run, findings.name, heatmaps, chances)
         warnings += comparing.across_architectures(baseline, findings, heatmaps, chances)
-    pictures = yield from explaining.pictures(run, entry, heatmaps, variant.newly_wrong)
+    gallery, pictures = yield from explaining.pictures(run, entry, heatmaps)
     return attrs.evolve(
         findings,
-        variant=attrs.evolve(variant, pictures=pictures),
+        variant=attrs.evolve(variant, gallery=gallery, pictures=pictures),
         heatmaps=heatmaps,
         readings=readings,
         warnings=warnings,

@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecheck.artefact import Artefact
+from edgecheck.attribution.table import in_order
 from edgecheck.errors import MeasurementError, ModelError
 from edgecheck.pipeline.entry import Entry, Findings, Heatmaps, Run, Seen
 from edgecheck.pipeline.schedule import Line
 from edgecheck.pipeline.stages.compare import Compare
 from edgecheck.pipeline.stages.explain import ARTEFACT, TWIN, Explain
 from edgecheck.pipeline.stages.locate import Locate
-from edgecheck.pipeline.stages.pictures import Draw, Shown
+from edgecheck.pipeline.stages.pictures import Draw
 from edgecheck.pipeline.stages.predict import LOGITS, Predict, load_logits
 from edgecheck.pipeline.subject import lab_installed
 from edgecheck.pipeline.work import Work
-from edgecheck.records import NewlyWrong, Similarity
+from edgecheck.records import Gallery
 
 AUTO = "auto"
 FIDELITY, PARITY = "fidelity", "parity"
@@ -38,7 +39,7 @@ def explain(run: Run, entry: Entry, baseline: Findings | None = None) -> Line[He
     kept = baseline.heatmaps.own if baseline.heatmaps else None
     before = kept if kept and kept.source == source else (yield from _seen(run, baseline.entry, source))
     after = yield from _seen(run, entry, source, before, (yield from _class_of(run, baseline.entry, before)))
-    return Heatmaps(after, before, (yield from _similarities(run, entry.name, before, after)))
+    return (yield from _compared(run, entry.name, before, after))
 
 
 def twin_logits(run: Run, entry: Entry, own: Seen) -> Line[NDArray[np.float32] | None]:
@@ -56,7 +57,7 @@ def fidelity(run: Run, entry: Entry, floats: Entry) -> Line[Heatmaps]:
     before = yield from _seen(run, floats, ARTEFACT)
     predicted = yield from predictions(run, floats)
     after = yield from _seen(run, entry, ARTEFACT, explained=predicted, place=FIDELITY)
-    return Heatmaps(after, before, (yield from _similarities(run, entry.name, before, after, FIDELITY)))
+    return (yield from _compared(run, entry.name, before, after, FIDELITY))
 
 
 def _source(run: Run, sides: Sequence[Entry]) -> str:
@@ -147,29 +148,30 @@ def predictions(run: Run, entry: Entry) -> Line[Artefact]:
     return (yield Work(entry.name, predict)).files[LOGITS]
 
 
-def _similarities(run: Run, name: str, before: Seen, after: Seen, place: str = "") -> Line[list[Similarity]]:
-    """Compare a variant's maps with the baseline's by the methods that both have; none where either has no maps."""
+def _compared(run: Run, name: str, before: Seen, after: Seen, place: str = "") -> Line[Heatmaps]:
+    """Compare a variant's maps with the baseline's by the methods that both have; not at all where either has none."""
     options = run.plan.explain
     methods = [method for method in options.methods if method not in {**before.refused, **after.refused}]
     if before.file is None or after.file is None or not methods:
-        return []
+        return Heatmaps(after, before)
     stage = Compare(before.file, after.file, run.images, methods, options.sam, run.plan.seed, place)
     done = yield Work(name, stage)
-    return [attrs.evolve(one, variant=name, source=after.source) for one in done.outputs.similarities]
+    found = [attrs.evolve(one, variant=name, source=after.source) for one in done.outputs.similarities]
+    return Heatmaps(after, before, found, done.files[stage.scores])
 
 
-def pictures(run: Run, entry: Entry, heatmaps: Heatmaps, lost: Sequence[NewlyWrong]) -> Line[list[str]]:
-    """Draw the images whose heatmaps differ most, by method, and the newly wrong ones by the first method.
+def pictures(run: Run, entry: Entry, heatmaps: Heatmaps) -> Line[tuple[Gallery | None, list[str]]]:
+    """Select the images that the report shows of a variant, and make their pictures.
 
     Returns:
-        The files, relative to the run folder.
+        The images, None where nothing is compared or PyTorch and OpenCV are not installed; and the files, relative to
+        the run folder.
     """
-    before, after = heatmaps.baseline, heatmaps.own
-    count = run.plan.explain.pictures
-    worst = [Shown(each.method, image.index) for each in heatmaps.similarities for image in each.worst[:count]]
-    first = [each.method for each in heatmaps.similarities[:1]]
-    shown = list(dict.fromkeys([*worst, *(Shown(method, one.index) for method in first for one in lost[:count])]))
-    if not shown or before is None or before.file is None or after.file is None or not lab_installed():
-        return []
-    done = yield Work(entry.name, Draw(before.file, after.file, run.images, shown))
-    return [f"{entry.name}/{file}" for file in done.files]
+    before, after, scores = heatmaps.baseline, heatmaps.own, heatmaps.scores
+    count, methods = run.plan.explain.pictures, in_order(each.method for each in heatmaps.similarities)
+    if before is None or before.file is None or after.file is None or scores is None or not count:
+        return None, []
+    if not lab_installed():
+        return None, []
+    done = yield Work(entry.name, Draw(before.file, after.file, scores, run.images, methods, count))
+    return done.outputs.gallery, [f"{entry.name}/{file}" for file in done.files]

@@ -11,6 +11,7 @@ import attrs
 
 from edgecheck import images
 from edgecheck.atomic import remove_leftovers, write_bytes, write_text
+from edgecheck.days import today
 from edgecheck.device.bundle import result as results
 from edgecheck.device.bundle.manifest import DATA
 from edgecheck.device.bundle.result import Result
@@ -74,7 +75,7 @@ def merge(folder: Path, measured: Sequence[Measured], replace: bool = False) -> 
     remove_leftovers([folder, folder / FOLDER])
     for one in measured:
         report = _with(report, one, _kept(folder, one, report.evidence))
-    report = judged(report, report.policy)
+    report = judged(report, report.policy, today())
     reporting.write(report, folder, redraw=False)
     if (folder / SWEEP_TABLE).is_file():  # of a sweep: its table has a column for each device
         write_text(folder / SWEEP_TABLE, page.table(report))

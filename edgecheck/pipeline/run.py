@@ -16,6 +16,7 @@ from edgecheck.pipeline.failures import FAILURES, failed
 from edgecheck.pipeline.making import State
 from edgecheck.pipeline.schedule import Line, Schedule, Started
 from edgecheck.pipeline.store import Store
+from edgecheck.pipeline.tally import Tally
 from edgecheck.pipeline.work import Executor
 from edgecheck.progress import Progress
 from edgecheck.records import Diagnostic, Report
@@ -44,10 +45,12 @@ def run(
         schedule = Schedule(store, place)
         job = beginning.begin(plan, store, schedule)
         (baseline,) = schedule.start([examined_baseline(job)])
-        lines = _start_variants(job, schedule, baseline, progress)
-        started = schedule.start([anchoring.anchored(job, baseline)])
-        findings = schedule.finish([baseline, *lines])
-        (anchors,) = schedule.finish(started)
+        tally = Tally(store, [*plan.controls, *plan.variants], plan.measure.latency_budget_s * len(plan.variants))
+        with progress.overall(tally.line):
+            lines = _start_variants(job, schedule, baseline, tally, progress)
+            started = schedule.start([anchoring.anchored(job, baseline)])
+            findings = schedule.finish([baseline, *lines])
+            (anchors,) = schedule.finish(started)
         timed = timing.time_all(job, schedule, populations.compared(findings))
     report = assembling.assemble(job, store, timed, anchors, command)
     reporting.write(report, store.folder)
@@ -60,13 +63,14 @@ def examined_baseline(job: Run) -> Line[Findings]:
 
 
 def _start_variants(
-    job: Run, schedule: Schedule, baseline: Started[Findings], progress: Progress
+    job: Run, schedule: Schedule, baseline: Started[Findings], tally: Tally, progress: Progress
 ) -> list[Started[Findings]]:
     """Prune all variants, merge equal ones, and start the remaining steps of each."""
     specs = [*job.plan.controls, *job.plan.variants]
     pruned = schedule.finish(schedule.start(_first_state(job, spec) for spec in specs))
     groups = duplicates.grouped(list(zip(specs, pruned, strict=True)))
-    return schedule.start(_variant(job, group, baseline, progress) for group in groups)
+    tally.expect(group.spec for group in groups)
+    return schedule.start(_variant(job, group, baseline, tally, progress) for group in groups)
 
 
 def _first_state(job: Run, spec: VariantSpec) -> Line[State | EdgecheckError]:
@@ -77,7 +81,9 @@ def _first_state(job: Run, spec: VariantSpec) -> Line[State | EdgecheckError]:
         return error
 
 
-def _variant(job: Run, group: duplicates.Group, baseline: Started[Findings], progress: Progress) -> Line[Findings]:
+def _variant(
+    job: Run, group: duplicates.Group, baseline: Started[Findings], tally: Tally, progress: Progress
+) -> Line[Findings]:
     """Make and examine a variant; if that fails, its criteria are MISSING, with the reason."""
     try:
         if isinstance(group.state, EdgecheckError):
@@ -88,6 +94,9 @@ def _variant(job: Run, group: duplicates.Group, baseline: Started[Findings], pro
         if error is baseline.error:  # then there is nothing to compare any variant with
             raise
         progress.note(f"{group.spec.name}: {error}")
+        tally.give_up(group.spec.name)
         findings = failed(making.record_of(job, group.spec), error, job.plan.corruption)
+    else:
+        tally.finish(job, findings, baseline.result, progress)
     repeated = [Diagnostic("variant-repeated", {"repeated": name}, severity="note") for name in group.repeated]
     return attrs.evolve(findings, warnings=[*findings.warnings, *repeated])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -69,6 +70,7 @@ class Store:
         self.folder = folder
         self._new = not folder.exists()
         self._done: dict[tuple[str, str], Done[Any]] = {}
+        self.spans: list[tuple[float, float]] = []  # begin and end of each stage computed now, in monotonic seconds
         self._versions: dict[tuple[str, ...], dict[str, str]] = {}
         for other in reuse:
             if not other.is_dir():
@@ -100,6 +102,10 @@ class Store:
         for done in self._done.values():
             spent[done.kind] = spent.get(done.kind, 0.0) + done.seconds
         return dict(sorted(spent.items(), key=lambda item: -item[1]))
+
+    def seconds_in(self, variant: str) -> float:
+        """Return the seconds that the finished stages of a variant took when they were computed."""
+        return sum(done.seconds for (name, _), done in list(self._done.items()) if name == variant)
 
     @property
     def evidence(self) -> dict[str, str]:
@@ -180,6 +186,7 @@ class Store:
 
     def keep(self, work: Identified[Outputs], outputs: Outputs, seconds: float) -> Done[Outputs]:
         """Write the outputs of a stage, whose files are already in the folder of the variant."""
+        self.spans.append(((now := time.monotonic()) - seconds, now))
         self._withdraw_reports()
         record = self.path(work.variant, f"{work.stage.name}.json")
         # Return what a later run would read back, so that a resumed run is the same run.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgecheck import images as pixels
 from edgecheck.atomic import write_bytes, write_text
 from edgecheck.config import rows, variants
-from edgecheck.config.plan import Plan, VariantSpec
+from edgecheck.config.plan import Plan
 from edgecheck.gate.floor import controls
 from edgecheck.pipeline import beginning, preflight
 from edgecheck.pipeline.executors.serial import Serial
@@ -24,14 +24,15 @@ from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.work import Executor
 from edgecheck.progress import Progress
 from edgecheck.records import Report, Variant
-from edgecheck.report import curves, svg
-from edgecheck.report.chart_style import Chart
+from edgecheck.report import curves, pareto_chart, svg
 from edgecheck.report.format import format_exact
 from edgecheck.report.html import class_name
 from edgecheck.report.page import PictureFile
 from edgecheck.report.series import Series, series
 from edgecheck.report.sweep import drops, page
-from edgecheck.report.sweep.sections import sections
+from edgecheck.report.sweep.front import front
+from edgecheck.report.sweep.sections import Drawn, sections
+from edgecheck.report.table import candidates
 from edgecheck.run_folder import SWEEP_FILES
 from edgecheck.score import cam, compare
 
@@ -60,7 +61,7 @@ def sweep(
         DataError: the test split lacks a requested image.
         EdgecheckError: raised by `pipeline.run`.
     """
-    plan = plan if plan.variants else attrs.evolve(plan, variants=list(_of_the_paper(plan)))
+    plan = whole(plan)
     preflight.chosen(chosen, plan.data.limit)
     data = _images(plan, store, progress)
     preflight.chosen(chosen, len(data))
@@ -70,8 +71,10 @@ def sweep(
     return report
 
 
-def _of_the_paper(plan: Plan) -> Iterator[VariantSpec]:
-    return variants.expand([rows.PAPER], variants.Settings.of(plan))
+def whole(plan: Plan) -> Plan:
+    """Return a plan with the variants of the paper where it has none."""
+    paper = variants.expand([rows.PAPER], variants.Settings.of(plan))
+    return plan if plan.variants else attrs.evolve(plan, variants=list(paper))
 
 
 def _images(plan: Plan, store: Store, progress: Progress) -> pixels.ImageSet:
@@ -89,10 +92,10 @@ def _write(report: Report, store: Store, command: str, grids: Mapping[PictureFil
         stale.unlink()
     for picture, png in grids.items():
         write_bytes(store.path("", picture.file), png)
-    over_rate, drifts = _charts(report)
-    for chart in [*over_rate, *drifts]:
+    drawn = _drawn(report, list(grids))
+    for chart in [*drawn.pareto, *drawn.curves, *drawn.drops]:
         write_text(store.path("figures", f"{chart.name}.svg"), svg.standalone(chart.svg))
-    told = list(sections(report, command, over_rate, drifts, list(grids)))
+    told = list(sections(report, command, drawn))
     by_file = {picture.file: png for picture, png in grids.items()}
     html, markdown, table = (store.path("", file) for file in SWEEP_FILES)
     write_text(html, page.html(report, told, by_file))
@@ -100,10 +103,12 @@ def _write(report: Report, store: Store, command: str, grids: Mapping[PictureFil
     write_text(table, page.table(report))
 
 
-def _charts(report: Report) -> tuple[list[Chart], list[Chart]]:
+def _drawn(report: Report, grids: list[PictureFile]) -> Drawn:
     if not svg.installed():
-        return [], []
-    return list(curves.charts(report)), list(drops.charts(report))
+        return Drawn(grids=grids)
+    on_front = {variant.name for variant in front(report, candidates(report)).kept}
+    pareto = list(pareto_chart.charts(report, on_front))
+    return Drawn(pareto, list(curves.charts(report)), list(drops.charts(report)), grids)
 
 
 def _grids(

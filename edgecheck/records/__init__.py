@@ -4,6 +4,7 @@ from edgecheck.records.anchor import Anchor, Mark
 from edgecheck.records.device import DeviceRun
 from edgecheck.records.diagnostic import Diagnostic, Severity
 from edgecheck.records.form import from_dict, to_dict, to_json
+from edgecheck.records.gallery import Gallery, Group, Shown, Side
 from edgecheck.records.migrations import SCHEMA_VERSION
 from edgecheck.records.policy import Criterion, Level, Operator, Policy, Recommendation, Status, Verdict, Waiver
 from edgecheck.records.readings import HOST, Reading, on, on_host, reading
@@ -23,6 +24,8 @@ __all__ = [
     "DeviceRun",
     "Diagnostic",
     "Environment",
+    "Gallery",
+    "Group",
     "ImageScore",
     "LayerCost",
     "LayerEffect",
@@ -40,6 +43,8 @@ __all__ = [
     "Search",
     "Sensitivity",
     "Severity",
+    "Shown",
+    "Side",
     "Similarity",
     "Status",
     "Subject",

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
 from attrs import Attribute
@@ -56,6 +57,19 @@ def not_negative(_record: object, attribute: Attribute[Any], number: float | Non
     """Refuse numbers below 0; None passes."""
     if number is not None and number < 0:
         raise ValueError(f"{attribute.name} must not be negative, but is {number}")
+
+
+def iso_day(_record: object, attribute: Attribute[Any], text: str | None) -> None:
+    """Refuse what is no day such as `2027-01-31`; None passes."""
+    if text is not None and not _is_day(text):
+        raise ValueError(f"{attribute.name} must be a day such as 2027-01-31, not {text!r}")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def ordered(record: Any, attribute: Attribute[Any], high: float | None) -> None:

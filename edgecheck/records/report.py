@@ -7,7 +7,7 @@ from functools import cached_property
 from attrs import field, frozen
 
 from edgecheck.records.anchor import Anchor
-from edgecheck.records.checks import not_negative, unique
+from edgecheck.records.checks import iso_day, not_negative, unique
 from edgecheck.records.device import DeviceRun
 from edgecheck.records.diagnostic import Diagnostic
 from edgecheck.records.policy import Policy, Recommendation, Status, Verdict
@@ -56,6 +56,7 @@ class Subject:
     `outputs` lists the network's output for each of `classes`; where it is empty, output i is class i.
     `finetune` describes the recipe, "" where no variant was fine-tuned.
     `revision` is the git revision of the folder that holds the model's factory or the configuration.
+    `config_sha256` is the digest of the configuration file, None for a run without one.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Subject:
     explained_on: str = ""
     chance: float | None = None
     revision: str | None = None
+    config_sha256: str | None = None
 
 
 @frozen
@@ -123,6 +125,7 @@ class Report:
         duration_s: time that all stages took when they were computed, whenever that was.
         samples: path of the raw latency samples, relative to the run folder.
         anchors: where the scale of Sp2PS lies, by attribution method.
+        judged: the day of the judgement, UTC, ISO 8601, by which waivers count; None where none counted.
     """
 
     schema_version: int
@@ -149,6 +152,7 @@ class Report:
     duration_s: float | None = field(default=None, validator=not_negative)
     samples: str | None = None
     anchors: list[Anchor] = field(factory=list)
+    judged: str | None = field(default=None, validator=iso_day)
 
     def value(self, variant: str, metric: str, device: str = HOST) -> Reading | None:
         """Return the reading of a metric on one variant and device, None where there is none."""

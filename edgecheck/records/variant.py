@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from edgecheck.records.checks import not_negative
 from edgecheck.records.diagnostic import Diagnostic
+from edgecheck.records.gallery import Gallery
 from edgecheck.steps import FineTuneStep, PruneStep, QuantizeStep, Step
 
 Role = Literal["baseline", "control", "candidate"]
@@ -73,6 +74,8 @@ class Variant:
     the recipe of fine-tuning; "" is the default one of the run, `none` that of a variant which is not fine-tuned.
     `newly_wrong` are those of the lost images of which the baseline was surest.
     `corrupted_accuracy` is the accuracy under each corruption, 0..1, by names such as `jpeg-3`.
+    `gallery` are the images whose heatmaps a report shows, None where there are none; `pictures` are the files with
+    their pictures, relative to the run folder.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Variant:
     recipe: str = ""
     newly_wrong: list[NewlyWrong] = field(factory=list)
     corrupted_accuracy: dict[str, float] = field(factory=dict)
+    gallery: Gallery | None = None
 
     @property
     def pruning(self) -> PruneStep | None:

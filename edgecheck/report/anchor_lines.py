@@ -21,10 +21,18 @@ def values(report: Report, method: str) -> list[tuple[str, float]]:
     return [(name, mark.value) for name, mark in marks(anchor) if mark.value is not None] if anchor else []
 
 
-def described(report: Report, method: str, named: bool = True) -> str:
-    """Return a sentence for the description of a chart, `named` after the method; "" where nothing was measured."""
+def described(report: Report, method: str, scores: tuple[float, float], named: bool = True) -> str:
+    """Return a sentence for the description of a chart; "" where no mark lies in its range.
+
+    Args:
+        report: the report.
+        method: the attribution method.
+        scores: the lowest and the highest Sp2PS that the chart shows.
+        named: whether the sentence names the method.
+    """
     of = f" of {method}" if named else ""
-    return f"Dash-dotted: the scale of Sp2PS{of}, where in range." if values(report, method) else ""
+    within = any(scores[0] <= score <= scores[1] for _, score in values(report, method))
+    return f"Dash-dotted: the scale of Sp2PS{of}." if within else ""
 
 
 def draw(

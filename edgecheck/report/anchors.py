@@ -8,7 +8,8 @@ from attrs import frozen
 
 from edgecheck.attribution.table import in_order
 from edgecheck.records import HOST, Anchor, Mark, Report
-from edgecheck.report.format import MISSING, SCORE_DECIMALS, format_integer, format_value
+from edgecheck.report.format import MISSING, format_integer, format_value
+from edgecheck.report.number_style import SCORE_DECIMALS
 from edgecheck.report.table import noise_floor, noise_spread
 from edgecheck.text import plain
 

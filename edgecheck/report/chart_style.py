@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -102,3 +103,8 @@ def short(name: str) -> str:
     """Return a name that fits beside a point or a bar."""
     text = plain(name)
     return text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 1] + "…"
+
+
+def slug(method: str) -> str:
+    """Return the name of an attribution method as part of a file name or an id."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", method.replace("++", "-plusplus")).strip("-") or "method"

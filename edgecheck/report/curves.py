@@ -36,18 +36,20 @@ def charts(report: Report) -> Iterator[Chart]:
     drawn = series(report)
     if not any(len(one.points) > 1 for one in drawn):
         return
-    description = _description(report)
+    description = _description(report, drawn)
     for one in drawn:
         paint = partial(_over_rate, report, drawn, one)
         yield chart(f"rate-{one.slug}", plain(one.label), description, PANEL_SIZE, paint)
 
 
-def _description(report: Report) -> str:
+def _description(report: Report, drawn: list[Series]) -> str:
     told = ["Accuracy and Sp2PS over pruning rate."]
     if controls(report):
         told.append(f"Dotted: {_dotted(report)}, fine-tuned but not pruned (noise floor).")
-    told.append("Dashed: the limit of the gate.")
-    return " ".join(filter(None, [*told, *(anchor_lines.described(report, one) for one in methods(report)[:1])]))
+    if any(limits(report, metric) for metric, *_ in curves(report)):
+        told.append("Dashed: the limit of the gate.")
+    scale = [anchor_lines.described(report, one, _span(report, drawn)) for one in methods(report)[:1]]
+    return " ".join(filter(None, [*told, *scale]))
 
 
 def _dotted(report: Report) -> str:

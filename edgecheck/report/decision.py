@@ -14,7 +14,14 @@ from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.margins import decisive, failing, margin, nearest
 from edgecheck.metrics import METRICS
 from edgecheck.records import Report, Status, Verdict
-from edgecheck.report.format import MISSING, format_actual, format_criterion, format_reading, format_value
+from edgecheck.report.format import (
+    MISSING,
+    format_actual,
+    format_count,
+    format_criterion,
+    format_reading,
+    format_value,
+)
 from edgecheck.report.table import candidates
 from edgecheck.text import plain
 
@@ -57,8 +64,14 @@ def gate(report: Report) -> str:
     asked = "every variant" if report.policy.require == "all" else "at least one"
     doubt = " NOT VERIFIED: see the warnings." if report.unverified else ""
     verb = "passes" if len(candidates(report)) == 1 else "pass"
-    told = f"{_passing(report)} of {_count(report)} {verb}, it asks for {asked}"
+    told = f"{_passing(report)} of {_count(report)} {verb}{waived(report)}, it asks for {asked}"
     return f"Gate {word}: {told} (exit code {report.exit_code}).{doubt}"
+
+
+def waived(report: Report) -> str:
+    """Return ` (1 with a waiver)`, the number of variants that pass only so; "" without."""
+    count = list(report.statuses.values()).count("WAIVED")
+    return f" ({count} with a waiver)" if count else ""
 
 
 def figures(report: Report, variant: str) -> str:
@@ -120,7 +133,9 @@ def _headline(report: Report, action: Action) -> str:
 
 
 def _told(report: Report, variant: str) -> str:
-    told = figures(report, variant)
+    waivers = sum(one.variant == variant and one.status == "WAIVED" for one in report.verdicts)
+    excused = f"with {format_count(waivers, 'waiver')}" if waivers else ""
+    told = ", ".join(filter(None, [figures(report, variant), excused]))
     return f": {told}" if told else ""
 
 

@@ -49,7 +49,12 @@ def of_run(report: Report, severity: Severity) -> list[str]:
 
 def of_variants(report: Report, severity: Severity) -> list[str]:
     """Return the diagnostics of variants that have this severity, as text; equal ones once, with all variant names."""
-    return by_name(
+    return _joined(groups(report, severity))
+
+
+def groups(report: Report, severity: Severity) -> list[tuple[list[str], str]]:
+    """Return the diagnostics of variants that have this severity: the names of those that share one, and its text."""
+    return grouped(
         (variant.name if diagnostic.device is None else f"{variant.name}@{diagnostic.device}", render(diagnostic))
         for variant in report.variants
         for diagnostic in variant.warnings
@@ -59,10 +64,19 @@ def of_variants(report: Report, severity: Severity) -> list[str]:
 
 def by_name(named: Iterable[tuple[str, str]]) -> list[str]:
     """Return `a, b: text` for each text of the pairs (name, text)."""
+    return _joined(grouped(named))
+
+
+def grouped(named: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
+    """Return each text of the pairs (name, text) once, with all of its names."""
     names: dict[str, list[str]] = {}
     for name, text in named:
-        names.setdefault(plain(text), []).append(plain(name))
-    return [f"{', '.join(owners)}: {text}" for text, owners in names.items()]
+        names.setdefault(plain(text), []).append(name)
+    return [(owners, text) for text, owners in names.items()]
+
+
+def _joined(groups: Iterable[tuple[list[str], str]]) -> list[str]:
+    return [f"{', '.join(map(plain, owners))}: {text}" for owners, text in groups]
 
 
 def _named(diagnostic: Diagnostic) -> str:

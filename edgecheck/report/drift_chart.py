@@ -1,11 +1,14 @@
-"""Accuracy drop against explanation drift: one point per variant and attribution method."""
+"""Accuracy drop against explanation drift, one chart per attribution method: one point per variant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from attrs import frozen
+
+from edgecheck.gate.leniency import PASSING
 from edgecheck.records import Report, Variant
 from edgecheck.report import anchor_lines, svg
 from edgecheck.report.chart_style import (
@@ -13,83 +16,132 @@ from edgecheck.report.chart_style import (
     PANEL_SIZE,
     Chart,
     chart,
-    drawn_as,
     drop_axis,
     legend,
     limits,
     short,
+    slug,
     value,
 )
+from edgecheck.report.labels import Obstacles, name_points
 from edgecheck.report.methods import methods
 from edgecheck.report.table import candidates, controls
 
-NAME_WIDTH, NAME_HEIGHT = 130, 11  # size of a name in pixels, at matplotlib's 100 dots per inch
-ABOVE = 6  # points from the middle of a name to the line below it
+HEADROOM = 1.25  # the axes show the limits and a quarter more, however small the drift is
+ACCEPTED = {"color": svg.GREEN, "alpha": 0.13, "linewidth": 0}
+LOOKS = {
+    "passes": {"color": svg.GREEN, "marker": "o"},
+    "undecided": {"color": svg.SKY, "marker": "s"},
+    "fails": {"color": svg.VERMILION, "marker": "X"},
+    "control": {"color": svg.INK, "marker": "o", "markerfacecolor": "none"},
+}
+
+
+@frozen
+class Point:
+    """A variant in the chart: accuracy drop in pp, 1 - Sp2PS, and how it is drawn, a key of `LOOKS`."""
+
+    name: str
+    drop: float
+    drift: float
+    look: str
 
 
 def charts(report: Report) -> Iterator[Chart]:
-    """Yield the chart if accuracy and Sp2PS were measured."""
-    if _drops(report):
-        description = (
-            "Each variant's loss of accuracy against the drift of its heatmaps, 1 - Sp2PS. Hollow: the control. "
-            "Dashed: the limit of the gate."
-        )
-        description = " ".join(
-            filter(None, [description, *(anchor_lines.described(report, one) for one in methods(report)[:1])])
-        )
-        title = "Accuracy drop and explanation drift"
-        yield chart("drift", title, description, PANEL_SIZE, partial(_drift, report))
+    """Yield a chart for each method that the gate asks for, or for the first method that was measured."""
+    for method in _gated(report) or methods(report)[:1]:
+        points = _points(report, method)
+        if points:
+            title = f"Accuracy drop and explanation drift: {method}"
+            paint = partial(_paint, report, method, points)
+            yield chart(f"drift-{slug(method)}", title, _description(report, method, points), PANEL_SIZE, paint)
 
 
-def _drops(report: Report) -> list[tuple[Variant, str, float, float]]:
-    """Return variant, method, accuracy drop in pp and 1 - Sp2PS where both were measured."""
+def outcome(report: Report, variant: Variant) -> str:
+    """Return how a variant is drawn: a key of `LOOKS`."""
+    if variant.role != "candidate":
+        return "control"
+    status = report.statuses.get(variant.name)
+    return "passes" if status in PASSING else "fails" if status == "FAIL" else "undecided"
+
+
+def _gated(report: Report) -> list[str]:
+    return [method for method in methods(report) if limits(report, f"sp2ps.{method}")]
+
+
+def _points(report: Report, method: str) -> list[Point]:
+    """Return the controls and candidates of which both were measured."""
     points = []
     for variant in [*controls(report), *candidates(report)]:
-        drop = value(report, variant, "accuracy_drop_pp")
-        for method in methods(report):
-            score = value(report, variant, f"sp2ps.{method}")
-            if drop is not None and score is not None:
-                points.append((variant, method, drop, 1 - score))
+        drop, score = (value(report, variant, metric) for metric in ("accuracy_drop_pp", f"sp2ps.{method}"))
+        if drop is not None and score is not None:
+            points.append(Point(variant.name, drop, 1 - score, outcome(report, variant)))
     return points
 
 
-def _drift(report: Report, figure: Any, axes: Any) -> None:
-    points = _drops(report)
-    for method in methods(report):
-        colour, marker = drawn_as(method)
-        for role, face in (("candidate", colour), ("control", "none")):
-            shown = [(x, y) for variant, of, x, y in points if (of, variant.role) == (method, role)]
-            if shown:
-                look = {"linestyle": "", "marker": marker, "color": colour, "markerfacecolor": face}
-                axes.plot(*zip(*shown, strict=True), label=method if role == "candidate" else None, **look)
-        for limit in limits(report, f"sp2ps.{method}"):
-            axes.axhline(1 - limit, color=colour, **LIMIT)
-    for limit in limits(report, "accuracy_drop_pp"):
-        axes.axvline(limit, color=svg.INK, **LIMIT)
+def _description(report: Report, method: str, points: Sequence[Point]) -> str:
+    asked = any(_limits(report, method))
+    told = [
+        "Each variant by its loss of accuracy and the drift of its heatmaps, 1 - Sp2PS.",
+        "Shaded: what the gate accepts of both." if asked else "",
+        "Hollow: the control." if any(point.look == "control" for point in points) else "",
+        anchor_lines.described(report, method, (1 - _highest(report, method, points), 1.0), named=False),
+    ]
+    return " ".join(filter(None, told))
+
+
+def _limits(report: Report, method: str) -> tuple[float | None, float | None]:
+    """Return the largest drop in pp and the largest drift that the gate accepts; None where it asks for none."""
+    drops, scores = limits(report, "accuracy_drop_pp"), limits(report, f"sp2ps.{method}")
+    return min(drops, default=None), (1 - max(scores) if scores else None)
+
+
+def _highest(report: Report, method: str, points: Sequence[Point]) -> float:
+    """Return the upper end of the axis of drifts."""
+    _, drift = _limits(report, method)
+    return HEADROOM * max([*(point.drift for point in points), drift or 0.0]) or 0.1
+
+
+def _paint(report: Report, method: str, points: Sequence[Point], figure: Any, axes: Any) -> None:
+    drop, drift = _limits(report, method)
+    for label, look in LOOKS.items():
+        shown = [(point.drop, point.drift) for point in points if point.look == label]
+        if shown:
+            axes.plot(*zip(*shown, strict=True), linestyle="", label=label, **look)
     drop_axis(axes)
-    axes.margins(x=0.12, y=0.12)
-    axes.autoscale_view()  # now, because names and lines are placed by pixels
-    drifts = [1 - limit for method in methods(report) for limit in limits(report, f"sp2ps.{method}")]
-    lines = [float(axes.transData.transform((1, drift))[1]) for drift in drifts]
-    for leading in methods(report)[:1]:
-        lines += anchor_lines.draw(report, leading, axes, drawn_as(leading)[0], lambda score: 1 - score)
-    _name_points(points, lines, axes)
+    top = _highest(report, method, points)
+    axes.set_ylim(-0.05 * top, top)
+    axes.margins(x=0.12)
+    low, high = _span([*(point.drop for point in points), 0.0, *([drop] if drop is not None else [])])
+    axes.set_xlim(low, high)
+    _accepted(axes, drop, drift)
+    lines = anchor_lines.draw(report, method, axes, svg.BLUE, lambda score: 1 - score)
+    if drift is not None:
+        lines.append(float(axes.transData.transform((0, drift))[1]))
+    upright = [] if drop is None else [float(axes.transData.transform((drop, 0))[0])]
+    order = sorted((point for point in points if point.look != "control"), key=lambda point: point.look != "passes")
+    name_points(axes, [(short(one.name), one.drop, one.drift) for one in order], Obstacles((), lines, upright))
     axes.set_ylabel("1 - Sp2PS")
     legend(figure, axes)
 
 
-def _name_points(points: list[tuple[Variant, str, float, float]], lines: list[float], axes: Any) -> None:
-    """Write each variant's name beside its highest point unless it would overlap another name.
+def _span(drops: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of the axis of accuracy drops, with room for markers and names on both sides."""
+    low, high = min(drops), max(drops)
+    return (low * 1.6 if low < 0 else 0.0) - 0.4, max(high, 0.5) * 1.6
 
-    A name beside a point on one of the `lines`, in pixels, stands above the line.
-    """
-    highest = {variant.name: (x, y) for variant, _, x, y in sorted(points, key=lambda point: point[3])}
-    written: list[Any] = []
-    for name, place in sorted(highest.items(), key=lambda item: -item[1][1]):
-        at = axes.transData.transform(place)
-        if all(abs(at[0] - x) > NAME_WIDTH or abs(at[1] - y) > NAME_HEIGHT for x, y in written):
-            written.append(at)
-            right = axes.transAxes.inverted().transform(at)[0] > 0.5
-            side, shift = ("right", -7) if right else ("left", 7)
-            up = ABOVE if any(abs(at[1] - line) < NAME_HEIGHT / 2 for line in lines) else 0
-            axes.annotate(short(name), place, (shift, up), textcoords="offset points", fontsize=8, ha=side, va="center")
+
+def _accepted(axes: Any, drop: float | None, drift: float | None) -> None:
+    """Shade what the gate accepts, and draw its limits."""
+    if drop is None and drift is None:
+        return
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    axes.fill_between(
+        [left, right if drop is None else drop], bottom, top if drift is None else drift, label="accepted", **ACCEPTED
+    )
+    if drift is not None:
+        axes.axhline(drift, color=svg.INK, **LIMIT)
+    if drop is not None:
+        axes.axvline(drop, color=svg.INK, **LIMIT)
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)

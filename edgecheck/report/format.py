@@ -9,70 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from edgecheck.gate.floor import Floor
 from edgecheck.metrics import METRICS, Unit
 from edgecheck.records import Criterion, Environment, Reading, Verdict
+from edgecheck.report.number_style import SIGNIFICANT_DIGITS, decimals_of, style
 
 MISSING = "—"
-SIGNIFICANT_DIGITS = 3  # the precision of a timing on a shared computer
-RATIO_DECIMALS = 2
-SCORE_DECIMALS = 3
-PERCENT_DECIMALS = 2  # the share of one image in 10,000
-EXACT_COUNT_LIMIT = 10_000  # smaller counts are printed in full
 LIMIT_DIGITS = 12  # enough for any written limit, and few enough to hide float rounding
 MAX_DIGITS = 15  # the decimal precision of a float
 
-_TIME = ((1.0, " s"), (1e-3, " ms"), (1e-6, " µs"))
-_ENERGY = ((1.0, " J"), (1e-3, " mJ"), (1e-6, " µJ"))
-_BYTES = ((1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B"))
-_COUNT = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
 _NOUNS = {"macs": " MACs", "flops": " FLOPs"}
-
-
-@frozen
-class Style:
-    """How to write numbers of similar size: in multiples of `scale`, with `decimals` and a `suffix`."""
-
-    scale: float = 1.0
-    decimals: int = 0
-    suffix: str = ""
-    signed: bool = False
-    grouped: bool = False
-
-    def number(self, value: float) -> str:
-        """Return the number without the suffix, and without a sign if it rounds to zero."""
-        text = f"{value / self.scale:{',' if self.grouped else ''}.{self.decimals}f}"
-        if not text.strip("-0.,"):
-            return text.lstrip("-")
-        return f"+{text}" if self.signed and value > 0 else text
-
-
-def style(value: float, unit: Unit, noun: str = "") -> Style:
-    """Return the style for a value of this size and unit; `noun` is the suffix of counts (" MACs")."""
-    match unit:
-        case "s":
-            return _prefixed(value, _TIME)
-        case "J":
-            return _prefixed(value, _ENERGY)
-        case "bytes":
-            return _prefixed(value, _BYTES)
-        case "count" if abs(value) < EXACT_COUNT_LIMIT:
-            return Style(suffix=noun, grouped=True)
-        case "count":
-            prefixed = _prefixed(value, _COUNT)
-            return evolve(prefixed, suffix=prefixed.suffix + noun)
-        case "fraction":
-            return Style(scale=0.01, decimals=PERCENT_DECIMALS, suffix=" %")
-        case "pp":
-            return Style(decimals=PERCENT_DECIMALS, suffix=" pp", signed=True)
-        case "ratio":
-            return Style(decimals=max(RATIO_DECIMALS, _decimals(value, 2)), suffix="x")
-        case "score":
-            return Style(decimals=SCORE_DECIMALS)
-        case _:
-            return Style(decimals=_decimals(value))
 
 
 def format_value(value: float | None, unit: Unit, noun: str = "") -> str:
@@ -101,15 +49,23 @@ def format_interval(reading: Reading | None) -> str:
     return f"{chosen.number(reading.low)}..{chosen.number(reading.high)}{suffix}"
 
 
-def format_limit(metric: str, value: float | None, offset: float | None = None) -> str:
-    """Return a limit as written, without rounding: `0.95`, `1 pp`, `5 %`, `2.5 ms`, `0.5x`, `control - 2 %`."""
-    if offset is not None:
-        return f"control {'-' if offset < 0 else '+'} {format_limit(metric, abs(offset))}" if offset else "control"
+def format_bound(metric: str, value: float | None) -> str:
+    """Return a number of a limit as written, without rounding: `0.95`, `1 pp`, `5 %`, `2.5 ms`, `0.5x`."""
     if value is None:
         return MISSING
     if METRICS[metric].unit == "logit":
         return f"{value:.{LIMIT_DIGITS}g}"
     return format_exact(value, METRICS[metric].unit, _NOUNS.get(metric, ""))
+
+
+def format_limit(asked: Criterion | Verdict) -> str:
+    """Return a limit as written: `0.95`, `control - 2 %`, `0.5 x baseline`."""
+    if asked.offset is None:
+        return format_bound(asked.metric, asked.limit)
+    times = "" if asked.times == 1 else f"{asked.times:.{LIMIT_DIGITS}g} x "
+    sign = "-" if asked.offset < 0 else "+"
+    added = f" {sign} {format_bound(asked.metric, abs(asked.offset))}" if asked.offset else ""
+    return f"{times}{asked.relative_to}{added}"
 
 
 def format_exact(value: float, unit: Unit, noun: str = "") -> str:
@@ -124,13 +80,14 @@ def format_difference(value: float, unit: Unit) -> str:
     return chosen.number(value) + chosen.suffix
 
 
-def format_resolved(metric: str, limit: float | None, offset: float | None, actual: float | None = None) -> str:
-    """Return a limit; if it is relative to the control, followed by its value: `control - 0.02 (0.893)`.
+def format_resolved(verdict: Verdict) -> str:
+    """Return a limit; if it is relative to a reading, followed by its value: `control - 0.02 (0.893)`.
 
-    The value has more digits if rounding would make it look equal to `actual`.
+    The value has more digits if rounding would make it look equal to the measured one.
     """
-    number = f" ({_told_apart(metric, limit, actual)})" if offset is not None and limit is not None else ""
-    return format_limit(metric, limit, offset) + number
+    relative = verdict.offset is not None and verdict.limit is not None
+    number = f" ({_told_apart(verdict.metric, verdict.limit, verdict.actual)})" if relative else ""
+    return format_limit(verdict) + number
 
 
 def format_actual(verdict: Verdict) -> str:
@@ -151,12 +108,17 @@ def _told_apart(metric: str, value: float | None, other: float | None) -> str:
 
 def format_criterion(asked: Criterion | Verdict) -> str:
     """Return the criterion, `sp2ps.grad-cam >= 0.95` or `sp2ps.grad-cam >= control - 0.02`, without measured values."""
-    return f"{asked.name} {asked.op} {format_limit(asked.metric, asked.limit, asked.offset)}"
+    return f"{asked.name} {asked.op} {format_limit(asked)}"
+
+
+def format_measured(metric: str, value: float | None) -> str:
+    """Return a value of a metric in its unit; an em dash if missing."""
+    return format_value(value, METRICS[metric].unit, _NOUNS.get(metric, ""))
 
 
 def format_floor(metric: str, floor: Floor | None) -> str:
     """Return a noise floor; "" without a control."""
-    return format_value(floor.mean, METRICS[metric].unit, _NOUNS.get(metric, "")) if floor else ""
+    return format_measured(metric, floor.mean) if floor else ""
 
 
 def format_spread(metric: str, floor: Floor | None) -> str:
@@ -186,7 +148,7 @@ def format_celsius(first: float, highest: float) -> str:
 def format_hertz(value: float) -> str:
     """Return `1.80 GHz`, `600 MHz`."""
     scale, suffix = (1e9, " GHz") if value >= 1e9 else (1e6, " MHz")
-    return f"{value / scale:.{_decimals(value / scale)}f}{suffix}"
+    return f"{value / scale:.{decimals_of(value / scale)}f}{suffix}"
 
 
 def format_integer(value: int | None) -> str:
@@ -209,23 +171,6 @@ def format_duration(seconds: float) -> str:
     """Return `0:05`, `12:30` or `1:02:03`: minutes and seconds, with hours if there are any."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
-
-
-def _prefixed(value: float, prefixes: tuple[tuple[float, str], ...]) -> Style:
-    """Return the style with the largest prefix for which the rounded number is at least 1."""
-    rounded = float(f"{abs(value):.{SIGNIFICANT_DIGITS - 1}e}")
-    scale, suffix = next((prefix for prefix in prefixes if rounded >= prefix[0]), prefixes[-1])
-    if rounded == 0:
-        return Style(scale=1.0, suffix=dict(prefixes).get(1.0, ""))
-    decimals = 0 if (scale, suffix) == _BYTES[-1] else _decimals(rounded / scale)
-    return Style(scale, decimals, suffix)
-
-
-def _decimals(value: float, digits: int = SIGNIFICANT_DIGITS) -> int:
-    """Return the number of decimals that shows `digits` significant digits of a value."""
-    if value == 0 or not math.isfinite(value):
-        return 0
-    return max(0, digits - 1 - math.floor(math.log10(float(f"{abs(value):.{digits - 1}e}"))))
 
 
 def format_weights(weight_bytes: Mapping[str, int]) -> str:

@@ -1,15 +1,17 @@
-"""The report as one self-contained HTML page without scripts, for light and dark themes, screen and print."""
+"""The report as one self-contained HTML page for light and dark themes, screen and print; it needs no script."""
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
-from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from edgecheck.gate.margins import failing
 from edgecheck.metrics import listed
 from edgecheck.records import Report, Similarity, Variant
 from edgecheck.report import (
@@ -20,37 +22,35 @@ from edgecheck.report import (
     diagnostics,
     flips,
     format,
+    gallery,
+    links,
+    moved,
+    palettes,
     provenance,
     reasons,
+    signoff,
     svg,
     table,
     timings,
 )
 from edgecheck.report.chart_style import Chart
+from edgecheck.report.class_names import class_name
 from edgecheck.report.compression import compression
+from edgecheck.report.decision import decide, miss
 from edgecheck.report.layers import layer_rows
+from edgecheck.report.next_step import next_step
 from edgecheck.text import plain
 
 CLASSES_SHOWN = 10  # all classes of CIFAR-10, the worst classes of ImageNet
+MOST_COLUMNS = 13  # fit 1,240 pixels
 WORST_CLASSES = 3  # report.json has all
-
-
-@frozen
-class InlinePicture:
-    """A PNG image and what it shows."""
-
-    caption: str
-    png: bytes
-
-    @property
-    def source(self) -> str:
-        """The image as a data URI, so that the page needs no other file."""
-        return f"data:image/png;base64,{b64encode(self.png).decode()}"
+SCRIPTS = ("table.js", "gallery.js")
+_CODE = re.compile(r"`([^`]+)`")
 
 
 def render(
     report: Report,
-    pictures: Mapping[str, Sequence[InlinePicture]] | None = None,
+    pictures: gallery.Pictures | None = None,
     drawn: Sequence[Chart] | None = None,
 ) -> str:
     """Return the page.
@@ -59,20 +59,43 @@ def render(
 
     Args:
         report: the report.
-        pictures: by variant.
+        pictures: WebP pictures by variant and name; without them, the gallery shows its text alone.
         drawn: its charts; None to draw them here.
     """
     shown = charts.charts(report) if drawn is None else drawn
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            pictures=pictures or {},
-            charts=[(chart.title, chart.description, Markup(chart.svg)) for chart in shown],
-            can_draw=svg.installed(),
-        )
+    templates = environment()
+    scripts = [source(templates, name) for name in SCRIPTS]
+    return templates.get_template("report.html.j2").render(
+        report=report,
+        decision=decide(report),
+        made=[*provenance.facts(report), *provenance.revision(report)],
+        unmet=[one for one in table.candidates(report) if reasons.unmet(report, one.name)],
+        most_columns=MOST_COLUMNS,
+        gallery=gallery.content(report, pictures or {}),
+        charts=[(chart.title, chart.description, Markup(chart.svg)) for chart in shown],
+        can_draw=svg.installed(),
+        policy=content_security_policy(scripts),
+        scripts=[Markup(script) for script in scripts],
     )
+
+
+def source(templates: Environment, name: str) -> str:
+    """Return a file beside the templates as it is."""
+    assert templates.loader is not None
+    return templates.loader.get_source(templates, name)[0].rstrip()
+
+
+def content_security_policy(scripts: Sequence[str]) -> str:
+    """Return a policy that allows nothing but inline styles, inlined pictures, and exactly these scripts."""
+    hashes = [f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts]
+    allowed = f"script-src {' '.join(hashes)}; " if hashes else ""
+    rest = "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; {allowed}{rest}"
+
+
+def code(text: str) -> Markup:
+    """Return text, escaped, in which what stands between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(plain(text)))))  # escaped before
 
 
 def environment() -> Environment:
@@ -85,12 +108,19 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
+    made.filters["code"] = code
     made.globals.update(
         anchors=anchors,
         devices=devices,
         diagnostics=diagnostics,
+        failing=failing,
         flips=flips,
         format=format,
+        links=links,
+        miss=miss,
+        moved=moved,
+        next_step=next_step,
+        palettes=palettes,
         reasons=reasons,
         table=table,
         timings=timings,
@@ -103,6 +133,7 @@ def environment() -> Environment:
         layer_rows=layer_rows,
         compression=compression,
         provenance=provenance,
+        signoff=signoff,
     )
     return made
 
@@ -115,12 +146,6 @@ def _finalize(value: Any) -> Any:
 def worst_classes(similarity: Similarity) -> list[tuple[str, float]]:
     """Return the classes with the lowest Sp2PS, the worst first."""
     return sorted(similarity.per_class.items(), key=lambda item: item[1])[:WORST_CLASSES]
-
-
-def class_name(report: Report, index: int) -> str:
-    """Return the name of a class, or its number if the data set has no names."""
-    names = report.subject.classes
-    return names[index] if 0 <= index < len(names) else str(index)
 
 
 def class_rows(report: Report, variant: Variant) -> list[tuple[str, float | None, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from typing import Any
 
@@ -19,6 +19,7 @@ WIDTH = 120
 GAP = 2  # spaces between two columns of a table
 NAME_WIDTH = 20  # columns are omitted before names are folded to less
 LEAST_WIDTH = 8
+ROOMY = 1.5  # times their longest words; wrapped columns with less room take some of that of the names
 
 # A name is folded behind a separator; the point of a number is none, nor is that before a suffix.
 _PART = re.compile(r".+?(?:[/_\- ]|\.(?=\D)(?!\w{1,4}$)|$)")
@@ -72,34 +73,57 @@ def _wrapped(text: str, width: int) -> str:
 
 def _fitted(listing: Listing, width: int) -> tuple[Any, list[str]]:
     """Return the table and the names of omitted columns; the first column gets the remaining width."""
-    rows = [[plain(cell) for cell in row] for row in listing.rows]
     headings = [[plain(line) for line in column.split("\n")] for column in listing.columns]
-    widths = [_widest([*heading, *(row[place] for row in rows)]) for place, heading in enumerate(headings)]
-    _wrap(listing, rows, widths, width)
     shown, left_out = list(range(len(headings))), []
+    rows, widths = _wrapped_rows(listing, headings, shown, width)
     for title in listing.spare:
-        if _room(widths, shown, width) >= min(widths[0], NAME_WIDTH):
+        if _room(widths, shown, width) >= (widths[0] if listing.wrapped else min(widths[0], NAME_WIDTH)):
             break
         left_out.append(title)
         shown = [place for place in shown if not " ".join(headings[place]).endswith(title)]
-    table = _ruled([headings[place] for place in shown], sum(place < listing.text_columns for place in shown))
+        rows, widths = _wrapped_rows(listing, headings, shown, width)
+    titles = [[part for line in headings[place] for part in _lines(line, widths[place])] for place in shown]
+    table = _ruled(titles, sum(place < listing.text_columns for place in shown))
     room = max(_room(widths, shown, width), LEAST_WIDTH)
     for row in rows:
         table.add_row(folded(row[0], room), *(row[place] for place in shown[1:]))
     return table, left_out
 
 
-def _wrap(listing: Listing, rows: list[list[str]], widths: list[int], width: int) -> None:
-    """Wrap the cells of `wrapped` columns, which share the width that the other columns leave."""
-    places = [place for place, heading in enumerate(listing.columns) if heading in listing.wrapped]
-    wanted = sum(widths[place] for place in places)
-    left = width - GAP * (len(widths) - 1) - (sum(widths) - wanted)
-    if left >= wanted:
-        return
+def _wrapped_rows(
+    listing: Listing, headings: Sequence[list[str]], shown: Sequence[int], width: int
+) -> tuple[list[list[str]], list[int]]:
+    """Return the cells and the width of each column, after wrapping the cells of `wrapped` columns.
+
+    These share the width that the other shown columns leave, by the length of their texts. Each is at least as wide as
+    its longest word.
+    """
+    rows = [[plain(cell) for cell in row] for row in listing.rows]
+    widths = [_widest([*heading, *(row[place] for row in rows)]) for place, heading in enumerate(headings)]
+    places = [place for place in shown if listing.columns[place] in listing.wrapped]
+    left = width - GAP * (len(shown) - 1) - sum(widths[place] for place in shown if place not in places)
+    if left >= sum(widths[place] for place in places):
+        return rows, widths
+    least = {place: _longest_word([*headings[place], *(row[place] for row in rows)]) for place in places}
+    if left < ROOMY * sum(least.values()):
+        left += max(0, widths[0] - NAME_WIDTH)  # names are folded instead
+    lengths = {place: sum(len(row[place]) for row in rows) for place in places}
+    spare = max(0, left - sum(least.values()))
     for place in places:
-        widths[place] = max(left * widths[place] // wanted, LEAST_WIDTH)
+        widths[place] = min(widths[place], least[place] + spare * lengths[place] // max(1, sum(lengths.values())))
         for row in rows:
-            row[place] = textwrap.fill(row[place], widths[place], break_on_hyphens=False)
+            row[place] = "\n".join(_lines(row[place], widths[place]))
+    return rows, widths
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width) or [""]
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    """Return the width of the longest part that no line break may divide; a word may be broken behind its hyphens."""
+    parts = (part for text in texts for part in textwrap.wrap(text, 1, break_long_words=False))
+    return max([LEAST_WIDTH, *map(len, parts)])
 
 
 def _ruled(headings: Sequence[list[str]], text_columns: int) -> Any:

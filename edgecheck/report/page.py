@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from edgecheck.records import Tool
 from edgecheck.report.chart_style import Chart
-from edgecheck.report.html import environment
+from edgecheck.report.html import content_security_policy, environment
 from edgecheck.report.markup import escape, table_row
 from edgecheck.text import plain
 
@@ -38,7 +38,7 @@ class PictureFile:
 
 @frozen
 class Section:
-    """A heading and its content, in this order."""
+    """A heading and its content, in this order; a `folded` one is closed until a reader opens it."""
 
     title: str
     text: list[str] = field(factory=list)
@@ -47,17 +47,40 @@ class Section:
     tables: list[Table] = field(factory=list)
     charts: list[Chart] = field(factory=list)
     pictures: list[PictureFile] = field(factory=list)
+    folded: bool = False
 
 
-def markdown(title: str, sections: Iterable[Section], charts: bool = True) -> str:
+@frozen
+class Heading:
+    """The head of a page: what it is about, what to do, and how sure that is; `tone` is the status of the colour."""
+
+    title: str
+    choice: str = ""
+    told: str = ""
+    tone: str = "sweep"
+
+
+def markdown(heading: Heading, sections: Iterable[Section], charts: bool = True) -> str:
     """Return the page as GitHub-flavoured Markdown, which refers to charts and pictures as files.
 
     Without `charts`, which need files beside the page, there are none.
     """
-    lines = [f"# {escape(title)}", ""]
+    lines = [f"# {escape(heading.title)}", ""]
+    lines += [f"**{escape(heading.choice)}**", ""] if heading.choice else []
+    lines += [escape(heading.told), ""] if heading.told else []
     for section in sections:
         shown = section if charts else evolve(section, charts=[])
-        lines += [f"## {section.title}", "", *_markdown(shown)]
+        if section.folded:
+            lines += [
+                "<details>",
+                f"<summary>{escape(section.title)}</summary>",
+                "",
+                *_markdown(shown),
+                "</details>",
+                "",
+            ]
+        else:
+            lines += [f"## {section.title}", "", *_markdown(shown)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -68,11 +91,11 @@ def _markdown(section: Section) -> Iterator[str]:
         yield from ("```sh", plain(section.command), "```", "")
     if section.points:
         yield from (*(f"- {escape(point)}" for point in section.points), "")
-    for table in section.tables:
-        yield from (*_markdown_table(table), "")
     for chart, told in described(section.charts):
         yield from ([escape(told), ""] if told else [])
         yield from (f"![{escape(chart.title)}](figures/{chart.name}.svg)", "")
+    for table in section.tables:
+        yield from (*_markdown_table(table), "")
     for picture in section.pictures:
         yield from (f"![{escape(picture.caption)}]({picture.file})", "")
 
@@ -93,7 +116,7 @@ def _markdown_table(table: Table) -> Iterator[str]:
 
 
 def html(
-    title: str,
+    heading: Heading,
     introduction: str,
     tool: Tool,
     sections: Iterable[Section],
@@ -103,8 +126,8 @@ def html(
     """Return the page as one self-contained HTML file.
 
     Args:
-        title: its heading.
-        introduction: the line below it.
+        heading: its head.
+        introduction: a line on what the page shows.
         tool: what made it.
         sections: its content.
         pictures: PNG data by path.
@@ -115,13 +138,14 @@ def html(
         environment()
         .get_template("page.html.j2")
         .render(
-            title=title,
+            heading=heading,
             introduction=introduction,
             tool=tool,
             sections=list(sections),
             report=report,
             sources=sources,
             described=described,
+            policy=content_security_policy([]),
             drawing=lambda chart: Markup(chart.svg),
         )
     )

@@ -24,3 +24,9 @@ def facts(report: Report) -> Iterator[tuple[str, str]]:
         yield "duration", format_duration(report.duration_s)
     if report.command:
         yield "command", plain(shlex.join(report.command))
+
+
+def revision(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield the git revision of the subject's folder, where it is known."""
+    if report.subject.revision is not None:
+        yield "revision", plain(report.subject.revision)

@@ -10,13 +10,15 @@ from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.trained_maps import seen
 from edgecheck.metrics import METRICS, DecidedBy, compares_maps
 from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on, on_host
-from edgecheck.report import anchors, devices, diagnostics
+from edgecheck.report import anchors, decision, devices, diagnostics
 from edgecheck.report.format import (
     MISSING,
     describe_floor,
     format_actual,
+    format_criterion,
     format_integer,
     format_interval,
+    format_measured,
     format_reading,
     format_resolved,
     format_share,
@@ -36,13 +38,7 @@ ZEROS = (
 _DECIDED: dict[DecidedBy, str] = {"interval": "95 % interval", "point": "measured value"}
 
 # Headings of two lines, because columns are narrow.
-HEATMAP_FACTS = (
-    ("maps", "from"),
-    ("class", "differs"),
-    ("all-zero", "maps"),
-    ("explained", "logit < 0"),
-    ("parity", "max_abs"),
-)
+MAPS = (("maps", "from"), ("class", "differs"), ("all-zero", "maps"), ("explained", "logit < 0"), ("parity", "max_abs"))
 FIDELITY = ("lowest", "fidelity")
 SOURCES = "Maps from: twin, the PyTorch module behind a file; artefact, the ONNX file itself."
 FIDELITY_IS = (
@@ -68,17 +64,16 @@ def missed(report: Report, variant: str, metric: str, device: str) -> str:
 
 def asked(report: Report, criterion: Criterion) -> str:
     """Return `sp2ps.grad-cam >= 0.95`, or `sp2ps.grad-cam >= control - 0.02 (0.942)`, with its value in this run."""
-    fixed = None
-    if criterion.offset is None or not several_recipes(report.variants):
-        fixed, _ = absolute(criterion, report.variants, on(criterion.device, report.readings))
-    limit = format_resolved(criterion.metric, fixed.limit if fixed else None, criterion.offset)
-    return f"{criterion.name} {criterion.op} {limit}"
+    relative = criterion.relative_to
+    if not relative or (relative == "control" and several_recipes(report.variants)):
+        return format_criterion(criterion)
+    fixed, _ = absolute(criterion, report.variants, on(criterion.device, report.readings))
+    return format_criterion(criterion) + (f" ({format_measured(fixed.metric, fixed.limit)})" if fixed else "")
 
 
 def sentence(report: Report, verdict: Verdict) -> str:
     """Return `sp2ps.grad-cam 0.912 (twin), limit >= 0.95, noise floor 0.962: reason`."""
-    limit = format_resolved(verdict.metric, verdict.limit, verdict.offset, verdict.actual)
-    facts = [_measured(report, verdict), f"limit {verdict.op} {limit}", _floor(report, verdict)]
+    facts = [_measured(report, verdict), f"limit {verdict.op} {format_resolved(verdict)}", _floor(report, verdict)]
     reason = f": {plain(verdict.reason)}" if verdict.reason else ""
     return ", ".join(filter(None, facts)) + reason
 
@@ -87,7 +82,7 @@ def _floor(report: Report, verdict: Verdict) -> str:
     """Return the noise floor for a comparison of heatmaps and for limits relative to it; "" for other metrics."""
     recipe = _variant(report, verdict.variant).recipe
     floor = floor_of(report.variants, on(verdict.device, report.readings), verdict.metric, recipe)
-    asked_for = compares_maps(verdict.metric) or verdict.offset is not None
+    asked_for = compares_maps(verdict.metric) or verdict.relative_to == "control"
     return f"noise floor {describe_floor(verdict.metric, floor)}" if floor and asked_for else ""
 
 
@@ -130,7 +125,8 @@ def rule(report: Report) -> str:
     passing = sum(report.statuses.get(variant.name) in PASSING for variant in judged)
     asked = "every variant" if report.policy.require == "all" else "at least one variant"
     doubt = " (NOT VERIFIED: see the warnings)" if report.unverified else ""
-    return f"{passing} of {len(judged)} variants pass; the gate asks for {asked}: exit code {report.exit_code}{doubt}"
+    told = f"{passing} of {len(judged)} variants pass{decision.waived(report)}; the gate asks for {asked}"
+    return f"{told}: exit code {report.exit_code}{doubt}"
 
 
 def recommendation(report: Report) -> str:
@@ -170,9 +166,9 @@ def withheld(one: Withheld) -> str:
 
 
 def heatmap_titles(report: Report) -> list[tuple[str, str]]:
-    """Return `HEATMAP_FACTS`, and that of fidelity where a file is quantized."""
+    """Return `MAPS`, and that of fidelity where a file is quantized."""
     quantized = any(_fidelity(report, variant) != MISSING for variant in report.variants)
-    return [*HEATMAP_FACTS, *([FIDELITY] if quantized else [])]
+    return [*MAPS, *([FIDELITY] if quantized else [])]
 
 
 def heatmap_rows(report: Report) -> Iterator[tuple[str, list[str]]]:

@@ -89,5 +89,5 @@ def _measured(metric: str, reading: Reading | None) -> tuple[Value, ...]:
 def _limit(verdict: Verdict) -> str:
     """Return the number that a value was compared with; what it is relative to where there is no number."""
     if verdict.limit is None:
-        return format_limit(verdict.metric, verdict.limit, verdict.offset)
+        return format_limit(verdict)
     return repr(verdict.limit)

@@ -31,6 +31,8 @@ ALWAYS = 100  # importance of the columns that are never omitted
 GATED = 80  # what the gate asks, before all that it does not ask
 TIED = 30  # what ties heatmaps to the file: asked for by every profile, and hardly ever missed
 
+_WORDS = ("baseline", "control", "PASS", "WARN", "WAIVED", "INCONCLUSIVE", "MISSING", "FAIL")
+
 Cell = Callable[[Report, Variant], str]
 
 
@@ -71,12 +73,21 @@ def columns(report: Report) -> list[Column]:
     ]
 
 
+def most_important(shown: list[Column], most: int) -> list[Column]:
+    """Return at most so many columns, without the least important ones; what the gate asks is never left out."""
+    optional = sorted(
+        (one for one in shown if not one.limits and one.importance < ALWAYS), key=lambda one: one.importance
+    )
+    left_out = optional[: max(0, len(shown) - most)]
+    return [column for column in shown if column not in left_out]
+
+
 def _gated(report: Report) -> Iterator[Column]:
     """Yield a column for each metric and device that the gate names, in its order."""
     limits: dict[tuple[str, str], list[str]] = {}
     for criterion in report.policy.criteria:
-        limit = format_limit(criterion.metric, criterion.limit, criterion.offset)
-        limits.setdefault((criterion.metric, criterion.device), []).append(f"{criterion.op} {limit}")
+        limit = f"{criterion.op} {format_limit(criterion)}"
+        limits.setdefault((criterion.metric, criterion.device), []).append(limit)
     for (metric, device), asked in limits.items():
         tied = metric.startswith(("parity.", "cam."))
         yield evolve(_metric(report, metric, TIED if tied else GATED, device), limits=tuple(asked))
@@ -126,6 +137,24 @@ def verdict_word(report: Report, variant: Variant) -> str:
     if variant.role != "candidate":
         return variant.role
     return report.statuses.get(variant.name, MISSING)
+
+
+def statuses(report: Report) -> list[str]:
+    """Return the words in the verdict column, each once, from the best to the worst."""
+    return sorted({verdict_word(report, variant) for variant in report.variants}, key=severity)
+
+
+def severity(word: str) -> int:
+    """Return the place of a word of the verdict column, for sorting: roles first, then from PASS to FAIL."""
+    return _WORDS.index(word) if word in _WORDS else len(_WORDS)
+
+
+def sort_key(report: Report, variant: Variant, column: Column) -> str:
+    """Return what a cell is sorted by: its number, not rounded; "" where it is missing."""
+    if not column.metric:
+        return column.cell(report, variant).replace(MISSING, "")
+    reading = report.value(variant.name, column.metric, column.device)
+    return "" if reading is None or reading.value is None else repr(reading.value)
 
 
 def verdicts_on(report: Report, variant: Variant, column: Column) -> list[Verdict]:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import zipfile
 
@@ -99,7 +100,7 @@ def test_a_criterion_names_the_device(run_folder, pi4, edgecheck, sentence, code
     got, out, _ = edgecheck("gate", run_folder, "--only", "--gate", sentence)
     assert got == code
     named = sentence.split()[0]
-    assert named in out
+    assert re.search(rf"^gate .* @{named.partition('@')[2]} [<>]=", out, re.MULTILINE)
     _, out, _ = edgecheck("gate", run_folder, "--only", "--gate", sentence, "--format", "junit")
     assert named in out
     _, out, _ = edgecheck("gate", run_folder, "--only", "--gate", sentence, "--format", "markdown")

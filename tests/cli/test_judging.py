@@ -29,7 +29,8 @@ def test_only_drops_them(tiny_run, edgecheck, refused):
 
 def test_the_gate_is_printed(tiny_run, edgecheck):
     _, out, _ = edgecheck("gate", tiny_run)
-    assert "size.bytes <= 1 MB" in " ".join(out.split())
+    assert re.search(r"^gate +at least one variant: grad-cam >= 0.5, ", out, re.MULTILINE)
+    assert "<= 1 MB" in out.partition("──")[0]
 
 
 def test_out_leaves_the_pages_of_this_judgement(tiny_run, tmp_path, edgecheck):
@@ -87,7 +88,7 @@ def test_a_saved_run_is_judged_by_its_control(tiny_run, tiny_report, edgecheck):
 
 def test_a_relative_limit_is_printed_with_what_it_comes_to(tiny_run, edgecheck):
     _, out, _ = edgecheck("gate", tiny_run, "--only", "--gate", "sp2ps.grad-cam >= control + 0.9 warn")
-    assert re.search(r"sp2ps.grad-cam >= control \+ 0.9 \(1\.\d{3}\) \(warn\)", " ".join(out.split()))
+    assert re.search(r"variant: grad-cam >= control \+ 0.9 \(1\.\d{3}\) \(warn\)", " ".join(out.split()))
 
 
 @pytest.mark.parametrize("version", [1, 2])

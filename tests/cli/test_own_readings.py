@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import date
 
 import attrs
 import numpy as np
@@ -140,7 +141,8 @@ def test_a_wrong_twin_does_not_pass_a_gate_of_ones_own(tiny_run, check, edgechec
     accepted = json.loads(out)
     assert (code, accepted["withheld"], accepted["recommendation"]["variant"]) == (0, [], None)
     assert next(v["actual"] for v in accepted["verdicts"] if v["metric"] == "sp2ps.grad-cam") == measured
-    assert judged(record(accepted), record(report).policy) == record(report)
+    day = date.fromisoformat(report["judged"])
+    assert judged(record(accepted), record(report).policy, day) == record(report)
 
 
 def record(document):

@@ -2,14 +2,17 @@
 
 import contextlib
 import io
+import re
 import threading
 from types import SimpleNamespace
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from edgecheck.cli.lines import LEAST_S, MOST_S, Lines
 from edgecheck.cli.screen import Screen, say_kept
+from edgecheck.pipeline.executors.relay import Relay
 from edgecheck.progress import Named
 from edgecheck.report.format import format_duration
 
@@ -176,6 +179,93 @@ def test_a_terminal_gets_the_line_cut_to_its_width(columns):
     assert "stages done: 3 | xxx" in shown
     assert f"{'x' * (columns - 18)}…" in shown
     assert f"{'x' * (columns - 17)}" not in shown
+
+
+def test_plain_lines_say_first_how_far_all_is():
+    log = Log()
+    with log.screen.overall(lambda: f"[{log.now:.0f} s]"):
+        log.work(epochs(2, 4), 4, text=lambda batch: f"epoch {batch[0]}", total=8)
+        with log.screen.busy("exporting"):
+            pass
+        log.screen.note("a: done")
+    log.work(range(40), 1, text="latency", total=40)
+    assert log.said == [
+        "[16 s] epoch 1, 50 %, 0:16 left",
+        "[32 s] epoch 2, took 0:32",
+        "[32 s] exporting",
+        "latency, 75 %, 0:10 left",
+        "latency, took 0:40",
+    ]
+    assert log.console.file.getvalue() == "a: done\n"
+
+
+def test_what_changes_all_the_time_does_not_make_more_lines():
+    log = Log()
+    with log.screen.overall(lambda: f"[{log.now:.0f} s]"):
+        log.work(range(40), 2, text="latency")
+    assert log.said == ["[30 s] latency, 0:30 so far", "[60 s] latency, 1:00 so far", "[80 s] latency, took 1:20"]
+
+
+def test_work_within_work_shows_its_own_line_for_a_while():
+    log = Log()
+    with log.screen.overall(lambda: "[outer]"):
+        with log.screen.overall(lambda: "[inner]"), pytest.raises(KeyError), log.screen.busy("a"):
+            raise KeyError
+        with log.screen.busy("b"):
+            pass
+    assert log.said == ["[inner] a", "[outer] b"]
+
+
+def test_names_leave_the_line_on_all_alone():
+    log = Log()
+    with Named(log.screen, "l1").overall(lambda: "[1/2]"), Named(log.screen, "l1").busy("exporting"):
+        pass
+    assert log.said == ["[1/2] l1: exporting"]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 140])
+def test_a_terminal_shows_how_far_all_is_above_bars_and_spinners(columns):
+    console = Console(file=Terminal(), width=columns, _environ={"TERM": "xterm"})
+    screen = Screen(console)
+    name = "a variant of a long name, which is cut on a narrow terminal: training, epoch 3/10"
+    with screen.overall(lambda: "[5/13 variants, about 2:10 left]"):
+        for _ in screen.track([3, 5], name, 8, lambda size: size):
+            pass
+        with screen.busy(name):
+            pass
+        with screen.follow(lambda: name):
+            pass
+    frames = re.split(r"\x1b\[\?25[lh]|\x1b\[2K", console.file.getvalue())
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for frame in frames for line in frame.splitlines() if line.strip()]
+    assert sum(line.startswith("[5/13 variants, about 2:10 left]") for line in lines) >= 3
+    assert max(map(cell_len, lines)) <= columns
+    assert any("8/8" in line for line in lines)
+    assert console.file.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K\x1b[1A\x1b[2K")  # both lines are erased
+
+
+def test_a_line_that_is_followed_already_gets_the_one_on_all_above_it():
+    console = Console(file=Terminal(), width=80, _environ={"TERM": "xterm"})
+    screen = Screen(console)
+    with screen.follow(lambda: "stages done: 3"), screen.overall(lambda: "[1/2]"):
+        screen.note("a: done")  # redraws what stands below it
+        shown = console.file.getvalue()
+    assert re.search(r"a: done.*\n\[1/2\]\s+stages done: 3", re.sub(r"\x1b\[[0-9;]*[mK]", "", shown))
+
+
+def test_an_interrupt_leaves_a_clean_terminal():
+    console = Console(file=Terminal(), width=80, _environ={"TERM": "xterm"})
+    screen = Screen(console)
+    with contextlib.suppress(KeyboardInterrupt), screen.overall(lambda: "[1/2]"):
+        for _ in screen.track([1, 2], "training", 2):
+            raise KeyboardInterrupt
+    assert console.file.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K\x1b[1A\x1b[2K")
+
+
+def test_a_worker_leaves_the_line_to_the_main_process():
+    sent = []
+    with Relay(sent.append).overall(lambda: "[1/2]"):
+        pass
+    assert sent == []
 
 
 def test_busy_ends_with_an_error():

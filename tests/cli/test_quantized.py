@@ -1,11 +1,17 @@
 """Quantized variants through the whole job: what was measured on their file, and notes of what was not."""
 
+import base64
 import json
 
+import cv2
+import numpy as np
 import pytest
 
 from edgecheck.attribution.table import default_methods
 from edgecheck.cli import main
+from edgecheck.pipeline.picture_file import PICTURES, load_pictures
+from edgecheck.score import cam
+from edgecheck.score.cam_file import load_cams
 from tests.cli.conftest import TINY
 
 pytestmark = pytest.mark.usefixtures("files_here_and_there")
@@ -88,9 +94,16 @@ def test_nothing_is_moved_by_a_quantization_that_there_was_not(report):
 
 def test_its_pictures_are_those_of_the_file(report, config):
     run = config.parent / "run"
-    page = (run / "report.html").read_text().split('id="details"')[1]
-    details = page.split('<span class="name">baseline-int8</span>')[1].split("</details>")[0]
-    assert "<img" in details
+    names = load_pictures(run / "baseline-int8" / PICTURES)
+    page = (run / "report.html").read_text()
+    assert all(base64.b64encode(content).decode() in page for content in names.values())
+    maps = load_cams(run / "baseline-int8" / "artefact-cams.npz").maps["grad-cam"]
+    variant = next(one for one in report["variants"] if one["name"] == "baseline-int8")
+    for shown in variant["gallery"]["shown"]:
+        content = names[f"grad-cam-{shown['index']:05d}-variant.webp"]
+        drawn = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+        expected = cam.heatmaps(maps[shown["index"]][None], drawn.shape)[0]
+        assert np.abs(drawn - 255 * expected).max() <= 0.5 + 1e-9
 
 
 def test_which_images_calibrated_is_kept(report, config):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,9 +122,12 @@ def test_a_finished_run_is_not_done_again(tiny_config, tiny_run, tiny_report, ed
 
     monkeypatch.setattr(train, "train", refuse)
     monkeypatch.setattr(export, "export", refuse)
-    code, out, _ = edgecheck("run", tiny_config, "--out", tiny_run, "--format", "json")
+    code, out, err = edgecheck("run", tiny_config, "--out", tiny_run, "--format", "json")
     assert code == 0
     assert measured(json.loads(out)) == measured(tiny_report)
+    told = [line.partition(": accuracy ")[0] for line in err.splitlines() if ": accuracy " in line]
+    assert sorted(told) == sorted(NAMES[1:])  # each variant's result, once
+    assert "left" not in err  # nothing was computed that tells of the time
 
 
 def timeless(report):
@@ -154,8 +158,10 @@ def test_a_killed_run_goes_on_and_ends_the_same(tiny_config, tiny_report, tmp_pa
     assert process.returncode == -signal.SIGKILL, "it had ended before"
     assert not (folder / "report.json").exists()
     made = (folder / "control" / "weights.safetensors").stat().st_mtime_ns
-    code, out, _ = edgecheck("run", tiny_config, "--out", folder, "--format", "json")
+    code, out, err = edgecheck("run", tiny_config, "--out", folder, "--format", "json")
     assert code == 0
+    assert re.search(r"^\[1/3 variants.*\] .*: exporting$", err, re.MULTILINE)
+    assert err.count(": accuracy ") == 3
     assert (folder / "control" / "weights.safetensors").stat().st_mtime_ns == made
     assert timeless(json.loads(out)) == timeless(tiny_report)
 

@@ -176,7 +176,7 @@ def test_completion_can_be_switched_on(completing, shell, words):
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("edgecheck co", ["plain,count"]),
+        ("edgecheck co", ["plain,compare", "plain,count"]),
         ("edgecheck count --f", ["plain,--format"]),
         ("edgecheck gate run --format ", [f"plain,{name}" for name in RENDERERS]),
         ("edgecheck count --format ", ["plain,terminal", "plain,json", "plain,markdown"]),

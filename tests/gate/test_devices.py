@@ -56,6 +56,19 @@ def test_each_device_is_judged_by_its_own_readings():
     assert [verdict.actual for verdict in judged.verdicts] == [0.010, 0.040, 0.020, 0.050]
 
 
+def test_a_limit_relative_to_the_baseline_is_that_of_the_device():
+    """Half of what the baseline takes there; on the host, `b` would miss it."""
+    measured = [
+        *(reading(name, "memory.rss_bytes", value) for name, value in (("baseline", 50), ("a", 20), ("b", 40))),
+        *(reading(n, "memory.rss_bytes", v, device="pi4") for n, v in (("baseline", 100), ("a", 51), ("b", 50))),
+    ]
+    judged = judge(["memory.rss_bytes@pi4 <= 0.5 x baseline"], measured)
+    assert [(v.variant, v.limit, v.status) for v in judged.verdicts] == [("a", 50, "FAIL"), ("b", 50, "PASS")]
+    (lacking, _) = judge(["memory.rss_bytes@pi4 <= 0.5 x baseline"], measured[4:]).verdicts
+    assert lacking.status == "MISSING"
+    assert lacking.reason.startswith("the baseline has no reading of memory.rss_bytes, so there is no limit")
+
+
 def test_a_device_that_did_not_measure_is_missing_and_says_what_to_do():
     judged = judge(["latency.p50_s@pi4 <= 45 ms"], [reading("a", "latency.p50_s", 0.01)])
     assert {verdict.status for verdict in judged.verdicts} == {"MISSING"}

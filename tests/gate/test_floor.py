@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -79,3 +80,55 @@ def test_the_reason_passes_on_why_the_control_was_not_measured():
     variants = [BASELINE, Variant("control", "control"), A]
     note = reading("control", METRIC, None, note="the weights are gone")
     assert absolute(parse(f"{METRIC} >= control"), variants, [note])[1].endswith(": the weights are gone")
+
+
+def of_baseline(metric, value, note=""):
+    """A run whose baseline, and nothing else, has a reading of a metric."""
+    return [BASELINE, A], [reading("baseline", metric, value, note=note), reading("a", metric, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value", "limit"),
+    [
+        ("size.bytes <= 0.5 x baseline", 246_670, 123_335),
+        ("size.bytes <= 0.5 x baseline + 1 kB", 246_670, 124_335),
+        ("accuracy >= baseline - 1 %", 0.07, 0.06),  # in binary 0.060000000000000005
+        ("accuracy >= baseline - 1 pp", 0.07, 0.06),
+        ("accuracy >= 0.1 x baseline", 0.3, 0.03),  # in binary 0.03
+        ("macs < baseline", 4_866_688, 4_866_688),
+        ("error_ratio <= 1.1 x baseline", 1.1, 1.21),  # in binary 1.2100000000000002
+    ],
+)
+def test_a_limit_relative_to_the_baseline_is_computed_as_by_hand(sentence, value, limit):
+    fixed, lacking = absolute(parse(sentence), *of_baseline(parse(sentence).metric, value), recipe="paper")
+    assert (fixed.limit, fixed.offset, fixed.times, lacking) == (limit, None, 1.0, "")
+
+
+@settings(deadline=None)
+@given(st.integers(1, 400), st.integers(-1000, 1000), st.integers(0, 10**6))
+def test_a_multiple_of_the_control_is_exact_in_decimal(percents, offset, size):
+    sentence = f"size.bytes <= {percents / 100} x control {'-' if offset < 0 else '+'} {abs(offset)}"
+    variants = [BASELINE, Variant("control", "control"), A]
+    fixed, _ = absolute(parse(sentence), variants, [reading("control", "size.bytes", size)])
+    assert fixed.limit == float(Fraction(percents, 100) * size + offset)
+
+
+@pytest.mark.parametrize(
+    ("value", "note", "words"),
+    [
+        (None, "the file is broken", "the baseline has no reading of size.bytes, so there is no limit: the file is"),
+        (None, "", "so there is no limit; write the limit as a number, or relative to the control"),
+    ],
+)
+def test_without_a_reading_of_the_baseline_there_is_a_reason(value, note, words):
+    fixed, lacking = absolute(parse("size.bytes <= 0.5 x baseline"), *of_baseline("size.bytes", value, note))
+    assert fixed is None
+    assert words in lacking
+
+
+def test_a_limit_beyond_all_numbers_admits_nothing():
+    """An infinite limit would pass everything."""
+    criterion = parse("size.bytes <= 1e300 x baseline")
+    fixed, lacking = absolute(criterion, *of_baseline("size.bytes", 1e10))
+    assert fixed is None
+    assert "too large" in lacking

@@ -1,11 +1,12 @@
 import contextlib
+import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecheck.errors import ConfigError
-from edgecheck.gate.sentence import SUFFIXES, check_directions, parse
+from edgecheck.gate.sentence import SUFFIXES, check_directions, parse, parse_all
 from edgecheck.metrics import METRICS
 
 
@@ -71,6 +72,7 @@ def test_refusals_name_place_and_cure(sentence, word):
         (" sp2ps.grad-cam  >=  control  warn ", 0, "warn"),
         ("accuracy_drop_pp <= control + 1 pp", 1, "fail"),
         ("accuracy >= control - 2 %", -0.02, "fail"),
+        ("accuracy >= control - 2 pp", -0.02, "fail"),
         ("size.bytes < control - 300 kB warn", -300_000, "warn"),
         ("opset == control", 0, "fail"),
     ],
@@ -98,7 +100,15 @@ def test_sentences_relative_to_the_control(sentence, offset, level):
         ("control - nan", "finite"),
         ("control + .inf", "finite"),
         ("control - 1.2.3", "not a number"),
-        ("control - 2 pp", "takes %"),
+        ("control - 2 kB", "takes %"),
+        ("baselin - 0.02", "control - NUMBER"),
+        ("0.98 * baseline", "does not fit"),
+        ("0 x baseline", "above 0"),
+        ("-0.5 x control", "above 0"),
+        ("nan x control", "finite"),
+        ("1.2.3 x control", "not a number"),
+        ("x baseline", "control - NUMBER"),
+        ("0.98 x", "does not fit"),
         ("control - 0.02 maybe", "does not fit"),
     ],
 )
@@ -111,9 +121,78 @@ def test_refusals_of_what_is_nearly_relative(ending, word):
 
 
 @pytest.mark.parametrize("metric", [name for name in METRICS if name.startswith("latency.")])
-def test_a_latency_relative_to_the_control_is_refused(metric):
+@pytest.mark.parametrize("limit", ["control", "baseline + 1 ms", "0.5 x baseline"])
+def test_a_latency_relative_to_a_measured_one_is_refused(metric, limit):
     with pytest.raises(ConfigError, match=r"latency.ratio, which is relative to the baseline"):
-        parse(f"{metric} <= control")
+        parse(f"{metric} <= {limit}")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "times", "offset", "reference"),
+    [
+        ("size.bytes <= 0.5 x baseline", 0.5, 0, "baseline"),
+        ("size.bytes<=.5x baseline+300kB warn", 0.5, 300_000, "baseline"),
+        ("accuracy >= baseline - 1 %", 1, -0.01, "baseline"),
+        ("accuracy >= baseline - 1 pp", 1, -0.01, "baseline"),
+        ("js_divergence <= 2 x control + 0.01", 2, 0.01, "control"),
+        ("error_ratio <= 1.5 x control", 1.5, 0, "control"),
+        ("error_ratio <= 0.5x", 1, None, ""),
+    ],
+)
+def test_a_limit_may_be_a_multiple_of_a_reading(sentence, times, offset, reference):
+    criterion = parse(sentence)
+    assert (criterion.times, criterion.offset, criterion.relative_to) == (times, offset, reference)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "low", "high", "level"),
+    [
+        ("accuracy_drop_pp in -1 .. 2", -1, 2, "fail"),
+        ("accuracy_drop_pp in -1..2 pp warn", -1, 2, "warn"),
+        ("accuracy@pi4 in .5...9", 0.5, 0.9, "fail"),
+        ("accuracy in 90 % .. 95 %", 0.9, 0.95, "fail"),
+        ("size.bytes in 1 kB..2MB", 1_000, 2_000_000, "fail"),
+        ("latency.p90_s in 1..5 ms", 0.001, 0.005, "fail"),
+        ("sp2ps.grad-cam in control - 0.02 .. control + 0.01", -0.02, 0.01, "fail"),
+        ("size.bytes in 0.2 x baseline .. 0.5 x baseline", 0, 0, "fail"),
+    ],
+)
+def test_a_two_sided_sentence_is_two_criteria(sentence, low, high, level):
+    below, above = parse_all(sentence, "edgecheck.yaml:7")
+    assert (below.op, above.op) == (">=", "<=")
+    assert (below.limit, above.limit) == pytest.approx((low, high))
+    assert {(one.level, one.text, one.where, one.name) for one in (below, above)} == {
+        (level, sentence, "edgecheck.yaml:7", sentence.split()[0])
+    }
+    check_directions([below, above])
+
+
+def test_a_one_sided_sentence_is_one_criterion():
+    assert parse_all("accuracy >= 0.9", "here") == [parse("accuracy >= 0.9", "here")]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "word"),
+    [
+        ("accuracy_drop_pp in 2 .. -1", "lower one first"),
+        ("size.bytes in 0.5 x baseline + 1 .. 0.5 x baseline", "lower one first"),
+        ("accuracy in 0.9 .. 95 %", "write % after both"),
+        ("size.bytes in 1..2 MB", "write MB after both"),
+        ("latency.p90_s in 1..5", "needs a unit"),
+        ("acuracy in 0..1", "did you mean 'accuracy'"),
+        ("accuracy in 0.9", "METRIC"),
+        ("accuracy in 0.9 ..", "METRIC"),
+        ("accuracy in 0.9..nan", "finite"),
+        ("accuracy in 0..0.9..1", "not a number"),
+        ("latency.p90_s in 1 ms .. baseline", "latency.ratio"),
+    ],
+)
+def test_refusals_of_two_sided_sentences(sentence, word):
+    with pytest.raises(ConfigError) as error:
+        parse_all(sentence, "edgecheck.yaml:7")
+    assert str(error.value).startswith("edgecheck.yaml:7: ")
+    assert word in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @settings(deadline=None)
@@ -153,11 +232,27 @@ def test_any_ending_is_a_criterion_or_a_config_error(ending):
         assert bool(criterion.relative_to) == ending.lstrip().startswith("control")
 
 
+@settings(deadline=None)
+@given(st.text("baseline x0.9 +-.e1%pkBwarn", max_size=28))
+def test_any_range_is_two_inclusive_criteria_or_a_config_error(text):
+    with contextlib.suppress(ConfigError):
+        below, above = parse_all(f"accuracy in {text}")
+        assert (below.op, above.op) == (">=", "<=")
+        assert below.times > 0
+        assert above.times > 0
+        assert math.isfinite(below.limit)
+        assert math.isfinite(above.limit)
+        references = [part.partition("baseline")[1] for part in text.split("..", 1)]
+        assert [below.relative_to, above.relative_to] == references
+
+
 @pytest.mark.parametrize(
     ("sentences", "turned"),
     [
         (["accuracy_drop_pp >= 2"], "<="),
         (["accuracy_drop_pp >= control - 1 pp"], "<="),
+        (["size.bytes >= 0.5 x baseline"], "<="),
+        (["accuracy < baseline - 1 %", "size.bytes <= 0.5 x baseline"], ">"),
         (["sp2ps.grad-cam < 0.9"], ">"),
         (["size.bytes > 1 MB", "accuracy >= 0.9"], "<"),
         (["accuracy_drop_pp >= 2", "accuracy_drop_pp >= 1"], "<="),

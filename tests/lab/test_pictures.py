@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgecheck.lab  # noqa: F401  (grad-cam imports torchvision)
-from edgecheck.lab.pictures import GAP, LINE_HEIGHT, SMALLEST_SIDE, grid, overlay, strip
+from edgecheck.lab.pictures import GAP, LINE_HEIGHT, SMALLEST_SIDE, grid, overlay
 
 
 def decoded(png: bytes) -> np.ndarray:
@@ -34,18 +34,6 @@ def test_a_tiny_image_is_enlarged_by_repeating_pixels() -> None:
     assert (large == small.repeat(5, 0).repeat(5, 1)).all()
 
 
-def test_a_strip_has_the_image_then_each_overlay() -> None:
-    image, first = picture(SMALLEST_SIDE, SMALLEST_SIDE)
-    second = 1 - first
-    row = decoded(strip(image, first, second))
-    assert row.shape == (SMALLEST_SIDE, 3 * SMALLEST_SIDE + 2 * GAP, 3)
-    step = SMALLEST_SIDE + GAP
-    assert (row[:, :SMALLEST_SIDE] == image).all()
-    assert (row[:, SMALLEST_SIDE:step] == 255).all()
-    assert (row[:, step : step + SMALLEST_SIDE] == decoded(overlay(image, first))).all()
-    assert (row[:, 2 * step :] == decoded(overlay(image, second))).all()
-
-
 def test_hot_is_red_and_cold_is_blue() -> None:
     image = np.zeros((SMALLEST_SIDE, SMALLEST_SIDE, 3), np.uint8)
     heatmap = np.zeros((SMALLEST_SIDE, SMALLEST_SIDE))
@@ -67,7 +55,8 @@ def test_any_image_gives_a_picture_to_be_seen(height: int, width: int, channels:
 def test_arguments_are_not_written_to() -> None:
     image, heatmap = picture(20, 20, channels=1)
     kept = image.copy(), heatmap.copy()
-    strip(image, heatmap)
+    overlay(image, heatmap)
+    grid(image, [("l1", [("20 %", heatmap)])])
     assert (image == kept[0]).all()
     assert (heatmap == kept[1]).all()
 

@@ -33,7 +33,7 @@ from edgecheck.pipeline.stages.saturation import Saturated
 from edgecheck.pipeline.stages.suspect import Attempt, Attempts
 from edgecheck.pipeline.subject import Seen
 from edgecheck.pipeline.work import Computed
-from edgecheck.records import Diagnostic, ImageScore, Mark, Similarity
+from edgecheck.records import Diagnostic, Gallery, ImageScore, Mark, Similarity
 
 IMAGES, CLASSES = 40, 10
 
@@ -95,7 +95,7 @@ OUTPUTS = {
     "chance": lambda stage, content: ChanceMeasured(dict.fromkeys(stage.methods, mark(content))),
     "anchors": lambda stage, content: AnchorsMeasured(*[dict.fromkeys(stage.methods, mark(content))] * 2),
     "similarity": lambda stage, content: Compared([similarity(method, content) for method in stage.methods]),
-    "pictures": lambda stage, content: Drawn(len(stage.shown)),
+    "pictures": lambda stage, content: Drawn(Gallery(stage.methods[0], 0.5, 16, 16)),
     "profile": lambda stage, content: Profiled([], number(content), None, "", told(content)),
     "latency": times,
 } | dict.fromkeys(

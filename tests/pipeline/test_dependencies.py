@@ -223,6 +223,7 @@ SETTINGS = [
     ({"explain": {"methods": ["grad-cam"]}}, {"explain", "similarity", "chance", "anchors"}),
     ({"explain": {"target_layer": "features.conv1"}}, {"target", "locate", "=explain", *KEPT}),
     ({"explain": {"class_explained": "label"}}, {"explain", "anchors"}),
+    ({"explain": {"pictures": 2}}, {"pictures"}),
     ({"explain": {"sam": "rgb"}}, {"similarity", "chance", "anchors"}),
     ({"compute": {"device": "cpu"}}, {"rank", "finetune", "recalibrate", "locate", "=explain"}),
     ({"compute": {"processes": 2}}, {"finetune"}),

@@ -16,7 +16,6 @@ from edgecheck.device.latency.sampler import Sampling
 from edgecheck.device.runtime.ort import Options
 from edgecheck.pipeline.stage import key_of, keyed
 from edgecheck.pipeline.stages.network import Before
-from edgecheck.pipeline.stages.pictures import Shown
 from edgecheck.pipeline.subject import DataSource, Drawn, Images, Network, Seen
 from edgecheck.records import Criterion, Diagnostic
 from edgecheck.steps import FineTuneStep, Preserve, PruneStep, Quantize, QuantizeStep, RecalibrateStep, Recipe
@@ -48,7 +47,6 @@ EXAMPLES = {
     "criteria": [Criterion("latency.ratio", "<=", 1.0)],
     "candidates": ["a"],
     "files_by_name": {"a": FILE},
-    "shown": [Shown("grad-cam", 3)],
     "notes": [Diagnostic("text", {"text": "x"})],
     "seen": Seen([1, 2], "5eed"),
     "shape": (3, 8, 8),
@@ -67,6 +65,7 @@ EXAMPLES = {
     "classes": "predicted",
     "sam": "map",
     "device": "cpu",
+    "count": 3,
     "opset": 18,
     "seed": 0,
     "place": 1,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from edgecheck.records import (
     Criterion,
     Diagnostic,
     Environment,
+    Gallery,
     ImageScore,
     LayerCost,
     Mark,
@@ -23,6 +25,7 @@ from edgecheck.records import (
     Reading,
     Recommendation,
     Report,
+    Shown,
     Similarity,
     Subject,
     Tool,
@@ -251,6 +254,29 @@ def make_report() -> Report:
         anchors=ANCHORS,
     )
     return judged(measured, policy)
+
+
+SHOWN = [
+    Shown(4711, "moved", 3, 3, 0.98, 3, 0.91, {"grad-cam": 0.113, "ablation-cam": 0.25}),
+    Shown(815, "changed", 3, 3, 0.97, 5, 0.61, {"grad-cam": 0.2, "ablation-cam": 0.4}),
+    Shown(7, "typical", 9, 5, 0.4, 5, 0.5, {"grad-cam": 0.95, "ablation-cam": 0.9}),
+]
+
+
+def shown_on(report: Report, *names: str) -> tuple[Report, dict[str, dict[str, bytes]]]:
+    """Return a report with a gallery of some variants, and its pictures: bytes that name what they would show."""
+    gallery = Gallery("grad-cam", 0.9482, 24, 32, SHOWN)
+    variants = [
+        evolve(one, gallery=gallery, pictures=[f"{one.name}/pictures.zip"]) if one.name in names else one
+        for one in report.variants
+    ]
+    pictures: dict[str, dict[str, bytes]] = {name: {} for name in names}
+    for name, one in product(names, SHOWN):
+        pictures[name][one.picture] = one.picture.encode()
+        for method in one.sp2ps:
+            before, after = one.heatmap(method, "baseline"), one.heatmap(method, "variant")
+            pictures[name] |= {before: before.encode(), after: f"{name} {after}".encode()}
+    return evolve(report, variants=variants), pictures
 
 
 @pytest.fixture(scope="session")

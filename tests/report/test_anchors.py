@@ -1,5 +1,6 @@
 """The scale of Sp2PS in tables, lines and charts."""
 
+from functools import partial
 from itertools import pairwise
 
 import attrs
@@ -47,12 +48,12 @@ def test_a_document_without_anchors_shows_none(report):
     del document["anchors"]
     older = from_dict(document, Report)
     assert older.anchors == []
-    for page in (html.render(older), markdown.render(older), terminal.render(older)):
+    for page in (html.render(older), markdown.render(older), terminal.render(older, verbose=True)):
         assert "scale of sp2ps" not in page.lower()
-    assert anchor_lines.described(older, "grad-cam") == ""
+    assert anchor_lines.described(older, "grad-cam", (0.0, 1.0)) == ""
 
 
-@pytest.mark.parametrize("render", [html.render, markdown.render, terminal.render])
+@pytest.mark.parametrize("render", [html.render, markdown.render, partial(terminal.render, verbose=True)])
 def test_each_format_shows_them(report, render):
     page = " ".join(render(report).split())
     assert all(figure in page for figure in ("0.569", "0.444", "0.108"))
@@ -105,8 +106,13 @@ def test_labels_do_not_collide(report, scores):
             assert bottom >= top - 1  # the box of a text is a little larger than its letters
 
 
-def test_charts_of_heatmaps_describe_the_lines(report):
-    told = {chart.name: chart.description for chart in charts(report)}
-    described = {name for name, text in told.items() if "Dash-dotted: the scale of Sp2PS of grad-cam" in text}
-    assert described == {name for name in told if name == "drift" or name.startswith("rate-")}
-    assert described >= {"drift"}
+def test_charts_speak_of_the_lines_only_where_they_draw_them(report):
+    def told(scores):
+        of_all = {one.method: one for one in report.anchors}
+        moved = [attrs.evolve(of_all[method], chance=Mark(scores)) for method in of_all]
+        drawn = charts(attrs.evolve(report, anchors=moved))
+        return {chart.name for chart in drawn if "Dash-dotted: the scale of Sp2PS" in chart.description}
+
+    heatmaps = {chart.name for chart in charts(report) if chart.name.startswith(("drift-", "rate-"))}
+    assert told(0.95) == heatmaps >= {"drift-grad-cam"}
+    assert told(0.2) == set()  # no variant is near

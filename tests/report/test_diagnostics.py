@@ -3,6 +3,7 @@
 import ast
 import re
 import string
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +15,7 @@ from edgecheck.config.plan import Plan
 from edgecheck.metrics import Unit
 from edgecheck.records import Diagnostic
 from edgecheck.registry import register
-from edgecheck.report import RENDERERS, html, reasons, sentences
+from edgecheck.report import RENDERERS, html, reasons, sentences, terminal
 from edgecheck.report.diagnostics import BENCH, by_name, render
 from edgecheck.report.sentences import SENTENCES
 
@@ -47,6 +48,7 @@ EXAMPLES = {
         **{"metric": "sp2ps.grad-cam", "op": ">=", "limit": 0.95},
         **{"mean": 0.94, "low": 0.92, "high": 0.96, "controls": 2},
     },
+    "gate-waiver-not-applied": {"metric": "size.bytes", "variant": "a", "verified": False},
     "gate-advice-any": {"recommended": "a", "failing": 2},
     "gate-advice-relative": {
         **{"metrics": ["sp2ps.grad-cam"], "metric": "sp2ps.grad-cam", "limit": 0.95, "floor": 0.91},
@@ -225,9 +227,9 @@ def test_warnings_and_notes_are_apart(told):
     assert [text[:15] for text in reasons.notes(told)] == ["a takes 8 image", names[:15]]
 
 
-@pytest.mark.parametrize("form", ["terminal", "markdown", "html"])
-def test_each_format_shows_both(told, form):
-    text = " ".join((html.render(told) if form == "html" else RENDERERS[form](told)).split())
+@pytest.mark.parametrize("render", [partial(terminal.render, verbose=True), RENDERERS["markdown"], html.render])
+def test_each_format_shows_both(told, render):
+    text = " ".join(render(told).split())
 
     for heading, sentence in (("Warnings", "many weights are zero"), ("Notes", "a takes 8 images per run")):
         assert heading in text

@@ -48,12 +48,10 @@ def test_it_has_a_column_behind_those_that_the_gate_asks_for(more: Report, repor
     assert names[:place] + names[place + 1 :] == before
 
 
-def test_it_has_a_mark_in_the_drift_chart(more: Report, report: Report) -> None:
+def test_it_has_a_drift_chart_of_its_own(more: Report, report: Report) -> None:
     assert svg.installed()
-    drawn = {chart.name: chart.svg for chart in charts.charts(more)}
-    assert f">{METHOD}<" in drawn["drift"]
-    assert "var(--purple, #cc79a7)" in drawn["drift"]
-    assert f">{METHOD}<" not in {chart.name: chart.svg for chart in charts.charts(report)}["drift"]
+    assert "drift-score-cam" in {chart.name for chart in charts.charts(more)}
+    assert "drift-score-cam" not in {chart.name for chart in charts.charts(report)}
 
 
 def test_every_method_has_a_look_of_its_own() -> None:
@@ -75,7 +73,7 @@ def alone() -> Report:
 def test_alone_it_takes_the_place_of_the_three(alone: Report) -> None:
     assert [column.name for column in table.columns(alone) if "Sp2PS" in column.name] == ["Sp2PS score-cam"]
     assert sections.results(alone).heading[-1] == "Sp2PS score-cam"
-    assert {"rate-l1-filters-layer", "drift"} <= {chart.name for chart in charts.charts(alone)}
+    assert {"rate-l1-filters-layer", "drift-score-cam"} <= {chart.name for chart in charts.charts(alone)}
     assert [chart.name for chart in drops.charts(alone)] == ["drop-score-cam"]
     assert [objective.metric for objective in front(alone, alone.variants).objectives] == [
         "accuracy",

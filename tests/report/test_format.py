@@ -85,7 +85,7 @@ def test_interval_missing():
     ],
 )
 def test_limit_is_not_rounded(metric, value, text):
-    assert format.format_limit(metric, value) == text
+    assert format.format_bound(metric, value) == text
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_different_actual_and_limit_never_read_alike(metric, actual, limit):
     verdict = Verdict("v", metric, "<=", limit, actual, "FAIL", "fail", "")
     close = math.isclose(actual, limit, rel_tol=1e-9, abs_tol=1e-9)
     shown = format.format_actual(verdict).lstrip("+")
-    assert close or METRICS[metric].unit == "logit" or shown != format.format_limit(metric, limit)
+    assert close or METRICS[metric].unit == "logit" or shown != format.format_bound(metric, limit)
 
 
 @settings(deadline=None)

@@ -6,14 +6,14 @@ from io import StringIO
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgecheck.report import RENDERERS, html, svg, terminal
 from edgecheck.report.listing import LISTING_RENDERERS, Listing, folded, render
 from edgecheck.report.markup import escape
 from edgecheck.report.sweep import page
-from edgecheck.report.sweep.sections import PictureFile, sections
+from edgecheck.report.sweep.sections import Drawn, PictureFile, sections
 from tests.report.conftest import renamed
 from tests.report.test_html import Page
 
@@ -94,14 +94,20 @@ def test_a_table_in_markdown_keeps_its_rows_and_cells(text):
 
 @pytest.fixture(scope="module")
 def harmless_tags():
-    return Page(html.render(renamed("harmless"))).tags
+    return _tags(Page(html.render(renamed("harmless"))))
+
+
+def _tags(page):
+    """Return the tags of a page but for those that backticks give."""
+    return [tag for tag in page.tags if tag != "code"]
 
 
 @quick
 @given(text=TEXT)
 def test_html_holds_the_text_and_no_more_tags(harmless_tags, text):
+    assume(text.strip())  # an empty reason has no element
     found = Page(html.render(renamed(text)))
-    assert found.tags == harmless_tags
+    assert _tags(found) == harmless_tags
     assert not steering("".join(found.text))
 
 
@@ -109,7 +115,7 @@ def test_html_holds_the_text_and_no_more_tags(harmless_tags, text):
 @given(TEXT)
 def test_the_page_of_a_sweep_stays_whole_in_each_format(text):
     report = renamed(text)
-    told = list(sections(report, f"edgecheck sweep {text}", [], [], [PictureFile("a.png", text)]))
+    told = list(sections(report, f"edgecheck sweep {text}", Drawn(grids=[PictureFile("a.png", text)])))
     markdown = page.markdown(report, told)
     assert not steering(markdown)
     assert len(set(rows(markdown, "| variant |"))) == 1

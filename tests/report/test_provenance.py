@@ -1,6 +1,6 @@
 from attrs import evolve
 
-from edgecheck.report import RENDERERS, html, provenance
+from edgecheck.report import RENDERERS, html, provenance, terminal
 
 
 def test_date_duration_and_command_are_told(report):
@@ -25,6 +25,7 @@ def test_a_date_of_another_form_is_shown_as_it_is(report):
 
 def test_an_emulated_cpu_is_called_so(report):
     emulated = evolve(report, environment=evolve(report.environment, emulated=True))
-    assert "Cortex-A72 at 1.5 GHz (asimd), emulated" in RENDERERS["terminal"](emulated)
+    assert "Cortex-A72 at 1.5 GHz (asimd), emulated" in terminal.render(emulated, verbose=True)
+    assert "Cortex-A72 at 1.5 GHz, emulated" in RENDERERS["terminal"](emulated)
     assert "aarch64 (emulated)" in html.render(emulated)
     assert "emulated" not in RENDERERS["terminal"](report) + html.render(report)

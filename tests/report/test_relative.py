@@ -8,9 +8,9 @@ from attrs import evolve
 
 from edgecheck.gate import judge
 from edgecheck.gate.sentence import parse
-from edgecheck.records import Policy, Verdict
+from edgecheck.records import Criterion, Policy, Verdict
 from edgecheck.report import RENDERERS, charts, html, junit, svg, terminal
-from edgecheck.report.format import format_actual, format_criterion, format_limit, format_resolved
+from edgecheck.report.format import format_actual, format_bound, format_criterion, format_limit, format_resolved
 
 ASKED = "sp2ps.grad-cam >= control - 0.02"
 POLICY = Policy(criteria=[parse(ASKED), parse("accuracy_drop_pp <= control + 1 pp warn")])
@@ -57,13 +57,29 @@ def none(report):
 
 
 def text_of(report):
-    return " ".join(terminal.render(report, 200).split())
+    return " ".join(terminal.render(report, 200, verbose=True).split())
 
 
 def test_the_terminal_says_what_was_asked_and_what_it_comes_to(one):
     assert f"all of: {ASKED} (0.942); accuracy_drop_pp <= control + 1 pp (+0.94 pp) (warn)" in text_of(one)
     assert "FAIL sp2ps.grad-cam 0.914, limit >= control - 0.02 (0.942), noise floor 0.962: beyond" in text_of(one)
     assert "WARN accuracy_drop_pp +1.84 pp, limit <= control + 1 pp (+0.94 pp), noise floor -0.06 pp:" in text_of(one)
+
+
+def test_every_format_says_what_a_limit_relative_to_the_baseline_comes_to(report):
+    baseline = next(r.value for r in report.readings if r.variant == "baseline" and r.metric == "size.bytes")
+    judgement = judged(report, Policy(criteria=[parse("size.bytes <= 0.1 x baseline")]))
+    limit = format_bound("size.bytes", round(baseline / 10))
+    verdict = judgement.verdicts[0]
+    assert (verdict.limit, verdict.status) == (baseline / 10, "FAIL")
+    shown = format_resolved(verdict)
+    assert shown.startswith(f"0.1 x baseline ({limit[:3]}")
+    assert f"all of: size.bytes <= 0.1 x baseline ({limit[:3]}" in text_of(judgement)
+    for render in (*RENDERERS.values(), html.render):
+        assert "0.1 x baseline" in render(judgement) or render(judgement).startswith("{")
+    assert "noise floor" not in next(
+        line for line in terminal.render(judgement, 200).splitlines() if "FAIL size" in line
+    )
 
 
 def test_several_controls_are_told_with_their_range(several):
@@ -137,8 +153,21 @@ def test_charts_show_the_range_of_several_controls_as_a_band(report, several, no
     ],
 )
 def test_an_offset_is_not_rounded(metric, offset, text):
-    assert format_limit(metric, None, offset) == text
+    assert format_limit(Criterion(metric, "<=", offset, relative_to="control")) == text
     sentence = f"{metric} <= {text}"
+    assert format_criterion(parse(sentence)) == sentence
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "size.bytes <= 0.5 x baseline",
+        "size.bytes <= 0.125 x baseline + 1 kB",
+        "accuracy >= baseline - 1 %",
+        "js_divergence <= 2 x control + 0.01",
+    ],
+)
+def test_a_multiple_of_a_reading_reads_as_it_was_written(sentence):
     assert format_criterion(parse(sentence)) == sentence
 
 
@@ -152,6 +181,8 @@ def test_an_offset_is_not_rounded(metric, offset, text):
     ],
 )
 def test_limit_and_actual_are_told_apart(limit, actual, shown, measured):
-    verdict = Verdict("v", "sp2ps.grad-cam", ">=", limit, actual, "FAIL", "fail", "", offset=-0.02)
-    assert format_resolved(verdict.metric, verdict.limit, verdict.offset, verdict.actual) == shown
+    verdict = Verdict(
+        "v", "sp2ps.grad-cam", ">=", limit, actual, "FAIL", "fail", "", offset=-0.02, relative_to="control"
+    )
+    assert format_resolved(verdict) == shown
     assert format_actual(verdict) == measured

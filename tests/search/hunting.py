@@ -7,7 +7,7 @@ from edgecheck.config.plan import VariantSpec
 from edgecheck.gate.sentence import parse
 from edgecheck.pipeline.search import costs, hunt
 from edgecheck.progress import Silent
-from edgecheck.records import Attempt, Policy, reading
+from edgecheck.records import Attempt, Policy, Variant, reading
 from edgecheck.search.budget import Budget, Spending
 
 BASELINE = 1000.0
@@ -54,7 +54,9 @@ def searched(landscape, monkeypatch, minimize="size.bytes", criteria=(), budget=
     monkeypatch.setattr(costs, "first_cheap", landscape.first_cheap)
     monkeypatch.setattr(costs, "timed", landscape.timed)
     policy = Policy(criteria=[parse(text) for text in criteria])
-    baseline = SimpleNamespace(readings=[reading("baseline", "size.bytes", BASELINE)])
+    baseline = SimpleNamespace(
+        variant=Variant("baseline", "baseline"), readings=[reading("baseline", "size.bytes", BASELINE)]
+    )
     run = SimpleNamespace(plan=SimpleNamespace(policy=policy))
     bench = SimpleNamespace(run=run, policy=policy, baseline=baseline, minimize=minimize)
     found = hunt.Hunt(bench, Spending(Budget.of(budget)), Silent(), sum(map(len, landscape.sizes.values())))

@@ -64,6 +64,25 @@ def test_limits_on_size_are_bisected_from_the_other_side(landscape, limit, monke
 
 
 @patched
+@given(landscape=monotone(), share=st.integers(1, 99))
+def test_limits_relative_to_the_baseline_are_bisected_as_numbers(landscape, share, monkeypatch):
+    relative = searched(landscape, monkeypatch, criteria=[f"size.bytes <= {share / 100} x baseline - 1 B"])
+    tried = list(landscape.tried)
+    landscape.tried.clear()
+    absolute = searched(landscape, monkeypatch, criteria=[f"size.bytes <= {share * BASELINE / 100 - 1} B"])
+    assert relative.best == absolute.best
+    assert tried == landscape.tried
+
+
+def test_a_limit_relative_to_what_the_baseline_lacks_is_why_a_branch_has_no_result(monkeypatch):
+    landscape = Landscape({"l1": [900.0, 500.0]}, {"l1": ["passes", "passes"]})
+    found = searched(landscape, monkeypatch, criteria=["macs <= 0.5 x baseline"])
+    assert found.best is None
+    (result,) = found.results.values()
+    assert result.note.startswith("macs <= 0.5 x baseline: the baseline has no reading of macs, so there is no limit")
+
+
+@patched
 @given(landscape=monotone())
 def test_it_finds_the_fastest_although_latency_is_not_monotone(landscape, monkeypatch):
     found = searched(landscape, monkeypatch, minimize="latency.ratio")

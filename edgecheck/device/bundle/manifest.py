@@ -92,9 +92,10 @@ def folder_of(place: int) -> str:
 
 
 def policy_digest(policy: Policy) -> str:
-    """Return the digest of a policy, without the places that its criteria were written at."""
+    """Return the digest of a policy, without the places that its criteria and waivers were written at."""
     criteria = [{**to_dict(one), "where": "", "text": ""} for one in policy.criteria]
-    return digest({**to_dict(policy), "criteria": criteria})
+    waivers = [{**to_dict(one), "where": ""} for one in policy.waivers]
+    return digest({**to_dict(policy), "criteria": criteria, "waivers": waivers})
 
 
 def answers_digest(logits: NDArray[np.floating]) -> str:

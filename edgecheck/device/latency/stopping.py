@@ -37,7 +37,7 @@ class Stopping:
     """The stopping rule: call it with the samples so far; true stops the sampling.
 
     Attributes:
-        criteria: the latency criteria decided by interval; their limits are numbers, never relative to the control.
+        criteria: the latency criteria decided by interval; their limits are numbers, never relative to a reading.
             Without criteria, sampling stops at `PRECISION`.
         candidates: the files that are judged.
     """
@@ -49,7 +49,7 @@ class Stopping:
     @classmethod
     def of(cls, policy: Policy, candidates: Sequence[str]) -> Stopping:
         """Return the rule for the criteria of a policy on this machine."""
-        here = [criterion for criterion in policy.criteria if criterion.device == HOST]
+        here = [one for one in policy.criteria if one.device == HOST and not one.relative_to]
         decided = [c for c in here if c.metric in _VALUES and judge.by_interval(c, policy)]
         # Only what decides: a criterion that moved to another line of its file must not have all timed again.
         asked = [Criterion(c.metric, c.op, c.limit) for c in decided]

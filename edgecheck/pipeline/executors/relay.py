@@ -6,7 +6,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import Lock
 from typing import Any, Literal
 
@@ -63,6 +63,10 @@ class Relay:
     def note(self, text: str) -> None:
         """Report a line that stays on the screen."""
         self._send(Said(text, keep=True))
+
+    def overall(self, line: Callable[[], str]) -> AbstractContextManager[None]:
+        """Do nothing: a worker knows only its own stage."""
+        return nullcontext()
 
 
 class _Sending(io.RawIOBase):

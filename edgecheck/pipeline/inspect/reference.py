@@ -49,7 +49,9 @@ def metrics(name: str | None = None) -> Listing:
         f"{ANY_METHOD} is one of {', '.join(METHODS)}",
         "bounds are inclusive; kB = 1000 bytes, KiB = 1024 bytes; `edgecheck metrics NAME` shows one metric",
     ]
-    return Listing("metrics", columns, rows, data, notes, text_columns=5, wrapped=("meaning", "source"))
+    return Listing(
+        "metrics", columns, rows, data, notes, text_columns=5, spare=("source",), wrapped=("meaning", "source")
+    )
 
 
 def _strength(metric: Metric) -> dict[str, str]:
@@ -92,7 +94,8 @@ def criteria(name: str | None = None) -> Listing:
     columns = ["criterion", "meaning of the score", "ranks", "needs\nimages", "source"]
     notes = ["weights and filters with the lowest score are removed first; images are drawn from the training split"]
     wrapped = ("meaning of the score", "source")
-    return Listing("pruning criteria", columns, rows, {"criteria": list(facts.values())}, notes, 5, wrapped=wrapped)
+    data = {"criteria": list(facts.values())}
+    return Listing("pruning criteria", columns, rows, data, notes, 5, spare=("source",), wrapped=wrapped)
 
 
 def _one(kind: str, facts: dict[str, Any], more: dict[str, str]) -> Listing:

@@ -17,6 +17,7 @@ from edgecheck.config.branches import Branch, branches, narrowed
 from edgecheck.config.plan import Half, Plan, VariantSpec
 from edgecheck.config.variants import Settings
 from edgecheck.errors import ConfigError, UsageError
+from edgecheck.gate.floor import absolute
 from edgecheck.gate.sentence import holds
 from edgecheck.metrics import METRICS
 from edgecheck.pipeline import beginning, making, sensitivity
@@ -31,6 +32,7 @@ from edgecheck.pipeline.store import Store
 from edgecheck.pipeline.work import Executor
 from edgecheck.progress import Progress
 from edgecheck.records import SCHEMA_VERSION, Attempt, Report, Search, Sensitivity, Tool, to_json
+from edgecheck.report import finished
 from edgecheck.report.format import format_count, format_value
 from edgecheck.report.search import page
 from edgecheck.run_folder import SEARCH_FILES
@@ -75,8 +77,7 @@ def search(
         UsageError: the budget ended before the first variant.
         EdgecheckError: raised by `pipeline.run`.
     """
-    searched = _branches(plan)
-    _check(plan, searched)
+    searched = checked(plan)
     hunt = _hunted(plan, store.folder / FOLDER, searched, Spending(budget), tools)
     record = _record(plan, hunt, searched, command)
     store.reuse(store.folder / FOLDER)
@@ -86,6 +87,17 @@ def search(
     report = run(second, store, tools.progress, tools.executor(), command)
     _write(record, report, hunt.scan, store)
     return record, report
+
+
+def checked(plan: Plan) -> list[Branch]:
+    """Return the branches of the space of a plan, after checking that a search of them can have a result.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    searched = _branches(plan)
+    _check(plan, searched)
+    return searched
 
 
 def _hunted(plan: Plan, folder: Path, searched: Sequence[Branch], spending: Spending, tools: Tools) -> Hunt:
@@ -162,11 +174,13 @@ def _searched(
             "variant; give more"
         )
     policy = evolve(plan.policy, criteria=of_family(plan.policy.criteria, "quality"))
-    relative = any(one.offset is not None for one in policy.criteria)
+    searched_by = (*policy.criteria, *deciding(plan.policy.criteria, "cost"))
+    relative = any(one.relative_to == "control" for one in searched_by)
     controls = _controls(job, schedule, baseline) if relative else {}
     bench = Bench(job, baseline, policy, controls, plan.search.minimize)
     hunt = Hunt(bench, spending, progress, len(_specs(searched)))
-    schedule.finish(schedule.start(explore(hunt, branch) for branch in searched))
+    with progress.overall(lambda: finished.tried(len(hunt.attempts))):
+        schedule.finish(schedule.start(explore(hunt, branch) for branch in searched))
     if not hunt.attempts:  # then nothing can pass, and one variant shows by how much
         schedule.finish(schedule.start([hunt.tried(searched[0], len(searched[0].specs) - 1)]))
     return hunt
@@ -192,9 +206,12 @@ def _check_baseline(plan: Plan, baseline: Findings) -> None:
         ConfigError: it does not.
     """
     values = {reading.metric: reading.value for reading in baseline.readings}
-    for criterion in of_family(plan.policy.criteria, "quality"):
+    for criterion in deciding(plan.policy.criteria, "quality"):
         value = values.get(criterion.metric)
-        if value is None or criterion.offset is not None or criterion.level == "warn" or holds(criterion, value):
+        if value is None or criterion.relative_to == "control":
+            continue
+        fixed, _ = absolute(criterion, [baseline.variant], baseline.readings)
+        if fixed and holds(fixed, value):
             continue
         unit = METRICS[criterion.metric].unit
         place = f"{criterion.where}: " if criterion.where else f"{plan.source}: gate.criteria: "

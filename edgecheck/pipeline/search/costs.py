@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from edgecheck.config.branches import Branch
 from edgecheck.device.latency import timings
-from edgecheck.errors import NothingRemovedError
+from edgecheck.errors import MeasurementError, NothingRemovedError
+from edgecheck.gate.floor import absolute
 from edgecheck.gate.sentence import holds
 from edgecheck.pipeline import comparing, examining, making
 from edgecheck.pipeline.entry import Entry, Findings
@@ -40,6 +41,30 @@ def first_cheap(bench: Bench, branch: Branch, limit: Limit) -> Line[int]:
             index = search.send(limit((yield from weighed(bench, branch, index))))
     except StopIteration as done:
         return int(done.value)
+
+
+def resolved(bench: Bench, branch: Branch, criteria: Sequence[Criterion]) -> Line[list[Criterion]]:
+    """Return the limits on size and work of a branch as numbers, also where they are relative to a reading.
+
+    Raises:
+        MeasurementError: that reading does not exist, so nothing can pass.
+        EdgecheckError: a control could not be made or counted.
+    """
+    references = {one.relative_to for one in criteria} - {""}
+    if not references:
+        return list(criteria)
+    controls = (yield tuple(bench.controls[branch.specs[0].recipe])) if "control" in references else ()
+    sides = [bench.baseline, *controls]
+    if any(one.metric == "memory.activation_bytes" for one in criteria):
+        for place, side in enumerate(sides):
+            sides[place] = yield from with_layers(bench.run, side)
+    variants, readings = [side.variant for side in sides], [one for side in sides for one in side.readings]
+    recipe = controls[0].variant.recipe if controls else None
+    fixed = [absolute(one, variants, readings, recipe) for one in criteria]
+    for criterion, (_, lacking) in zip(criteria, fixed, strict=True):
+        if lacking:
+            raise MeasurementError(f"{criterion.text or criterion.name}: {lacking}")
+    return [criterion for criterion, _ in fixed if criterion]
 
 
 def within(criteria: Sequence[Criterion], metric: str, below: float | None) -> Limit:

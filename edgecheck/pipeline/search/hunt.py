@@ -8,8 +8,8 @@ from attrs import evolve
 
 from edgecheck.config.branches import Branch
 from edgecheck.config.plan import VariantSpec
-from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.gate.preconditions import applies, needs_twin
+from edgecheck.gate.recommend import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.gate.sentence import holds
 from edgecheck.gate.trained_maps import insufficient
 from edgecheck.pipeline.failures import FAILURES
@@ -139,7 +139,8 @@ def _start(hunt: Hunt, branch: Branch) -> Line[int]:
     below = hunt.bound if hunt.best and not hunt.by_latency else None
     if not hunt.cost_limits and below is None:
         return 0
-    limit = costs.within(hunt.cost_limits, hunt.bench.minimize, below)
+    limits = yield from costs.resolved(hunt.bench, branch, hunt.cost_limits)
+    limit = costs.within(limits, hunt.bench.minimize, below)
     return (yield from costs.first_cheap(hunt.bench, branch, limit))
 
 

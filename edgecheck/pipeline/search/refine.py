@@ -17,7 +17,7 @@ from edgecheck.pipeline.schedule import Line, Schedule
 from edgecheck.pipeline.search import costs
 from edgecheck.pipeline.search.hunt import LATENCY, Hunt, surely_fast
 from edgecheck.progress import Progress
-from edgecheck.records import Attempt, BranchResult, Reading, by_drift
+from edgecheck.records import Attempt, BranchResult, Criterion, Reading, by_drift
 from edgecheck.search.margins import margins
 from edgecheck.search.nearest import nearest
 from edgecheck.search.optimizing import VIOLATED, Optimizer, Point, Proposer, need_optuna
@@ -93,20 +93,24 @@ def _centre(hunt: Hunt, branch: Branch) -> float:
 
 def _relative(hunt: Hunt) -> bool:
     """Return whether limits depend on a control, which another recipe would need one of its own for."""
-    return any(one.offset is not None for one in hunt.bench.policy.criteria)
+    return any(one.relative_to == "control" for one in (*hunt.bench.policy.criteria, *hunt.cost_limits))
 
 
 def refine(hunt: Hunt, area: Area, proposer: Proposer, trials: int) -> Line[None]:
     """Try up to `trials` variants of an area; what is known from the search so far is told first."""
+    made: list[Attempt] = []
+    try:
+        limits = yield from costs.resolved(hunt.bench, area.branch, hunt.cost_limits)
+    except FAILURES:  # as before, in the search around which it refines: nothing can be within such a limit
+        return _keep(hunt, area, made)
     for point in _first(hunt, area):
         proposer.enqueue(point)
-    made: list[Attempt] = []
     for _ in range(_MOST_PROPOSALS * trials):
         if len(made) >= trials or hunt.spending.over:
             break
         proposal = proposer.ask()
         before = len(hunt.attempts)
-        told = yield from _told(hunt, area, proposal.point)
+        told = yield from _told(hunt, area, proposal.point, limits)
         made += list(hunt.attempts.values())[before:]
         proposer.tell(proposal, told.value, told.constraints)
     _keep(hunt, area, made)
@@ -119,14 +123,14 @@ def _first(hunt: Hunt, area: Area) -> list[dict[str, int]]:
     return [*(area.uniform(rate) for rate in tried if rate in area.rates), *area.nearby()]
 
 
-def _told(hunt: Hunt, area: Area, point: Point) -> Line[_Told]:
+def _told(hunt: Hunt, area: Area, point: Point, limits: Sequence[Criterion]) -> Line[_Told]:
     """Return what is known of a point, after making its variant where it may be better than the best so far."""
     spot = area.at(point)
     if spot is None:
         return _Told(hunt.whole, _unknown(hunt))
     if spot.branch.specs[spot.index].name not in hunt.attempts:
         readings = yield from _costs(hunt, spot)
-        if not _gains(hunt, readings):
+        if not _gains(hunt, readings, limits):
             value = hunt.objective(readings)
             excess = VIOLATED if value is None else max((value - hunt.bound) / hunt.whole, 1e-6)
             return _Told(hunt.whole if value is None else value, {SMALLER: excess})
@@ -155,10 +159,10 @@ def _costs(hunt: Hunt, spot: Spot) -> Line[list[Reading]]:
     return readings
 
 
-def _gains(hunt: Hunt, readings: Sequence[Reading]) -> bool:
-    """Return whether a variant is within the limits on size, work and time, and better than the best so far."""
+def _gains(hunt: Hunt, readings: Sequence[Reading], limits: Sequence[Criterion]) -> bool:
+    """Return whether a variant is within `limits`, those on time included, and better than the best so far."""
     value = hunt.objective(readings)
-    within = costs.within(hunt.cost_limits, hunt.bench.minimize, None)(readings)
+    within = costs.within(limits, hunt.bench.minimize, None)(readings)
     fast = surely_fast(hunt, readings) if hunt.time_limits else True
     return within and fast and value is not None and value < hunt.bound
 

@@ -6,12 +6,16 @@ from attrs import frozen
 
 from edgecheck import versions
 from edgecheck.artefact import Artefact, locator
+from edgecheck.atomic import atomic
 from edgecheck.config.plan import SamKind
 from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Images
 from edgecheck.records import Similarity
 from edgecheck.score.cam_file import load_cams
 from edgecheck.score.compare import Scoring, compare_images, summarize
+from edgecheck.score.score_file import save_scores
+
+SCORES = "scores.npz"
 
 
 @frozen
@@ -23,10 +27,10 @@ class Compared:
 
 @frozen
 class Compare(Stage[Compared]):
-    """Score two `cams.npz` over the same images; `seed` seeds the bootstrap intervals."""
+    """Score two `cams.npz` over the same images, and keep the scores; `seed` seeds the bootstrap intervals."""
 
     kind = "similarity"
-    version = 2
+    version = 3
     tools = versions.ARRAYS
     outputs = Compared
 
@@ -43,6 +47,16 @@ class Compare(Stage[Compared]):
         """`similarity`, followed by the place where a variant has several."""
         return "-".join(filter(None, (self.kind, self.place)))
 
+    @property
+    def scores(self) -> str:
+        """The file with the scores of each image."""
+        return "-".join(filter(None, (self.place, SCORES)))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file with the scores."""
+        return (self.scores,)
+
     def compute(self, desk: Desk) -> Compared:
         """Score each method.
 
@@ -55,4 +69,6 @@ class Compare(Stage[Compared]):
         scores = [
             compare_images("", one, first.cams(one), second.cams(one), data.labels, scoring) for one in self.methods
         ]
+        with atomic(desk.folder / self.scores) as temporary:
+            save_scores(temporary, {one.method: one.sp2ps for one in scores})
         return Compared([summarize(of_method, data.classes, self.seed) for of_method in scores])

@@ -1,69 +1,91 @@
-"""Draw the images with the lowest Sp2PS."""
+"""Select the images that the report shows of a variant, and make their pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 from attrs import frozen
 
 from edgecheck import versions
 from edgecheck.artefact import Artefact
-from edgecheck.atomic import write_bytes
+from edgecheck.atomic import atomic
+from edgecheck.images import ImageSet
+from edgecheck.pipeline.picture_file import PICTURES, save_pictures
 from edgecheck.pipeline.stage import Desk, Stage
 from edgecheck.pipeline.subject import Images
+from edgecheck.records.gallery import Gallery, Side
 from edgecheck.score import cam
-from edgecheck.score.cam_file import load_cams
-
-
-@frozen
-class Shown:
-    """A test image under a CAM method."""
-
-    method: str
-    index: int
-
-    @property
-    def file(self) -> str:
-        """Name of the picture's file."""
-        return f"{self.method}-{self.index:05d}.png"
+from edgecheck.score.cam_file import CamFile, load_cams
+from edgecheck.score.score_file import load_scores
+from edgecheck.score.shown import Answers, records, select
 
 
 @frozen
 class Drawn:
-    """The number of pictures."""
+    """What the pictures show."""
 
-    n: int
+    gallery: Gallery
 
 
 @frozen
 class Draw(Stage[Drawn]):
-    """Draw image, baseline heatmap and variant heatmap side by side."""
+    """Make pictures of images and of their heatmaps by each of `methods`, of which the first selects the images.
+
+    `scores` are those of the two `cams.npz`, `count` is the number of images per group.
+    """
 
     kind = "pictures"
+    version = 2
     tools = versions.IMAGES
     outputs = Drawn
 
     baseline: Artefact
     variant: Artefact
+    scores: Artefact
     images: Images
-    shown: list[Shown]
+    methods: list[str]
+    count: int
 
     @property
     def files(self) -> tuple[str, ...]:
-        """One picture per image and method."""
-        return tuple(one.file for one in self.shown)
+        """One file with all pictures."""
+        return (PICTURES,)
 
     def compute(self, desk: Desk) -> Drawn:
-        """Draw the pictures.
+        """Select the images and make the pictures.
 
         Raises:
+            DataError: a file of maps or scores is damaged.
             MeasurementError: a picture cannot be encoded.
         """
-        from edgecheck.lab import pictures
-
         data = self.images.load()
-        sides = load_cams(self.baseline.path), load_cams(self.variant.path)
-        height, width = data.shape[1:]
-        for one in self.shown:
-            places = slice(one.index, one.index + 1)
-            maps = [cam.heatmaps(side.maps[one.method][places], (height, width))[0] for side in sides]
-            write_bytes(desk.folder / one.file, pictures.strip(data.images[one.index], *maps))
-        return Drawn(len(self.shown))
+        sides: dict[Side, CamFile] = {
+            "baseline": load_cams(self.baseline.path),
+            "variant": load_cams(self.variant.path),
+        }
+        gallery = self._selected(data, sides)
+        with atomic(desk.folder / PICTURES) as temporary:
+            save_pictures(temporary, dict(self._pictures(data, sides, gallery)))
+        return Drawn(gallery)
+
+    def _selected(self, data: ImageSet, sides: dict[Side, CamFile]) -> Gallery:
+        of_methods = load_scores(self.scores.path)
+        sp2ps = {method: of_methods[method] for method in self.methods}
+        leading = self.methods[0]
+        before, after = (Answers.of(cams) for cams in sides.values())
+        chosen = select(sp2ps[leading], data.labels, before, after, self.count)
+        _, height, width = data.shape
+        shown = records(chosen, sp2ps, data.labels, before, after)
+        return Gallery(leading, float(np.median(sp2ps[leading])), height, width, shown)
+
+    def _pictures(self, data: ImageSet, sides: dict[Side, CamFile], gallery: Gallery) -> Iterator[tuple[str, bytes]]:
+        from edgecheck.lab import webp
+
+        for one in gallery.shown:
+            yield one.picture, webp.image(data.images[one.index])
+            for method in self.methods:
+                for side, cams in sides.items():
+                    maps = cams.maps[method][one.index : one.index + 1]
+                    full = cam.heatmaps(maps, (gallery.height, gallery.width))[0]
+                    yield one.heatmap(method, side), webp.heatmap(full)

@@ -10,7 +10,7 @@ from edgecheck.metrics import METRICS
 from edgecheck.records import HOST, Attempt, Report, Search, Verdict
 from edgecheck.report import reasons
 from edgecheck.report.format import MISSING, format_actual, format_count, format_exact, format_resolved, format_value
-from edgecheck.report.page import Section, Table
+from edgecheck.report.page import Heading, Section, Table
 from edgecheck.report.search.chart import charts
 from edgecheck.report.search.words import OBJECTIVES, OUTCOMES, SMALLER, measured, share, why
 
@@ -35,23 +35,30 @@ _RATES = (
 
 
 def decision(search: Search, report: Report) -> str:
-    """Return what to ship, in one sentence."""
+    """Return what to ship and why, in words."""
+    return " ".join(filter(None, choice(search, report)))
+
+
+def choice(search: Search, report: Report) -> tuple[str, str]:
+    """Return what to ship, in one sentence, and what it depends on."""
     name, what = search.judged, OBJECTIVES[search.minimize]
     if search.found is None:
-        return f"Keep the baseline: {_none_found(search, report)}"
+        return "Keep the baseline: no variant passes.", _none_found(search, report)
     if report.passed and report.recommendation.variant is None:
-        return f"Keep the baseline: {name} passes on both halves, and is neither smaller nor faster on the second."
+        return "Keep the baseline.", f"{name} passes on both halves, and is neither smaller nor faster on the second."
     images = format_count(report.subject.images, "image")
     if report.passed:
         size = share(_attempt(search, search.found).value, search.baseline)
-        return f"Ship {name}: {size} the {what} of the baseline. It passes on {images} that the search did not use."
+        passes = f"It passes on {images} that the search did not use."
+        return f"Ship {name}: {size} the {what} of the baseline.", passes
     missed = [one for one in reasons.unmet(report, name or "") if counts_as(report.policy, one) == "fail"]
     if devices := dict.fromkeys(one.device for one in missed if one.status == "MISSING" and one.device != HOST):
-        return f"Not decided: {name} was found, and {', '.join(devices)} has not measured it; see {NEXT_ON_DEVICE}."
+        return f"Not decided: {', '.join(devices)} has not measured {name}.", f"See {NEXT_ON_DEVICE}."
     why_not = "; ".join(reasons.sentence(report, one) for one in missed)
     return (
-        f"Do not ship {name}: it passed on the images of the search, and fails on the {images} of the other half "
-        f"({why_not}). Search with more test images, or with limits that leave a margin."
+        f"Do not ship {name}: it fails on the {images} that the search did not use.",
+        f"It passed on those of the search ({why_not}). Search with more test images, or with limits that leave a "
+        "margin.",
     )
 
 
@@ -62,26 +69,33 @@ def _none_found(search: Search, report: Report) -> str:
         what = OBJECTIVES[search.minimize]
         return f"{nearest.variant} passes, without less {what} than the baseline ({_tried(search)})."
     missed = (reasons.sentence(report, one) for one in reasons.unmet(report, nearest.variant))
-    return f"no variant passes ({_tried(search)}). Nearest: {nearest.variant}, {why(nearest) or next(missed, '')}."
+    return f"{_tried(search)}. Nearest: {nearest.variant}, {why(nearest) or next(missed, '')}."
+
+
+def heading(search: Search, report: Report) -> Heading:
+    """Return the head of the page."""
+    said, told = choice(search, report)
+    tone = "PASS" if said.startswith("Ship") else "WARN" if report.passed else "FAIL"
+    stopped = f"The search ended early: {search.stopped}." if search.stopped else ""
+    return Heading(f"{report.subject.name}: search", said, " ".join(filter(None, [told, stopped])), tone)
 
 
 def sections(search: Search, report: Report) -> Iterator[Section]:
-    """Yield the sections of the page."""
-    stopped = [f"The search ended early: {search.stopped}."] if search.stopped else []
-    yield Section("Decision", text=[decision(search, report), *stopped])
+    """Yield the sections of the page: what was tried first, and how it was found last."""
+    yield Section("What was tried", text=[_tried(search) + "."], charts=list(charts(search)))
     yield Section("Both halves of the test images", text=[_TWO_HALVES], tables=[_both(search, report)])
     if smaller := _smaller(search):
-        heading = ["variant", search.minimize, "of the baseline", "why not"]
+        titles = ["variant", search.minimize, "of the baseline", "why not"]
         rows = [[one.variant, _value(search, one), share(one.value, search.baseline), why(one)] for one in smaller]
         yield Section(
-            f"Why nothing {SMALLER[search.minimize]} passes", text=[_SMALLER], tables=[Table(heading, rows, words=1)]
+            f"Why nothing {SMALLER[search.minimize]} passes", text=[_SMALLER], tables=[Table(titles, rows, words=1)]
         )
     if rates := _rates(search, report):
-        yield Section("Rates of the layers", text=[_RATES], tables=[Table(["layer", "rate"], rates)])
-    yield Section("Frontier", text=[_FRONTIER], tables=[_frontier(search)], charts=list(charts(search)))
-    yield Section("Path", text=[f"{_tried(search)}, in this order."], tables=[_path(search)])
+        yield Section("Rates of the layers", text=[_RATES], tables=[Table(["layer", "rate"], rates)], folded=True)
+    yield Section("Frontier of each branch", text=[_FRONTIER], tables=[_frontier(search)], folded=True)
+    yield Section("Path", text=[f"{_tried(search)}, in this order."], tables=[_path(search)], folded=True)
     command = shlex.join(search.command or [])
-    yield Section("How this was made", command=command, points=list(_conditions(search, report)))
+    yield Section("How this was made", command=command, points=list(_conditions(search, report)), folded=True)
 
 
 def _rates(search: Search, report: Report) -> list[list[str]]:
@@ -98,8 +112,7 @@ def _both(search: Search, report: Report) -> Table:
     rows = []
     for verdict in reasons.verdicts_of(report, name):
         before = first.get((verdict.metric, verdict.op, verdict.device))
-        limit = format_resolved(verdict.metric, verdict.limit, verdict.offset, verdict.actual)
-        rows.append([verdict.name, f"{verdict.op} {limit}", _judged(before), _judged(verdict)])
+        rows.append([verdict.name, f"{verdict.op} {format_resolved(verdict)}", _judged(before), _judged(verdict)])
     images = format_count(search.images, "image"), format_count(report.subject.images, "image")
     return Table([name, "limit", f"searched, {images[0]}", f"judged, {images[1]}"], rows)
 

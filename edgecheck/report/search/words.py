@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edgecheck.gate.leniency import PASSING
 from edgecheck.metrics import METRICS
 from edgecheck.records import Attempt, Reading, Verdict
 from edgecheck.report.format import MISSING, format_actual, format_percent, format_resolved, format_value
@@ -28,7 +29,7 @@ def why(attempt: Attempt) -> str:
         return plain(attempt.reason)
     if attempt.outcome == "passes":
         return ""
-    missed = [one for one in attempt.verdicts if one.status not in ("PASS", "WARN")]
+    missed = [one for one in attempt.verdicts if one.status not in PASSING]
     worst = sorted(missed, key=lambda one: one.status != "FAIL")
     more = f" (+{len(worst) - 1})" if len(worst) > 1 else ""
     return (beside_limit(worst[0]) if worst else "not judged") + more
@@ -36,10 +37,9 @@ def why(attempt: Attempt) -> str:
 
 def beside_limit(verdict: Verdict) -> str:
     """Return `sp2ps.grad-cam 0.912, limit >= 0.95`."""
-    limit = format_resolved(verdict.metric, verdict.limit, verdict.offset, verdict.actual)
     if verdict.actual is None:
         return f"{verdict.name} missing: {plain(verdict.reason)}"
-    return f"{verdict.name} {format_actual(verdict)}, limit {verdict.op} {limit}"
+    return f"{verdict.name} {format_actual(verdict)}, limit {verdict.op} {format_resolved(verdict)}"
 
 
 def measured(attempt: Attempt, metric: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgecheck.records import LayerEffect, Sensitivity, by_drift
 from edgecheck.report import svg
-from edgecheck.report.chart_style import PANEL_SIZE, Chart, chart, legend, short
+from edgecheck.report.chart_style import PANEL_SIZE, Chart, chart, legend, short, slug
 from edgecheck.report.sensitivity.words import SP2PS, rate, scores, title
 
 MOST_LAYERS = 30  # in a chart; the table has all
@@ -29,7 +29,7 @@ def charts(record: Sensitivity, effects: Sequence[LayerEffect], name: str) -> It
     for metric in scores(record, measured):
         method = metric.removeprefix(SP2PS)
         heading = f"Drift of the {method} heatmaps, each layer {name} alone"
-        yield _chart(measured, f"{name}-{_slug(method)}", heading, "1 - Sp2PS", partial(_drift, metric))
+        yield _chart(measured, f"{name}-{slug(method)}", heading, "1 - Sp2PS", partial(_drift, metric))
     heading = f"Accuracy drop, each layer {name} alone"
     yield _chart(measured, f"{name}-accuracy", heading, "accuracy drop (pp)", _drop)
 
@@ -72,7 +72,3 @@ def _paint(
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(axis)
     legend(figure, axes)
-
-
-def _slug(method: str) -> str:
-    return method.replace("++", "-plusplus")

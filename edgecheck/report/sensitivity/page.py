@@ -16,12 +16,12 @@ INTRODUCTION = "What happens to accuracy and heatmaps when one layer alone is co
 def html(record: Sensitivity) -> str:
     """Return the page as one self-contained HTML file."""
     title = f"Sensitivity: {record.subject}"
-    return page.html(title, INTRODUCTION, record.tool, sections(record), report=False)
+    return page.html(page.Heading(title), INTRODUCTION, record.tool, sections(record), report=False)
 
 
 def markdown(record: Sensitivity) -> str:
     """Return the page as GitHub-flavoured Markdown."""
-    return page.markdown(f"{record.subject}: sensitivity of the layers", sections(record), charts=False)
+    return page.markdown(page.Heading(f"{record.subject}: sensitivity of the layers"), sections(record), charts=False)
 
 
 def listings(record: Sensitivity) -> Iterator[Listing]:

@@ -42,7 +42,25 @@ def _limit_above_floor(fields: Mapping[str, Any]) -> str:
     )
 
 
+def _not_applied(fields: Mapping[str, Any]) -> str:
+    cause = "the day of the judgement is not known" if fields["verified"] else "the evidence does not match its digests"
+    return fill(f"{_WAIVER} does not count: {cause}", fields)
+
+
+_WAIVER = "the waiver of {metric} for {variant}"
+
 SENTENCES = {
+    "gate-waiver-not-applied": _not_applied,
+    "gate-waiver-malformed": (
+        f"{_WAIVER} is malformed and does not count: it needs reason, approved_by, and expires as a day such as "
+        "2027-01-31"
+    ),
+    "gate-waiver-expired": (
+        f"{_WAIVER} expired on {{expires}} and does not count: fix the variant, or have the waiver approved anew with "
+        "a later date"
+    ),
+    "gate-waiver-stale": f"{_WAIVER} is stale: {{why}}; remove it from gate.waivers",
+    "gate-waiver-expiring": f"{_WAIVER} expires on {{expires}}, in {{days:#day}}",
     "gate-baseline-near-chance": (
         "the baseline is right on {accuracy:fraction} of the images, little better than guessing among {classes} "
         "classes: check the preprocessing (range, mean, std), labels and weights before you trust a verdict"

@@ -37,6 +37,7 @@ SENTENCES = {
     "twin-source-changed": "{source} has changed since {saved} was written: check parity before you trust this twin",
     "variant-repeated": "{repeated} is identical to this variant, so it was not made again",
     "variant-failed": "failed: {reason}",
+    "images-left-out": "this page shows no test images and no heatmaps (--no-images)",
     "device-answers-differ": (
         "on at least one of {images:#synthetic image} it predicts another class than on the host: close calls may flip "
         "with rounding; to measure how often it happens, pack real images"

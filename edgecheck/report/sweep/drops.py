@@ -8,7 +8,7 @@ from typing import Any
 
 from edgecheck.records import Report, Variant
 from edgecheck.report import anchor_lines, svg
-from edgecheck.report.chart_style import PANEL_SIZE, Chart, chart, drop_axis, legend, value
+from edgecheck.report.chart_style import PANEL_SIZE, Chart, chart, drop_axis, legend, slug, value
 from edgecheck.report.methods import methods
 from edgecheck.report.sweep import paper
 from edgecheck.report.table import candidates, controls
@@ -33,15 +33,23 @@ def charts(report: Report) -> Iterator[Chart]:
     for method in methods(report):
         if drops(report, method, "sp2ps", candidates(report)):
             told = _BESIDE_THE_PAPER if method in paper.SP2PS_DROP else _ALONE
-            description = " ".join(filter(None, [told, anchor_lines.described(report, method, named=False)]))
+            scale = anchor_lines.described(report, method, _scores(report, method), named=False)
+            description = " ".join(filter(None, [told, scale]))
             title = f"Drop of scores against drop of accuracy: {method}"
-            yield chart(f"drop-{_slug(method)}", title, description, PANEL_SIZE, partial(_paint, report, method))
+            yield chart(f"drop-{slug(method)}", title, description, PANEL_SIZE, partial(_paint, report, method))
 
 
 def drops(report: Report, method: str, score: str, variants: Sequence[Variant]) -> list[tuple[float, float]]:
     """Return (accuracy drop in pp, drop of the score in %) for each variant that has both."""
     pairs = [(value(report, v, "accuracy_drop_pp"), value(report, v, f"{score}.{method}")) for v in variants]
     return [(x, PERCENT * (1 - y)) for x, y in pairs if x is not None and y is not None]
+
+
+def _scores(report: Report, method: str) -> tuple[float, float]:
+    """Return the lowest and the highest Sp2PS that the chart shows."""
+    ours = drops(report, method, "sp2ps", [*candidates(report), *controls(report)])
+    shown = [drop for _, drop in ours] + list(paper.SP2PS_DROP.get(method, ()))
+    return 1 - max(shown) / PERCENT, 1.0
 
 
 def _paint(report: Report, method: str, figure: Any, axes: Any) -> None:
@@ -61,7 +69,3 @@ def _paint(report: Report, method: str, figure: Any, axes: Any) -> None:
 def _scatter(axes: Any, points: Points, marker: str, label: str | None, look: dict[str, Any]) -> None:
     if points:
         axes.plot(*zip(*points, strict=True), marker=marker, label=label, **(_OURS | look))
-
-
-def _slug(method: str) -> str:
-    return method.replace("++", "-plusplus")

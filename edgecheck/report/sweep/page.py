@@ -9,6 +9,7 @@ from edgecheck.metrics import METRICS
 from edgecheck.records import HOST, Report, Variant
 from edgecheck.report import page, spreadsheet
 from edgecheck.report.page import Section
+from edgecheck.report.sweep.choice import heading
 
 INTRODUCTION = "The effect of compression on the accuracy, heatmaps, latency and size of this image classifier."
 
@@ -28,12 +29,12 @@ _OF_A_VARIANT = (
 
 def markdown(report: Report, sections: Iterable[Section]) -> str:
     """Return the page as GitHub-flavoured Markdown, which refers to charts and pictures as files."""
-    return page.markdown(f"{report.subject.name}: sweep", sections)
+    return page.markdown(heading(report), sections)
 
 
 def html(report: Report, sections: Iterable[Section], pictures: Mapping[str, bytes]) -> str:
     """Return the page as one self-contained HTML file; `pictures` maps paths to PNG data."""
-    return page.html(f"Sweep: {report.subject.name}", INTRODUCTION, report.tool, sections, pictures)
+    return page.html(heading(report), INTRODUCTION, report.tool, sections, pictures)
 
 
 def table(report: Report) -> str:

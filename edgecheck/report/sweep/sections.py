@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+
+from attrs import field, frozen
 
 from edgecheck.gate.floor import Floor
-from edgecheck.gate.judge import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
+from edgecheck.gate.recommend import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.records import Report, Variant
 from edgecheck.report import anchors, reasons
 from edgecheck.report.chart_style import Chart, floor, value
@@ -27,7 +29,18 @@ from edgecheck.report.sweep import paper
 from edgecheck.report.sweep.drops import PERCENT, drops
 from edgecheck.report.sweep.findings import findings, floors
 from edgecheck.report.sweep.front import front
-from edgecheck.report.table import candidates, rows
+from edgecheck.report.table import candidates, rows, verdict_word
+
+
+@frozen
+class Drawn:
+    """The charts and pictures of the page: the Pareto front, curves over the rate, drops, and grids of heatmaps."""
+
+    pareto: list[Chart] = field(factory=list)
+    curves: list[Chart] = field(factory=list)
+    drops: list[Chart] = field(factory=list)
+    grids: list[PictureFile] = field(factory=list)
+
 
 _COMPARED = (
     "One trained network, the baseline, was compressed in several ways. Each result is a variant: weights or filters "
@@ -48,10 +61,6 @@ _COLUMNS = (
     "Sp2PS: its difference from the control's. Latency ratio: the variant's median time over the baseline's; below 1x "
     "is faster. MACs: multiply-adds for one image."
 )
-_QUANTIZED = (
-    "A quantized file has no heatmaps of its own, so its Sp2PS is missing. The float variant that it was made from "
-    "shows what pruning did to the heatmaps, not what quantization did."
-)
 _OTHER = (
     "The paper measured its own CIFAR-10 network, with its own training, at six increasing pruning rates. Compare the "
     "shape of the curves, not the values. The drop of a score is 1 minus the score. The paper's PE-score comes from "
@@ -64,29 +73,27 @@ _HEATMAPS = (
 )
 
 
-def sections(
-    report: Report, command: str, curves: Sequence[Chart], drifts: Sequence[Chart], grids: Sequence[PictureFile]
-) -> Iterator[Section]:
-    """Yield the sections of the page; a section without measurements is left out."""
-    yield Section("What is compared", text=[*_COMPARED, _WAYS], points=list(_ways(report)))
-    quantized = [_QUANTIZED] if any(variant.quantization for variant in report.variants) else []
-    yield Section("Results", text=[_COLUMNS, *quantized], tables=[results(report)], charts=list(curves))
-    if said := list(floors(report)):
-        yield Section("The noise floor", text=[_controls(floor(report, "accuracy"))], points=said)
-    if report.anchors:
-        yield Section(anchors.TITLE, text=[anchors.MEANING], tables=[_scale(report)])
+def sections(report: Report, command: str, drawn: Drawn) -> Iterator[Section]:
+    """Yield the sections of the page, what to choose first; a section without measurements is left out."""
+    yield _choose(report, drawn.pareto)
+    yield Section("Results", text=[_COLUMNS, reasons.SOURCES], tables=[results(report)], charts=drawn.curves)
     if said := list(findings(report)):
         yield Section("Findings", points=said)
-    yield _front(report)
-    if grids:
-        yield Section("Heatmaps over the pruning rate", text=[_HEATMAPS], pictures=list(grids))
-    if tables := list(_beside(report)):
-        yield Section("Compared with the paper's tables 1 to 3", text=[_OTHER], tables=tables, charts=list(drifts))
     if warnings := reasons.warnings(report):
         yield Section("Warnings", points=warnings)
+    if said := list(floors(report)):
+        yield Section("The noise floor", text=[_controls(floor(report, "accuracy"))], points=said, folded=True)
+    if report.anchors:
+        yield Section(anchors.TITLE, text=[anchors.MEANING], tables=[_scale(report)], folded=True)
+    if drawn.grids:
+        yield Section("Heatmaps over the pruning rate", text=[_HEATMAPS], pictures=drawn.grids, folded=True)
+    if tables := list(_beside(report)):
+        title = "Compared with the paper's tables 1 to 3"
+        yield Section(title, text=[_OTHER], tables=tables, charts=drawn.drops, folded=True)
     if notes := reasons.notes(report):
-        yield Section("Notes", points=notes)
-    yield Section("How this was made", command=command, points=list(_conditions(report)))
+        yield Section("Notes", points=notes, folded=True)
+    yield Section("What is compared", text=[*_COMPARED, _WAYS], points=list(_ways(report)), folded=True)
+    yield Section("How this was made", command=command, points=list(_conditions(report)), folded=True)
 
 
 def _ways(report: Report) -> Iterator[str]:
@@ -147,7 +154,7 @@ def _scale(report: Report) -> Table:
     return Table(anchors.titles(report), told)
 
 
-def _front(report: Report) -> Section:
+def _choose(report: Report, charts: list[Chart]) -> Section:
     """Return the section on the Pareto front: its candidates and the metrics compared."""
     pareto = front(report, candidates(report))
     names = [objective.metric for objective in pareto.objectives]
@@ -155,11 +162,12 @@ def _front(report: Report) -> Section:
     if pareto.left_out and pareto.kept:
         others = ", ".join(variant.name for variant in pareto.left_out)
         text.append(f"Not compared, since a reading is missing: {others}.")
-    table = Table(
-        ["variant", *names],
-        [[v.name, *(format_reading(report.value(v.name, metric)) for metric in names)] for v in pareto.kept],
-    )
-    return Section("Pareto front", text=text, tables=[table] if pareto.kept else [])
+    rows = [
+        [one.name, verdict_word(report, one), *(format_reading(report.value(one.name, metric)) for metric in names)]
+        for one in pareto.kept
+    ]
+    tables = [Table(["variant", "verdict", *names], rows)] if rows else []
+    return Section("Choose from the Pareto front", text=text, tables=tables, charts=charts)
 
 
 def _on_the_front(names: str) -> str:

@@ -1,0 +1,1 @@
+"""What reports say together: what changed between two of them, and the trend over many. Reports in, records out."""

@@ -1,0 +1,1 @@
+"""Release records as text: comparisons, histories, attestations, bills of materials, model cards."""

@@ -24,7 +24,7 @@ from tests.test_mutated import BROKEN, VALUES, places, put
 INEXPRESSIBLE = re.compile(
     r"holds .* twice|must not lie below|has the unit|unknown metric|which environments lacks|must not hold 'host'"
     r"|expected a whole number, not -?\d+\.0|must be above 0|the rate of|finite number, not (inf|-inf|nan)"
-    r"|int too large"
+    r"|int too large|judged must be a day such as .* not '\d{4}-\d\d-\d\d'"
 )
 
 

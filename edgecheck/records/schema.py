@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
-from edgecheck.records.checks import DEVICE_NAME, device_name, not_negative
+from edgecheck.records.checks import DEVICE_NAME, device_name, iso_day, not_negative
 from edgecheck.records.migrations import SCHEMA_VERSION
 from edgecheck.records.report import Report
 from edgecheck.records.steps import KIND
@@ -27,6 +27,7 @@ from edgecheck.validators import Within
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "edgecheck report"
+DAY = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"  # the calendar is beyond a pattern
 
 Schema = dict[str, Any]
 
@@ -131,6 +132,8 @@ def _bounded(schema: Schema, validator: Any) -> Schema:
             schema = {**schema, "minimum": 0}
         elif one is device_name:
             schema = {**schema, "pattern": f"^{DEVICE_NAME.pattern}$"}
+        elif one is iso_day:
+            schema = {**schema, "pattern": DAY}
         elif isinstance(one, Within):
             schema = {**schema, "minimum": one.low, "maximum": one.high}
     return schema

@@ -12,7 +12,7 @@ from typing import Literal
 from attrs import frozen
 
 from edgecheck.gate.leniency import counts_as
-from edgecheck.records import Report, Verdict, Waiver
+from edgecheck.records import Report, Verdict
 from edgecheck.report import reasons
 from edgecheck.report.table import candidates
 from edgecheck.text import plain
@@ -66,12 +66,6 @@ def names(verdicts: Sequence[Verdict]) -> list[str]:
     return _numbered(made)
 
 
-def waiver(granted: Waiver) -> str:
-    """Return `waived until 2026-12-31, approved by NAME: reason`."""
-    facts = (granted.expires, granted.approved_by, granted.reason)
-    return "waived until {}, approved by {}: {}".format(*map(plain, facts))
-
-
 def _case(report: Report, verdict: Verdict, name: str) -> Case:
     kind = _kind(report, verdict)
     text = f"{verdict.status} {reasons.sentence(report, verdict)}"
@@ -79,8 +73,6 @@ def _case(report: Report, verdict: Verdict, name: str) -> Case:
         text += " (another variant passes, and the gate asks for one)"
     if kind == "warning" and verdict.status != "WARN":
         text += " (the policy counts this as a warning)"
-    if kind == "waived" and verdict.waiver:
-        text += f" ({waiver(verdict.waiver)})"
     return Case(plain(verdict.variant), name, kind, verdict.status, text)
 
 

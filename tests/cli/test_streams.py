@@ -85,7 +85,7 @@ def test_a_full_disk_at_stdout_is_one_line():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["chek"], "Did you mean 'check'?"),
+        (["checkk"], "Did you mean 'check'?"),
         (["check", "--gat", "x"], "'--gate'"),
         (["check"], "--baseline"),
         (["count"], "FILE"),

@@ -64,15 +64,16 @@ def criteria(draw):
 def reports(draw):
     """Draw a judged report: files of each role, their readings, and a policy."""
     base = BASE
-    roles = ["baseline", *draw(st.lists(st.sampled_from(["candidate", "candidate", "control"]), max_size=5))]
+    others = st.sampled_from(["candidate", "candidate", "candidate", "control"])
+    roles = ["baseline", *(draw(others) for _ in range(draw(st.integers(0, 5))))]
     variants = [Variant(f"{role}-{place}", role, f"{place}.onnx") for place, role in enumerate(roles)]
     readings = [one for variant in variants for one in draw(readings_of(variant.name))]
     policy = Policy(
-        draw(st.sampled_from(["all", "any"])),
+        draw(st.sampled_from(["any", "any", "all"])),
         draw(st.sampled_from([None, "point", "interval"])),
         draw(levels),
         draw(levels),
-        draw(st.lists(criteria(), max_size=2)),
+        [draw(criteria()) for _ in range(draw(st.sampled_from([1, 1, 2, 0])))],
     )
     measured = evolve(
         base,

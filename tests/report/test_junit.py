@@ -128,7 +128,7 @@ def test_a_criterion_of_a_device_has_its_name(report):
 def test_what_is_waived_is_skipped_with_the_waiver(report):
     waiver = Waiver("l1-filters-0.6", "sp2ps.grad-cam", "radiology agreed", "A. Person", "2026-12-31")
     verdicts = [
-        evolve(one, status="WAIVED", waiver=waiver)
+        evolve(one, status="WAIVED", waiver=waiver, reason="waived until 2026-12-31 by A. Person: radiology agreed")
         if (one.variant, one.metric) == (waiver.variant, waiver.metric)
         else one
         for one in report.verdicts
@@ -136,7 +136,7 @@ def test_what_is_waived_is_skipped_with_the_waiver(report):
     (skipped,) = _parse(evolve(report, verdicts=verdicts)).iter("skipped")
     assert skipped.get("type") == "WAIVED"
     assert skipped.text == skipped.get("message")
-    assert skipped.text.endswith("(waived until 2026-12-31, approved by A. Person: radiology agreed)")
+    assert skipped.text.endswith(": waived until 2026-12-31 by A. Person: radiology agreed")
 
 
 def test_golden(report, golden):

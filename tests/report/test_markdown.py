@@ -139,14 +139,14 @@ def test_a_run_without_candidates_has_no_table_of_them(report):
 def test_what_is_waived_is_visible(report):
     waiver = Waiver("l1-filters-0.6", "sp2ps.grad-cam", "radiology agreed", "A. Person", "2026-12-31")
     verdicts = [
-        evolve(one, status="WAIVED", waiver=waiver)
+        evolve(one, status="WAIVED", waiver=waiver, reason="waived until 2026-12-31 by A. Person: radiology agreed")
         if (one.variant, one.metric) == (waiver.variant, waiver.metric)
         else one
         for one in report.verdicts
     ]
     text = markdown.render(evolve(report, verdicts=verdicts))
     visible = text[: text.index("<details")]
-    assert "waived until 2026-12-31, approved by A. Person: radiology agreed" in visible
+    assert "waived until 2026-12-31 by A. Person: radiology agreed" in visible
 
 
 def test_an_unverified_run_says_so_before_anything_is_folded(report):

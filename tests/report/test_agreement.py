@@ -116,8 +116,8 @@ def says(report, form):
             return verb(terminal.render(report, 10_000).splitlines()[-1])
         case "html":
             heading = heading_of(text)
-            word = heading.split()[0]
-            return {"PASS": True, "FAIL": False}[word] if word in ("PASS", "FAIL") else verb(heading)
+            assert heading == decide(report).headline
+            return verb(heading)
         case "github":
             levels = [line.split(" ")[0] for line in text.splitlines()]
             assert levels[0] == {"ship": "::notice", "keep": "::warning", "stop": "::error"}[decide(report).action]

@@ -133,7 +133,7 @@ def _headline(report: Report, action: Action) -> str:
 
 
 def _told(report: Report, variant: str) -> str:
-    waivers = sum(one.variant == variant and one.status == "WAIVED" for one in report.verdicts)
+    waivers = sum(one.status == "WAIVED" for one in report.verdicts_of(variant))
     excused = f"with {format_count(waivers, 'waiver')}" if waivers else ""
     told = ", ".join(filter(None, [figures(report, variant), excused]))
     return f": {told}" if told else ""

@@ -44,7 +44,7 @@ def _bar(name: str, score: float | None, accuracy: float | None, before: float |
 
 def leading(report: Report, variant: Variant) -> Similarity | None:
     """Return the similarity of a variant by the first method that the report has of it; None without one."""
-    own = {one.method: one for one in report.similarities if one.variant == variant.name}
+    own = {one.method: one for one in report.similarities_of(variant.name)}
     return next((own[method] for method in methods(report) if method in own), None)
 
 

@@ -48,7 +48,7 @@ FIDELITY_IS = (
 
 def verdicts_of(report: Report, variant: str) -> list[Verdict]:
     """Return the verdicts of one variant, in the order of the gate."""
-    return [verdict for verdict in report.verdicts if verdict.variant == variant]
+    return report.verdicts_of(variant)
 
 
 def unmet(report: Report, variant: str) -> list[Verdict]:
@@ -228,7 +228,7 @@ def baseline_parity(report: Report) -> list[tuple[str, str]]:
 
 def similarities_of(report: Report, variant: str) -> list[Similarity]:
     """Return the heatmap comparisons of one variant, one per CAM method."""
-    return [similarity for similarity in report.similarities if similarity.variant == variant]
+    return report.similarities_of(variant)
 
 
 def differing(similarity: Similarity) -> str:

@@ -159,8 +159,8 @@ def sort_key(report: Report, variant: Variant, column: Column) -> str:
 
 def verdicts_on(report: Report, variant: Variant, column: Column) -> list[Verdict]:
     """Return the verdicts that a cell shows: of one variant, on the metric and device of a column."""
-    about = (variant.name, column.metric, column.device)
-    return [one for one in report.verdicts if (one.variant, one.metric, one.device) == about]
+    own = report.verdicts_of(variant.name)
+    return [one for one in own if (one.metric, one.device) == (column.metric, column.device)]
 
 
 def margin_of(report: Report, variant: Variant, column: Column) -> str:

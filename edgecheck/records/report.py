@@ -166,6 +166,11 @@ class Report:
         """Return the readings of a variant, on all devices."""
         return self._by_variant[variant]
 
+    @cached_property
+    def measured(self) -> frozenset[str]:
+        """The metrics of which any variant has a value, on any device."""
+        return frozenset(reading.metric for reading in self.readings if reading.value is not None)
+
     def verdicts_of(self, variant: str) -> list[Verdict]:
         """Return the verdicts on a variant, in the order of the gate."""
         return self._verdicts_by_variant.get(variant, [])

@@ -8,12 +8,12 @@ from functools import partial
 from attrs import evolve, frozen
 
 from edgecheck.attribution.table import look_of
-from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.floor import several_recipes
 from edgecheck.gate.margins import margin
 from edgecheck.metrics import METRICS
-from edgecheck.records import HOST, Report, Variant, Verdict, on, on_host
+from edgecheck.records import HOST, Report, Variant, Verdict, on_host
 from edgecheck.report import devices, titles
+from edgecheck.report.floors import floor as floor_of
 from edgecheck.report.format import (
     MISSING,
     format_difference,
@@ -185,21 +185,21 @@ def own_floor(report: Report, variant: Variant, column: Column) -> str:
     """Return the noise floor of the recipe of a variant, where there is more than one; "" otherwise."""
     if column.floor or variant.role != "candidate" or not _has_floor(column.metric):
         return ""
-    return format_floor(column.metric, floor_of(report.variants, report.readings, column.metric, variant.recipe))
+    return format_floor(column.metric, floor_of(report, column.metric, variant.recipe))
 
 
 def noise_floor(report: Report, metric: str, device: str = HOST) -> str:
     """Return the noise floor of a metric, the mean over the controls; "" without a control, or with several recipes."""
     if several_recipes(report.variants):
         return ""
-    return format_floor(metric, floor_of(report.variants, on(device, report.readings), metric))
+    return format_floor(metric, floor_of(report, metric, device=device))
 
 
 def noise_spread(report: Report, metric: str) -> str:
     """Return the range of the controls' values; "" with fewer than two controls, or with several recipes."""
     if several_recipes(report.variants):
         return ""
-    return format_spread(metric, floor_of(report.variants, report.readings, metric))
+    return format_spread(metric, floor_of(report, metric))
 
 
 def _has_floor(metric: str) -> bool:

@@ -10,16 +10,15 @@ from attrs import evolve, frozen
 from edgecheck.attribution.table import look_of
 from edgecheck.gate.floor import several_recipes
 from edgecheck.gate.margins import margin
-from edgecheck.metrics import METRICS
 from edgecheck.records import HOST, Report, Variant, Verdict, on_host
 from edgecheck.report import devices, titles
 from edgecheck.report.floors import floor as floor_of
 from edgecheck.report.format import (
     MISSING,
-    format_difference,
     format_floor,
     format_interval,
     format_limit,
+    format_margin,
     format_reading,
     format_spread,
     format_value,
@@ -166,11 +165,7 @@ def verdicts_on(report: Report, variant: Variant, column: Column) -> list[Verdic
 def margin_of(report: Report, variant: Variant, column: Column) -> str:
     """Return the distance of a cell to its limit, `+0.012` within it and `-0.019` beyond; "" without a limit."""
     margins = [within for one in verdicts_on(report, variant, column) if (within := margin(one)) is not None]
-    if not margins:
-        return ""
-    unit = METRICS[column.metric].unit
-    # The difference of two shares is in percentage points.
-    return format_difference(100 * min(margins), "pp") if unit == "fraction" else format_difference(min(margins), unit)
+    return format_margin(column.metric, min(margins)) if margins else ""
 
 
 def interval_of(report: Report, variant: Variant, column: Column) -> str:

@@ -18,7 +18,7 @@ from edgecheck.text import plain
 PANEL_SIZE = (5.2, 3.9)  # inches; two fit side by side on a desktop, one on a phone
 MAX_NAME_LENGTH = 30
 LINEAR_DROP_PP = 1.0
-DROP_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)  # pp, on both sides
+DROP_TICKS = (0, 0.5, 1, 2, 5, 10, 30, 100)  # pp, on both sides; closer ones would touch
 
 FLOOR = {"linestyle": ":", "linewidth": 1.4}
 SPREAD = {"alpha": 0.12, "linewidth": 0}

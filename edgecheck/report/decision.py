@@ -12,7 +12,7 @@ from attrs import frozen
 
 from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.margins import decisive, failing, margin, nearest
-from edgecheck.records import Report, Status, Verdict
+from edgecheck.records import Reading, Report, Status, Verdict
 from edgecheck.report.format import (
     MISSING,
     format_actual,
@@ -85,10 +85,16 @@ def figures(report: Report, variant: str) -> str:
             [
                 f"{size} size" if size else "",
                 f"{format_reading(latency)} latency" if latency and latency.value is not None else "",
-                f"{format_value(-drop.value, 'pp')} accuracy" if drop and drop.value is not None else "",
+                _accuracy(drop),
             ],
         )
     )
+
+
+def _accuracy(drop: Reading | None) -> str:
+    if drop is None or drop.value is None:
+        return ""
+    return f"{format_value(-drop.value, 'pp')} accuracy" if drop.value else "same accuracy"
 
 
 def relative_size(report: Report, variant: str) -> str:

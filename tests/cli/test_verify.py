@@ -46,6 +46,14 @@ def test_nothing_has_changed(run, verify, edgecheck):
     assert edgecheck("verify", run)[1].startswith("unchanged: ")
 
 
+def test_a_key_that_stands_twice_is_refused(run, refused):
+    """The seal covers the last of them, another program may read the first."""
+    report = run / "report.json"
+    report.write_text(report.read_text().replace("{", '{"passed": true,', 1))
+    for command in ("verify", "gate", "report"):
+        assert f"{report}: not a readable report ('passed' stands twice in one object)" in refused(command, run)
+
+
 def test_a_changed_byte_of_each_kind_of_file_is_named(run, verify):
     flip(run / NAME / "model.onnx")
     flip(run / "data.npz")

@@ -45,7 +45,7 @@ def test_a_waiver_may_name_a_device():
 
 def test_the_host_need_not_be_named():
     assert read(entry(metric="size.bytes@host")).waivers[0].metric == "size.bytes"
-    with pytest.raises(ConfigError, match="a second waiver of size.bytes for l1-filters-0.60"):
+    with pytest.raises(ConfigError, match="a second waiver of"):
         read(entry() + entry(metric="size.bytes@host"))
 
 

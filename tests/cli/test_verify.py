@@ -123,6 +123,22 @@ def test_what_is_no_regular_file_is_told_for_each(run, tmp_path, verify):
     assert "symbolic links" in details
 
 
+def test_what_stands_in_place_of_a_file_is_not_read(run, verify, refused):
+    """A pipe would block, and a file that claims a terabyte would take an hour."""
+    (run / NAME / "model.onnx").unlink()
+    os.mkfifo(run / NAME / "model.onnx")
+    with open(run / "baseline" / "model.onnx", "wb") as file:
+        file.truncate(1 << 40)
+    code, found = verify(run, run / "baseline" / "model.onnx")
+    assert (code, found["files"][0]["state"]) == (2, "unreadable")
+    assert "1,099,511,627,776 bytes are too many" in found["files"][0]["detail"]
+    assert changed(found) == {
+        ("file", f"{NAME}/model.onnx is no longer a file"): "changed",
+        ("file", "baseline/model.onnx was changed"): "changed",
+    }
+    assert "is no longer a file" in refused("gate", run)
+
+
 def test_a_failing_file_is_unchanged_and_does_not_look_fine(run, edgecheck, verify):
     document = json.loads((run / "report.json").read_text())
     failing = [name for name, status in document["statuses"].items() if status != "PASS"]

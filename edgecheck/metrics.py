@@ -151,6 +151,14 @@ def _pattern(metric: str) -> str:
     return f"{family_of(metric)}.METHOD" if family_of(metric) in METHOD_FAMILIES else metric
 
 
+def listed_name(metric: str) -> str:
+    """Return the name by which `listed` has a metric: `sp2ps.METHOD` for `sp2ps.grad-cam`."""
+    if family_of(metric) in METHOD_FAMILIES:
+        return f"{family_of(metric)}.{ANY_METHOD}"
+    corruption = of_metric(metric)
+    return metric if corruption is None else f"{PREFIX}{corruption.kind}-N"
+
+
 def listed() -> Iterator[Metric]:
     """Yield all metrics for a list to read: one for all attribution methods, and one for all severities."""
     by_method = {metric.name: metric for metric in metrics_of(ANY_METHOD)}

@@ -29,8 +29,8 @@ def recommend(
     known = [name for name in passing if name not in lacking]
     if not known:
         return Recommendation(None, "keep the baseline: every passing variant lacks evidence that the gate asks for")
-    gains = {name: _gains(name, baseline, taken) for name in known}
-    useful = [name for name in known if gains[name]]
+    gained = {name: gains(name, baseline, taken) for name in known}
+    useful = [name for name in known if gained[name]]
     if not useful:
         return Recommendation(None, "keep the baseline: no passing variant is smaller or faster")
 
@@ -45,11 +45,11 @@ def recommend(
     slower = f", but {ratio.value:.2f} times as slow" if ratio and ratio.value and (ratio.low or 0) > 1 else ""
     waived = f" with {passing[best]} waiver{'' if passing[best] == 1 else 's'}" if passing[best] else ""
     return Recommendation(
-        best, f"it passes{waived} and is {' and '.join(gains[best])} than the baseline{slower}{others}"
+        best, f"it passes{waived} and is {' and '.join(gained[best])} than the baseline{slower}{others}"
     )
 
 
-def _gains(name: str, baseline: str, taken: Mapping[tuple[str, str], Reading]) -> list[str]:
+def gains(name: str, baseline: str, taken: Mapping[tuple[str, str], Reading]) -> list[str]:
     """Return in what a variant is better than the baseline, beyond noise and metadata."""
     own, reference = (_value(taken.get((variant, "size.bytes"))) for variant in (name, baseline))
     smaller = own is not None and reference is not None and own < reference * (1 - MEANINGFUL_SIZE_SHARE)

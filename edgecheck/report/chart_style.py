@@ -9,8 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from edgecheck.attribution.table import look_of
-from edgecheck.gate.floor import Floor, absolute
-from edgecheck.gate.floor import floor as floor_of
+from edgecheck.gate.floor import absolute
 from edgecheck.records import Report, Variant
 from edgecheck.report import svg
 from edgecheck.report.methods import methods
@@ -19,7 +18,7 @@ from edgecheck.text import plain
 PANEL_SIZE = (5.2, 3.9)  # inches; two fit side by side on a desktop, one on a phone
 MAX_NAME_LENGTH = 30
 LINEAR_DROP_PP = 1.0
-DROP_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)  # pp, on both sides
+DROP_TICKS = (0, 0.5, 1, 2, 5, 10, 30, 100)  # pp, on both sides; closer ones would touch
 
 FLOOR = {"linestyle": ":", "linewidth": 1.4}
 SPREAD = {"alpha": 0.12, "linewidth": 0}
@@ -54,11 +53,6 @@ def drawn_as(method: str) -> tuple[str, str]:
     """Return the colour and the matplotlib marker of an attribution method."""
     look = look_of(method)
     return svg.COLOURS[look.colour], look.marker
-
-
-def floor(report: Report, metric: str, recipe: str | None = None) -> Floor | None:
-    """Return the noise floor of a metric, that of a recipe if one is given."""
-    return floor_of(report.variants, report.readings, metric, recipe)
 
 
 def limits(report: Report, metric: str, recipe: str | None = None) -> list[float]:

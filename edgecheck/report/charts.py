@@ -29,13 +29,13 @@ def charts(report: Report) -> list[Chart]:
 def _charts(report: Report) -> Iterator[Chart]:
     yield from curves.charts(report)
     yield from drift_chart.charts(report)
-    yield from _costs(report)
     if drawn := _profiled(report):
         description = (
             f"Memory for activations while ONNX Runtime runs one image: the baseline and the {PROFILES} lowest peaks "
             "among the variants. Variants with equal profiles share a line."
         )
         yield chart("memory", "Live memory", description, PANEL_SIZE, partial(_memory, drawn))
+    yield from _costs(report)  # the last one: it grows with the number of variants, the others are equally high
 
 
 def _costs(report: Report) -> Iterator[Chart]:

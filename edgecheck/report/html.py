@@ -11,8 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from edgecheck.gate.margins import failing
-from edgecheck.metrics import listed
+from edgecheck.metrics import Metric, listed, listed_name
 from edgecheck.records import Report, Similarity, Variant
 from edgecheck.report import (
     anchors,
@@ -25,6 +24,7 @@ from edgecheck.report import (
     gallery,
     links,
     moved,
+    others,
     palettes,
     provenance,
     reasons,
@@ -36,7 +36,7 @@ from edgecheck.report import (
 from edgecheck.report.chart_style import Chart
 from edgecheck.report.class_names import class_name
 from edgecheck.report.compression import compression
-from edgecheck.report.decision import decide, miss
+from edgecheck.report.decision import decide
 from edgecheck.report.layers import layer_rows
 from edgecheck.report.next_step import next_step
 from edgecheck.text import plain
@@ -68,8 +68,8 @@ def render(
     return templates.get_template("report.html.j2").render(
         report=report,
         decision=decide(report),
-        made=[*provenance.facts(report), *provenance.revision(report)],
-        unmet=[one for one in table.candidates(report) if reasons.unmet(report, one.name)],
+        made=[*provenance.facts(report), *provenance.judgement(report), *provenance.revision(report)],
+        others=list(others.others(report)),
         most_columns=MOST_COLUMNS,
         gallery=gallery.content(report, pictures or {}),
         charts=[(chart.title, chart.description, Markup(chart.svg)) for chart in shown],
@@ -113,18 +113,16 @@ def environment() -> Environment:
         anchors=anchors,
         devices=devices,
         diagnostics=diagnostics,
-        failing=failing,
         flips=flips,
         format=format,
         links=links,
-        miss=miss,
         moved=moved,
         next_step=next_step,
         palettes=palettes,
         reasons=reasons,
         table=table,
         timings=timings,
-        metrics=listed,
+        glossary=glossary,
         corruption=corruption,
         worst_classes=worst_classes,
         class_name=class_name,
@@ -141,6 +139,13 @@ def environment() -> Environment:
 def _finalize(value: Any) -> Any:
     """Replace characters that HTML does not allow; escaping follows."""
     return plain(value) if type(value) is str else value
+
+
+def glossary(report: Report) -> list[Metric]:
+    """Return the metrics that the report has readings of, or criteria on."""
+    names = [*(one.metric for one in report.readings), *(one.metric for one in report.policy.criteria)]
+    used = set(map(listed_name, names))
+    return [metric for metric in listed() if metric.name in used]
 
 
 def worst_classes(similarity: Similarity) -> list[tuple[str, float]]:

@@ -21,7 +21,7 @@ _TITLES: dict[str, tuple[str, ...]] = {
     "size.zlib_bytes": ("size", "zlib"),
     "macs": ("MACs",),
     "flops": ("FLOPs",),
-    "js_divergence": ("JS", "diver-", "gence"),
+    "js_divergence": ("JS", "divergence"),
     "negative_flip_rate": ("negative", "flips"),
     "positive_flip_rate": ("positive", "flips"),
     "memory.activation_bytes": ("live", "memory"),

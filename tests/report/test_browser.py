@@ -5,6 +5,7 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
+from attrs import evolve
 
 from edgecheck.report import html
 from edgecheck.report.decision import decide
@@ -20,7 +21,7 @@ pytestmark = [
     pytest.mark.thorough,
 ]
 
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
+DESK, PHONE, SMALL = ({"width": width, "height": 850} for width in (1280, 400, 320))
 THEMES = ("light", "dark")
 NAMES = ("l1-filters-0.4", "l1-filters-0.6", "control")
 
@@ -38,13 +39,21 @@ def files(report, hostile, tmp_path_factory):
     """The pages by name: a report with a gallery, one with hostile names, and a sweep."""
     folder = tmp_path_factory.mktemp("pages")
     pages = {
-        "report": html.render(*shown_on(report, *NAMES)),
+        "report": html.render(*shown_on(with_class_accuracy(report), *NAMES)),
         "hostile": html.render(hostile),
         "sweep": sweep_page.html(report, *page_of(report)),
     }
     for name, text in pages.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: (folder / f"{name}.html").as_uri() for name in pages}
+
+
+def with_class_accuracy(report):
+    """Return a report in which all variants lose all classes: the widest bars."""
+    accuracies = {"baseline": 1.0}
+    classes = report.subject.classes
+    variants = [evolve(v, class_accuracy=dict.fromkeys(classes, accuracies.get(v.role, 0.0))) for v in report.variants]
+    return evolve(report, variants=variants)
 
 
 @contextmanager
@@ -70,7 +79,7 @@ def visible_rows(page):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("size", [DESK, PHONE, SMALL], ids=["desk", "phone", "small"])
 @pytest.mark.parametrize("name", ["report", "hostile", "sweep"])
 def test_nothing_fails_and_nothing_overflows(browser, files, name, size, theme):
     with opened(browser, files[name], viewport=size, color_scheme=theme) as page:

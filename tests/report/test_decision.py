@@ -23,10 +23,16 @@ def test_what_passes_is_shipped_with_its_figures(report):
     assert decided.reason.startswith("l1-filters-0.4: it passes and is smaller and faster than the baseline")
 
 
+def test_an_accuracy_that_did_not_change_is_said_in_words(report):
+    drop = ("l1-filters-0.4", "accuracy_drop_pp")
+    same = evolve(report, readings=[evolve(r, value=0.0) if r.key[:2] == drop else r for r in report.readings])
+    assert figures(same, "l1-filters-0.4") == "0.52x size, 0.52x latency, same accuracy"
+
+
 def test_a_gate_that_asks_for_all_says_not_to_ship_all_and_what_passes(report):
     decided = decide(under(report, "accuracy_drop_pp <= 1", require="all"))
     assert decided.action == "stop"
-    assert decided.headline.startswith("Do not ship all 5 variants: 1 fail. l1-filters-0.4 passes: 0.52x size")
+    assert decided.headline.startswith("Do not ship all 5 variants: 1 fails. l1-filters-0.4 passes: 0.52x size")
     assert "(exit code 1)" in decided.gate
     assert "--require any" in decided.reason
 

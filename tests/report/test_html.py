@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from attrs import evolve
 
-from edgecheck.metrics import listed
+from edgecheck.metrics import listed, listed_name
 from edgecheck.report import html, markdown, reasons, svg, terminal
 from tests.report.conftest import HOSTILE, shown_on
 
@@ -99,9 +99,15 @@ def test_names_everything_a_report_must_name(report, page):
         "vector features asimd",
         *(f"{name} {version}" for name, version in machine.versions.items()),
         *("opset 18", "ONNX IR version 10", "exit code 1", report.recommendation.reason),
-        *(metric.name for metric in listed()),
     ):
         assert fact in shown, fact
+
+
+def test_the_glossary_explains_the_metrics_of_the_report_and_no_others(report):
+    explained = {metric.name for metric in html.glossary(report)}
+    assert {listed_name(one.metric) for one in [*report.readings, *report.policy.criteria]} == explained
+    assert explained < {metric.name for metric in listed()}
+    assert explained >= {"sp2ps.METHOD", "accuracy_drop_pp"}
 
 
 def test_shows_every_verdict_and_reading(report, page):

@@ -8,7 +8,8 @@ from itertools import product
 from edgecheck.attribution.table import METHODS
 from edgecheck.gate.floor import Floor
 from edgecheck.records import Report, Variant
-from edgecheck.report.chart_style import floor, value
+from edgecheck.report.chart_style import value
+from edgecheck.report.floors import floor
 from edgecheck.report.format import describe_floor, format_count, format_exact, format_value
 from edgecheck.report.methods import leading_method, methods
 from edgecheck.report.series import Series, series

@@ -11,7 +11,8 @@ from edgecheck.gate.floor import Floor
 from edgecheck.gate.recommend import MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE
 from edgecheck.records import Report, Variant
 from edgecheck.report import anchors, reasons
-from edgecheck.report.chart_style import Chart, floor, value
+from edgecheck.report.chart_style import Chart, value
+from edgecheck.report.floors import floor
 from edgecheck.report.format import (
     MISSING,
     describe_cpu,

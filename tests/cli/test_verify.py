@@ -46,6 +46,14 @@ def test_nothing_has_changed(run, verify, edgecheck):
     assert " ".join(edgecheck("verify", run)[1].split()).startswith("unchanged: ")
 
 
+def test_a_key_that_stands_twice_is_refused(run, refused):
+    """The seal covers the last of them, another program may read the first."""
+    report = run / "report.json"
+    report.write_text(report.read_text().replace("{", '{"passed": true,', 1))
+    for command in ("verify", "gate", "report"):
+        assert f"{report}: not a readable report ('passed' stands twice in one object)" in refused(command, run)
+
+
 def test_a_changed_byte_of_each_kind_of_file_is_named(run, verify):
     flip(run / NAME / "model.onnx")
     flip(run / "data.npz")
@@ -113,6 +121,22 @@ def test_what_is_no_regular_file_is_told_for_each(run, tmp_path, verify):
     assert "a named pipe" in details
     assert "a folder" in details
     assert "symbolic links" in details
+
+
+def test_what_stands_in_place_of_a_file_is_not_read(run, verify, refused):
+    """A pipe would block, and a file that claims a terabyte would take an hour."""
+    (run / NAME / "model.onnx").unlink()
+    os.mkfifo(run / NAME / "model.onnx")
+    with open(run / "baseline" / "model.onnx", "wb") as file:
+        file.truncate(1 << 40)
+    code, found = verify(run, run / "baseline" / "model.onnx")
+    assert (code, found["files"][0]["state"]) == (2, "unreadable")
+    assert "1,099,511,627,776 bytes are too many" in found["files"][0]["detail"]
+    assert changed(found) == {
+        ("file", f"{NAME}/model.onnx is no longer a file"): "changed",
+        ("file", "baseline/model.onnx was changed"): "changed",
+    }
+    assert "is no longer a file" in refused("gate", run)
 
 
 def test_a_failing_file_is_unchanged_and_does_not_look_fine(run, edgecheck, verify):

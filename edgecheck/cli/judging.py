@@ -67,7 +67,7 @@ def gate(
     if out:
         from edgecheck.pipeline import reporting
 
-        reporting.write(judged, out, pictures_from=run, images=images)
+        reporting.write(judged, out, run=run, images=images)
     screen.show(judged, form)
     context.exit(judged.exit_code)
 
@@ -91,7 +91,7 @@ def report(
     prepare(plugin_files, form)
     saved = folder.read(run, unverified)
     judged = judge(saved, saved.policy, today())
-    reporting.write(judged, out or run, pictures_from=run, images=images)
+    reporting.write(judged, out or run, run=run, images=images)
     screen.show(judged, form)
 
 
@@ -111,6 +111,9 @@ def _policy(
     only: bool,
     require: Require | None,
 ) -> Policy:
+    if not (config or profile is not None or sentences or only or require):
+        return saved  # without the import of all that reads configurations
+
     import attrs
 
     from edgecheck.config import gates, reader

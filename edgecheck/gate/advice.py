@@ -58,7 +58,7 @@ def _drop_failing(report: Report, candidates: Sequence[Variant]) -> Iterator[Dia
 
 def _failing(report: Report, variant: Variant) -> list[Verdict]:
     """Return the verdicts on the host that fail a variant."""
-    own = [one for one in report.verdicts if one.variant == variant.name and one.device == HOST]
+    own = [one for one in report.verdicts_of(variant.name) if one.device == HOST]
     return [one for one in own if one.status == "FAIL" and counts_as(report.policy, one) == "fail"]
 
 

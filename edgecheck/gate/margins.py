@@ -43,7 +43,7 @@ def shortfall(verdicts: Iterable[Verdict]) -> float:
 
 def failing(report: Report, variant: str) -> list[Verdict]:
     """Return the verdicts that fail a variant under the policy, the farthest from its limit first."""
-    own = (one for one in report.verdicts if one.variant == variant and counts_as(report.policy, one) == "fail")
+    own = (one for one in report.verdicts_of(variant) if counts_as(report.policy, one) == "fail")
     return sorted(own, key=_by_excess, reverse=True)
 
 
@@ -52,7 +52,7 @@ def decisive(report: Report, variant: str) -> list[Verdict]:
 
     Where all criteria hold, it is the one nearest to its limit, relative to it. The farthest beyond its limit is first.
     """
-    own = [one for one in report.verdicts if one.variant == variant]
+    own = report.verdicts_of(variant)
     unmet = [one for one in own if one.status != "PASS"]
     met = max((one for one in own if excess(one) is not None), key=lambda one: excess(one) or 0.0, default=None)
     return failing(report, variant) or sorted(unmet, key=_by_excess, reverse=True) or ([met] if met else [])

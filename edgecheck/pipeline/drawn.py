@@ -1,4 +1,4 @@
-"""The charts of a run folder, drawn once: devices add no curve to them, so `merge` need not draw them again."""
+"""The charts of a run folder, drawn once: `report`, and `merge` of devices, seldom change what they show."""
 
 from __future__ import annotations
 
@@ -26,20 +26,24 @@ class _Drawn:
     charts: list[Chart]
 
 
-def draw(report: Report, folder: Path) -> list[Chart]:
-    """Draw the charts of a report, and keep them in its run folder."""
-    drawn = charts.charts(report)
-    write_text(folder / FILE, json.dumps(to_dict(_Drawn(_key(report), drawn))))
-    return drawn
+def charts_of(report: Report, source: Path, folder: Path) -> list[Chart]:
+    """Return the charts of a report, and keep them in a folder.
+
+    They are drawn only where the run folder `source` does not hold those of the same figures and verdicts.
+    """
+    key = _key(report)
+    drawn = _kept(source)
+    if drawn is None or drawn.key != key:
+        drawn = _Drawn(key, charts.charts(report))
+    write_text(folder / FILE, json.dumps(to_dict(drawn)))
+    return drawn.charts
 
 
-def kept(report: Report, folder: Path) -> list[Chart]:
-    """Return the charts that were drawn of the same figures of the host, or draw them."""
+def _kept(folder: Path) -> _Drawn | None:
     try:
-        drawn = from_dict(json.loads((folder / FILE).read_text()), _Drawn)
+        return from_dict(json.loads((folder / FILE).read_text()), _Drawn)
     except (OSError, ValueError, RecursionError, InputError):
-        return draw(report, folder)
-    return drawn.charts if drawn.key == _key(report) else draw(report, folder)
+        return None
 
 
 def _key(report: Report) -> str:
@@ -50,7 +54,7 @@ def _key(report: Report) -> str:
         anchors=[one for one in report.anchors if one.device == HOST],
         variants=[attrs.evolve(variant, warnings=[]) for variant in report.variants],
         verdicts=[],
-        statuses={},
+        judged=None,
         recommendation=Recommendation(None, ""),
         passed=False,
         warnings=[],

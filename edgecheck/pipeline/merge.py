@@ -76,7 +76,7 @@ def merge(folder: Path, measured: Sequence[Measured], replace: bool = False) -> 
     for one in measured:
         report = _with(report, one, _kept(folder, one, report.evidence))
     report = judged(report, report.policy, today())
-    reporting.write(report, folder, redraw=False)
+    reporting.write(report, folder)
     if (folder / SWEEP_TABLE).is_file():  # of a sweep: its table has a column for each device
         write_text(folder / SWEEP_TABLE, page.table(report))
     for path in _unnamed(folder, report.evidence):

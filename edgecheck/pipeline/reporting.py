@@ -18,21 +18,18 @@ from edgecheck.run_folder import REPORT
 NO_IMAGES = Diagnostic("images-left-out", severity="note")
 
 
-def write(
-    report: Report, folder: Path, pictures_from: Path | None = None, redraw: bool = True, images: bool = True
-) -> None:
+def write(report: Report, folder: Path, run: Path | None = None, images: bool = True) -> None:
     """Write report.json, report.html, report.md and junit.xml, each atomically; creates the folder.
 
     Args:
         report: the report.
         folder: the run folder.
-        pictures_from: the run folder with the pictures; None for `folder`.
-        redraw: whether charts are drawn again that show the same as those drawn before.
+        run: the run folder with pictures and charts; None for `folder`.
         images: whether report.html shows test images and their heatmaps; without them, it says so.
     """
     Store(folder)
-    charts = drawn.draw(report, folder) if redraw else drawn.kept(report, folder)
-    shown = _pictures(report, pictures_from or folder) if images else {}
+    charts = drawn.charts_of(report, run or folder, folder)
+    shown = _pictures(report, run or folder) if images else {}
     page = report if images else attrs.evolve(report, warnings=[*report.warnings, NO_IMAGES])
     write_text(folder / REPORT, RENDERERS["json"](report))
     write_text(folder / "report.html", html.render(page, shown, charts))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
+from typing import TypeVar
 
 from attrs import field, frozen
 
@@ -14,6 +16,8 @@ from edgecheck.records.policy import Policy, Recommendation, Status, Verdict
 from edgecheck.records.readings import HOST, Reading
 from edgecheck.records.similarity import Similarity
 from edgecheck.records.variant import Variant
+
+_OfVariant = TypeVar("_OfVariant", Verdict, Similarity)
 
 
 @frozen
@@ -163,6 +167,27 @@ class Report:
         return self._by_variant[variant]
 
     @cached_property
+    def measured(self) -> frozenset[str]:
+        """The metrics of which any variant has a value, on any device."""
+        return frozenset(reading.metric for reading in self.readings if reading.value is not None)
+
+    def verdicts_of(self, variant: str) -> list[Verdict]:
+        """Return the verdicts on a variant, in the order of the gate."""
+        return self._verdicts_by_variant.get(variant, [])
+
+    def similarities_of(self, variant: str) -> list[Similarity]:
+        """Return the heatmap comparisons of a variant, one per attribution method."""
+        return self._similarities_by_variant.get(variant, [])
+
+    @cached_property
+    def _verdicts_by_variant(self) -> dict[str, list[Verdict]]:
+        return _grouped(self.verdicts)
+
+    @cached_property
+    def _similarities_by_variant(self) -> dict[str, list[Similarity]]:
+        return _grouped(self.similarities)
+
+    @cached_property
     def _by_variant(self) -> dict[str, list[Reading]]:
         grouped: dict[str, list[Reading]] = {variant.name: [] for variant in self.variants}
         for reading in self.readings:
@@ -182,3 +207,10 @@ class Report:
     def exit_code(self) -> int:
         """The exit code of a command that gates: 0 where the gate holds, 1 where it does not."""
         return 0 if self.passed else 1
+
+
+def _grouped(items: Iterable[_OfVariant]) -> dict[str, list[_OfVariant]]:
+    groups: dict[str, list[_OfVariant]] = {}
+    for item in items:
+        groups.setdefault(item.variant, []).append(item)
+    return groups

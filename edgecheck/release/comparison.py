@@ -181,4 +181,4 @@ def _turned(before: Report, after: Report, names: Pair) -> list[Turned]:
 
 
 def _verdicts(report: Report, variant: str) -> dict[tuple[str, str], Status]:
-    return {(one.name, one.op): one.status for one in report.verdicts if one.variant == variant}
+    return {(one.name, one.op): one.status for one in report.verdicts_of(variant)}

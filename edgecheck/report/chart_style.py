@@ -9,8 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from edgecheck.attribution.table import look_of
-from edgecheck.gate.floor import Floor, absolute
-from edgecheck.gate.floor import floor as floor_of
+from edgecheck.gate.floor import absolute
 from edgecheck.records import Report, Variant
 from edgecheck.report import svg
 from edgecheck.report.methods import methods
@@ -54,11 +53,6 @@ def drawn_as(method: str) -> tuple[str, str]:
     """Return the colour and the matplotlib marker of an attribution method."""
     look = look_of(method)
     return svg.COLOURS[look.colour], look.marker
-
-
-def floor(report: Report, metric: str, recipe: str | None = None) -> Floor | None:
-    """Return the noise floor of a metric, that of a recipe if one is given."""
-    return floor_of(report.variants, report.readings, metric, recipe)
 
 
 def limits(report: Report, metric: str, recipe: str | None = None) -> list[float]:

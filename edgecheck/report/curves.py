@@ -18,11 +18,11 @@ from edgecheck.report.chart_style import (
     chart,
     curves,
     drawn_as,
-    floor,
     legend,
     limits,
     value,
 )
+from edgecheck.report.floors import floor
 from edgecheck.report.methods import methods
 from edgecheck.report.series import Series, series
 from edgecheck.report.table import controls

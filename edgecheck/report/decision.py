@@ -12,13 +12,13 @@ from attrs import frozen
 
 from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.margins import decisive, failing, margin, nearest
-from edgecheck.metrics import METRICS
 from edgecheck.records import Reading, Report, Status, Verdict
 from edgecheck.report.format import (
     MISSING,
     format_actual,
     format_count,
     format_criterion,
+    format_margin,
     format_reading,
     format_value,
 )
@@ -120,7 +120,7 @@ def miss(verdict: Verdict) -> str:
         return f"{verdict.name} ({verdict.status})"
     limit = format_criterion(verdict).removeprefix(f"{verdict.name} ")
     undecided = " within its interval" if verdict.status == "INCONCLUSIVE" else ""
-    by = format_value(abs(within), METRICS[verdict.metric].unit).removeprefix("+")
+    by = format_margin(verdict.metric, within).lstrip("+-")
     far = f" by {by}" if within < 0 else ""
     return f"{verdict.name}{far} ({format_actual(verdict)}, limit {limit}{undecided})"
 
@@ -133,13 +133,12 @@ def _headline(report: Report, action: Action) -> str:
     if action == "keep":
         return f"Keep the baseline{doubt}: {_why_keep(report)}"
     if chosen:
-        failed = len(candidates(report)) - _passing(report)
-        return f"Do not ship all {_count(report)}: {failed} fail. {plain(chosen)} passes{_told(report, chosen)}"
+        return f"Do not ship {_not_all(report)}. {plain(chosen)} passes{_told(report, chosen)}"
     return f"Do not ship {_none_of(report)}{_nearest(report)}"
 
 
 def _told(report: Report, variant: str) -> str:
-    waivers = sum(one.variant == variant and one.status == "WAIVED" for one in report.verdicts)
+    waivers = sum(one.status == "WAIVED" for one in report.verdicts_of(variant))
     excused = f"with {format_count(waivers, 'waiver')}" if waivers else ""
     told = ", ".join(filter(None, [figures(report, variant), excused]))
     return f": {told}" if told else ""
@@ -148,8 +147,13 @@ def _told(report: Report, variant: str) -> str:
 def _none_of(report: Report) -> str:
     judged = len(candidates(report))
     if _passing(report):
-        return f"all {_count(report)}: {judged - _passing(report)} fail"
+        return _not_all(report)
     return {0: "anything: there is no variant", 1: "the variant"}.get(judged, f"any of {judged} variants")
+
+
+def _not_all(report: Report) -> str:
+    failed = len(candidates(report)) - _passing(report)
+    return f"all {_count(report)}: {failed} {'fails' if failed == 1 else 'fail'}"
 
 
 def _nearest(report: Report) -> str:

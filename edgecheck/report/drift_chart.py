@@ -23,7 +23,7 @@ from edgecheck.report.chart_style import (
     slug,
     value,
 )
-from edgecheck.report.labels import Obstacles, name_points
+from edgecheck.report.labels import Obstacles, marks, name_points
 from edgecheck.report.methods import methods
 from edgecheck.report.table import candidates, controls
 
@@ -120,7 +120,11 @@ def _paint(report: Report, method: str, points: Sequence[Point], figure: Any, ax
         lines.append(float(axes.transData.transform((0, drift))[1]))
     upright = [] if drop is None else [float(axes.transData.transform((drop, 0))[0])]
     order = sorted((point for point in points if point.look != "control"), key=lambda point: point.look != "passes")
-    name_points(axes, [(short(one.name), one.drop, one.drift) for one in order], Obstacles((), lines, upright))
+    name_points(
+        axes,
+        [(short(one.name), one.drop, one.drift) for one in order],
+        Obstacles(marks(axes, ((one.drop, one.drift) for one in points)), lines, upright),
+    )
     axes.set_ylabel("1 - Sp2PS")
     legend(figure, axes)
 

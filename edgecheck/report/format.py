@@ -74,6 +74,12 @@ def format_exact(value: float, unit: Unit, noun: str = "") -> str:
     return f"{value / chosen.scale:.{LIMIT_DIGITS}g}{chosen.suffix}"
 
 
+def format_margin(metric: str, margin: float) -> str:
+    """Return the distance of a value from its limit with its sign, `-0.019`; that of two shares is in pp."""
+    unit = METRICS[metric].unit
+    return format_difference(100 * margin, "pp") if unit == "fraction" else format_difference(margin, unit)
+
+
 def format_difference(value: float, unit: Unit) -> str:
     """Return the difference of two measured values, with its sign: `-0.122`, `+0.004`."""
     chosen = evolve(style(value, unit), signed=True)

@@ -68,7 +68,7 @@ def render(
     return templates.get_template("report.html.j2").render(
         report=report,
         decision=decide(report),
-        made=[*provenance.facts(report), *provenance.revision(report)],
+        made=[*provenance.facts(report), *provenance.judgement(report), *provenance.revision(report)],
         others=list(others.others(report)),
         most_columns=MOST_COLUMNS,
         gallery=gallery.content(report, pictures or {}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -11,6 +11,7 @@ CHARACTER = 5.4  # width in pixels of a character of `SIZE_POINTS`, at matplotli
 HEIGHT = 12.0  # pixels
 SIZE_POINTS = 8
 MARK = 9.0  # of a point in pixels, with some air
+MOST_COVERED = 25.0  # square pixels: a corner of a mark, or a line
 AIR = 3.0  # pixels between a name and the frame
 PIXELS_PER_POINT = 100 / 72
 GAP_POINTS = 7
@@ -36,20 +37,22 @@ class Obstacles:
 def name_points(axes: Any, named: Sequence[tuple[str, float, float]], obstacles: Obstacles) -> None:
     """Write names (name, x, y) beside their points, those given first at the best places.
 
-    A name that would cover another name or leave the axes is left out.
+    A name that would cover another name, much of a point, or leave the axes is left out; the first one is written even
+    over points.
     """
     points = [axes.transData.transform((x, y)) for _, x, y in named]
-    marks = [(x - MARK / 2, y - MARK / 2, x + MARK / 2, y + MARK / 2) for x, y in points]
     frame = axes.bbox.extents
     written: list[Box] = []
     for (name, x, y), point in zip(named, points, strict=True):
-        seen = Obstacles([*obstacles.boxes, *marks], obstacles.horizontal, obstacles.vertical)
+        seen = Obstacles(
+            [*obstacles.boxes, *marks(axes, ((x, y) for _, x, y in named))], obstacles.horizontal, obstacles.vertical
+        )
         free = [
             (seen.overlap(box), number, look, box)
             for number, (look, box) in enumerate(_places(point, CHARACTER * len(name)))
             if _inside(box, frame) and not any(_common(box, other) for other in written)
         ]
-        if free:
+        if free and (not written or min(free)[0] <= MOST_COVERED):
             _, _, (shift, side, up), box = min(free, key=lambda one: one[:2])
             written.append(box)
             axes.annotate(
@@ -62,6 +65,12 @@ def name_points(axes: Any, named: Sequence[tuple[str, float, float]], obstacles:
                 va=up,
                 annotation_clip=False,
             )
+
+
+def marks(axes: Any, points: Iterable[tuple[float, float]]) -> list[Box]:
+    """Return the boxes of points (x, y) in pixels."""
+    at = [axes.transData.transform(point) for point in points]
+    return [(x - MARK / 2, y - MARK / 2, x + MARK / 2, y + MARK / 2) for x, y in at]
 
 
 def _places(point: Sequence[float], width: float) -> Iterator[tuple[tuple[tuple[float, float], str, str], Box]]:

@@ -10,8 +10,7 @@ _PREFIX = "sp2ps."
 
 def methods(report: Report) -> list[str]:
     """Return the methods for which any variant has an Sp2PS."""
-    measured = {r.metric for r in report.readings if r.metric.startswith(_PREFIX) and r.value is not None}
-    return in_order(metric.removeprefix(_PREFIX) for metric in measured)
+    return in_order(metric.removeprefix(_PREFIX) for metric in report.measured if metric.startswith(_PREFIX))
 
 
 def leading_method(report: Report) -> str | None:

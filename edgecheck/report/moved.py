@@ -44,7 +44,7 @@ def _bar(name: str, score: float | None, accuracy: float | None, before: float |
 
 def leading(report: Report, variant: Variant) -> Similarity | None:
     """Return the similarity of a variant by the first method that the report has of it; None without one."""
-    own = {one.method: one for one in report.similarities if one.variant == variant.name}
+    own = {one.method: one for one in report.similarities_of(variant.name)}
     return next((own[method] for method in methods(report) if method in own), None)
 
 
@@ -54,7 +54,7 @@ def facts(report: Report, variant: Variant) -> list[tuple[str, str]]:
         return []
     told = [
         ("images", flips.count(report, variant)),
-        ("calibration", _calibration(report, variant)),
+        ("calibration error", _calibration(report, variant)),
         ("cause", cause(report, variant)),
         ("slowest layers", _slowest(report, variant)),
     ]
@@ -97,7 +97,7 @@ def _calibration(report: Report, variant: Variant) -> str:
     if before is None or after is None or before.value is None or after.value is None:
         return ""
     change = format_value(100 * (after.value - before.value), "pp")
-    return f"calibration error {format_reading(before)} to {format_reading(after)} ({change})"
+    return f"{format_reading(before)} to {format_reading(after)} ({change})"
 
 
 def _slowest(report: Report, variant: Variant) -> str:

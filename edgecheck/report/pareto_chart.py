@@ -13,7 +13,7 @@ from edgecheck.records import Report, Variant
 from edgecheck.report import svg
 from edgecheck.report.chart_style import LIMIT, PANEL_SIZE, Chart, chart, legend, limits, short, value
 from edgecheck.report.drift_chart import ACCEPTED, LOOKS, outcome
-from edgecheck.report.labels import Obstacles, name_points
+from edgecheck.report.labels import Obstacles, marks, name_points
 from edgecheck.report.methods import leading_method
 from edgecheck.report.table import candidates, controls
 
@@ -99,7 +99,11 @@ def _paint(report: Report, metric: str, points: Sequence[Point], figure: Any, ax
     axes.set_ylabel("accuracy" if metric == "accuracy" else "Sp2PS")
     lines = [] if lowest is None else [float(axes.transData.transform((0, lowest))[1])]
     front = [(short(one.name), one.size, one.value) for one in points if one.on_front]
-    name_points(axes, sorted(front, key=lambda one: one[1]), Obstacles((), lines))
+    name_points(
+        axes,
+        sorted(front, key=lambda one: one[1]),
+        Obstacles(marks(axes, ((one.size, one.value) for one in points)), lines),
+    )
     legend(figure, axes)
 
 

@@ -30,3 +30,9 @@ def revision(report: Report) -> Iterator[tuple[str, str]]:
     """Yield the git revision of the subject's folder, where it is known."""
     if report.subject.revision is not None:
         yield "revision", plain(report.subject.revision)
+
+
+def judgement(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield the day of the judgement, where the run was judged again on another day than it was made."""
+    if report.judged is not None and not (report.created or "").startswith(report.judged):
+        yield "judged", plain(report.judged)

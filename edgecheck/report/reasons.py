@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgecheck.gate.floor import absolute, several_recipes
-from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.trained_maps import seen
 from edgecheck.metrics import METRICS, DecidedBy, compares_maps
 from edgecheck.records import Criterion, Policy, Report, Similarity, Status, Variant, Verdict, Withheld, on, on_host
 from edgecheck.report import anchors, decision, devices, diagnostics
+from edgecheck.report.floors import floor as floor_of
 from edgecheck.report.format import (
     MISSING,
     describe_floor,
@@ -48,7 +48,7 @@ FIDELITY_IS = (
 
 def verdicts_of(report: Report, variant: str) -> list[Verdict]:
     """Return the verdicts of one variant, in the order of the gate."""
-    return [verdict for verdict in report.verdicts if verdict.variant == variant]
+    return report.verdicts_of(variant)
 
 
 def unmet(report: Report, variant: str) -> list[Verdict]:
@@ -81,7 +81,7 @@ def sentence(report: Report, verdict: Verdict) -> str:
 def _floor(report: Report, verdict: Verdict) -> str:
     """Return the noise floor for a comparison of heatmaps and for limits relative to it; "" for other metrics."""
     recipe = _variant(report, verdict.variant).recipe
-    floor = floor_of(report.variants, on(verdict.device, report.readings), verdict.metric, recipe)
+    floor = floor_of(report, verdict.metric, recipe, verdict.device)
     asked_for = compares_maps(verdict.metric) or verdict.relative_to == "control"
     return f"noise floor {describe_floor(verdict.metric, floor)}" if floor and asked_for else ""
 
@@ -228,7 +228,7 @@ def baseline_parity(report: Report) -> list[tuple[str, str]]:
 
 def similarities_of(report: Report, variant: str) -> list[Similarity]:
     """Return the heatmap comparisons of one variant, one per CAM method."""
-    return [similarity for similarity in report.similarities if similarity.variant == variant]
+    return report.similarities_of(variant)
 
 
 def differing(similarity: Similarity) -> str:

@@ -8,7 +8,7 @@ from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.margins import failing, shortfall
 from edgecheck.records import Report, Variant
 from edgecheck.report.format import describe_cpu
-from edgecheck.report.provenance import facts, revision
+from edgecheck.report.provenance import facts, judgement, revision
 from edgecheck.report.table import candidates, rows
 from edgecheck.seal import SEAL, sealed
 from edgecheck.text import plain
@@ -47,6 +47,7 @@ def signed(report: Report) -> list[tuple[str, str]]:
         ("machine", plain(f"{describe_cpu(machine)}, {machine.provider}, threads: {machine.intra_op_threads}")),
         ("tool", plain(f"{report.tool.name} {report.tool.version}")),
         *facts(report),
+        *judgement(report),
         *revision(report),
     ]
 

@@ -8,18 +8,17 @@ from functools import partial
 from attrs import evolve, frozen
 
 from edgecheck.attribution.table import look_of
-from edgecheck.gate.floor import floor as floor_of
 from edgecheck.gate.floor import several_recipes
 from edgecheck.gate.margins import margin
-from edgecheck.metrics import METRICS
-from edgecheck.records import HOST, Report, Variant, Verdict, on, on_host
+from edgecheck.records import HOST, Report, Variant, Verdict, on_host
 from edgecheck.report import devices, titles
+from edgecheck.report.floors import floor as floor_of
 from edgecheck.report.format import (
     MISSING,
-    format_difference,
     format_floor,
     format_interval,
     format_limit,
+    format_margin,
     format_reading,
     format_spread,
     format_value,
@@ -159,18 +158,14 @@ def sort_key(report: Report, variant: Variant, column: Column) -> str:
 
 def verdicts_on(report: Report, variant: Variant, column: Column) -> list[Verdict]:
     """Return the verdicts that a cell shows: of one variant, on the metric and device of a column."""
-    about = (variant.name, column.metric, column.device)
-    return [one for one in report.verdicts if (one.variant, one.metric, one.device) == about]
+    own = report.verdicts_of(variant.name)
+    return [one for one in own if (one.metric, one.device) == (column.metric, column.device)]
 
 
 def margin_of(report: Report, variant: Variant, column: Column) -> str:
     """Return the distance of a cell to its limit, `+0.012` within it and `-0.019` beyond; "" without a limit."""
     margins = [within for one in verdicts_on(report, variant, column) if (within := margin(one)) is not None]
-    if not margins:
-        return ""
-    unit = METRICS[column.metric].unit
-    # The difference of two shares is in percentage points.
-    return format_difference(100 * min(margins), "pp") if unit == "fraction" else format_difference(min(margins), unit)
+    return format_margin(column.metric, min(margins)) if margins else ""
 
 
 def interval_of(report: Report, variant: Variant, column: Column) -> str:
@@ -185,21 +180,21 @@ def own_floor(report: Report, variant: Variant, column: Column) -> str:
     """Return the noise floor of the recipe of a variant, where there is more than one; "" otherwise."""
     if column.floor or variant.role != "candidate" or not _has_floor(column.metric):
         return ""
-    return format_floor(column.metric, floor_of(report.variants, report.readings, column.metric, variant.recipe))
+    return format_floor(column.metric, floor_of(report, column.metric, variant.recipe))
 
 
 def noise_floor(report: Report, metric: str, device: str = HOST) -> str:
     """Return the noise floor of a metric, the mean over the controls; "" without a control, or with several recipes."""
     if several_recipes(report.variants):
         return ""
-    return format_floor(metric, floor_of(report.variants, on(device, report.readings), metric))
+    return format_floor(metric, floor_of(report, metric, device=device))
 
 
 def noise_spread(report: Report, metric: str) -> str:
     """Return the range of the controls' values; "" with fewer than two controls, or with several recipes."""
     if several_recipes(report.variants):
         return ""
-    return format_spread(metric, floor_of(report.variants, report.readings, metric))
+    return format_spread(metric, floor_of(report, metric))
 
 
 def _has_floor(metric: str) -> bool:

@@ -32,7 +32,7 @@ def test_an_accuracy_that_did_not_change_is_said_in_words(report):
 def test_a_gate_that_asks_for_all_says_not_to_ship_all_and_what_passes(report):
     decided = decide(under(report, "accuracy_drop_pp <= 1", require="all"))
     assert decided.action == "stop"
-    assert decided.headline.startswith("Do not ship all 5 variants: 1 fail. l1-filters-0.4 passes: 0.52x size")
+    assert decided.headline.startswith("Do not ship all 5 variants: 1 fails. l1-filters-0.4 passes: 0.52x size")
     assert "(exit code 1)" in decided.gate
     assert "--require any" in decided.reason
 

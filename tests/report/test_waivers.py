@@ -91,7 +91,8 @@ def test_a_later_judgement_finds_them_expired(waived, failing):
     late = judged(waived, waived.policy, date(2027, 7, 1))
     assert late.statuses[VARIANT] == "FAIL"
     assert [id for id, *_ in about_waivers(late)] == ["expired"] * len(failing)
-    assert "its waiver expired on 2027-06-30" in terminal.render(late, 400)
+    assert "expired on 2027-06-30" in terminal.render(late, 400)
+    assert "its waiver expired on 2027-06-30" in terminal.render(late, 400, verbose=True)
 
 
 def test_unverified_evidence_is_not_waived(report, failing):

@@ -48,7 +48,7 @@ def statement(report: Report, evidence: Evidence) -> dict[str, Any]:
 
 
 def _subject(report: Report, one: Variant) -> dict[str, Any]:
-    waivers = [asdict(verdict.waiver) for verdict in report.verdicts if verdict.variant == one.name and verdict.waiver]
+    waivers = [asdict(verdict.waiver) for verdict in report.verdicts_of(one.name) if verdict.waiver]
     annotations: dict[str, Any] = {"verdict": report.statuses[one.name], "digestCovers": COVERS}
     if waivers:
         annotations["waivers"] = [{key: encodable(text) for key, text in waiver.items()} for waiver in waivers]

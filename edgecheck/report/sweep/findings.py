@@ -8,7 +8,8 @@ from itertools import product
 from edgecheck.attribution.table import METHODS
 from edgecheck.gate.floor import Floor
 from edgecheck.records import Report, Variant
-from edgecheck.report.chart_style import floor, value
+from edgecheck.report.chart_style import value
+from edgecheck.report.floors import floor
 from edgecheck.report.format import describe_floor, format_count, format_exact, format_value
 from edgecheck.report.methods import leading_method, methods
 from edgecheck.report.series import Series, series
@@ -100,7 +101,7 @@ def _highest_method(report: Report) -> Iterator[str]:
     complete = [score for score in scores if None not in score.values()]
     if complete:
         count = sum(max(score, key=lambda method: score[method] or 0.0) == HIGHEST for score in complete)
-        of = format_count(len(complete), "variant")
+        of = format_count(len(complete), "float variant")
         number = _NUMBERS.get(len(compared), str(len(compared)))
         yield f"{HIGHEST} has the highest Sp2PS of the {number} methods for {count} of {of}"
 

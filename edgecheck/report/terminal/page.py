@@ -68,21 +68,31 @@ def _header(report: Report, width: int) -> list[Text]:
 
 
 def _why(found: Sequence[Miss], width: int) -> list[Text]:
-    """Return a line for each miss, with its columns aligned; two where the terminal is narrow."""
+    """Return a line for each miss, with its columns aligned; two where the terminal is narrow.
+
+    What a waiver says is never cut.
+    """
     status = max((len(miss.status) for miss in found), default=0)
     name = max((cell_len(miss.variant) for miss in found), default=0)
     room = width - status - name - 2 * len(_INDENT)
     texts = []
     for miss in found:
         word = (miss.status.ljust(status), style(miss.status))
-        if room >= LEAST_ROOM:
+        aligned = room >= LEAST_ROOM
+        first, *rest = _reason(miss, room if aligned else width - len(_INDENT))
+        if aligned:
             space = _INDENT + " " * (name - cell_len(miss.variant))
-            why = cut(miss.told, room - len(miss.more)) + miss.more
-            texts.append(Text.assemble(word, _INDENT, miss.variant, space, why))
+            texts.append(Text.assemble(word, _INDENT, miss.variant, space, first))
         else:
-            why = cut(miss.told, width - len(_INDENT) - len(miss.more)) + miss.more
-            texts += [Text.assemble(word, _INDENT, miss.variant), Text(_INDENT + why)]
+            texts += [Text.assemble(word, _INDENT, miss.variant), Text(_INDENT + first)]
+        texts += [Text(" " * (width - room if aligned else len(_INDENT)) + line) for line in rest]
     return texts
+
+
+def _reason(miss: Miss, room: int) -> list[str]:
+    if miss.status == "WAIVED":
+        return fold(miss.told + miss.more, room)
+    return [cut(miss.told, room - len(miss.more)) + miss.more]
 
 
 def _told(report: Report, grid: Grid, width: int, room: int) -> list[Text]:

@@ -28,7 +28,7 @@ FAILS = 1
     "--attestation",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What `edgecheck attest` wrote of the run: also compares its report and files.",
+    help="What `edgecheck attest` wrote of the run: also compares its report, files and verdicts.",
 )
 @click.option(
     "--public-key",

@@ -146,7 +146,7 @@ def out_option(default: str | None, text: str) -> Decorator:
     """Return the `--out` option; `text` describes what is written there."""
     return click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=NamedPath(),
         callback=_in_utf8,
         default=default,
         show_default=default is not None,

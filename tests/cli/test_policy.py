@@ -174,6 +174,8 @@ def test_what_stands_in_place_of_the_configuration_is_named(make, told, tmp_path
 def test_an_empty_name_is_not_the_current_folder(command, tiny_run, refused, monkeypatch):
     monkeypatch.chdir(tiny_run)
     assert "it is empty" in refused(command, "")
+    if command != "verify":
+        assert "it is empty" in refused(command, tiny_run, "--out", "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from edgecheck.errors import InputError
 from edgecheck.lock import lock
+from edgecheck.regular import require_regular
 
 TEMPORARY = ".edgecheck-tmp-"  # a unique prefix, to recognize and remove the files of killed processes
+_OPEN_FILES = "/proc/"  # where Linux lists what a process has open: /dev/stdout is a link to there
 
 
 @contextmanager
@@ -21,8 +23,9 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which replaces `path` if the block succeeds.
 
     Raises:
-        InputError: the disk is full or the folder cannot be written.
+        InputError: the disk is full, the folder cannot be written, or the path is anything but a file.
     """
+    _require_replaceable(path)
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}{path.suffix}")
     try:
         with _locked(temporary):
@@ -33,6 +36,17 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it was renamed, or could not be created
             temporary.unlink()
+
+
+def _require_replaceable(path: Path) -> None:
+    """Refuse a path at which a new file would stand in place of a folder, a pipe or a device, such as /dev/null.
+
+    Raises:
+        InputError: the path is one of them, or a link to what a process has open.
+    """
+    require_regular(path)
+    if path.is_symlink() and os.readlink(path).startswith(_OPEN_FILES):
+        raise InputError(f"{path}: a link to an open file, which would be replaced; name a regular file")
 
 
 @contextmanager

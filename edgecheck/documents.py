@@ -19,12 +19,12 @@ def read_json(path: Path, kind: str, writer: str) -> Any:
         writer: the sentence on who writes it, for the message where it is missing.
 
     Raises:
-        InputError: it is missing, not readable, truncated, no JSON, or holds NaN or an infinite number.
+        InputError: it is missing, not readable, truncated, no JSON, or holds NaN, an infinite number or a key twice.
     """
     require_regular(path, MOST_REPORT_BYTES)
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {writer}") from None
     except json.JSONDecodeError as error:
@@ -45,3 +45,12 @@ def _wrong(text: str, error: json.JSONDecodeError) -> str:
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not a number that can be judged")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; refuse one with a key twice, since other programs may read the other value."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return made

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 NAMED = 3  # number of items listed in a message
 MOST_CHARACTERS = 1_500  # of a message: all known metrics and a long path fit
 _CUT = " ... "
+_FILLERS = frozenset("\u115f\u1160\u3164\uffa0")  # letters of Hangul that are drawn as nothing
 
 
 def plain(text: str) -> str:
@@ -25,6 +26,11 @@ def visible(text: str) -> str:
     separators other than the space, and unassigned code points.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else _escape(ord(c)) for c in text)
+
+
+def is_words(text: str) -> bool:
+    """Return whether a text says something: it has a letter or a digit that is drawn."""
+    return any(c.isalnum() and c not in _FILLERS for c in text)
 
 
 def shortened(text: str, most: int = MOST_CHARACTERS) -> str:

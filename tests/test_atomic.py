@@ -1,9 +1,13 @@
 """Files appear whole, and what a killed process left is removed, but not what another one is writing."""
 
+import os
 import subprocess
 import sys
 
-from edgecheck.atomic import TEMPORARY, atomic, remove_leftovers
+import pytest
+
+from edgecheck.atomic import TEMPORARY, atomic, remove_leftovers, write_text
+from edgecheck.errors import InputError
 
 HOLD = (
     "import sys, time\n"
@@ -48,3 +52,17 @@ def test_a_folder_or_a_link_of_such_a_name_is_kept(tmp_path):
     before = names(tmp_path)
     remove_leftovers([tmp_path])
     assert names(tmp_path) == before
+
+
+def test_only_a_file_is_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to(os.devnull)
+    (tmp_path / "open").symlink_to("/proc/self/fd/1")
+    (tmp_path / "folder").mkdir()
+    before = names(tmp_path)
+    for name in before:
+        with pytest.raises(InputError, match="name a regular file"):
+            write_text(tmp_path / name, "text")
+    assert names(tmp_path) == before
+    assert (tmp_path / "pipe").is_fifo()
+    assert all((tmp_path / name).is_symlink() for name in ("device", "open"))

@@ -10,8 +10,9 @@ from attrs import frozen
 from edgecheck.errors import ConfigError
 from edgecheck.gate.waivers import of_integrity
 from edgecheck.metrics import find
-from edgecheck.records import Waiver
+from edgecheck.records import HOST, Waiver
 from edgecheck.records.checks import DEVICE_NAME
+from edgecheck.text import is_words
 
 _TEXTS = ("variant", "metric", "reason", "approved_by")
 Place = Callable[[int, str], str]
@@ -36,12 +37,13 @@ def waivers(entries: Sequence[WaiverEntry], place: Place) -> list[Waiver]:
         place: returns file and line of a key of an entry.
 
     Raises:
-        ConfigError: an empty or unprintable text, a pattern in place of a variant, an unknown metric, one of the
-            integrity of evidence, or two waivers for one variant and metric.
+        ConfigError: an empty or unprintable text, a reason or an approver without words, a pattern in place of a
+            variant, an unknown metric, one of the integrity of evidence, or two waivers for one variant and metric.
     """
     made: list[Waiver] = []
     for index, entry in enumerate(entries):
         variant, metric, reason, approved_by = (" ".join(getattr(entry, key).split()) for key in _TEXTS)
+        metric = metric.removesuffix(f"@{HOST}")  # as a gate names it: without a device, the host is meant
         one = Waiver(variant, metric, reason, approved_by, entry.expires.isoformat(), place(index, ""))
         for key in _TEXTS:
             if problem := _problem(key, one, made):
@@ -59,7 +61,9 @@ def _problem(key: str, one: Waiver, others: Sequence[Waiver]) -> str:
         return f"{text!r} holds characters that cannot be printed; leave them out"
     if key == "variant":
         return _problem_of_variant(one, others)
-    return _problem_of_metric(text) if key == "metric" else ""
+    if key == "metric":
+        return _problem_of_metric(text)
+    return "" if is_words(text) else f"{text!r} holds no letter and no digit; say it in words"
 
 
 def _problem_of_variant(one: Waiver, others: Sequence[Waiver]) -> str:

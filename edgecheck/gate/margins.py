@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from edgecheck.gate.leniency import counts_as
 from edgecheck.records import Report, Variant, Verdict
@@ -58,20 +58,18 @@ def decisive(report: Report, variant: str) -> list[Verdict]:
     return failing(report, variant) or sorted(unmet, key=_by_excess, reverse=True) or ([met] if met else [])
 
 
+def distance(report: Report, variant: str) -> tuple[int, float]:
+    """Return how far a variant is from passing: how many criteria lack a reading, then the shortfall of the others."""
+    failed = failing(report, variant)
+    return sum(one.actual is None for one in failed), shortfall(failed)
+
+
 def nearest(report: Report) -> Variant | None:
     """Return the failing candidate that comes nearest to passing; None where none was measured."""
-    near = {
-        variant.name: (sum(one.actual is None for one in failed), shortfall(failed))
-        for variant in report.variants
-        if (failed := failing(report, variant.name)) and any(one.actual is not None for one in failed)
-    }
-    return min(_named(report.variants, near), key=lambda variant: near[variant.name], default=None)
+    known = [one for one in report.variants if any(v.actual is not None for v in failing(report, one.name))]
+    return min(known, key=lambda variant: distance(report, variant.name), default=None)
 
 
 def _by_excess(verdict: Verdict) -> float:
     beyond = excess(verdict)
     return -math.inf if beyond is None else abs(beyond)
-
-
-def _named(variants: Sequence[Variant], names: Iterable[str]) -> list[Variant]:
-    return [variant for variant in variants if variant.name in names]

@@ -14,6 +14,7 @@ from attrs import evolve
 from edgecheck.gate.leniency import counts_as
 from edgecheck.records import Diagnostic, Policy, Report, Status, Verdict, Waiver
 from edgecheck.registry import nearest
+from edgecheck.text import is_words
 
 NOTICE = timedelta(days=14)  # how long before its end a report says that a waiver is about to expire
 
@@ -29,7 +30,7 @@ def of_integrity(metric: str) -> bool:
 
 def last_day(waiver: Waiver) -> date | None:
     """Return the last day on which a waiver counts; None if it is malformed, so that it never counts."""
-    if not all(text.strip() for text in (waiver.variant, waiver.metric, waiver.reason, waiver.approved_by)):
+    if not all((waiver.variant.strip(), waiver.metric, is_words(waiver.reason), is_words(waiver.approved_by))):
         return None
     try:
         return date.fromisoformat(waiver.expires)

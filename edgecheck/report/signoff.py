@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecheck.gate.leniency import PASSING
-from edgecheck.gate.margins import failing, shortfall
+from edgecheck.gate.margins import distance
 from edgecheck.records import Report, Variant
 from edgecheck.report.format import describe_cpu
 from edgecheck.report.provenance import facts, judgement, revision
@@ -52,8 +52,8 @@ def signed(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def _importance(report: Report, variant: Variant) -> tuple[bool, bool, float]:
+def _importance(report: Report, variant: Variant) -> tuple[bool, bool, tuple[int, float]]:
     """Return a key that sorts the recommended variant first, then those that pass, then by distance to the gate."""
     recommended = variant.name == report.recommendation.variant
     passes = report.statuses.get(variant.name) in PASSING
-    return not recommended, not passes, shortfall(failing(report, variant.name))
+    return not recommended, not passes, distance(report, variant.name)

@@ -1,12 +1,13 @@
 """`attest` on a real run: statements, signatures, and what is claimed of the time at which criteria were fixed."""
 
 import json
+import os
 import shutil
 import subprocess
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner
@@ -94,6 +95,11 @@ def test_what_is_no_key_is_refused(tiny_run, tmp_path, refused):
     (tmp_path / "text.pem").write_text("no key")
     assert "the key is encrypted" in message(tmp_path / "encrypted.pem")
     assert "not a private key in PEM" in message(tmp_path / "text.pem")
+    for name, kind in (("x25519", x25519.X25519PrivateKey), ("ed448", ed448.Ed448PrivateKey)):
+        (tmp_path / f"{name}.pem").write_bytes(pem(kind.generate()))
+        assert "cannot sign" in message(tmp_path / f"{name}.pem")
+    (tmp_path / "curve.pem").write_bytes(pem(ec.generate_private_key(ec.SECP256K1())))
+    assert "name an Ed25519, ECDSA (P-256) or RSA key" in message(tmp_path / "curve.pem")
     assert "cannot be read" in message(tmp_path / "missing.pem")
     assert "a folder" in message(tmp_path)
 
@@ -189,6 +195,16 @@ def test_limits_changed_after_measuring_are_not_called_fixed(tiny_run, committed
     assert "its gate is not the one that the report was judged by" in err
 
 
+@pytest.mark.parametrize("name", ["pipe", "folder", ""])
+def test_only_a_file_is_replaced(tiny_run, tmp_path, refused, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    (tmp_path / "folder").mkdir()
+    assert "name a regular file" in refused("attest", tiny_run, "-o", name)
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(os.listdir()) == ["folder", "pipe"]
+
+
 def test_out_is_required(tiny_run, refused):
     assert "--out" in refused("attest", tiny_run)
 
@@ -220,7 +236,7 @@ def test_a_signed_attestation_is_verified(tiny_run, attest, edgecheck, keys, tmp
     key, own, other = keys
     _, text, _ = attest(tiny_run, "--key", key)
     signed = ["--attestation", tmp_path / "attestation.json"]
-    sound = {"signature": "unchanged", "report.json": "unchanged", "subjects": "unchanged"}
+    sound = dict.fromkeys(("signature", "report.json", "subjects", "verdicts"), "unchanged")
     assert attestation_checks(edgecheck, tiny_run, *signed, "--public-key", own) == (0, sound)
     wrong = attestation_checks(edgecheck, tiny_run, *signed, "--public-key", other)
     assert wrong == (2, {**sound, "signature": "changed"})
@@ -231,13 +247,13 @@ def test_a_signed_attestation_is_verified(tiny_run, attest, edgecheck, keys, tmp
     envelope["payload"] = Envelope(json.dumps(statement).encode(), PAYLOAD_TYPE, {}).to_dict()["payload"]
     (tmp_path / "attestation.json").write_text(json.dumps(envelope))
     forged = attestation_checks(edgecheck, tiny_run, *signed, "--public-key", own)
-    assert forged == (2, {**sound, "signature": "changed", "subjects": "changed"})
+    assert forged == (2, {**sound, "signature": "changed", "subjects": "changed", "verdicts": "changed"})
 
 
 def test_an_unsigned_attestation_is_compared_with_its_run(tiny_run, attest, edgecheck, keys, tmp_path):
     attest(tiny_run)
     plain = ["--attestation", tmp_path / "attestation.json"]
-    sound = {"report.json": "unchanged", "subjects": "unchanged"}
+    sound = dict.fromkeys(("report.json", "subjects", "verdicts"), "unchanged")
     assert attestation_checks(edgecheck, tiny_run, *plain) == (0, sound)
     missing = attestation_checks(edgecheck, tiny_run, *plain, "--public-key", keys[1])
     assert missing == (2, {"signature": "missing", **sound})
@@ -266,7 +282,49 @@ def test_a_statement_without_subjects_proves_nothing(tiny_run, edgecheck, tmp_pa
     for rest in ("", ', "subject": 3, "predicate": []', ', "subject": [{"name": "baseline", "digest": 1}]'):
         (tmp_path / "a.json").write_text(f'{{"_type": "https://in-toto.io/Statement/v1"{rest}}}')
         found = attestation_checks(edgecheck, tiny_run, "--attestation", tmp_path / "a.json")
-        assert found == (2, {"report.json": "changed", "subjects": "changed"})
+        assert found == (2, dict.fromkeys(("report.json", "subjects", "verdicts"), "changed"))
+
+
+def _result(statement):
+    statement["predicate"]["result"] = "WARNED"
+
+
+def _kind(statement):
+    statement["predicateType"] = "https://example.org/other"
+
+
+def _tests(statement):
+    statement["predicate"]["passedTests"].append("baseline: all is well")
+
+
+def _verdict(statement):
+    statement["subject"][0]["annotations"]["verdict"] = "WAIVED"
+
+
+def _baseline(statement):
+    own = next(one for one in statement["predicate"]["configuration"] if one["name"] == "baseline")
+    statement["subject"].append({"name": "baseline", "digest": own["digest"], "annotations": {"verdict": "PASS"}})
+
+
+@pytest.mark.parametrize("edit", [_result, _kind, _tests, _verdict, _baseline])
+def test_a_statement_must_say_what_its_run_says(tiny_run, attest, edgecheck, tmp_path, edit):
+    """Its subjects are files of the run, and its report is the one in the folder; only what it says was edited."""
+    statement = json.loads(attest(tiny_run)[1])
+    edit(statement)
+    (tmp_path / "edited.json").write_text(json.dumps(statement))
+    found = attestation_checks(edgecheck, tiny_run, "--attestation", tmp_path / "edited.json")
+    assert found == (2, {"report.json": "unchanged", "subjects": "unchanged", "verdicts": "changed"})
+
+
+@pytest.mark.parametrize("part", ["subject", "configuration"])
+def test_a_second_descriptor_of_the_same_name_does_not_hide_a_wrong_one(tiny_run, attest, edgecheck, tmp_path, part):
+    statement = json.loads(attest(tiny_run)[1])
+    descriptors = statement["subject"] if part == "subject" else statement["predicate"]["configuration"]
+    name = descriptors[0]["name"] if part == "subject" else "report.json"
+    descriptors.insert(0, {"name": name, "digest": {"sha256": "0" * 64}})
+    (tmp_path / "edited.json").write_text(json.dumps(statement))
+    code, found = attestation_checks(edgecheck, tiny_run, "--attestation", tmp_path / "edited.json")
+    assert (code, found["subjects" if part == "subject" else "report.json"]) == (2, "changed")
 
 
 def test_a_public_key_must_be_one(tiny_run, attest, keys, tmp_path, refused):

@@ -144,8 +144,8 @@ def test_every_page_shows_what_the_gate_asks_for_and_the_details_show_all(folder
         assert "blur-4" in page
         assert "noise-3" not in page
     page = html.render(report)
-    assert page.count("<h4>Under corruption</h4>") == len(report.variants)
-    details = page.split(f'<span class="name">{UNTUNED}</span>')[1].split("<h4>Under corruption</h4>")[1]
+    assert page.count("<summary>Under corruption</summary>") == len(report.variants)
+    details = page.split(f'<span class="name">{UNTUNED}</span>')[1].split("<summary>Under corruption</summary>")[1]
     table = details.split("</table>")[0]
     assert [cell.split("</th>")[0] for cell in table.split('<th scope="row">')[1:]] == [
         *("gaussian-noise", "jpeg", "defocus-blur")

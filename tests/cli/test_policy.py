@@ -14,6 +14,7 @@ from rich.console import Console
 from edgecheck.cli.lines import Lines
 from edgecheck.cli.screen import Screen
 from edgecheck.days import today
+from edgecheck.report import RENDERERS
 
 pytestmark = pytest.mark.usefixtures("files_in_this_process")
 
@@ -168,6 +169,7 @@ def test_every_command_finds_the_configuration_in_this_folder(command, tmp_path,
 @pytest.mark.parametrize("command", ["run", "sweep"])
 def test_a_dry_run_writes_nothing(command, tiny_config, tmp_path, edgecheck, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
     code, out, err = edgecheck(command, tiny_config, "--dry-run")
     assert (code, err) == (0, "")
     assert list(tmp_path.iterdir()) == []
@@ -252,7 +254,7 @@ def test_the_newest_opset_is_a_criterion_of_check(tiny_run, edgecheck, given, me
 
 COMPLETED = [
     ("run --ga", "--gate"),
-    ("run --format ''", "terminal json markdown junit"),
+    ("run --format ''", " ".join(RENDERERS)),
     ("gate run --profile re", "relative release"),
     ("gate run --gate sp2ps.gr", "sp2ps.grad-cam sp2ps.grad-cam++"),
     ('run --gate "\'latency.p9"', "latency.p90_s"),

@@ -96,16 +96,16 @@ def test_another_version_is_told_and_other_data_refused(tiny_run, tmp_path, edge
     assert "cannot be decided: the runs were measured on other images" in said
 
 
-def test_an_older_report_is_compared_on_request(tiny_run, tmp_path, edgecheck, refused):
+def test_a_report_without_its_seal_is_compared_on_request(tiny_run, tmp_path, edgecheck, refused):
     copy = tmp_path / "copy"
     shutil.copytree(tiny_run, copy)
     document = json.loads((copy / "report.json").read_text())
     del document[SEAL]
     (copy / "report.json").write_text(json.dumps({**document, "schema_version": 4}))
-    assert "no digest (written by an older edgecheck)" in refused("compare", copy, tiny_run)
+    assert "report.json was edited" in refused("compare", copy, tiny_run)
     code, out, _ = edgecheck("compare", copy, tiny_run, "--unverified", "--fail-on", "regression")
     assert code == 0
-    assert out.startswith("NOT VERIFIED (--unverified): ")
+    assert out.startswith("NOT VERIFIED (--unverified):")
     said = refused("compare", copy, tiny_run, "--unverified", "--fail-on", "new-flips")
     assert "the files of a run do not match its report" in said
     (copy / "report.json").write_text(json.dumps({**document, "schema_version": 99}))
@@ -124,7 +124,7 @@ def test_two_devices_of_one_run(tiny_run, tmp_path, edgecheck, refused):
     assert set(moved) == {"latency.p50_s", "accuracy"}
     assert (moved["latency.p50_s"]["after"], moved["accuracy"]["after"]) == (2.5, 0.5)
     assert comparison["settings"] == [{"what": "device", "before": "host", "after": "pi4"}]
-    assert "on pi4" in edgecheck("compare", copy, copy, "--device", "host,pi4")[1]
+    assert "on pi4" in " ".join(edgecheck("compare", copy, copy, "--device", "host,pi4")[1].split())
     assert edgecheck("compare", copy, copy, "--device", "pi4")[0] == 0
     said = refused("compare", copy, copy, "--device", "host,pi4", "--fail-on", "new-flips")
     assert "kept of the host alone" in said

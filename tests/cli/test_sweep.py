@@ -80,7 +80,8 @@ def test_it_leaves_what_it_promises(swept):
     assert names_of(swept) == ["baseline", "control", "control-seed1", *NAMES]
     figures = sorted(path.name for path in (swept / "figures").iterdir())
     assert figures == sorted(
-        [f"drop-{method}.svg" for method in ("ablation-cam", "grad-cam", "grad-cam-plusplus")]
+        ["pareto-accuracy.svg", "pareto-sp2ps.svg"]
+        + [f"drop-{method}.svg" for method in ("ablation-cam", "grad-cam", "grad-cam-plusplus")]
         + [f"rate-{way}-filters-layer{ending}.svg" for way in ("l1", "random") for ending in ("", "-int8")]
     )
     for path in (swept / "figures").iterdir():
@@ -101,7 +102,7 @@ def test_the_pages_name_their_pictures(swept):
         assert (swept / file).is_file(), file
     html = (swept / "sweep.html").read_text()
     assert html.count("data:image/png") == 3
-    assert html.count("<svg") == 7
+    assert html.count("<svg") == 9
     assert "1 epoch of the first 96 training images" in html
 
 

@@ -43,7 +43,15 @@ def flip(path, place=200):
 def test_nothing_has_changed(run, verify, edgecheck):
     code, found = verify(run)
     assert (code, found["unchanged"], changed(found)) == (0, True, {})
-    assert edgecheck("verify", run)[1].startswith("unchanged: ")
+    assert " ".join(edgecheck("verify", run)[1].split()).startswith("unchanged: ")
+
+
+def test_a_key_that_stands_twice_is_refused(run, refused):
+    """The seal covers the last of them, another program may read the first."""
+    report = run / "report.json"
+    report.write_text(report.read_text().replace("{", '{"passed": true,', 1))
+    for command in ("verify", "gate", "report"):
+        assert f"{report}: not a readable report ('passed' stands twice in one object)" in refused(command, run)
 
 
 def test_a_changed_byte_of_each_kind_of_file_is_named(run, verify):
@@ -66,13 +74,13 @@ def test_an_edited_report_is_named(run, verify, refused):
     code, found = verify(run)
     assert (code, changed(found)) == (2, {("report", "report.json was edited"): "changed"})
     path.write_text(json.dumps({key: value for key, value in document.items() if key != SEAL}))
-    assert "no digest" in str(changed(verify(run)[1]))
+    assert "report.json was edited" in str(changed(verify(run)[1]))
     path.write_text(json.dumps({**document, "passed": "yes"}))
-    assert "it was edited since it was written" in refused("verify", run)
+    assert "edited after edgecheck wrote it" in refused("verify", run)
     path.write_text(json.dumps(document)[:-200])
     assert "report.json: not a readable report: truncated" in refused("verify", run)
     path.write_text("no JSON")
-    assert "damaged, or no JSON" in refused("verify", run)
+    assert "not JSON" in refused("verify", run)
     path.write_text(json.dumps({**document, "schema_version": 99}))
     assert "schema version 99" in refused("verify", run)
     path.unlink()
@@ -113,6 +121,22 @@ def test_what_is_no_regular_file_is_told_for_each(run, tmp_path, verify):
     assert "a named pipe" in details
     assert "a folder" in details
     assert "symbolic links" in details
+
+
+def test_what_stands_in_place_of_a_file_is_not_read(run, verify, refused):
+    """A pipe would block, and a file that claims a terabyte would take an hour."""
+    (run / NAME / "model.onnx").unlink()
+    os.mkfifo(run / NAME / "model.onnx")
+    with open(run / "baseline" / "model.onnx", "wb") as file:
+        file.truncate(1 << 40)
+    code, found = verify(run, run / "baseline" / "model.onnx")
+    assert (code, found["files"][0]["state"]) == (2, "unreadable")
+    assert "1,099,511,627,776 bytes are too many" in found["files"][0]["detail"]
+    assert changed(found) == {
+        ("file", f"{NAME}/model.onnx is no longer a file"): "changed",
+        ("file", "baseline/model.onnx was changed"): "changed",
+    }
+    assert "is no longer a file" in refused("gate", run)
 
 
 def test_a_failing_file_is_unchanged_and_does_not_look_fine(run, edgecheck, verify):
@@ -166,7 +190,7 @@ def test_a_run_without_a_report_of_its_configuration_is_unknown(run, tiny_config
     code, found = verify(run, "--config", tiny_config)
     assert code == 2
     assert list(changed(found).values()) == ["unknown"]
-    assert edgecheck("verify", run, "--config", tiny_config)[1].startswith("UNKNOWN: ")
+    assert edgecheck("verify", run, "--config", tiny_config)[1].startswith("UNKNOWN:")
 
 
 @pytest.mark.parametrize("form", ["terminal", "markdown", "json"])

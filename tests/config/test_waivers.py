@@ -43,6 +43,16 @@ def test_a_waiver_may_name_a_device():
     assert read(entry(metric="latency.p90_s@pi4")).waivers[0].metric == "latency.p90_s@pi4"
 
 
+def test_the_host_need_not_be_named():
+    assert read(entry(metric="size.bytes@host")).waivers[0].metric == "size.bytes"
+    with pytest.raises(ConfigError, match="a second waiver of"):
+        read(entry() + entry(metric="size.bytes@host"))
+
+
+def test_words_of_any_script_are_words():
+    assert read(entry(reason="フラッシュ不足", approved_by="Ольга")).waivers[0].approved_by == "Ольга"
+
+
 def test_two_waivers_of_one_variant():
     assert [one.metric for one in read(entry() + entry(metric="macs")).waivers] == ["size.bytes", "macs"]
 
@@ -59,6 +69,10 @@ def test_two_waivers_of_one_variant():
         ({"reason": '"no\\e[2K\\rPASS"'}, 7, "cannot be printed"),
         ({"approved_by": '"QA \\u202e"'}, 8, "cannot be printed"),
         ({"reason": "[a, b]"}, 7, "expected text"),
+        ({"reason": "'-'"}, 7, "'-' holds no letter and no digit"),
+        ({"reason": '"\\u0301"'}, 7, "no letter and no digit"),
+        ({"approved_by": '"\\u3164"'}, 8, "no letter and no digit"),
+        ({"approved_by": '"\\u2800"'}, 8, "no letter and no digit"),
         ({"expires": "31.01.2027"}, 9, "expected a day such as 2027-01-31, not '31.01.2027'"),
         ({"expires": "2027-02-30"}, 9, "2027-02-30 is not a day: day is out of range"),
         ({"expires": "'2027-02-30'"}, 9, "expected a day"),

@@ -66,6 +66,8 @@ def test_a_waiver_covers_an_undecided_reading():
         ({"expires": "soon"}, "FAIL", "; its waiver is malformed, so it does not count"),
         ({"reason": " "}, "FAIL", "malformed"),
         ({"approved_by": ""}, "FAIL", "malformed"),
+        ({"approved_by": "\u3164"}, "FAIL", "malformed"),
+        ({"reason": "?"}, "FAIL", "malformed"),
         ({"variant": "b"}, "FAIL", ""),
         ({"variant": "*"}, "FAIL", ""),
         ({"metric": "size"}, "FAIL", ""),

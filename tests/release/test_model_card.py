@@ -27,6 +27,12 @@ def test_the_front_matter_holds_the_passing_files():
     assert {one.dataset_type for one in data.eval_results} == {"cifar10"}
 
 
+def test_a_tag_is_named_once_and_never_empty():
+    tags = read(make_report()).data.tags
+    assert len(set(tags)) == len(tags)
+    assert all(tags)
+
+
 def test_if_nothing_passes_it_says_so(failed):
     assert "No file passes the gate" in read(failed).text
     assert "No file passes the gate" not in read(make_report()).text

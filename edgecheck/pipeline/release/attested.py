@@ -7,14 +7,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgecheck.device.bundle.manifest import policy_digest
 from edgecheck.documents import read_json
 from edgecheck.errors import DependencyError, InputError
 from edgecheck.hashing import sha256
 from edgecheck.pipeline.release.signing import INSTALL, MOST_KEY_BYTES
 from edgecheck.records import Report
 from edgecheck.regular import require_regular
+from edgecheck.release.attestation import Evidence
 from edgecheck.release.verification import Check, State
-from edgecheck.report.release.statement import PAYLOAD_TYPE, STATEMENT
+from edgecheck.report.release.published import encodable
+from edgecheck.report.release.statement import PAYLOAD_TYPE, STATEMENT, TESTS, statement
 from edgecheck.run_folder import REPORT
 
 UNSIGNED = "it is not signed: edgecheck attest --key signs"
@@ -22,12 +25,12 @@ NO_KEY = "it is signed, and --public-key FILE was not given"
 
 
 def checks(path: Path, key: Path | None, report: Report, folder: Path) -> Iterator[Check]:
-    """Yield whether an attestation is signed by a key, and is about this report and its files.
+    """Yield whether an attestation is signed by a key, and says of this report and its files what the report says.
 
     Args:
         path: what `edgecheck attest` wrote: a statement, or a signed DSSE envelope.
         key: the public key, PEM; None for no check of the signature.
-        report: that of the run.
+        report: that of the run, judged by the waivers that count today.
         folder: its run folder.
 
     Raises:
@@ -94,21 +97,38 @@ def _statement(path: Path, payload: Any) -> Mapping[str, Any]:
     return payload
 
 
-def _of_statement(path: Path, statement: Mapping[str, Any], report: Report, folder: Path) -> Iterator[Check]:
-    predicate = statement.get("predicate")
-    configuration = _digests(predicate.get("configuration") if isinstance(predicate, dict) else None)
-    same = configuration.get(REPORT) == sha256(folder / REPORT)
-    yield _check(path, REPORT, same, f"not about this {REPORT}: it was written again since, or is another run's")
-    known = {one.name: one.sha256 for one in report.variants}
-    subjects = _digests(statement.get("subject"))
-    other = [name for name, digest in subjects.items() if digest is None or known.get(name) != digest]
-    yield _check(path, "subjects", bool(subjects) and not other, f"not files of this run: {', '.join(other) or 'none'}")
+def _of_statement(path: Path, found: Mapping[str, Any], report: Report, folder: Path) -> Iterator[Check]:
+    """Yield whether a statement is about the report and its files, and says of them what the report says."""
+    checksum = sha256(folder / REPORT)
+    expected = statement(report, Evidence(checksum, policy_digest(report.policy)))
+    predicate = next(iter(_objects([found.get("predicate")])), {})
+    named = {digest for name, digest in _digests(predicate.get("configuration")) if name == REPORT}
+    wrong = f"not about this {REPORT}: it was written again since, or is another run's"
+    yield _check(path, REPORT, named == {checksum}, wrong)
+    known = {(encodable(one.name), one.sha256) for one in report.variants if one.sha256}
+    subjects = _digests(found.get("subject"))
+    other = [name for name, digest in subjects if (name, digest) not in known]
+    wrong = f"not files of this run: {', '.join(other) or 'none'}"
+    yield _check(path, "subjects", bool(subjects) and not other, wrong)
+    wrong = f"not what this run says today, which is {expected['predicate']['result']}: edited, or a waiver expired"
+    yield _check(path, "verdicts", _said({**found, "predicate": predicate}) == _said(expected), wrong)
 
 
-def _digests(descriptors: Any) -> dict[str, str | None]:
-    """Return the SHA-256 of resource descriptors by name; what has another form is left out, or has no digest."""
-    named = [one for one in descriptors if isinstance(one, dict)] if isinstance(descriptors, list) else []
-    return {
-        str(one.get("name")): one["digest"].get("sha256") if isinstance(one.get("digest"), dict) else None
-        for one in named
-    }
+def _said(found: Mapping[str, Any]) -> list[Any]:
+    """Return what a statement says: its kind, its result, the criteria by result, and the verdict on each subject."""
+    notes = [one.get("annotations") for one in _objects(found.get("subject"))]
+    verdicts = [[note.get(key) for key in ("verdict", "waivers")] if isinstance(note, dict) else None for note in notes]
+    subjects = [[*pair, said] for pair, said in zip(_digests(found.get("subject")), verdicts, strict=True)]
+    return [found.get("predicateType"), *(found["predicate"].get(key) for key in ("result", *TESTS)), subjects]
+
+
+def _digests(descriptors: Any) -> list[tuple[str, str | None]]:
+    """Return name and SHA-256 of resource descriptors; what has another form is left out, or has no digest."""
+    return [
+        (str(one.get("name")), one["digest"].get("sha256") if isinstance(one.get("digest"), dict) else None)
+        for one in _objects(descriptors)
+    ]
+
+
+def _objects(values: Any) -> list[dict[str, Any]]:
+    return [one for one in values if isinstance(one, dict)] if isinstance(values, list) else []

@@ -30,8 +30,13 @@ def signed(statement: str, key: Path) -> str:
         from securesystemslib.signer import CryptoSigner
     except ImportError:
         raise DependencyError(INSTALL) from None
+    private = _private_key(key)
+    try:
+        signer = CryptoSigner(private)
+    except ValueError as error:  # of a key that only agrees on secrets, or of a curve that nothing verifies
+        raise InputError(f"{key}: cannot sign ({error}); name an Ed25519, ECDSA (P-256) or RSA key") from None
     envelope = Envelope(statement.encode(), PAYLOAD_TYPE, {})
-    envelope.sign(CryptoSigner(_private_key(key)))
+    envelope.sign(signer)
     return json.dumps(envelope.to_dict(), indent=2) + "\n"
 
 

@@ -22,6 +22,7 @@ from edgecheck.pipeline.stages import images as image_stage
 from edgecheck.pipeline.subject import DataSource
 from edgecheck.progress import Progress
 from edgecheck.records import Report, to_dict
+from edgecheck.regular import MOST_ONNX_BYTES, require_regular
 from edgecheck.release.verification import Check, FileCheck, Item, Judged, State, Verification
 from edgecheck.run_folder import REPORT
 from edgecheck.scratch import temporary_folder
@@ -100,8 +101,9 @@ def _checksum(report: Report, path: Path) -> str:
     """Return the digest of a file; that with external data if the file has any.
 
     Raises:
-        InputError: it is missing, cannot be read, or is not a regular file.
+        InputError: it is missing, cannot be read, is not a regular file, or is larger than any ONNX file.
     """
+    require_regular(path, MOST_ONNX_BYTES)
     alone = hashing.sha256(path)
     if any(one.sha256 == alone for one in report.variants):
         return alone

@@ -45,13 +45,11 @@ def _front(report: Report, shown: Sequence[Variant]) -> Iterator[str]:
 
 
 def _metadata(report: Report, shown: Sequence[Variant]) -> dict[str, Any]:
-    kinds = ["pruned" if one.pruning else "" for one in shown] + [
-        "quantized" if one.quantization else "" for one in shown
-    ]
+    kinds = {"pruned": any(one.pruning for one in shown), "quantized": any(one.quantization for one in shown)}
     return {
         "library_name": "onnx",
         "pipeline_tag": TASK,
-        "tags": ["onnx", "edgecheck", *kinds],
+        "tags": ["onnx", "edgecheck", *(kind for kind, is_kind in kinds.items() if is_kind)],
         "metrics": list(HUB_METRICS.values()),
         "model-index": _index(report, shown),
     }

@@ -19,6 +19,7 @@ from edgecheck.report.release.published import as_json, encodable
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"  # of a DSSE envelope around a statement
+TESTS = ("passedTests", "warnedTests", "failedTests")
 COVERS = "the .onnx file, followed by the files of its external data if it has any"
 
 
@@ -33,7 +34,7 @@ def render(report: Report, evidence: Evidence) -> str:
 def statement(report: Report, evidence: Evidence) -> dict[str, Any]:
     """Return the statement as JSON-able data."""
     found = outcome(report)
-    tests = {"passedTests": found.passed, "warnedTests": found.warned, "failedTests": found.failed}
+    tests = dict(zip(TESTS, (found.passed, found.warned, found.failed), strict=True))
     return {
         "_type": STATEMENT,
         "subject": [_subject(report, one) for one in found.subjects],

@@ -19,9 +19,10 @@ def train(config: Path, out: Path) -> None:
     """Train the model of CONFIG from scratch with its train: recipe, and report its accuracy on the test split."""
     from edgecheck.config import reader
     from edgecheck.pipeline import single
+    from edgecheck.report.format import format_value
 
     accuracy = single.train(reader.load(config), out, screen.Screen())
-    screen.say(f"{out}: written; accuracy on the test split {accuracy:.2%}")
+    screen.say(f"{out}: written; accuracy on the test split {format_value(accuracy, 'fraction')}")
 
 
 @click.command(short_help="Prune and fine-tune one variant.")
@@ -77,6 +78,7 @@ def prune(config: Path, out: Path, **row: Any) -> None:
     from edgecheck.pipeline.store import Store
     from edgecheck.pruning.structures import own_rate
     from edgecheck.report.diagnostics import render
+    from edgecheck.report.format import format_value
 
     if row["rate"] is None and own_rate(row["structure"]) is None:
         raise UsageError(
@@ -87,7 +89,8 @@ def prune(config: Path, out: Path, **row: Any) -> None:
         made = single.prune(reader.load(config, {"variants": [asked]}), store, screen.Screen())
     for diagnostic in made.variant.warnings:
         screen.say(f"{made.name}: {render(diagnostic)}")
-    screen.say(f"{made.file.path}: written, {made.variant.effective_rate:.1%} of the prunable part removed")
+    removed = format_value(made.variant.effective_rate, "fraction")
+    screen.say(f"{made.file.path}: written, {removed} of the prunable part removed")
 
 
 @click.command(short_help="Write pictures of heatmaps.")

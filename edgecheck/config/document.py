@@ -8,8 +8,9 @@ from datetime import date, datetime
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_args, get_origin
+from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
+import attrs
 import cattrs
 from cattrs import BaseConverter
 from cattrs.cols import list_structure_factory
@@ -103,7 +104,19 @@ def structure(data: Mapping[str, Any], kind: type[Record], document: CommentedMa
         place = ".".join(map(str, steps))
         # Where every value comes from a flag, there is no line to give.
         where = f"{source}:{line_of(document, steps)}" if document else source
+        if len(steps) == 1:
+            message = message.replace("; known:", f"{_of_section(kind, str(steps[0]))}; known:", 1)
         raise ConfigError(f"{where}: {place + ': ' if place else ''}{message}") from None
+
+
+def _of_section(kind: type[Any], key: str) -> str:
+    """Return `, it belongs in the section gate` for a key at the top that sections know; "" if none does."""
+    found = [
+        name
+        for name, of in get_type_hints(kind).items()
+        if any(attrs.has(part) and key in attrs.fields_dict(part) for part in (of, *get_args(of)))
+    ]
+    return f", it belongs in the section {' or '.join(found)}" if found else ""
 
 
 def line_of(document: Any, steps: tuple[Step, ...]) -> int:

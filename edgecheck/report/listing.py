@@ -54,7 +54,7 @@ LISTING_RENDERERS: dict[str, Callable[[Listing], str]] = {}
 
 
 def render(listing: Listing, width: int = WIDTH) -> str:
-    """Return the listing for a terminal of `width` columns."""
+    """Return the listing for a terminal of `width` columns, without the headings where there is no row."""
     from rich.console import Console
 
     page = StringIO()
@@ -62,7 +62,8 @@ def render(listing: Listing, width: int = WIDTH) -> str:
     Console(file=page, width=width, highlight=False, markup=False, emoji=False, _environ={}).print(table)
     notes = [f"Omitted at {width} columns: {', '.join(left_out)}."] if left_out else []
     above, below = ([_wrapped(text, width) for text in texts] for texts in ([listing.title], [*listing.notes, *notes]))
-    lines = [*above, "", *(line.rstrip() for line in page.getvalue().splitlines()), "", *below]
+    body = [line.rstrip() for line in page.getvalue().splitlines()] if listing.rows else []
+    lines = [*above, "", *body, *([""] if body else []), *below]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -32,7 +32,7 @@ def test_prune_names_the_layers_left_alone_and_the_rate_reached(grouped, edgeche
     code, _, err = edgecheck("prune", grouped, "--structure", "filters", "--rate", "0.5", "--out", out)
     assert code == 0, err
     assert "l1-filters-0.50: the filters of 0, 2 are not pruned: 2 is a convolution in 2 groups" in err
-    assert "model.onnx: written, 50.0% of the prunable part removed" in err
+    assert "model.onnx: written, 50.00 % of the prunable part removed" in err
     twin = json.loads((out / "l1-filters-0.50" / "twin.json").read_text())
     assert twin["factory"] == "../../net.py:net"
     layers = [layer for layer in edgecheck_package.load_twin(out / "l1-filters-0.50") if hasattr(layer, "weight")]

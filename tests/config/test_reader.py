@@ -68,6 +68,8 @@ def test_user_words_lie_on_top_of_the_preset_and_flags_on_top_of_both():
     ("old", "new", "line", "words"),
     [
         ("name: t", "naem: t", 1, "unknown key 'naem', did you mean 'name'?"),
+        ("name: t", "waivers: []", 1, "unknown key 'waivers', it belongs in the section gate; known: "),
+        ("name: t", "weights: a.pt", 1, "unknown key 'weights', it belongs in the section model; known: "),
         ("rate: [0.2, 0.4]", "rates: [0.2]", 10, "did you mean 'rate'?"),
         ("rate: [0.2, 0.4]", "rate: [0.2, 1.4]", 8, "between 0 and 1, not 1.4"),
         ("rate: [0.2, 0.4]", "rate: [-0.1]", 8, "between 0 and 1"),

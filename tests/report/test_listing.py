@@ -47,3 +47,9 @@ def test_headings_are_wrapped_with_their_column():
 def test_a_column_is_wrapped_between_words_beside_one_that_is_not():
     listing = Listing("t", ["name", "text", "n"], [["a", "one two three four five", "1"]], {}, [], 2, wrapped=("text",))
     assert render(listing, 24).splitlines()[4:] == ["a     one two three  1", "      four five"]
+
+
+def test_without_rows_there_are_no_headings():
+    assert render(Listing("nothing changed", ["variant", "metric"], [], {}, ["63 readings equal"])) == (
+        "nothing changed\n\n63 readings equal\n"
+    )

@@ -115,7 +115,7 @@ def _chart(history: History, group: Sequence[Trend]) -> Chart | None:
     shown, left = drawable[:MOST_LINES], len(drawable[MOST_LINES:])
     more = f" Not shown: {format_count(left, 'variant')} with fewer runs." if left else ""
     title = _metric(group[0])
-    description = f"{title} of each variant in each run, with 95 % intervals; dashed: the limit of the gate.{more}"
+    description = f"Each variant in each run, with 95 % intervals. Dashed: the limit of the gate.{more}"
     slug = "history-" + "".join(letter if letter.isalnum() else "-" for letter in title)
     return chart(slug, title, description, PANEL_SIZE, partial(_paint, history, shown))
 

@@ -73,7 +73,7 @@ def test_the_highest_method_is_counted_where_all_three_are_known():
     )
     assert list(findings(report)) == ["grad-cam++ has the highest Sp2PS of the three methods for 1 of 2 float variants"]
     once = report_of((pruned("l1", 0.2), scores(0.9, 0.8, 0.9, 0.8)))
-    assert list(findings(once)) == ["grad-cam++ has the highest Sp2PS of the three methods for 1 of 1 variant"]
+    assert list(findings(once)) == ["grad-cam++ has the highest Sp2PS of the three methods for 1 of 1 float variant"]
 
 
 def test_what_falls_first():

@@ -158,3 +158,22 @@ def test_the_history_skips_what_cannot_be_read(tiny_run, tmp_path, edgecheck, re
     assert page.read_text().startswith("<!doctype html>")
     assert "no run below it can be read" in refused("history", runs / "broken")
     assert "no such folder" in refused("history", tmp_path / "nothing")
+
+
+def test_an_expired_waiver_is_a_regression(tiny_run, tmp_path, edgecheck):
+    now, before = tmp_path / "now", tmp_path / "before"
+    for folder, metric in ((now, "size.bytes"), (before, "macs")):
+        shutil.copytree(tiny_run, folder)
+        document = json.loads((folder / "report.json").read_text())
+        excused = {"variant": "l1-filters-0.50", "metric": metric, "reason": "known", "approved_by": "QA"}
+        document["policy"]["waivers"] = [{**excused, "expires": "2020-01-31", "where": "edgecheck.yaml:9"}]
+        for verdict in document["verdicts"]:
+            if (verdict["variant"], verdict["metric"]) == ("l1-filters-0.50", "size.bytes"):
+                verdict |= {"status": "WAIVED", "limit": 1.0}
+        document["policy"]["criteria"] = [
+            {**one, "limit": 1.0} if one["metric"] == "size.bytes" and folder == now else one
+            for one in document["policy"]["criteria"]
+        ]
+        rewrite(folder, document)
+    assert edgecheck("compare", before, before, "--fail-on", "verdict")[0] == 0
+    assert edgecheck("compare", before, now, "--fail-on", "verdict")[0] == 1

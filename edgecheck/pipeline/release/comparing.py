@@ -10,7 +10,9 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from edgecheck import images
+from edgecheck.days import today
 from edgecheck.device.runtime.accuracy import drop_interval
+from edgecheck.gate.judgement import judged
 from edgecheck.pipeline import saved
 from edgecheck.pipeline.stages.images import FILE
 from edgecheck.pipeline.stages.predict import LOGITS, load_logits
@@ -45,11 +47,17 @@ def compare(folders: tuple[Path, Path], asked: Asked) -> Comparison:
         InputError: a run cannot be read or was changed, or the two are not comparable.
         UsageError: a run has no readings of a device, or no variant of a name.
     """
-    before, after = (_Run(folder, saved.read(folder, asked.unverified)) for folder in folders)
+    before, after = (_Run(folder, _read(folder, asked.unverified)) for folder in folders)
     comparison.check(before.report, after.report, asked)
     matched = comparison.pairs(before.report, after.report, asked.renamed)
     paired = _paired(before, after, matched, asked)
     return comparison.compare(before.report, after.report, asked, matched, paired)
+
+
+def _read(folder: Path, unverified: bool) -> Report:
+    """Return the report of a run folder; a waiver in it may have expired since it was judged."""
+    report = saved.read(folder, unverified)
+    return judged(report, report.policy, today()) if report.policy.waivers else report
 
 
 def _paired(before: _Run, after: _Run, matched: Sequence[Pair], asked: Asked) -> Paired:

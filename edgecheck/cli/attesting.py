@@ -8,7 +8,7 @@ import click
 
 from edgecheck.cli import screen
 from edgecheck.cli.judging import run_argument
-from edgecheck.cli.options import listing_format_option, load_plugins, plugin_option
+from edgecheck.cli.options import NamedPath, listing_format_option, load_plugins, plugin_option
 
 CHANGED = 2
 FAILS = 1
@@ -16,7 +16,7 @@ FAILS = 1
 
 @click.command(short_help="Check that files are those that a run judged.")
 @run_argument
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=NamedPath())
 @click.option(
     "--config",
     metavar="FILE",
@@ -28,7 +28,7 @@ FAILS = 1
     "--attestation",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What `edgecheck attest` wrote of the run: also compares its report and files.",
+    help="What `edgecheck attest` wrote of the run: also compares its report, files and verdicts.",
 )
 @click.option(
     "--public-key",
@@ -78,9 +78,7 @@ IN_TOTO = "in-toto"
 
 @click.command(short_help="Write what a run judged as a statement to sign.")
 @run_argument
-@click.option(
-    "-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path), help="File to write, such as a.json."
-)
+@click.option("-o", "--out", required=True, metavar="FILE", type=NamedPath(), help="File to write, such as a.json.")
 @click.option(
     "--format",
     "form",

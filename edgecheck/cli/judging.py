@@ -10,14 +10,14 @@ import click
 
 from edgecheck.cli import screen
 from edgecheck.cli.gating import REPLACING, gate_option, profile_option
-from edgecheck.cli.options import format_option, images_option, load_plugins, out_option, plugin_option
+from edgecheck.cli.options import NamedPath, format_option, images_option, load_plugins, out_option, plugin_option
 
 if TYPE_CHECKING:
     from edgecheck.records import Policy
 
 Require = Literal["all", "any"]
 
-run_argument = click.argument("run", type=click.Path(path_type=Path))
+run_argument = click.argument("run", type=NamedPath())
 unverified_option = click.option(
     "--unverified",
     is_flag=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,20 @@ LISTING_FORMATS = ("terminal", "json", "markdown")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+class NamedPath(click.Path):
+    """A path that is not empty. An empty one would be the current folder: in scripts, of a variable that is not set."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; an empty one is a usage error."""
+        if value == "":
+            self.fail("it is empty; name a path, or . for the current folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 CONFIG = Path("edgecheck.yaml")  # what `edgecheck init` writes, and commands without CONFIG read
 
 
@@ -27,7 +42,7 @@ def found_config(context: click.Context, _argument: click.Parameter, path: Path 
     """Return the configuration in this folder where none is named, and say so."""
     if path is not None or context.resilient_parsing:
         return path
-    if not CONFIG.is_file():
+    if not os.path.lexists(CONFIG):  # what is there, though no file, is refused by its reader, which says what it is
         raise click.UsageError(f"no CONFIG given, and no {CONFIG} in this folder: name one, or run `edgecheck init`")
     screen.inform(f"configuration: {CONFIG}")
     return CONFIG
@@ -131,7 +146,7 @@ def out_option(default: str | None, text: str) -> Decorator:
     """Return the `--out` option; `text` describes what is written there."""
     return click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=NamedPath(),
         callback=_in_utf8,
         default=default,
         show_default=default is not None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecheck.cli import screen
-from edgecheck.cli.options import listing_format_option, load_plugins, out_option, plugin_option, words
+from edgecheck.cli.options import NamedPath, listing_format_option, load_plugins, out_option, plugin_option, words
 
 if TYPE_CHECKING:
     from edgecheck.release.comparison import Asked
@@ -17,8 +17,8 @@ FAIL_ON = ("new-flips", "regression", "verdict")
 
 
 @click.command(short_help="Show what changed between two saved runs.")
-@click.argument("first", metavar="RUN_A", type=click.Path(path_type=Path))
-@click.argument("second", metavar="RUN_B", type=click.Path(path_type=Path))
+@click.argument("first", metavar="RUN_A", type=NamedPath())
+@click.argument("second", metavar="RUN_B", type=NamedPath())
 @click.option(
     "--device",
     "devices",
@@ -112,7 +112,7 @@ def _asked(first: Path, second: Path, options: dict[str, object]) -> Asked:
 
 
 @click.command(short_help="Show the trend over many saved runs.")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=NamedPath())
 @out_option(None, "Write a page with charts to this file, such as history.html.")
 @plugin_option
 @listing_format_option

@@ -52,6 +52,31 @@ def _is_console() -> bool:
     return own is not None and sys.stderr is own and own.fileno() == STDERR
 
 
+class _Told(io.TextIOWrapper):
+    """A stream whose reader may end and whose disk may be full: work goes on where nobody can be told of it."""
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it where it cannot be written."""
+        try:
+            return super().write(text)
+        except OSError:
+            self._drop()
+            return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered, or drop it where it cannot be written."""
+        try:
+            super().flush()
+        except OSError:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Send this text and all later ones nowhere; else each of them would fail again."""
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, self.fileno())
+        os.close(nothing)
+
+
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
     """Show only what Python code writes to `sys.stderr`.
@@ -63,7 +88,8 @@ def _hushed() -> Iterator[None]:
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, STDERR)
     os.close(nothing)
-    sys.stderr = open(kept, "w", buffering=1, encoding=shown.encoding, errors="edgecheck")  # noqa: SIM115
+    raw = open(kept, "wb")  # noqa: SIM115
+    sys.stderr = _Told(raw, encoding=shown.encoding, errors="edgecheck", line_buffering=True)
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():

@@ -195,7 +195,7 @@ def test_limits_changed_after_measuring_are_not_called_fixed(tiny_run, committed
     assert "its gate is not the one that the report was judged by" in err
 
 
-@pytest.mark.parametrize("name", ["pipe", "folder", ""])
+@pytest.mark.parametrize("name", ["pipe", "folder", "."])
 def test_only_a_file_is_replaced(tiny_run, tmp_path, refused, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -153,6 +154,28 @@ def test_without_a_configuration_every_command_says_how_to_get_one(command, tmp_
     monkeypatch.chdir(tmp_path)
     told = refused(command)
     assert "no CONFIG given, and no edgecheck.yaml in this folder: name one, or run `edgecheck init`" in told
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (os.mkdir, "edgecheck.yaml: a folder; name a regular file"),
+        (os.mkfifo, "edgecheck.yaml: a named pipe; name a regular file"),
+        (lambda path: os.symlink(path, path), "edgecheck.yaml: cannot be read as text"),
+    ],
+)
+def test_what_stands_in_place_of_the_configuration_is_named(make, told, tmp_path, refused, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make("edgecheck.yaml")
+    assert told in refused("run")
+
+
+@pytest.mark.parametrize("command", ["gate", "report", "verify", "history"])
+def test_an_empty_name_is_not_the_current_folder(command, tiny_run, refused, monkeypatch):
+    monkeypatch.chdir(tiny_run)
+    assert "it is empty" in refused(command, "")
+    if command != "verify":
+        assert "it is empty" in refused(command, tiny_run, "--out", "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -63,6 +63,31 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert process.returncode == 2
 
 
+LONG = """
+import sys
+from edgecheck.cli import cli, main
+from edgecheck.cli.screen import Screen
+
+@cli.command()
+def long():
+    for number in range(3):
+        Screen().note("a note of progress " * 10_000)
+    print("the result")
+
+main()
+"""
+
+
+def test_work_goes_on_if_nobody_reads_its_progress():
+    command = [sys.executable, "-c", LONG, "long"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr.read(1) == b"a"
+        process.stderr.close()
+        assert process.stdout.read() == b"the result\n"
+    assert process.returncode == 0
+    assert run("long", code=LONG, redirect="2>/dev/full") == (0, b"the result\n", b"")
+
+
 def test_a_terminal_of_few_characters_gets_plainer_ones():
     code, _, err = run("noisy", PYTHONIOENCODING="latin-1")
     assert code == 2

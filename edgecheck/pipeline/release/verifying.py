@@ -47,7 +47,7 @@ def verify(folder: Path, paths: Sequence[Path], beside: Beside, progress: Progre
         folder: the run folder.
         paths: files about to be shipped.
         beside: of a configuration its digest, gate, preprocessing and test images are compared, of an attestation its
-            signature, report and subjects.
+            signature, report, subjects and verdicts.
         progress: receives the progress of reading the images.
 
     Raises:

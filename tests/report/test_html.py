@@ -197,3 +197,9 @@ def test_each_sp2ps_names_its_source_and_that_of_a_quantized_file_has_the_float_
         assert all(words in shown for words in (reasons.SOURCES, reasons.FIDELITY_IS, "artefact"))
     assert figure not in html.render(report)
     assert "Fidelity:" not in terminal.render(report, verbose=True)
+
+
+def test_the_reasons_against_variants_are_called_others_only_beside_one_to_ship(report):
+    assert "<h2>Why not the others</h2>" in html.render(report)
+    nothing = evolve(report, recommendation=evolve(report.recommendation, variant=None))
+    assert "<h2>Why none of them</h2>" in html.render(nothing)

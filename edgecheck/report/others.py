@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from edgecheck.gate.leniency import PASSING
 from edgecheck.gate.margins import failing
 from edgecheck.gate.recommend import gains
-from edgecheck.records import HOST, Report, Variant
+from edgecheck.records import Report, Variant, on_host
 from edgecheck.report import reasons
 from edgecheck.report.format import format_reading
 from edgecheck.report.table import candidates
@@ -34,13 +34,15 @@ def _passed_over(report: Report, variant: Variant) -> Iterator[str]:
     """Yield why a variant that passes is not recommended."""
     if report.statuses.get(variant.name) not in PASSING:
         return
-    taken = {(one.variant, one.metric): one for one in report.readings if one.device == HOST}
-    if not gains(variant.name, report.variants[0].name, taken):
+    baseline, chosen = report.variants[0].name, report.recommendation.variant
+    names = filter(None, (variant.name, baseline, chosen))
+    compared = [reading for name in names for reading in report.readings_of(name)]
+    taken = {(one.variant, one.metric): one for one in on_host(compared)}
+    if not gains(variant.name, baseline, taken):
         yield "passes, but is neither smaller nor faster than the baseline"
-        return
-    chosen = report.recommendation.variant or ""
-    own, best = (taken.get((name, "size.bytes")) for name in (variant.name, chosen))
-    if own and best and (own.value or 0) > (best.value or 0):
-        yield f"passes, but is larger than {plain(chosen)}: {format_reading(own)}, not {format_reading(best)}"
     elif chosen:
-        yield f"passes, but {plain(chosen)} is recommended before it"
+        own, best = (taken.get((name, "size.bytes")) for name in (variant.name, chosen))
+        if own and best and (own.value or 0) > (best.value or 0):
+            yield f"passes, but is larger than {plain(chosen)}: {format_reading(own)}, not {format_reading(best)}"
+        else:
+            yield f"passes, but {plain(chosen)} is recommended before it"

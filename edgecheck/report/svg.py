@@ -48,6 +48,7 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,
     "lines.markersize": 6,
+    "axes.unicode_minus": False,  # as in the text of the page
 }
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 

@@ -105,7 +105,7 @@ def test_a_report_without_its_seal_is_compared_on_request(tiny_run, tmp_path, ed
     assert "report.json was edited" in refused("compare", copy, tiny_run)
     code, out, _ = edgecheck("compare", copy, tiny_run, "--unverified", "--fail-on", "regression")
     assert code == 0
-    assert out.startswith("NOT VERIFIED (--unverified): ")
+    assert out.startswith("NOT VERIFIED (--unverified):")
     said = refused("compare", copy, tiny_run, "--unverified", "--fail-on", "new-flips")
     assert "the files of a run do not match its report" in said
     (copy / "report.json").write_text(json.dumps({**document, "schema_version": 99}))

@@ -328,14 +328,15 @@ def hostile() -> Report:
     return renamed(HOSTILE)
 
 
+def compare(name: str, text: str) -> None:
+    """Compare a text with its golden file, or write that file where EDGECHECK_WRITE_GOLDEN is set."""
+    path = GOLDEN / name
+    if os.environ.get("EDGECHECK_WRITE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str, str], None]:
-    """Compare a text with its golden file, or write that file where EDGECHECK_WRITE_GOLDEN is set."""
-
-    def compare(name: str, text: str) -> None:
-        path = GOLDEN / name
-        if os.environ.get("EDGECHECK_WRITE_GOLDEN"):
-            path.write_text(text, encoding="utf-8")
-        assert text == path.read_text(encoding="utf-8")
-
+    """Return the function that compares a text with its golden file."""
     return compare

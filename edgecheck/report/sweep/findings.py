@@ -101,7 +101,7 @@ def _highest_method(report: Report) -> Iterator[str]:
     complete = [score for score in scores if None not in score.values()]
     if complete:
         count = sum(max(score, key=lambda method: score[method] or 0.0) == HIGHEST for score in complete)
-        of = format_count(len(complete), "variant")
+        of = format_count(len(complete), "float variant")
         number = _NUMBERS.get(len(compared), str(len(compared)))
         yield f"{HIGHEST} has the highest Sp2PS of the {number} methods for {count} of {of}"
 

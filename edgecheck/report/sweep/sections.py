@@ -168,13 +168,13 @@ def _choose(report: Report, charts: list[Chart]) -> Section:
         for one in pareto.kept
     ]
     tables = [Table(["variant", "verdict", *names], rows)] if rows else []
-    return Section("Choose from the Pareto front", text=text, tables=tables, charts=charts)
+    return Section("Best trade-offs: the Pareto front", text=text, tables=tables, charts=charts)
 
 
 def _on_the_front(names: str) -> str:
     latency, size = (format_exact(share, "fraction") for share in (MEANINGFUL_LATENCY_SHARE, MEANINGFUL_SIZE_SHARE))
     return (
-        "Choose among these variants. Every other variant is dominated: another one is better on at least one of "
+        "Every variant that is not in this table is dominated: another one is better on at least one of "
         f"{names} and worse on none. Latencies within {latency} and sizes within {size} count as equal."
     )
 

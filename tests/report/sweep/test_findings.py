@@ -15,7 +15,7 @@ def test_above_random_at_each_rate():
     assert list(findings(report)) == [
         "l1, filters (layer): above random's at each of 2 rates: accuracy, sp2ps.grad-cam, sp2ps.grad-cam++, "
         "sp2ps.ablation-cam",
-        "grad-cam++ has the highest Sp2PS of the three methods for 4 of 4 variants",
+        "grad-cam++ has the highest Sp2PS of the three methods for 4 of 4 float variants",
         "l1, filters (layer): more than 5 % below the control: accuracy at none of 2 rates, "
         "sp2ps.grad-cam at none of 2 rates",
         "random, filters (layer): more than 5 % below the control: accuracy at none of 2 rates, "
@@ -71,7 +71,7 @@ def test_the_highest_method_is_counted_where_all_three_are_known():
         (pruned("l1", 0.6), scores(0.9, 0.8, 0.9)),
         (pruned("l1", 0.6, name="int8", quantization="int8"), scores(0.9, 0.8, 0.9, 0.8)),
     )
-    assert list(findings(report)) == ["grad-cam++ has the highest Sp2PS of the three methods for 1 of 2 variants"]
+    assert list(findings(report)) == ["grad-cam++ has the highest Sp2PS of the three methods for 1 of 2 float variants"]
     once = report_of((pruned("l1", 0.2), scores(0.9, 0.8, 0.9, 0.8)))
     assert list(findings(once)) == ["grad-cam++ has the highest Sp2PS of the three methods for 1 of 1 variant"]
 

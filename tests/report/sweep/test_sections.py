@@ -58,7 +58,7 @@ def test_the_distance_is_from_the_mean_of_the_controls():
 
 def test_the_whole_page(told):
     assert [section.title for section in told] == [
-        "Choose from the Pareto front",
+        "Best trade-offs: the Pareto front",
         "Results",
         "Findings",
         "Warnings",
@@ -74,9 +74,9 @@ def test_the_whole_page(told):
 
 def test_what_was_not_measured_has_no_section():
     bare = report_of((pruned("l1", 0.2), {"accuracy": 0.9}))
-    assert titles(bare) == ["Choose from the Pareto front", "Results", "What is compared", "How this was made"]
+    assert titles(bare) == ["Best trade-offs: the Pareto front", "Results", "What is compared", "How this was made"]
     empty = evolve(bare, variants=[], readings=[])
-    assert titles(empty) == ["Choose from the Pareto front", "Results", "What is compared", "How this was made"]
+    assert titles(empty) == ["Best trade-offs: the Pareto front", "Results", "What is compared", "How this was made"]
 
 
 def test_a_newcomer_is_told_what_the_words_mean(told):
@@ -96,7 +96,7 @@ def test_a_baseline_that_is_only_quantized_is_a_way_too():
 
 def test_the_front_says_who_could_not_be_compared():
     report = report_of((pruned("l1", 0.2), FULL), (pruned("l1", 0.4), {}))
-    section = section_of(report, "Choose from the Pareto front")
+    section = section_of(report, "Best trade-offs: the Pareto front")
     assert "within 5 % and sizes within 1 %" in section.text[0]
     assert section.text[1:] == ["Not compared, since a reading is missing: l1-0.4."]
     assert section.tables[0].rows == [["l1-0.2", "—", "90.00 %", "0.900", "0.50x", "1.00 kB"]]

@@ -16,8 +16,15 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(items):
-    """Have files with slow tests come first: none is begun when the other processes have nothing left to do."""
+    """Mark the tests of real data, and have files with slow tests come first.
+
+    None of these is begun when the other processes have nothing left to do.
+    """
+    for item in items:
+        if "data_root" in item.fixturenames:
+            item.add_marker("data")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -1,12 +1,14 @@
-"""How large modules and functions may be, so that each fits on a screen and into a head."""
+"""How large modules and functions may be, so that each fits on a screen and into a head; and what the wheel holds."""
 
 import ast
+import configparser
 import statistics
 from pathlib import Path
 
 import edgecheck
 
 MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_PARAMETERS, MEDIAN_BODY = 250, 40, 7, 6
+ROOT = Path(__file__).parent.parent
 PACKAGE = Path(edgecheck.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -43,3 +45,18 @@ def test_functions():
 
 def test_parameters():
     assert {name: parameters(node) for name, node in functions() if parameters(node) > MOST_PARAMETERS} == {}
+
+
+def test_the_wheel_has_every_package_and_every_file_that_is_not_code():
+    written = configparser.ConfigParser()
+    written.read(ROOT / "setup.cfg")
+    packages = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "edgecheck").rglob("__init__.py")}
+    assert packages == set(written["options"]["packages"].split()) - {"edgecheck.models", "edgecheck.calibration"}
+    patterns = {
+        f"{package.replace('.', '/')}/{pattern.strip()}"
+        for package, listed in written["options.package_data"].items()
+        for pattern in listed.split(",")
+    }
+    files = [path for path in (ROOT / "edgecheck").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    left_out = [path for path in files if not any(path.match(pattern) for pattern in patterns)]
+    assert left_out == []

@@ -15,7 +15,7 @@ from edgecheck.report import RENDERERS
 from tests.device.bundle import small_run
 from tests.report.conftest import renamed
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 ROOT = Path(__file__).parent.parent.parent
 PASSING, FAILING = ["--gate", "size.bytes <= 1 MB"], ["--gate", "size.bytes <= 1 B"]

@@ -13,13 +13,14 @@ from tests.cli.conftest import TINY
 
 
 @pytest.fixture(scope="module")
-def second_run(tiny_config, tmp_path_factory):
+def second_run(tiny_run, tmp_path_factory):
     """The small run with another seed, another limit, and another variant."""
     from importlib import resources
 
     from edgecheck.cli import main
 
     folder = tmp_path_factory.mktemp("second")
+    shutil.copytree(tiny_run, folder / "run")  # what both runs have in common is not made again
     text = TINY.format(weights=resources.files("edgecheck.models") / "digits_cnn.safetensors")
     other = text.replace("size.bytes <= 1 MB", "size.bytes <= 200 kB").replace("rate: 0.2", "rate: 0.9")
     (folder / "edgecheck.yaml").write_text(f"{other}seed: 3\n")

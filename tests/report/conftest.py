@@ -1,7 +1,7 @@
 """A made-up run, judged by the real gate, with every kind of verdict; and one whose names try to break each format."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from edgecheck.records import (
     Verdict,
     reading,
 )
+from edgecheck.report import svg
 from edgecheck.steps import FineTuneStep, PruneStep, Recipe
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -340,3 +341,11 @@ def compare(name: str, text: str) -> None:
 def golden() -> Callable[[str, str], None]:
     """Return the function that compares a text with its golden file."""
     return compare
+
+
+@pytest.fixture(scope="module")
+def without_charts() -> Iterator[None]:
+    """Draw no charts, for tests that are about something else: they take most of the time of a page."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(svg, "installed", lambda: False)
+        yield

@@ -152,14 +152,14 @@ def test_such_reports_have_each_decision(action):
     find(reports(), lambda report: decide(report).action == action, settings=ANY_EXAMPLE)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(reports())
 def test_every_format_says_what_the_exit_code_says(report):
     forms = ["json", "junit", "markdown", "terminal", "html", "github", "gitlab"]
     assert {form: says(report, form) for form in forms} == dict.fromkeys(forms, report.exit_code == 0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(reports())
 def test_every_format_shows_the_same_headline(report):
     headline = decide(report).headline
@@ -169,7 +169,7 @@ def test_every_format_shows_the_same_headline(report):
     assert headline in first.replace("%25", "%")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(reports())
 def test_no_metric_is_shown_for_a_file_it_was_not_measured_on(report):
     for column in table.columns(report):
@@ -184,7 +184,7 @@ def test_no_metric_is_shown_for_a_file_it_was_not_measured_on(report):
                 assert cell == format_reading(measured)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(reports())
 def test_the_cells_of_markdown_and_csv_are_those_readings(report):
     measured = {one.key: one.value for one in report.readings}
@@ -203,9 +203,25 @@ def test_the_cells_of_markdown_and_csv_are_those_readings(report):
                 assert cell == MISSING
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(reports())
 def test_the_document_is_valid_and_reads_back(report):
     document = json.loads(RENDERERS["json"](report))
     jsonschema.Draft202012Validator(report_schema()).validate(document)
     assert from_dict({key: value for key, value in document.items() if key != SEAL}, Report) == report
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "proven",
+    [
+        test_every_format_says_what_the_exit_code_says,
+        test_every_format_shows_the_same_headline,
+        test_no_metric_is_shown_for_a_file_it_was_not_measured_on,
+        test_the_cells_of_markdown_and_csv_are_those_readings,
+        test_the_document_is_valid_and_reads_back,
+    ],
+)
+def test_the_same_of_more_reports(proven):
+    more = settings(deadline=None, max_examples=200)
+    more(given(reports())(proven.hypothesis.inner_test))()

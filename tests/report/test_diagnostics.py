@@ -19,6 +19,8 @@ from edgecheck.report import RENDERERS, html, reasons, sentences, terminal
 from edgecheck.report.diagnostics import BENCH, by_name, render
 from edgecheck.report.sentences import SENTENCES
 
+pytestmark = pytest.mark.usefixtures("without_charts")
+
 PACKAGE = Path(edgecheck.__file__).parent
 FORMATTER = string.Formatter()
 

@@ -12,6 +12,8 @@ from edgecheck.report import gallery, html, palettes
 from edgecheck.report.class_names import class_name
 from tests.report.conftest import HOSTILE, SHOWN, shown_on
 
+pytestmark = pytest.mark.usefixtures("without_charts")
+
 NAMES = ("control", "l1-filters-0.4", "l1-filters-0.6")
 
 

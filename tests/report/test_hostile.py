@@ -25,13 +25,7 @@ IMAGE = '<img src=x onerror="alert(1)">'
 quick = settings(deadline=None, max_examples=12)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _without_charts():
-    """Charts take a second each; their texts have a test of their own."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(svg, "installed", lambda: False)
-    yield
-    patch.undo()
+pytestmark = pytest.mark.usefixtures("without_charts")
 
 
 def steering(text):

@@ -1,6 +1,9 @@
+import pytest
 from attrs import evolve
 
 from edgecheck.report import RENDERERS, html, provenance, terminal
+
+pytestmark = pytest.mark.usefixtures("without_charts")
 
 
 def test_date_duration_and_command_are_told(report):

@@ -1,7 +1,10 @@
+import pytest
 from attrs import evolve
 
 from edgecheck.report import html, timings
 from tests.pipeline.fields import all_stages
+
+pytestmark = pytest.mark.usefixtures("without_charts")
 
 
 def test_every_stage_has_a_description_of_its_own():

@@ -10,6 +10,8 @@ from edgecheck.gate.judgement import judged
 from edgecheck.records import Report, Waiver, from_dict, to_dict
 from edgecheck.report import RENDERERS, decision, diagnostics, html, reasons, terminal
 
+pytestmark = pytest.mark.usefixtures("without_charts")
+
 TODAY = date(2026, 11, 30)
 VARIANT = "l1-filters-0.6"
 UNTIL = "2027-06-30"

@@ -11,7 +11,6 @@ import pytest
 from tests.benchmarks.faults import kills, mutations, outcomes
 from tests.benchmarks.faults.processes import Ended
 
-pytestmark = pytest.mark.slow
 CHECKOUT = Path(__file__).parent.parent
 
 
@@ -27,15 +26,18 @@ def short():
     return json.loads(done.stdout)
 
 
+@pytest.mark.thorough
 def test_nothing_is_as_it_should_not_be(short):
     assert short["not_as_it_should_be"] == []
     assert short["campaign_errors"] == 0
 
 
+@pytest.mark.thorough
 def test_a_killed_run_ends_in_the_same_report(short):
     assert short["kills"]["same"] == short["kills"]["trials"] >= 1
 
 
+@pytest.mark.thorough
 def test_malformed_input_is_accepted_or_refused_in_one_line(short):
     counts = short["malformed"]
     assert counts["one_line"] + counts["accepted"] == counts["cases"]
@@ -45,6 +47,7 @@ def test_malformed_input_is_accepted_or_refused_in_one_line(short):
         assert short["kinds"][kind]["cases"] >= 4
 
 
+@pytest.mark.thorough
 def test_nothing_false_passes(short):
     counts = short["integrity"]
     assert counts["held"] == counts["cases"] >= 10

@@ -211,6 +211,7 @@ def test_members_import_nothing_from_the_current_folder(tmp_path, monkeypatch):
     assert "PYTHONSAFEPATH" not in os.environ
 
 
+@pytest.mark.thorough
 def test_two_processes_keep_heatmaps_as_one_does():
     """The loss that keeps heatmaps goes through all parts of a batch, by the closed form and through two backwards."""
     torch.manual_seed(5)

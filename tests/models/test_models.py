@@ -176,7 +176,7 @@ def test_demo_recipe_finetunes_as_the_paper_does():
     assert (plan.policy.require, plan.seed) == ("any", 0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_committed_digits_weights_come_from_the_recipe():
     plan = reader.load(MODELS_FOLDER / "digits_cnn.yaml")
     threads = torch.get_num_threads()

@@ -63,7 +63,7 @@ def asked(wheels, *more):
     return ("device", "install", "--host", "board", "--wheels", wheels, *more)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_it_is_installed_and_then_used(edgecheck, refused, bare, bundle, wheels, tmp_path):
     code, lines = edgecheck(*asked(wheels))
     assert code == 0, lines

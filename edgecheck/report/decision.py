@@ -178,7 +178,7 @@ def _reason(report: Report, action: Action) -> str:
             f"The gate asks for every variant. {plain(chosen)}: {reason}. To ship it alone, judge with --require any."
         )
     if action == "keep":
-        return "The gate holds, but shipping what passes gains nothing over the baseline."
+        return "The gate holds, but no passing variant is worth shipping in place of the baseline."
     return f"{_why_keep(report).capitalize()}." if reason else ""
 
 

@@ -34,7 +34,7 @@ class Miss:
 
 
 def misses(report: Report, names: Mapping[str, str]) -> list[Miss]:
-    """Return why variants do not pass, in the order of the table; then what passes by a waiver.
+    """Return why variants do not pass, in the order of the table, then the waived criteria.
 
     Args:
         report: a judged report.

@@ -22,6 +22,7 @@ DROP_TICKS = (0, 0.5, 1, 2, 5, 10, 30, 100)  # pp, on both sides; closer ones wo
 
 FLOOR = {"linestyle": ":", "linewidth": 1.4}
 SPREAD = {"alpha": 0.12, "linewidth": 0}
+ACCEPTED = {"color": svg.GREEN, "alpha": 0.13, "linewidth": 0}
 LIMIT = {"linestyle": (0, (6, 4)), "linewidth": 1.0}
 
 
@@ -84,6 +85,27 @@ def drop_axis(axes: Any) -> None:
     axes.xaxis.set_major_locator(FixedLocator(sorted({sign * tick for tick in DROP_TICKS for sign in (-1, 1)})))
     axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
     axes.set_xlabel("accuracy drop (pp)")
+
+
+def accepted(axes: Any, most_x: float | None = None, least_y: float | None = None, most_y: float | None = None) -> None:
+    """Shade what the gate accepts, up to the edge of the axes where it has no limit, and draw its limits."""
+    if most_x is None and least_y is None and most_y is None:
+        return
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    axes.fill_between(
+        [left, right if most_x is None else most_x],
+        bottom if least_y is None else least_y,
+        top if most_y is None else most_y,
+        label="accepted",
+        **ACCEPTED,
+    )
+    for limit in (least_y, most_y):
+        if limit is not None:
+            axes.axhline(limit, color=svg.INK, **LIMIT)
+    if most_x is not None:
+        axes.axvline(most_x, color=svg.INK, **LIMIT)
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
 
 
 def legend(figure: Any, axes: Any, columns: int = 4) -> None:

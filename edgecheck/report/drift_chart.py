@@ -12,9 +12,9 @@ from edgecheck.gate.leniency import PASSING
 from edgecheck.records import Report, Variant
 from edgecheck.report import anchor_lines, svg
 from edgecheck.report.chart_style import (
-    LIMIT,
     PANEL_SIZE,
     Chart,
+    accepted,
     chart,
     drop_axis,
     legend,
@@ -28,7 +28,6 @@ from edgecheck.report.methods import methods
 from edgecheck.report.table import candidates, controls
 
 HEADROOM = 1.25  # the axes show the limits and a quarter more, however small the drift is
-ACCEPTED = {"color": svg.GREEN, "alpha": 0.13, "linewidth": 0}
 LOOKS = {
     "passes": {"color": svg.GREEN, "marker": "o"},
     "undecided": {"color": svg.SKY, "marker": "s"},
@@ -114,7 +113,7 @@ def _paint(report: Report, method: str, points: Sequence[Point], figure: Any, ax
     axes.margins(x=0.12)
     low, high = _span([*(point.drop for point in points), 0.0, *([drop] if drop is not None else [])])
     axes.set_xlim(low, high)
-    _accepted(axes, drop, drift)
+    accepted(axes, most_x=drop, most_y=drift)
     lines = anchor_lines.draw(report, method, axes, svg.BLUE, lambda score: 1 - score)
     if drift is not None:
         lines.append(float(axes.transData.transform((0, drift))[1]))
@@ -133,19 +132,3 @@ def _span(drops: Sequence[float]) -> tuple[float, float]:
     """Return the ends of the axis of accuracy drops, with room for markers and names on both sides."""
     low, high = min(drops), max(drops)
     return (low * 1.6 if low < 0 else 0.0) - 0.4, max(high, 0.5) * 1.6
-
-
-def _accepted(axes: Any, drop: float | None, drift: float | None) -> None:
-    """Shade what the gate accepts, and draw its limits."""
-    if drop is None and drift is None:
-        return
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    axes.fill_between(
-        [left, right if drop is None else drop], bottom, top if drift is None else drift, label="accepted", **ACCEPTED
-    )
-    if drift is not None:
-        axes.axhline(drift, color=svg.INK, **LIMIT)
-    if drop is not None:
-        axes.axvline(drop, color=svg.INK, **LIMIT)
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, top)

@@ -11,8 +11,8 @@ from attrs import frozen
 from edgecheck.metrics import METRICS, compares_maps
 from edgecheck.records import Report, Variant
 from edgecheck.report import svg
-from edgecheck.report.chart_style import LIMIT, PANEL_SIZE, Chart, chart, legend, limits, short, value
-from edgecheck.report.drift_chart import ACCEPTED, LOOKS, outcome
+from edgecheck.report.chart_style import PANEL_SIZE, Chart, accepted, chart, legend, limits, short, value
+from edgecheck.report.drift_chart import LOOKS, outcome
 from edgecheck.report.labels import Obstacles, marks, name_points
 from edgecheck.report.methods import leading_method
 from edgecheck.report.table import candidates, controls
@@ -91,7 +91,7 @@ def _paint(report: Report, metric: str, points: Sequence[Point], figure: Any, ax
                 axes.plot(*zip(*shown, strict=True), linestyle="", label=named, **(look | face))
     lowest, largest = max(limits(report, metric), default=None), _size_limit(report)
     _frame(axes, points, lowest)
-    _accepted(axes, lowest, largest)
+    accepted(axes, most_x=largest, least_y=lowest)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     if metric == "accuracy":
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1, symbol=" %"))
@@ -112,23 +112,3 @@ def _frame(axes: Any, points: Sequence[Point], lowest: float | None) -> None:
     room = ROOM * (max(values) - min(values)) or ROOM
     axes.set_ylim(min(values) - room, max(values) + room)
     axes.set_xlim(0, max(1.0, *(one.size for one in points)) * (1 + ROOM))
-
-
-def _accepted(axes: Any, lowest: float | None, largest: float | None) -> None:
-    """Shade what the gate accepts of both, and draw its limits."""
-    if lowest is None and largest is None:
-        return
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    axes.fill_between(
-        [left, right if largest is None else largest],
-        bottom if lowest is None else lowest,
-        top,
-        label="accepted",
-        **ACCEPTED,
-    )
-    if lowest is not None:
-        axes.axhline(lowest, color=svg.INK, **LIMIT)
-    if largest is not None:
-        axes.axvline(largest, color=svg.INK, **LIMIT)
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, top)

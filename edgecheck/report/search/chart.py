@@ -11,8 +11,7 @@ from attrs import frozen
 from edgecheck.gate.margins import excess
 from edgecheck.records import Search, Verdict
 from edgecheck.report import svg
-from edgecheck.report.chart_style import LIMIT, PANEL_SIZE, Chart, chart, legend, short
-from edgecheck.report.drift_chart import ACCEPTED
+from edgecheck.report.chart_style import ACCEPTED, LIMIT, PANEL_SIZE, Chart, chart, legend, short
 from edgecheck.report.labels import Obstacles, marks, name_points
 from edgecheck.report.search.words import OBJECTIVES
 
@@ -89,5 +88,5 @@ def _paint(search: Search, figure: Any, axes: Any) -> None:
 
 
 def _named(search: Search, points: Sequence[Point]) -> list[Point]:
-    """Return the points to name: the variant that was judged, then what passes and what nearly does."""
+    """Return the points to name: the judged variant first, then passing variants, then the nearest of the others."""
     return sorted(points, key=lambda one: (one.name != search.judged, one.outcome != "passes", -one.margin))[:NAMED]
